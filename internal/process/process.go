@@ -1,0 +1,256 @@
+// Package process starts commands in process groups of their own and ends them with all they left behind.
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// outputDelay is how long after the end of a process its pipes are still read:
+// somebody the sweep could not reach may hold them open for ever.
+const outputDelay = time.Second
+
+// A Command says what to start. Nothing of the parent's environment is inherited.
+type Command struct {
+	// Args is the program and its arguments. A program without a slash is
+	// looked for on the PATH of Env, not on the parent's.
+	Args []string
+	// Env is the whole environment, as "KEY=value". Start adds Mark.
+	Env []string
+	// Dir is the working directory, by default the parent's.
+	Dir string
+	// Stdout and Stderr take the output; nil discards it. A Write that blocks
+	// blocks the process, one that fails closes the pipe.
+	Stdout, Stderr io.Writer
+	// OnParentDeath is the signal the process gets when its parent dies, however it
+	// dies; 0 lets the process live on. Linux only: elsewhere the end of stdin
+	// is all that tells it.
+	OnParentDeath syscall.Signal
+}
+
+// An Exit is how a process ended.
+type Exit struct {
+	// Code is the exit code, -1 when a signal ended the process.
+	Code int
+	// Signal is the name of that signal, such as SIGKILL, or empty.
+	Signal string
+	// At is when the process ended.
+	At time.Time
+	// CPU is what the process and its waited-for children used.
+	CPU time.Duration
+	// MaxRSS is the peak resident memory in bytes, 0 when unknown. The kernel
+	// counts the parent's peak at the time of the start as the child's, so
+	// that for a smaller child it is the highest peak that Usage has seen.
+	MaxRSS int64
+}
+
+// String says it as an operator would: "exit code 1", "signal SIGKILL".
+func (e Exit) String() string {
+	if e.Signal != "" {
+		return "signal " + e.Signal
+	}
+	return fmt.Sprintf("exit code %d", e.Code)
+}
+
+// Usage is what a running process, without its children, uses.
+type Usage struct {
+	CPU     time.Duration // since its start
+	RSS     int64         // resident memory now, in bytes
+	PeakRSS int64         // the highest so far
+}
+
+// A Process is a started command. Its methods may be called at any time, by anybody.
+type Process struct {
+	cmd   *exec.Cmd
+	stdin io.WriteCloser
+	mark  string
+	base  int64 // our own peak memory when it started; see Exit.MaxRSS
+	done  chan struct{}
+
+	mu       sync.Mutex
+	over     bool // the process is about to be reaped, or was: its pid may belong to another
+	deadline time.Time
+	killer   *time.Timer
+	peak     int64
+	exit     Exit
+}
+
+// Start starts the command. Its stdin is a pipe that stays open until Stdin is
+// closed or the parent dies.
+//
+// The error matches exec.ErrNotFound or fs.ErrNotExist when there is no such
+// program, and fs.ErrPermission when it is not executable.
+func Start(c Command) (*Process, error) {
+	if len(c.Args) == 0 || c.Args[0] == "" {
+		return nil, errors.New("start: command is empty")
+	}
+	path, err := lookPath(c.Args[0], c.Env)
+	if err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	p := &Process{mark: newMark(), done: make(chan struct{})}
+	p.cmd = &exec.Cmd{
+		Path: path, Args: c.Args, Dir: c.Dir,
+		Env:    append(withoutMark(c.Env), p.mark),
+		Stdout: c.Stdout, Stderr: c.Stderr,
+		SysProcAttr: attributes(c.OnParentDeath),
+		WaitDelay:   outputDelay,
+	}
+	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.Args[0], err)
+	}
+	onSpawner(func() { err = p.cmd.Start() })
+	if err != nil {
+		return nil, fmt.Errorf("start: %w", err) // exec names the path
+	}
+	p.base = ownPeak()
+	go p.watch()
+	return p, nil
+}
+
+// PID is the process's id, and its group's.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Stdin is the write end of the process's standard input.
+func (p *Process) Stdin() io.WriteCloser { return p.stdin }
+
+// Done is closed when the process has ended, all it left behind is gone, and
+// its output has been written.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Exit is how the process ended. Call it after Done.
+func (p *Process) Exit() Exit {
+	<-p.done
+	return p.exit
+}
+
+// Signal sends a signal to the whole group; SIGKILL ends it at once.
+// It returns os.ErrProcessDone when the process has ended.
+func (p *Process) Signal(sig syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.signal(sig)
+}
+
+// Terminate sends SIGTERM to the group, and SIGKILL to what is left of it after
+// the grace. It does not wait: Done tells. Called again it shortens the grace,
+// and never lengthens it.
+func (p *Process) Terminate(grace time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	deadline := time.Now().Add(grace)
+	if !p.deadline.IsZero() && p.deadline.Before(deadline) {
+		return
+	}
+	if p.killer != nil {
+		p.killer.Stop()
+	}
+	p.deadline = deadline
+	_ = p.signal(syscall.SIGTERM) // the only error is that it has ended
+	p.killer = time.AfterFunc(grace, func() { _ = p.Signal(syscall.SIGKILL) })
+}
+
+// Usage reads what the process uses now.
+func (p *Process) Usage() (Usage, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		return Usage{}, os.ErrProcessDone
+	}
+	u, err := usage(p.PID())
+	p.peak = max(p.peak, u.PeakRSS)
+	return u, err
+}
+
+// signal needs the lock: after the process is reaped its number may be another's.
+func (p *Process) signal(sig syscall.Signal) error {
+	if p.over {
+		return os.ErrProcessDone
+	}
+	if err := syscall.Kill(-p.PID(), sig); err != nil {
+		return fmt.Errorf("signal %s to group %d: %w", unix.SignalName(sig), p.PID(), err)
+	}
+	return nil
+}
+
+// watch follows the process to its end.
+func (p *Process) watch() {
+	defer close(p.done)
+	at := p.finish()
+	p.exit = p.summary(at)
+}
+
+// retire forbids signals from now on: the pid is about to be free.
+func (p *Process) retire() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
+	if p.killer != nil {
+		p.killer.Stop()
+	}
+}
+
+// sweep ends what the process left behind. After Terminate the rest has what is
+// left of the grace: the shell of a pipeline dies at once, its parts may still be draining.
+func (p *Process) sweep() {
+	const pause, rounds = 5 * time.Millisecond, 200
+	for asked := false; p.inGrace(); asked = true {
+		left := p.survivors()
+		if len(left) == 0 {
+			break
+		}
+		if !asked {
+			p.signalStrays(left, syscall.SIGTERM)
+		}
+		time.Sleep(pause)
+	}
+	for range rounds {
+		_ = p.Signal(syscall.SIGKILL)
+		left := p.survivors()
+		if len(left) == 0 {
+			return
+		}
+		p.signalStrays(left, syscall.SIGKILL)
+		time.Sleep(pause)
+	}
+}
+
+// signalStrays reaches those that left the group; its members hear Signal.
+func (p *Process) signalStrays(pids []int, sig syscall.Signal) {
+	for _, pid := range pids {
+		if group, err := syscall.Getpgid(pid); err == nil && group != p.PID() {
+			signalMarked(pid, p.mark, sig)
+		}
+	}
+}
+
+func (p *Process) inGrace() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Now().Before(p.deadline)
+}
+
+func (p *Process) survivors() []int { return survivors(p.PID(), p.mark) }
+
+func (p *Process) summary(at time.Time) Exit {
+	state := p.cmd.ProcessState
+	if state == nil { // somebody else reaped it
+		return Exit{Code: -1, At: at}
+	}
+	e := Exit{Code: state.ExitCode(), At: at, CPU: state.UserTime() + state.SystemTime(), MaxRSS: p.peak}
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		e.Signal = unix.SignalName(status.Signal())
+	}
+	if peak := peakRSS(state); peak > p.base {
+		e.MaxRSS = peak
+	}
+	return e
+}

@@ -1,0 +1,190 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func attributes(onParentDeath syscall.Signal) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: onParentDeath}
+}
+
+// spawner is the one thread that starts processes. The kernel sends the
+// parent-death signal when the *thread* that started the child ends, and Go's
+// threads come and go: so one goroutine keeps one thread until we end.
+var spawner = sync.OnceValue(func() chan<- func() {
+	jobs := make(chan func())
+	go spawn(jobs)
+	return jobs
+})
+
+// spawn never returns; leak checks know it by its name.
+func spawn(jobs <-chan func()) {
+	runtime.LockOSThread()
+	for job := range jobs {
+		job()
+	}
+}
+
+// onSpawner runs the job on the spawning thread. Starts queue here: one takes
+// about a millisecond.
+func onSpawner(job func()) {
+	done := make(chan struct{})
+	spawner() <- func() {
+		job()
+		close(done)
+	}
+	<-done
+}
+
+// finish waits for the end, sweeps and reaps, in this order: while the zombie
+// keeps the pid no signal can hit a stranger.
+func (p *Process) finish() time.Time {
+	awaitExit(p.PID())
+	at := time.Now()
+	p.sweep()
+	p.retire()
+	// The error repeats the exit code, or is exec.ErrWaitDelay: the output so
+	// far is what there is.
+	_ = p.cmd.Wait()
+	return at
+}
+
+// awaitExit blocks until the child has ended and leaves its zombie be.
+func awaitExit(pid int) {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
+
+// survivors lists the live processes of the group and those with the mark.
+// A process that wiped its environment and left the group is not found, nor is
+// the environment of another user's process readable.
+func survivors(group int, mark string) []int {
+	names, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, name := range names {
+		pid, err := strconv.Atoi(filepath.Base(name))
+		if err != nil {
+			continue
+		}
+		s, err := readStat(pid)
+		if err != nil || s.dead {
+			continue // gone while we looked
+		}
+		if s.group == group || hasMark(pid, mark) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func hasMark(pid int, mark string) bool {
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	return err == nil && marked(string(environ), mark)
+}
+
+// signalMarked signals the process if it carries the mark. The mark is checked
+// through a pidfd's lifetime: a number that went to a stranger in between is not hit.
+func signalMarked(pid int, mark string, sig syscall.Signal) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return // gone, or a kernel before 5.3: then only the group is swept
+	}
+	defer unix.Close(fd)
+	if hasMark(pid, mark) {
+		_ = unix.PidfdSendSignal(fd, sig, nil, 0) // it may end first
+	}
+}
+
+// stat is what we need of /proc/PID/stat.
+type stat struct {
+	dead  bool
+	group int
+	cpu   time.Duration
+}
+
+func readStat(pid int) (stat, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return stat{}, err
+	}
+	return parseStat(string(text))
+}
+
+// parseStat reads from the last ")" on: the name before it may hold anything.
+func parseStat(text string) (stat, error) {
+	const tick = time.Second / 100 // USER_HZ, the same on every Linux that Go knows
+	f := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	if len(f) < 13 {
+		return stat{}, fmt.Errorf("parse /proc/PID/stat: %d fields after the name, want 13 or more", len(f))
+	}
+	group, err1 := strconv.Atoi(f[2])
+	user, err2 := strconv.ParseInt(f[11], 10, 64)
+	system, err3 := strconv.ParseInt(f[12], 10, 64)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return stat{}, fmt.Errorf("parse /proc/PID/stat: %w", err)
+	}
+	dead := f[0] == "Z" || f[0] == "X"
+	return stat{dead: dead, group: group, cpu: time.Duration(user+system) * tick}, nil
+}
+
+func usage(pid int) (Usage, error) {
+	s, err := readStat(pid)
+	if err != nil {
+		return Usage{}, err
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return Usage{}, err
+	}
+	rss, peak := parseStatus(string(text))
+	return Usage{CPU: s.cpu, RSS: rss, PeakRSS: peak}, nil
+}
+
+// parseStatus finds VmRSS and VmHWM, in bytes; a zombie has neither.
+func parseStatus(text string) (rss, peak int64) {
+	for line := range strings.Lines(text) {
+		key, rest, _ := strings.Cut(line, ":")
+		kib, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+		switch key {
+		case "VmRSS":
+			rss = kib << 10
+		case "VmHWM":
+			peak = kib << 10
+		}
+	}
+	return rss, peak
+}
+
+// ownPeak is what the kernel takes as a child's peak when it is started now.
+func ownPeak() int64 {
+	var r syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
+		return 0
+	}
+	return r.Maxrss << 10
+}
+
+func peakRSS(state *os.ProcessState) int64 {
+	if r, ok := state.SysUsage().(*syscall.Rusage); ok {
+		return r.Maxrss << 10
+	}
+	return 0
+}

@@ -1,0 +1,155 @@
+package process
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A child survives the thread that asked for its start: the parent-death signal
+// comes from a thread of its own.
+func TestChildOutlivesTheAskingThread(t *testing.T) {
+	threads := make(chan int, 1)
+	var p *Process
+	go onDyingThread(func() {
+		p = start(t, Command{Args: []string{"cat"}, Stdout: &buffer{}, OnParentDeath: syscall.SIGKILL})
+		threads <- syscall.Gettid()
+	})
+	thread := <-threads
+	eventually(t, "the thread has ended", func() bool {
+		_, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", thread))
+		return os.IsNotExist(err)
+	})
+	p.Stdin().Close()
+	if e := ended(t, p, 5*time.Second); e.Code != 0 {
+		t.Errorf("%v, want exit code 0: it died with the thread", e)
+	}
+}
+
+// onDyingThread runs f on a thread that ends with it. The main thread cannot end.
+func onDyingThread(f func()) {
+	runtime.LockOSThread() // and never unlocked
+	if syscall.Gettid() == syscall.Getpid() {
+		defer runtime.UnlockOSThread()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			onDyingThread(f)
+		}()
+		<-done
+		return
+	}
+	f()
+}
+
+// Kill -9 of the parent: the child dies although it ignores the end of stdin
+// and every signal that can be ignored.
+func TestChildDiesWithItsParent(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = []string{role + "=parent", "PATH=" + os.Getenv("PATH")}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Fscanf(bufio.NewReader(out), "child %d\n", &pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, 0); err != nil {
+		t.Fatalf("child %d: %v", pid, err)
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	gone(t, pid)
+}
+
+// parent starts a stubborn child, says its pid and waits to be killed.
+func parent() {
+	up := &buffer{}
+	p, err := Start(Command{
+		Args:          []string{"sh", "-c", `trap "" TERM HUP INT; echo up; while :; do sleep 1; done`},
+		Stdout:        up,
+		OnParentDeath: syscall.SIGKILL,
+	})
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	for up.String() == "" {
+		time.Sleep(time.Millisecond)
+	}
+	fmt.Println("child", p.PID())
+	<-p.Done()
+}
+
+func TestParseStat(t *testing.T) {
+	const rest = " 1 4303 1963 0 -1 4194304 25964 51 0 1 30 7 0 0 20 0 4 0 69551"
+	f := func(text string, want stat, ok bool) {
+		t.Helper()
+		if got, err := parseStat(text); (err == nil) != ok || got != want {
+			t.Errorf("parseStat(%q) = %+v, %v; want %+v", text, got, err, want)
+		}
+	}
+	alive := stat{group: 4303, cpu: 370 * time.Millisecond}
+	f("4851 (main) S"+rest, alive, true)
+	f("4851 (a) Z 1 (b) S"+rest, alive, true) // the name is the process's own choice
+	f("4851 (main) Z"+rest, stat{dead: true, group: 4303, cpu: alive.cpu}, true)
+	f("", stat{}, false)
+	f("4851 (main) S 1", stat{}, false)
+	f("4851 (main) S"+strings.ReplaceAll(rest, "30", "x"), stat{}, false)
+}
+
+func FuzzParseStat(f *testing.F) {
+	f.Add("4851 (main) S 1 4303 1963 0 -1 4194304 25964 51 0 1 30 7 0 0 20 0 4 0 69551")
+	f.Add(")))")
+	f.Fuzz(func(t *testing.T, text string) {
+		if s, err := parseStat(text); err != nil && s != (stat{}) {
+			t.Errorf("%+v beside error %v", s, err)
+		}
+	})
+}
+
+func TestParseStatus(t *testing.T) {
+	f := func(text string, rss, peak int64) {
+		t.Helper()
+		if r, p := parseStatus(text); r != rss || p != peak {
+			t.Errorf("parseStatus(%q) = %d, %d; want %d, %d", text, r, p, rss, peak)
+		}
+	}
+	f("Name:\tsh\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\nThreads:\t1\n", 1<<20, 2<<20)
+	f("Name:\tsh\nState:\tZ (zombie)\n", 0, 0)
+	f("VmRSS:\tmuch kB", 0, 0)
+}
+
+func TestMarks(t *testing.T) {
+	f := func(environ, mark string, want bool) {
+		t.Helper()
+		if got := marked(environ, mark); got != want {
+			t.Errorf("marked(%q, %q) = %v", environ, mark, got)
+		}
+	}
+	f("A=1\x00PACEWIRE_RUN=x\x00", "PACEWIRE_RUN=x", true)
+	f("PACEWIRE_RUN=x.y\x00", "PACEWIRE_RUN=x", true) // started by what we started
+	f("PACEWIRE_RUN=xy\x00", "PACEWIRE_RUN=x", false)
+	f("PACEWIRE_RUN=x\x00", "PACEWIRE_RUN=x.y", false) // the one above
+	f("B=PACEWIRE_RUN=x\x00", "PACEWIRE_RUN=x", false)
+	f("", "PACEWIRE_RUN=x", false)
+
+	t.Setenv(Mark, "")
+	if a, b := newMark(), newMark(); a == b || !strings.HasPrefix(a, Mark+"=") {
+		t.Errorf("marks %q, %q", a, b)
+	}
+	t.Setenv(Mark, "above")
+	if m := newMark(); !strings.HasPrefix(m, Mark+"=above.") {
+		t.Errorf("mark %q is not below ours", m)
+	}
+}
