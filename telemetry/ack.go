@@ -1,0 +1,82 @@
+package telemetry
+
+import "encoding/json"
+
+// States of an Ack.
+const (
+	Accepted = "accepted"
+	Refused  = "refused"
+)
+
+// Ack is the watcher's reply to a Heartbeat: what the watched should be.
+// The watched obeys only the highest Term it has seen.
+type Ack struct {
+	Version       uint64   `json:"v"`
+	Server        string   `json:"srv"`              // id of the watcher
+	Term          uint64   `json:"term,omitzero"`    // grows with each change of the speaking watcher
+	Seq           uint64   `json:"seq"`              // of the Heartbeat answered
+	T1            int64    `json:"t1,omitzero"`      // of the Heartbeat answered, ns
+	T2            int64    `json:"t2,omitzero"`      // wall clock of the watcher when it arrived, ns
+	T3            int64    `json:"t3,omitzero"`      // wall clock of the watcher at sending, ns
+	Received      uint64   `json:"rcv,omitzero"`     // Heartbeats received of this Inst
+	Lost          uint64   `json:"lost,omitzero"`    // Heartbeats missing of this Inst
+	Gen           uint64   `json:"gen,omitzero"`     // highest Gen known
+	State         string   `json:"state"`            // Accepted or Refused
+	Reason        string   `json:"reason,omitzero"`  // of a refusal: name_taken, api_version, config_invalid, conflict, not_allowed
+	NextMS        int64    `json:"next_ms,omitzero"` // interval of Heartbeats wanted; 0: as it is
+	Digest        Digest   `json:"inv,omitzero"`     // inventory that the watcher holds complete
+	Flags         []string `json:"flags,omitzero"`   // warmup, conflict, maintenance
+	BatchVersions []uint64 `json:"batch_v,omitzero"` // versions of batches its readers take; none: 1
+
+	ConfigRev uint64 `json:"cfg_rev,omitzero"` // config revision wanted
+	*Work            // when ConfigRev differs from the Heartbeat's; nil: nothing new
+}
+
+// Work is all that a plugin needs to know of its task. It comes whole or not at all: on the wire its keys stand among
+// those of the Ack, and an Ack without "config" has no Work.
+type Work struct {
+	Config        json.RawMessage   `json:"config"`                   // settings, an object; JSON text in msgpack too
+	Inputs        []Input           `json:"inputs,omitzero"`          // consumers of a processor or publisher
+	Tags          map[string]string `json:"tags,omitzero"`            // to add to each point that lacks them
+	EveryMS       int64             `json:"every_ms,omitzero"`        // interval of a collector; 0: on request only
+	Cron          string            `json:"cron,omitzero"`            // times of a collector, instead of EveryMS
+	TimeoutMS     int64             `json:"timeout_ms,omitzero"`      // of one call; 0: the kind's default
+	MaxAckPending int64             `json:"max_ack_pending,omitzero"` // messages unacknowledged at most; 0: the default
+	Parallel      int64             `json:"parallel,omitzero"`        // calls at a time; 0: one
+}
+
+// Input names a durable consumer that the hub has made, and what it selects.
+type Input struct {
+	Stream  string   `json:"stream"`
+	Durable string   `json:"durable"`
+	Filters []string `json:"filters,omitzero"`
+}
+
+func (Ack) bounds() bounds { return beatBounds }
+
+func (a Ack) check() error {
+	if err := checkVersion(a.Version); err != nil {
+		return err
+	}
+	if a.State != Accepted && a.State != Refused {
+		return &ControlError{ControlRange, "state", `"` + a.State + `" is neither accepted nor refused`}
+	}
+	if a.Work == nil {
+		return nil
+	}
+	return a.Work.check()
+}
+
+func (w Work) check() error {
+	for key, n := range map[string]int64{
+		"every_ms": w.EveryMS, "timeout_ms": w.TimeoutMS, "max_ack_pending": w.MaxAckPending, "parallel": w.Parallel,
+	} {
+		if n < 0 {
+			return &ControlError{ControlRange, key, "negative"}
+		}
+	}
+	return nil
+}
+
+// DecodeAck decodes and checks an Ack in either encoding.
+func DecodeAck(body []byte) (Ack, Encoding, error) { return decodeControl[Ack](body) }

@@ -1,0 +1,90 @@
+package telemetry
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// Modes of a refresh.
+const (
+	ModeCached  = "cached"  // send again what is known
+	ModeCollect = "collect" // clear the caches and collect again first
+)
+
+// CtlRequest asks a plugin or an agent to do something; the subject's last token is the verb.
+// An empty body is never a command: ID is required, so that a stray message cannot pass for one.
+type CtlRequest struct {
+	ID       string         `json:"id"`
+	Want     []string       `json:"want,omitzero"`       // refresh: "*", or "plugin/type" each; empty: only the list
+	Mode     string         `json:"mode,omitzero"`       // refresh: ModeCached (default) or ModeCollect
+	MaxAgeMS int64          `json:"max_age_ms,omitzero"` // refresh: facts older than this are collected again
+	Args     map[string]any `json:"args,omitzero"`       // of the verb
+}
+
+// CtlReply answers a CtlRequest.
+type CtlReply struct {
+	ID      string `json:"id"`
+	OK      bool   `json:"ok"`
+	Error   *Fault `json:"error,omitzero"`   // why not OK
+	Payload Raw    `json:"payload,omitzero"` // RefreshManifest for refresh, Stats for ping
+}
+
+func (CtlRequest) bounds() bounds { return ctlBounds }
+
+func (r CtlRequest) check() error {
+	if r.Mode != "" && r.Mode != ModeCached && r.Mode != ModeCollect {
+		return &ControlError{ControlRange, "mode", `"` + r.Mode + `" is neither cached nor collect`}
+	}
+	if r.MaxAgeMS < 0 {
+		return &ControlError{ControlRange, "max_age_ms", "negative"}
+	}
+	return nil
+}
+
+func (CtlReply) bounds() bounds { return ctlBounds }
+
+func (CtlReply) check() error { return nil }
+
+// DecodeCtlRequest decodes and checks a request in either encoding.
+func DecodeCtlRequest(body []byte) (CtlRequest, Encoding, error) {
+	return decodeControl[CtlRequest](body)
+}
+
+// DecodeCtlReply decodes and checks a reply in either encoding. Its Payload is decoded by the Decode function of its type.
+func DecodeCtlReply(body []byte) (CtlReply, Encoding, error) { return decodeControl[CtlReply](body) }
+
+// Raw is a value in msgpack that is not decoded yet, whatever the encoding of the message around it.
+type Raw []byte
+
+// MarshalJSON returns the same value in JSON.
+func (r Raw) MarshalJSON() ([]byte, error) {
+	if len(r) == 0 {
+		return []byte("null"), nil
+	}
+	if err := guard(r, beatBounds); err != nil {
+		return nil, err
+	}
+	v, err := (&controlReader{r}).any()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
+}
+
+func (r Raw) pack(p *controlWriter) error {
+	if len(r) == 0 {
+		r = Raw{0xc0}
+	}
+	if err := guard(r, beatBounds); err != nil {
+		return err
+	}
+	p.buf = append(p.buf, r...)
+	return nil
+}
+
+func (r *Raw) unpack(u *controlReader) error {
+	all := u.buf
+	u.skip()
+	*r = bytes.Clone(all[:len(all)-len(u.buf)])
+	return nil
+}
