@@ -1,0 +1,665 @@
+package telemetry
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+)
+
+// DecodeMsgPack makes b the batch that msg holds, rows or columns. Columns look into msg, which is not to be changed while
+// b is in use. On an error b is empty; points and fields that had to be left out are counted by [Batch.Drops].
+func (b *Batch) DecodeMsgPack(msg []byte) error {
+	b.Reset()
+	switch {
+	case len(msg) == 0:
+		return refuse(CodeEmpty, "no bytes")
+	case len(msg) > MaxMessage:
+		return refuse(CodeTooLarge, "message")
+	}
+	r := &b.read
+	r.start(msg)
+	b.decode(r)
+	if r.left() > 0 {
+		r.fail(CodeTrailing, "message")
+	}
+	if r.failed() {
+		b.Reset()
+	}
+	return r.fault
+}
+
+func (b *Batch) decode(r *reader) {
+	if n := r.array(false, "batch"); n != 5 {
+		r.fail(CodeShape, "batch: want 5 elements")
+		return
+	}
+	if v, _ := r.integer("version"); v != version {
+		r.fail(CodeVersion, "version")
+	}
+	d := decoder{reader: r, batch: b}
+	d.unit, _ = r.integer("unit")
+	if !r.failed() && !slices.Contains(ticks[:], d.unit) {
+		r.fail(CodeUnit, "unit: want 1, 1000, 1000000 or 1000000000")
+	}
+	t0, big := r.integer("t0")
+	if big {
+		r.fail(CodeShape, "t0: above int64")
+	}
+	d.t0 = t0
+	b.shared = d.tags(b.shared)
+	n := r.array(true, "groups")
+	if n > MaxGroups {
+		r.fail(CodeLimit, "groups")
+	}
+	for i := 0; i < n && !r.failed(); i++ {
+		d.group()
+	}
+}
+
+// A decoder reads the groups of one message.
+type decoder struct {
+	*reader
+	batch          *Batch
+	unit, t0       int64
+	points, values int    // of the message so far
+	bad            []bool // points of the group to leave out; nil: none
+}
+
+// tags reads a map of tags and appends it to dst.
+func (d *decoder) tags(dst []Tag) []Tag {
+	n := d.mapping("tags")
+	if n > MaxTags {
+		d.fail(CodeLimit, "tags")
+	}
+	for i := 0; i < n && !d.failed(); i++ {
+		key := d.name("tag key")
+		if d.peek() == 0xc0 {
+			d.at++
+			dst = append(dst, Tag{Key: key})
+			continue
+		}
+		v := d.text("tag value")
+		if len(v) > MaxTagValue || control(v) {
+			d.fail(CodeTagValue, "tag value")
+		}
+		dst = append(dst, Tag{key, v})
+	}
+	d.unique(len(dst), func(i int) string { return dst[i].Key }, "tags")
+	return dst
+}
+
+func (d *decoder) group() {
+	if n := d.array(false, "group"); n != 6 {
+		d.fail(CodeShape, "group: want 6 elements")
+		return
+	}
+	g := d.batch.newGroup()
+	g.reset()
+	g.batch, g.unit, g.t0 = d.batch.shared, d.unit, d.t0
+	g.Series = d.name("series")
+	g.shared = d.tags(g.shared)
+	g.tags = d.names(g.tags, MaxTags, true, "tagkeys")
+	g.fields = d.names(g.fields, MaxFields, false, "fields")
+	if len(g.fields) == 0 {
+		d.fail(CodeShape, "fields: want at least one")
+	}
+	d.types(g)
+	n := d.array(true, "rows")
+	d.bad = nil
+	switch {
+	case d.failed():
+		return
+	case n > 0 && kindOf(d.peek()) == kindInt:
+		d.columns(g, n)
+	default:
+		d.rows(g, n)
+	}
+	if !d.failed() {
+		d.finish(g)
+	}
+}
+
+// names reads the names of columns into cols.
+func (d *decoder) names(cols []Column, limit int, lenient bool, where string) []Column {
+	n := d.array(lenient, where)
+	if n > limit {
+		d.fail(CodeLimit, where)
+		return cols[:0]
+	}
+	cols = grow(cols, n)
+	for i := range cols {
+		cols[i].reset()
+		cols[i].Name = d.name(where)
+		cols[i].typ = TypeString
+	}
+	d.unique(n, func(i int) string { return cols[i].Name }, where)
+	return cols
+}
+
+func (d *decoder) types(g *Group) {
+	letters := d.text("types")
+	if d.failed() {
+		return
+	}
+	if len(letters) != len(g.fields) {
+		d.fail(CodeShape, "types: want one letter for each field")
+		return
+	}
+	for i := range g.fields {
+		g.fields[i].typ = Type(letters[i])
+	}
+}
+
+// count adds n points to what the message holds, and fails above the limits.
+func (d *decoder) count(g *Group, n int) {
+	if n < 0 || n > MaxPoints {
+		d.fail(CodeLimit, "points of a group")
+		return
+	}
+	d.points += n
+	d.values += n * (len(g.tags) + len(g.fields))
+	if d.points > MaxPoints || d.values > MaxCells {
+		d.fail(CodeLimit, "points or cells of the batch")
+		return
+	}
+	g.n = n
+}
+
+// drop marks a point to be left out, for the first reason found.
+func (d *decoder) drop(g *Group, row int, c Code) {
+	if d.bad == nil {
+		d.bad = slices.Repeat([]bool{false}, g.n)
+	}
+	if !d.bad[row] {
+		d.bad[row] = true
+		d.batch.drops.add(c, 1)
+	}
+}
+
+// finish leaves out what was found bad: fields of a type this version does not know, marked points, points without fields.
+func (d *decoder) finish(g *Group) {
+	for i := len(g.fields) - 1; i >= 0; i-- {
+		if !g.fields[i].typ.known() {
+			g.fields = dropColumn(g.fields, g.fields[i].Name)
+		}
+	}
+	if d.bad != nil {
+		g.Keep(func(row int) bool { return !d.bad[row] })
+	}
+	d.batch.drops.add(CodeNoFields, g.dropEmpty())
+	if g.n == 0 {
+		d.batch.dropLast()
+	}
+}
+
+func (d *decoder) rows(g *Group, n int) {
+	d.count(g, n)
+	if d.failed() {
+		return
+	}
+	g.timed = true
+	g.stamps = slices.Grow(g.stamps, n)
+	for i := range g.tags {
+		g.tags[i].start(g.tags[i].Name, TypeString)
+	}
+	for i := range g.fields {
+		g.fields[i].start(g.fields[i].Name, g.fields[i].typ)
+	}
+	want := 1 + len(g.tags) + len(g.fields)
+	for row := 0; row < n && !d.failed(); row++ {
+		if got := d.array(false, "row"); got != want {
+			d.fail(CodeShape, "row: want a time, each tag and each field")
+			return
+		}
+		d.row(g, row)
+	}
+}
+
+func (d *decoder) row(g *Group, row int) {
+	dt, big := d.integer("row time")
+	t, ok := d.time(dt)
+	if big || !ok {
+		d.drop(g, row, CodeTimeRange)
+	}
+	g.stamps = append(g.stamps, t)
+	for i := range g.tags {
+		d.tagCell(g, &g.tags[i], row)
+	}
+	for i := range g.fields {
+		c := &g.fields[i]
+		v, drop := d.cell(c.typ, "field value")
+		if drop != 0 {
+			d.batch.drops.add(drop, 1)
+		}
+		c.append(v)
+	}
+}
+
+// tagCell reads one tag value and appends it to c; a bad one drops the point.
+func (d *decoder) tagCell(g *Group, c *Column, row int) {
+	text := ""
+	switch k := d.next("tag value"); {
+	case d.failed():
+		return
+	case k == kindNil:
+		d.at++
+	case k == kindStr:
+		text = d.text("tag value")
+		if len(text) > MaxTagValue || control(text) {
+			text = ""
+			d.drop(g, row, CodeTagValue)
+		}
+	default:
+		d.skip(maxUnknownDeep, "tag value")
+		d.drop(g, row, CodeTagValue)
+	}
+	c.appendText(text)
+}
+
+// time returns t0 + dt in nanoseconds; ok is false when that is outside int64.
+func (d *decoder) time(dt int64) (ns int64, ok bool) {
+	t := d.t0 + dt
+	if (t > d.t0) != (dt > 0) && dt != 0 {
+		return 0, false
+	}
+	ns = t * d.unit
+	return ns, ns/d.unit == t
+}
+
+func (d *decoder) columns(g *Group, columns int) {
+	if columns != 2+len(g.tags)+len(g.fields) {
+		d.fail(CodeShape, "columns: want n, the times, each tag and each field")
+		return
+	}
+	n, big := d.integer("number of points")
+	if big {
+		n = math.MaxInt64
+	}
+	d.count(g, int(n))
+	if d.failed() {
+		return
+	}
+	d.times(g)
+	for i := range g.tags {
+		c := &g.tags[i]
+		from := d.at
+		if d.tagColumn(g, c); !d.failed() {
+			d.checkTag(g, c)
+			c.wire = d.buf[from:d.at:d.at]
+		}
+	}
+	for i := range g.fields {
+		c := &g.fields[i]
+		from, before := d.at, d.batch.drops
+		if d.column(g, c); !d.failed() && d.batch.drops == before {
+			c.wire = d.buf[from:d.at:d.at]
+		}
+	}
+}
+
+// times reads the column of times. It stays as it came unless a time is outside int64.
+func (d *decoder) times(g *Group) {
+	c := &g.dt
+	c.typ = TypeInt
+	from := d.at
+	if k := d.next("times"); k != kindInt && k != kindBin && k != kindArray {
+		d.fail(CodeShape, "times: want integers")
+		return
+	}
+	if kindOf(d.peek()) == kindArray {
+		d.timeCells(g)
+		return
+	}
+	before := d.batch.drops
+	d.column(g, c)
+	if d.failed() {
+		return
+	}
+	if d.batch.drops != before { // a constant above int64
+		d.batch.drops = before
+		d.lateTimes(g)
+		return
+	}
+	c.wire = d.buf[from:d.at:d.at]
+	if !d.inRange(c) {
+		d.lateTimes(g)
+	}
+}
+
+// timeCells reads times given one by one.
+func (d *decoder) timeCells(g *Group) {
+	if n := d.array(false, "times"); n != g.n {
+		d.fail(CodeShape, "times: want one for each point")
+		return
+	}
+	g.timed = true
+	for row := 0; row < g.n && !d.failed(); row++ {
+		dt, big := d.integer("times")
+		t, ok := d.time(dt)
+		if big || !ok {
+			d.drop(g, row, CodeTimeRange)
+		}
+		g.stamps = append(g.stamps, t)
+	}
+}
+
+// inRange reports whether every time of c, and the base itself, is within int64 nanoseconds.
+func (d *decoder) inRange(c *Column) bool {
+	low, high := int64(0), int64(0)
+	switch v, same := c.Const(); {
+	case same:
+		low, high = min(0, v.Int()), max(0, v.Int())
+	case c.width < 8:
+		high = 1 << (8*c.width - 1)
+		low = -high
+	default:
+		for row := range c.n {
+			v := int64(c.bits(row))
+			low, high = min(low, v), max(high, v)
+		}
+	}
+	_, first := d.time(low)
+	_, last := d.time(high)
+	return first && last
+}
+
+// lateTimes turns the times into nanoseconds one by one, because some are outside int64: those points are dropped.
+func (d *decoder) lateTimes(g *Group) {
+	g.timed = true
+	for row := range g.n {
+		v := g.dt.Value(row)
+		t, ok := d.time(v.Int())
+		if !ok || !v.Present() {
+			d.drop(g, row, CodeTimeRange)
+		}
+		g.stamps = append(g.stamps, t)
+	}
+}
+
+// column reads one column of g.n values in any of its forms.
+func (d *decoder) column(g *Group, c *Column) {
+	c.n = g.n
+	k := d.next("column")
+	switch {
+	case d.failed():
+	case !c.typ.known():
+		d.unknown(g, k)
+	case k == kindBin:
+		d.packed(c)
+	case k == kindArray:
+		d.cells(c)
+	default:
+		v, drop := d.cell(c.typ, "column")
+		if drop != 0 {
+			d.batch.drops.add(drop, g.n)
+		}
+		c.form, c.one = formConst, v
+	}
+}
+
+// tagColumn reads one column of g.n tag values in any of its forms.
+func (d *decoder) tagColumn(g *Group, c *Column) {
+	c.n = g.n
+	switch k := d.next("tag column"); {
+	case d.failed():
+	case k == kindArray:
+		d.tagCells(g, c)
+	case k == kindBin:
+		d.fail(CodeShape, "tag column: want text")
+	case k == kindStr || k == kindNil:
+		c.one, _ = d.cell(TypeString, "tag column")
+		if !c.one.Present() {
+			c.one = String("")
+		}
+	default:
+		d.skip(maxUnknownDeep, "tag column")
+		for row := range g.n {
+			d.drop(g, row, CodeTagValue)
+		}
+	}
+}
+
+// tagCells reads tag values given as an array: one a point, or a dictionary and indices.
+func (d *decoder) tagCells(g *Group, c *Column) {
+	n := d.array(false, "tag column")
+	if !d.failed() && n == 2 && kindOf(d.peek()) == kindArray {
+		d.dictionary(c)
+		return
+	}
+	if n != g.n {
+		d.fail(CodeShape, "tag column: want one value for each point")
+		return
+	}
+	c.start(c.Name, TypeString)
+	c.form = formText // as they came: looking for repeats would cost more than it saves
+	for row := 0; row < n && !d.failed(); row++ {
+		d.tagCell(g, c, row)
+	}
+}
+
+// unknown skips a column of a reserved type.
+func (d *decoder) unknown(g *Group, k kind) {
+	if k == kindNil {
+		d.at++
+		return
+	}
+	d.skip(maxUnknownDeep, "column of a reserved type")
+	d.batch.drops.add(CodeUnknownType, g.n)
+}
+
+// packed reads a column of numbers of one width.
+func (d *decoder) packed(c *Column) {
+	data := d.bin("column")
+	width := 0
+	if c.n > 0 && len(data)%c.n == 0 {
+		width = len(data) / c.n
+	}
+	switch {
+	case d.failed():
+		return
+	case c.n == 0 && len(data) == 0:
+		width = 1
+	case !widthAllowed(c.typ, width):
+		d.fail(CodeShape, "column: want n numbers of an allowed width")
+		return
+	case c.typ == TypeBool && !bools(data):
+		d.fail(CodeShape, "column: want bools of 0 or 1")
+		return
+	}
+	c.form, c.width, c.data = formPacked, uint8(width), data
+	if c.typ == TypeFloat && !finite(data, width) {
+		d.dropNonFinite(c)
+	}
+}
+
+func widthAllowed(typ Type, width int) bool {
+	switch typ {
+	case TypeFloat:
+		return width == 8 || width == 4
+	case TypeInt, TypeUint:
+		return width == 1 || width == 2 || width == 4 || width == 8
+	case TypeBool:
+		return width == 1
+	}
+	return false
+}
+
+// bools reports whether every byte is 0 or 1.
+func bools(data []byte) bool {
+	var all byte
+	for _, b := range data {
+		all |= b
+	}
+	return all <= 1
+}
+
+// finite reports whether no float of data is NaN or an infinity: adding one to an exponent of all ones carries over.
+func finite(data []byte, width int) bool {
+	var carry uint64
+	if width == 8 {
+		for ; len(data) >= 32; data = data[32:] {
+			carry |= binary.LittleEndian.Uint64(data)&exponentMask + exponentUnit
+			carry |= binary.LittleEndian.Uint64(data[8:])&exponentMask + exponentUnit
+			carry |= binary.LittleEndian.Uint64(data[16:])&exponentMask + exponentUnit
+			carry |= binary.LittleEndian.Uint64(data[24:])&exponentMask + exponentUnit
+		}
+		for ; len(data) >= 8; data = data[8:] {
+			carry |= binary.LittleEndian.Uint64(data)&exponentMask + exponentUnit
+		}
+		return carry>>63 == 0
+	}
+	for ; len(data) >= 4; data = data[4:] {
+		carry |= uint64(binary.LittleEndian.Uint32(data)&0x7f800000 + 0x00800000)
+	}
+	return carry>>31 == 0
+}
+
+// dropNonFinite makes the rows absent whose float is NaN or an infinity.
+func (d *decoder) dropNonFinite(c *Column) {
+	c.absent = slices.Repeat([]bool{false}, c.n)
+	for row := range c.absent {
+		if nonFinite(c.bits(row)) {
+			c.absent[row] = true
+			d.batch.drops.add(CodeNaN, 1)
+		}
+	}
+}
+
+// cells reads a column given as an array: one value a row, or a dictionary and indices.
+func (d *decoder) cells(c *Column) {
+	n := d.array(false, "column")
+	if d.failed() {
+		return
+	}
+	if n == 2 && c.typ == TypeString && kindOf(d.peek()) == kindArray {
+		if d.dictionary(c); !d.failed() {
+			d.dropTooLong(c)
+		}
+		return
+	}
+	if n != c.n {
+		d.fail(CodeShape, "column: want one value for each point")
+		return
+	}
+	c.start(c.Name, c.typ)
+	if c.typ == TypeString {
+		c.form = formText
+	}
+	for i := 0; i < n && !d.failed(); i++ {
+		v, drop := d.cell(c.typ, "column")
+		if drop != 0 {
+			d.batch.drops.add(drop, 1)
+		}
+		c.append(v)
+	}
+}
+
+// dictionary reads the distinct texts and the indices of a column.
+func (d *decoder) dictionary(c *Column) {
+	n := d.array(false, "dictionary")
+	if n > MaxPoints {
+		d.fail(CodeLimit, "dictionary")
+	}
+	c.texts = c.texts[:0]
+	for i := 0; i < n && !d.failed(); i++ {
+		c.texts = append(c.texts, d.text("dictionary"))
+	}
+	k := d.next("dictionary indices")
+	switch {
+	case d.failed():
+		return
+	case k == kindBin:
+		d.indices(c)
+	case k == kindArray:
+		d.indexCells(c)
+	default:
+		d.fail(CodeShape, "dictionary: want texts and indices")
+	}
+}
+
+func (d *decoder) indices(c *Column) {
+	data := d.bin("dictionary indices")
+	width := 0
+	if c.n > 0 && len(data)%c.n == 0 {
+		width = len(data) / c.n
+	}
+	switch {
+	case d.failed():
+		return
+	case c.n == 0 && len(data) == 0:
+		width = 1
+	case width != 1 && width != 2 && width != 4:
+		d.fail(CodeShape, "dictionary: want n indices of 1, 2 or 4 bytes")
+		return
+	}
+	c.form, c.width, c.data = formDict, uint8(width), data
+	if c.n > 0 && c.highest() >= len(c.texts) {
+		d.fail(CodeIndex, "dictionary: index outside")
+	}
+}
+
+// dropTooLong makes the rows absent whose text is longer than a field may be.
+func (d *decoder) dropTooLong(c *Column) {
+	if !slices.ContainsFunc(c.texts, func(t string) bool { return len(t) > MaxText }) {
+		return
+	}
+	c.absent = slices.Repeat([]bool{false}, c.n)
+	for row := range c.absent {
+		if len(c.text(row)) > MaxText {
+			c.absent[row] = true
+			d.batch.drops.add(CodeTooLong, 1)
+		}
+	}
+}
+
+// highest returns the highest index of a dictionary column.
+func (c *Column) highest() int {
+	if c.width == 1 {
+		var top byte
+		for _, i := range c.data {
+			top = max(top, i)
+		}
+		return int(top)
+	}
+	top := 0
+	for row := range c.n {
+		top = max(top, c.index(row))
+	}
+	return top
+}
+
+func (d *decoder) indexCells(c *Column) {
+	if n := d.array(false, "dictionary indices"); n != c.n {
+		d.fail(CodeShape, "dictionary: want an index for each point")
+		return
+	}
+	c.form, c.width, c.data, c.owned = formDict, 4, c.data[:0], true
+	for i := 0; i < c.n && !d.failed(); i++ {
+		v, big := d.integer("dictionary indices")
+		if big || v < 0 || v >= int64(len(c.texts)) {
+			d.fail(CodeIndex, "dictionary: index outside")
+			return
+		}
+		c.data = binary.LittleEndian.AppendUint32(c.data, uint32(v))
+	}
+}
+
+// checkTag drops the points whose tag is not a clean text of a fitting length.
+func (d *decoder) checkTag(g *Group, c *Column) {
+	clean := true
+	bad := func(t string) bool { return len(t) > MaxTagValue || control(t) }
+	if v, same := c.Const(); same {
+		clean = !bad(v.text)
+	}
+	for _, t := range c.texts {
+		clean = clean && !bad(t)
+	}
+	if clean {
+		return
+	}
+	for row := range c.n {
+		if bad(c.Text(row)) {
+			d.drop(g, row, CodeTagValue)
+		}
+	}
+}
