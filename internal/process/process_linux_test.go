@@ -72,25 +72,6 @@ func TestChildDiesWithItsParent(t *testing.T) {
 	gone(t, pid)
 }
 
-// parent starts a stubborn child, says its pid and waits to be killed.
-func parent() {
-	up := &buffer{}
-	p, err := Start(Command{
-		Args:          []string{"sh", "-c", `trap "" TERM HUP INT; echo up; while :; do sleep 1; done`},
-		Stdout:        up,
-		OnParentDeath: syscall.SIGKILL,
-	})
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-	for up.String() == "" {
-		time.Sleep(time.Millisecond)
-	}
-	fmt.Println("child", p.PID())
-	<-p.Done()
-}
-
 func TestParseStat(t *testing.T) {
 	const rest = " 1 4303 1963 0 -1 4194304 25964 51 0 1 30 7 0 0 20 0 4 0 69551"
 	f := func(text string, want stat, ok bool) {

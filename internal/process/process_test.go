@@ -150,6 +150,25 @@ func TestPeakOfASmallChildIsNotOurs(t *testing.T) {
 	}
 }
 
+// parent starts a stubborn child, says its pid and waits to be killed.
+func parent() {
+	up := &buffer{}
+	p, err := Start(Command{
+		Args:          []string{"sh", "-c", `trap "" TERM HUP INT; echo up; while :; do sleep 1; done`},
+		Stdout:        up,
+		OnParentDeath: syscall.SIGKILL,
+	})
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	for up.String() == "" {
+		time.Sleep(time.Millisecond)
+	}
+	fmt.Println("child", p.PID())
+	<-p.Done()
+}
+
 // eater takes 200 MiB and holds it until its stdin ends.
 func eater() {
 	b := make([]byte, 200<<20)
