@@ -1,0 +1,145 @@
+package config
+
+import (
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// bus reads bus: as embedded, a URL, a list of URLs, or a map.
+func (l *loader) bus(s *source, n *yaml.Node) Bus {
+	b := Bus{Sync: "always"}
+	if n.Kind != yaml.MappingNode {
+		b.URLs = s.urls("bus", n)
+		b.Embedded = len(b.URLs) == 0
+		return b
+	}
+	embedded := map[string]func(*yaml.Node){
+		"listen":    func(n *yaml.Node) { b.Listen = s.address("bus.listen", n) },
+		"store":     func(n *yaml.Node) { b.Store = s.text("bus.store", n) },
+		"sync":      func(n *yaml.Node) { b.Sync = s.sync(n) },
+		"max_store": func(n *yaml.Node) { b.MaxStore = s.size("bus.max_store", n) },
+		"max_age":   func(n *yaml.Node) { b.MaxAge = s.duration("bus.max_age", n, time.Second) },
+	}
+	known := map[string]func(*yaml.Node){
+		"urls": func(n *yaml.Node) { b.URLs = s.urls("bus.urls", n) },
+		"creds_file": func(n *yaml.Node) {
+			b.CredsFile = s.text("bus.creds_file", n)
+			l.secretFile(s, "bus.creds_file", n)
+		},
+		"tls": func(n *yaml.Node) { b.TLS = s.tls(n) },
+	}
+	for key, read := range embedded {
+		known[key] = read
+	}
+	s.fields("bus", n, known, []string{"urls", "listen", "store", "sync", "max_store", "max_age", "creds_file", "tls"})
+	b.Embedded = len(b.URLs) == 0
+	for _, e := range entries(n) {
+		if embedded[e.name] != nil && !b.Embedded {
+			s.fault(e.key, "set it on the NATS server, or remove urls:", "bus: %s is of the embedded bus, and urls: says that the bus is elsewhere", e.name)
+		}
+	}
+	return b
+}
+
+// urls reads one URL or several; "embedded" gives none.
+func (s *source) urls(key string, n *yaml.Node) []string {
+	var out []string
+	list, nodes := s.texts(key, n)
+	for i, text := range list {
+		if text == "embedded" && len(list) == 1 {
+			return nil
+		}
+		if s.url(key, nodes[i], text) {
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+func (s *source) url(key string, n *yaml.Node, text string) bool {
+	u, err := url.Parse(text)
+	if err == nil && u.Host != "" && strings.Contains(" nats tls ws wss ", " "+u.Scheme+" ") {
+		if _, written := s.written[n]; u.User != nil && !written {
+			s.warn(n, "put them into a file and name it: bus: { urls: ..., creds_file: ... }", "%s: the credentials stand in plain text", key)
+		}
+		return true
+	}
+	hint := didYouMean(text, []string{"embedded"}, "")
+	if host, _, _ := strings.Cut(text, "://"); hint == "" && !strings.ContainsAny(host, "/ @") {
+		rest := text[max(0, strings.Index(text, "://")+len("://")*min(1, strings.Count(text, "://"))):]
+		hint = "did you mean nats://" + rest + "?"
+	}
+	s.fault(n, hint, "%s: want embedded, or a URL such as nats://bus.example:4222, got %s", key, s.got(n))
+	return false
+}
+
+func (s *source) sync(n *yaml.Node) string {
+	if n.Value == "always" {
+		return "always"
+	}
+	text := s.text("bus.sync", n)
+	d, ok := parseDuration(text)
+	if text != "" && (!ok || d < time.Millisecond) {
+		s.fault(n, didYouMean(text, []string{"always"}, durationHint(text)), "bus.sync: want always, or a duration such as 1s, got %s", s.got(n))
+		return ""
+	}
+	return text
+}
+
+func (s *source) tls(n *yaml.Node) (t TLS) {
+	if !s.isMap("bus.tls", n, "{ ca_file: /etc/pacewire/ca.pem }") {
+		return t
+	}
+	s.fields("bus.tls", n, map[string]func(*yaml.Node){
+		"ca_file":   func(n *yaml.Node) { t.CAFile = s.text("bus.tls.ca_file", n) },
+		"cert_file": func(n *yaml.Node) { t.CertFile = s.text("bus.tls.cert_file", n) },
+		"key_file":  func(n *yaml.Node) { t.KeyFile = s.text("bus.tls.key_file", n) },
+	}, []string{"ca_file", "cert_file", "key_file"})
+	if (t.CertFile == "") != (t.KeyFile == "") {
+		s.fault(n, "", "bus.tls: cert_file and key_file go together")
+	}
+	return t
+}
+
+func (s *source) log(n *yaml.Node) (g Log) {
+	level := func(n *yaml.Node) { g.Level = s.oneOf("log.level", n, "debug", "info", "warn", "error") }
+	if n.Kind == yaml.ScalarNode && !empty(n) {
+		level(n)
+		return g
+	}
+	if s.isMap("log", n, "{ level: info, format: text }") {
+		s.fields("log", n, map[string]func(*yaml.Node){
+			"level":  level,
+			"format": func(n *yaml.Node) { g.Format = s.oneOf("log.format", n, "text", "json", "logfmt") },
+		}, []string{"level", "format"})
+	}
+	return g
+}
+
+func (s *source) web(n *yaml.Node) (w Web) {
+	if s.isMap("web", n, "{ listen: 127.0.0.1:8470 }") {
+		s.fields("web", n, map[string]func(*yaml.Node){
+			"listen": func(n *yaml.Node) { w.Listen = s.address("web.listen", n) },
+		}, []string{"listen"})
+	}
+	return w
+}
+
+// secretFile looks whether a file that holds a secret is there and nobody else's.
+func (l *loader) secretFile(s *source, key string, n *yaml.Node) {
+	if l.Offline || n.Value == "" {
+		return
+	}
+	switch info, err := os.Stat(n.Value); {
+	case os.IsNotExist(err):
+		s.warn(n, "", "%s: there is no file %s yet", key, s.raw(n))
+	case err != nil || info.IsDir():
+		s.warn(n, "", "%s: %s cannot be read as a file", key, s.raw(n))
+	case info.Mode().Perm()&0o004 != 0 && !l.InsecureFiles:
+		s.fault(n, "chmod 0600 "+s.raw(n), "%s: every user of this machine may read %s", key, s.raw(n))
+	}
+}

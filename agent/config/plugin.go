@@ -1,0 +1,315 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// definition is a plugin in the making: what came of it, and where that stands.
+type definition struct {
+	Plugin
+	*source
+	entry
+
+	use, run *yaml.Node
+	from     []*yaml.Node // of Plugin.From
+	builtin  *Program     // nil when the settings are not known here
+	beside   []entry      // settings that stand beside use, from ...
+	inside   []entry      // settings that stand under config:
+}
+
+// commonKeys are those every plugin has; a program cannot name a setting so.
+var commonKeys = []string{
+	"use", "run", "from", "on", "config", "every", "cron", "timeout", "tags", "owner", "enabled", "start", "replicas", "parallel", "env",
+}
+
+var pluginName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+
+// plugin reads one entry of a section.
+func (l *loader) plugin(s *source, kind string, e entry) {
+	d := &definition{source: s, entry: e, Plugin: Plugin{
+		Name: e.name, Kind: kind, Enabled: true, Replicas: 1, Parallel: 1,
+		Position: Position{File: s.name, Line: e.key.Line, Column: e.key.Column},
+	}}
+	if !l.named(d) {
+		return
+	}
+	l.plugins, l.byName[d.Name] = append(l.plugins, d), d
+	if !empty(e.val) && !s.isMap(e.name, e.val, "{ every: 10s }") {
+		return
+	}
+	d.keys()
+	d.sources()
+	l.resolve(d)
+	l.config(d)
+}
+
+// named checks the name, which is a token of subjects, a folder and a user of the bus.
+func (l *loader) named(d *definition) bool {
+	name := d.Name
+	was := l.byName[name]
+	switch {
+	case name == "agent" || name == "all":
+		d.fault(d.key, "choose another one", "%s is reserved: no plugin can have this name", name)
+	case !pluginName.MatchString(name):
+		hint := ""
+		if better := fold(name); pluginName.MatchString(better) {
+			hint = "did you mean " + better + "?"
+		}
+		d.fault(d.key, hint, "%q: a name has a-z, 0-9, _ and -, begins with a letter or digit, and is at most 63 long", name)
+	case was != nil:
+		d.fault(d.key, "names are unique over collect, process and publish: rename one", "there are two plugins %s: the first in %s", name, was.place(d.source, was.key))
+	default:
+		return true
+	}
+	return false
+}
+
+// fold makes a name of what somebody wrote for one.
+func fold(name string) string {
+	return regexp.MustCompile(`[^a-z0-9_-]+`).ReplaceAllString(strings.ToLower(name), "_")
+}
+
+// keys reads the keys every plugin has and sets the others aside.
+func (d *definition) keys() {
+	read := map[string]func(*yaml.Node){
+		"use":      func(n *yaml.Node) { d.use = n },
+		"run":      func(n *yaml.Node) { d.run = n },
+		"from":     d.readFrom,
+		"on":       func(n *yaml.Node) { d.events(d.texts("on", n)) },
+		"config":   d.readConfig,
+		"every":    func(n *yaml.Node) { d.Every = d.duration("every", n, shortest) },
+		"cron":     func(n *yaml.Node) { d.Cron = d.readCron(n) },
+		"timeout":  func(n *yaml.Node) { d.Timeout = d.duration("timeout", n, time.Millisecond) },
+		"tags":     func(n *yaml.Node) { d.Tags = d.tags("tags", n) },
+		"owner":    func(n *yaml.Node) { d.Owner = d.text("owner", n) },
+		"enabled":  func(n *yaml.Node) { d.Enabled = d.flag("enabled", n) },
+		"start":    func(n *yaml.Node) { d.Start = d.readStart(n) },
+		"replicas": func(n *yaml.Node) { d.Replicas = d.count("replicas", n, 1000) },
+		"parallel": func(n *yaml.Node) { d.Parallel = d.count("parallel", n, 1000) },
+		"env":      d.readEnv,
+	}
+	for _, e := range entries(d.val) {
+		if f := read[e.name]; f != nil {
+			d.onlyReaders(e)
+			f(e.val)
+		} else {
+			d.beside = append(d.beside, e)
+		}
+	}
+	if d.Every != 0 && d.Cron != "" {
+		d.fault(d.key, "remove one of them", "every and cron exclude each other")
+	}
+}
+
+// onlyReaders refuses on a collector what is about reading from others.
+func (d *definition) onlyReaders(e entry) {
+	if d.Kind == Collector && (e.name == "from" || e.name == "on" || e.name == "start") {
+		d.fault(e.key, "remove it, or move the plugin to process: or publish:", "a collector reads from no plugin: it has no %s", e.name)
+	}
+}
+
+// readFrom parts the names of plugins from event:<type>.
+func (d *definition) readFrom(n *yaml.Node) {
+	list, nodes := d.texts("from", n)
+	for i, name := range list {
+		if kind, ok := strings.CutPrefix(name, "event:"); ok {
+			d.events([]string{kind}, nodes[i:i+1])
+			continue
+		}
+		if slices.Contains(d.From, name) {
+			d.fault(nodes[i], "remove one of them", "from: %s stands there twice", name)
+			continue
+		}
+		d.From, d.from = append(d.From, name), append(d.from, nodes[i])
+	}
+	if i := slices.Index(d.From, "all"); i >= 0 && len(d.From) > 1 {
+		d.fault(d.from[i], "remove the others, or name each", "from: all holds every other one")
+	}
+}
+
+func (d *definition) events(list []string, nodes []*yaml.Node) {
+	for i, kind := range list {
+		switch {
+		case kind == "" || strings.ContainsAny(kind, " \t\r\n"):
+			d.fault(nodes[i], "", "on: want the type of an event such as monitoring, got %s", d.got(nodes[i]))
+		case slices.Contains(d.On, kind):
+			d.fault(nodes[i], "remove one of them", "the event %s is asked for twice", kind)
+		default:
+			d.On = append(d.On, kind)
+		}
+	}
+}
+
+func (d *definition) readConfig(n *yaml.Node) {
+	if !empty(n) && d.isMap("config", n, "{ url: http://127.0.0.1/status }") {
+		d.inside = entries(n)
+	}
+}
+
+func (d *definition) readEnv(n *yaml.Node) {
+	list, nodes := d.texts("env", n)
+	for i, name := range list {
+		if !envName.MatchString(name) {
+			d.fault(nodes[i], "name it alone; its value comes from the agent's environment", "env: want the name of an environment variable, got %s", d.got(nodes[i]))
+			continue
+		}
+		d.Env = append(d.Env, name)
+	}
+}
+
+var cronForm = regexp.MustCompile(`^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|([0-9A-Za-z*/,?#-]+ +){4,5}[0-9A-Za-z*/,?#-]+)$`)
+
+func (d *definition) readCron(n *yaml.Node) string {
+	text := d.text("cron", n)
+	if text != "" && !cronForm.MatchString(text) {
+		d.fault(n, "minute hour day month weekday, each * or numbers", "cron: want five fields such as \"*/5 * * * *\", got %s", d.got(n))
+		return ""
+	}
+	return text
+}
+
+// readStart gives new, all, a time, or the duration of "24h ago".
+func (d *definition) readStart(n *yaml.Node) string {
+	text := d.text("start", n)
+	ago, hasAgo := strings.CutSuffix(text, " ago")
+	_, isDuration := parseDuration(ago)
+	_, err := time.Parse(time.RFC3339, text)
+	switch {
+	case text == "", text == "new", text == "all", err == nil:
+		return text
+	case isDuration && hasAgo:
+		return ago
+	}
+	hint := didYouMean(text, []string{"new", "all"}, "")
+	if isDuration {
+		hint = "did you mean " + text + " ago?"
+	}
+	d.fault(n, hint, "start: want new, all, 24h ago, or a time such as 2026-01-31T08:00:00Z, got %s", d.got(n))
+	return ""
+}
+
+// sources checks that who reads has something to read.
+func (d *definition) sources() {
+	if d.Kind == Collector || hasKey(d.val, "from") || hasKey(d.val, "on") {
+		return
+	}
+	d.fault(d.key, "name plugins (from: [cpu, mem]), or from: all", "%s reads nothing: a %s needs from:", d.Name, d.Kind)
+}
+
+func hasKey(n *yaml.Node, key string) bool {
+	return slices.Contains(names(entries(n)), key)
+}
+
+// resolve finds out what the plugin runs.
+func (l *loader) resolve(d *definition) {
+	switch {
+	case d.use != nil && d.run != nil:
+		d.fault(d.run, "remove one of them", "use and run exclude each other: use names a program of pacewire, run a command")
+	case d.run != nil:
+		l.command(d)
+	case d.use == nil:
+		l.find(d, d.key, d.Name)
+	default:
+		if name := d.text("use", d.use); name != "" {
+			l.find(d, d.use, name)
+		}
+	}
+}
+
+// find finds a built-in of the plugin's kind, else the binary pacewire-<name>.
+func (l *loader) find(d *definition, at *yaml.Node, name string) {
+	if d.builtin = l.program(d.Kind, name); d.builtin != nil {
+		d.Program = name
+		return
+	}
+	for _, s := range sections {
+		if l.program(s.kind, name) != nil {
+			d.fault(at, fmt.Sprintf("move it to %s:", s.key), "%s is a %s: it %s", name, s.kind, s.verb)
+			return
+		}
+	}
+	near := Suggest(name, l.programNames(d.Kind))
+	if pluginName.MatchString(name) && l.binary(d, at, name, near) {
+		return
+	}
+	hint := "say what it runs: use: PROGRAM or run: COMMAND; known are " + strings.Join(l.programNames(d.Kind), ", ")
+	if near != "" {
+		hint = "did you mean " + near + "?"
+		if d.use == nil {
+			hint = fmt.Sprintf("did you mean %s? if %s is a name of your own, say what it runs: use: %s", near, name, near)
+		}
+	}
+	d.fault(at, hint, "there is no %s program %s", d.Kind, name)
+}
+
+// binary looks for pacewire-<name>; offline it takes the operator's word, unless a built-in is near.
+func (l *loader) binary(d *definition, at *yaml.Node, name, near string) bool {
+	path := "pacewire-" + name
+	if l.Offline {
+		if near != "" {
+			return false
+		}
+		d.warn(at, "", "%s is no built-in; whether there is a program %s was not looked at (offline)", name, path)
+	} else {
+		found, err := l.LookPath(path)
+		if err != nil {
+			return false
+		}
+		path = found
+	}
+	d.Program, d.Run = name, []string{path}
+	return true
+}
+
+// command reads run: and looks whether its program is there.
+func (l *loader) command(d *definition) {
+	var nodes []*yaml.Node
+	if d.run.Kind == yaml.ScalarNode && !empty(d.run) {
+		d.Run, nodes = l.words(d), []*yaml.Node{d.run}
+	} else {
+		d.Run, nodes = d.texts("run", d.run)
+	}
+	if len(d.Run) == 0 || l.Offline {
+		return
+	}
+	at, program := nodes[0], d.Run[0]
+	switch _, err := l.LookPath(program); {
+	case err == nil:
+	case errors.Is(err, fs.ErrPermission):
+		d.fault(at, "chmod +x it, or name its interpreter: run: python3 "+program, "run: %s may not be executed", program)
+	case strings.Contains(program, "/"):
+		d.fault(at, "", "run: there is no program %s", program)
+	default:
+		d.fault(at, "install it, or write its whole path", "run: there is no program %s on PATH", program)
+	}
+}
+
+// shellWords are what a shell would act upon; here it would become an argument.
+var shellWords = regexp.MustCompile(`^(\||\|\||&|&&|;|<|>|>>|2>&1|["'].*)$`)
+
+// words cuts the string form of run: at blanks. What the environment brings in is not cut.
+func (l *loader) words(d *definition) []string {
+	list := strings.Fields(d.raw(d.run))
+	if len(list) == 0 {
+		d.fault(d.run, "", "run: is empty")
+	}
+	_, holdsNames := d.written[d.run]
+	for i, word := range list {
+		if shellWords.MatchString(word) {
+			d.fault(d.run, "write a list: run: [program, \"an argument\"], or run: [sh, -c, \"...\"]", "run: no shell reads this: %s would be passed on as it is", word)
+			return nil
+		}
+		if holdsNames && !d.settled[d.run] {
+			list[i] = l.replace(d.source, d.run, word)
+		}
+	}
+	return list
+}

@@ -1,0 +1,257 @@
+package config
+
+import (
+	"math"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// The readers of single values: each takes the key for its message, gives the zero value when the
+// node is wrong, and has then noted the fault.
+
+// text reads a scalar as it is written: 010 and 1.10 stay what they are.
+func (s *source) text(key string, n *yaml.Node) string {
+	switch {
+	case empty(n):
+		s.fault(n, "give it a value or remove the key", "%s: has no value", key)
+	case n.Kind != yaml.ScalarNode:
+		s.fault(n, "", "%s: want text, got %s", key, s.got(n))
+	case n.Value == "":
+		s.fault(n, "remove the key to leave it out", "%s: is empty", key)
+	default:
+		return n.Value
+	}
+	return ""
+}
+
+// texts reads a scalar or a list of them; nodes are those of the texts.
+func (s *source) texts(key string, n *yaml.Node) (list []string, nodes []*yaml.Node) {
+	nodes = []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		nodes = n.Content
+	}
+	if len(nodes) == 0 {
+		s.fault(n, "name one or remove the key", "%s: the list is empty", key)
+	}
+	kept := nodes[:0:0]
+	for _, item := range nodes {
+		if text := s.text(key, item); text != "" {
+			list, kept = append(list, text), append(kept, item)
+		}
+	}
+	return list, kept
+}
+
+// oneOf reads one of some words.
+func (s *source) oneOf(key string, n *yaml.Node, words ...string) string {
+	text := s.text(key, n)
+	for _, w := range words {
+		if text == w || text == "" {
+			return text
+		}
+	}
+	s.fault(n, didYouMean(text, words, ""), "%s: want %s, got %s", key, alternatives(words), s.got(n))
+	return ""
+}
+
+// alternatives is a list in words: a, b or c.
+func alternatives(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+func (s *source) flag(key string, n *yaml.Node) bool {
+	return s.oneOf(key, n, "true", "false") == "true"
+}
+
+// count reads a whole number of at least 1.
+func (s *source) count(key string, n *yaml.Node, most int) int {
+	text := s.text(key, n)
+	if text == "" {
+		return 0
+	}
+	i, err := strconv.Atoi(text)
+	if err != nil || i < 1 || i > most || text != strconv.Itoa(i) {
+		s.fault(n, "", "%s: want a whole number from 1 to %d, got %s", key, most, s.got(n))
+		return 0
+	}
+	return i
+}
+
+// duration reads a duration of at least least.
+func (s *source) duration(key string, n *yaml.Node, least time.Duration) time.Duration {
+	text := s.text(key, n)
+	if text == "" {
+		return 0
+	}
+	d, ok := parseDuration(text)
+	switch {
+	case !ok:
+		s.fault(n, durationHint(text), "%s: want a duration such as 10s, got %s", key, s.got(n))
+	case d < least:
+		s.fault(n, "", "%s: want at least %s, got %s", key, least, s.got(n))
+	default:
+		return d
+	}
+	return 0
+}
+
+var durationForm = regexp.MustCompile(`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d))+$`)
+
+// parseDuration reads what time.ParseDuration does, and days; no sign.
+func parseDuration(text string) (time.Duration, bool) {
+	if !durationForm.MatchString(text) {
+		return 0, false
+	}
+	var days time.Duration
+	if whole, rest, found := strings.Cut(text, "d"); found {
+		n, err := strconv.ParseFloat(whole, 64)
+		if err != nil || n > 36500 {
+			return 0, false
+		}
+		days, text = time.Duration(n*float64(24*time.Hour)), rest
+	}
+	if text == "" {
+		return days, true
+	}
+	d, err := time.ParseDuration(text)
+	return days + d, err == nil && days+d >= 0
+}
+
+const durationUnitsHint = "units are ms, s, m, h, d"
+
+var (
+	durationPart  = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)\s*([a-zµ]*)`)
+	durationUnits = map[string]string{
+		"": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s", "msec": "ms", "millis": "ms", "milliseconds": "ms",
+		"min": "m", "mins": "m", "minute": "m", "minutes": "m", "hr": "h", "hrs": "h", "hour": "h", "hours": "h", "day": "d", "days": "d",
+	}
+)
+
+// durationHint guesses the duration meant by 10, 10 sec, 10S.
+func durationHint(text string) string {
+	text = strings.ToLower(strings.TrimSpace(text))
+	m := durationPart.FindStringSubmatch(text)
+	if m == nil || m[0] != text {
+		return durationUnitsHint
+	}
+	unit, known := durationUnits[m[2]]
+	if !known {
+		unit = m[2]
+	}
+	if d := m[1] + unit; durationForm.MatchString(d) {
+		return "did you mean " + d + "?"
+	}
+	return durationUnitsHint
+}
+
+var (
+	sizeForm  = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)$`)
+	sizeUnits = map[string]float64{
+		"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
+		"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
+	}
+)
+
+// size reads bytes, such as 1GiB.
+func (s *source) size(key string, n *yaml.Node) int64 {
+	text := s.text(key, n)
+	if text == "" {
+		return 0
+	}
+	bytes, ok := parseSize(text)
+	if !ok {
+		s.fault(n, sizeHint(text), "%s: want a size such as 1GiB, got %s", key, s.got(n))
+	}
+	return bytes
+}
+
+func parseSize(text string) (int64, bool) {
+	m := sizeForm.FindStringSubmatch(text)
+	if m == nil || sizeUnits[m[2]] == 0 {
+		return 0, false
+	}
+	n, err := strconv.ParseFloat(m[1], 64)
+	bytes := n * sizeUnits[m[2]]
+	return int64(bytes), err == nil && bytes >= 1 && bytes < math.MaxInt64
+}
+
+func sizeHint(text string) string {
+	const units = "units are B, KB, MB, GB, TB (of 1000) and KiB, MiB, GiB, TiB (of 1024)"
+	m := sizeForm.FindStringSubmatch(text)
+	if m == nil {
+		return units
+	}
+	for _, unit := range []string{"B", "KB", "MB", "GB", "TB", "KiB", "MiB", "GiB", "TiB"} {
+		short := strings.TrimSuffix(strings.Replace(unit, "i", "", 1), "B")
+		if strings.EqualFold(m[2], unit) || strings.EqualFold(m[2], short) && strings.Contains(unit, "i") {
+			return "did you mean " + m[1] + unit + "?"
+		}
+	}
+	if m[2] == "" {
+		return "did you mean " + m[1] + "MiB? " + units
+	}
+	return units
+}
+
+// address reads host:port.
+func (s *source) address(key string, n *yaml.Node) string {
+	text := s.text(key, n)
+	if text == "" {
+		return ""
+	}
+	_, port, err := net.SplitHostPort(text)
+	if _, bad := strconv.ParseUint(port, 10, 16); err == nil && bad == nil && !strings.ContainsAny(text, " /@") {
+		return text
+	}
+	hint := ""
+	if _, bad := strconv.ParseUint(text, 10, 16); bad == nil {
+		hint = "did you mean 127.0.0.1:" + text + "?"
+	}
+	s.fault(n, hint, "%s: want host:port such as 127.0.0.1:8470, got %s", key, s.got(n))
+	return ""
+}
+
+// tags reads a map of texts.
+func (s *source) tags(key string, n *yaml.Node) map[string]string {
+	if !s.isMap(key, n, "{ site: lab }") {
+		return nil
+	}
+	out := make(map[string]string)
+	for _, e := range entries(n) {
+		if e.name == "host" {
+			s.fault(e.key, "host: beside tags: names the machine", "%s: host is set by the bus: it says whose points these are", key)
+			continue
+		}
+		if text := s.text(key+"."+e.name, e.val); text != "" {
+			out[e.name] = text
+		}
+	}
+	return out
+}
+
+func (s *source) isMap(key string, n *yaml.Node, such string) bool {
+	if n.Kind != yaml.MappingNode {
+		s.fault(n, "", "%s: want a map such as %s, got %s", key, such, s.got(n))
+	}
+	return n.Kind == yaml.MappingNode
+}
+
+// fields hands each value of a map to the reader of its key.
+func (s *source) fields(what string, n *yaml.Node, known map[string]func(*yaml.Node), order []string) {
+	for _, e := range entries(n) {
+		if read := known[e.name]; read != nil {
+			read(e.val)
+			continue
+		}
+		s.fault(e.key, didYouMean(e.name, order, "known are "+strings.Join(order, ", ")), "%s: unknown key %s", what, e.name)
+	}
+}
