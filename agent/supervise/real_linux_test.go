@@ -1,0 +1,305 @@
+package supervise
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The tests of this file have real processes: copies of the test binary, which
+// the first variable of their environment tells what to play.
+const role = "SUPERVISE_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(role) {
+	case "flooder":
+		flooder()
+	case "stubborn":
+		stubborn()
+	case "supervisor":
+		supervisor()
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+func TestLinesAndEnvironment(t *testing.T) {
+	t.Setenv("BUS_PASSWORD", "secret")
+	var mu sync.Mutex
+	var got []string
+	c := run(t, Spec{
+		Command: []string{"sh", "-c", `echo out; echo err >&2; env; printf end; exit 64`},
+		Env:     []string{"PATH=/usr/bin:/bin", "A=1"},
+		Line: func(stream string, line []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, stream+" "+string(line))
+		},
+		NoRestart: func(code int) bool { return code == 64 },
+	})
+	st := await(t, c, "it has failed", func(st Status) bool { return st.State == Failed })
+	if st.Reason != "exit code 64: err" || st.LastExit.CPU <= 0 {
+		t.Errorf("status %+v", st)
+	}
+	for _, want := range []string{"stdout out", "stderr err", "stdout A=1", "stdout end"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("no line %q in %q", want, got)
+		}
+	}
+	if all := strings.Join(got, "\n"); strings.Contains(all, "secret") {
+		t.Errorf("the environment leaks: %q", all)
+	}
+}
+
+// Kill -9 from outside: back at once, and known to be so.
+func TestBackAfterKill(t *testing.T) {
+	c := run(t, Spec{Command: []string{"sleep", "60"}})
+	old := await(t, c, "it runs", isRunning).PID
+	begin := time.Now()
+	if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	st := await(t, c, "it is back", func(st Status) bool { return isRunning(st) && st.PID != old })
+	t.Logf("back after %v", time.Since(begin))
+	if took := time.Since(begin); took > time.Second || st.Restarts != 1 || st.LastExit.Signal != "SIGKILL" {
+		t.Errorf("after %v: %+v", took, st)
+	}
+	if u, err := c.Usage(); err != nil || u.RSS == 0 {
+		t.Errorf("Usage: %+v, %v", u, err)
+	}
+}
+
+// What a child starts ends with it: in its group or out of it, holding its
+// stdout, deaf to TERM. The script writes all pids to the file $PIDS.
+func TestStopLeavesNothing(t *testing.T) {
+	pids := filepath.Join(t.TempDir(), "pids")
+	c := run(t, Spec{
+		Command: []string{"sh", "-c", `
+			trap "" TERM
+			sleep 60 & echo $! >>$PIDS
+			setsid sleep 60 & echo $! >>$PIDS
+			(sleep 60 | cat) & echo $! >>$PIDS
+			echo $$ >>$PIDS
+			while :; do sleep 60; done`},
+		Env:         []string{"PIDS=" + pids},
+		TermTimeout: 200 * time.Millisecond,
+	})
+	var family []string
+	await(t, c, "its family is there", func(Status) bool {
+		text, _ := os.ReadFile(pids)
+		family = strings.Fields(string(text))
+		return len(family) == 4
+	})
+	begin := time.Now()
+	if err := c.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
+	for _, word := range family {
+		if pid, err := strconv.Atoi(word); err != nil || alive(pid) {
+			t.Errorf("process %s of %q is left: %v", word, family, err)
+		}
+	}
+}
+
+// 100 MB without a newline pass through, and stay nowhere.
+func TestFlood(t *testing.T) {
+	var mu sync.Mutex
+	longest, count := 0, 0
+	before := memory()
+	c := run(t, Spec{
+		Command: []string{os.Args[0]},
+		Env:     []string{role + "=flooder"},
+		Line: func(_ string, line []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			longest, count = max(longest, len(line)), count+1
+		},
+		NoRestart: func(code int) bool { return code == 64 },
+	})
+	st := await(t, c, "it has printed all", func(st Status) bool { return st.State == Failed })
+	if st.Reason != "exit code 64" || longest != maxLine+len(cutMark) || count != 1 {
+		t.Errorf("%d lines, the longest of %d bytes, %+v", count, longest, st)
+	}
+	if grown := int64(memory()) - int64(before); grown > 16<<20 {
+		t.Errorf("memory grew by %d bytes", grown)
+	}
+}
+
+func flooder() {
+	chunk := bytes.Repeat([]byte("x"), 1<<20)
+	for range 100 {
+		if _, err := os.Stdout.Write(chunk); err != nil {
+			os.Exit(1)
+		}
+	}
+	os.Exit(64)
+}
+
+func TestDrainIsHonoured(t *testing.T) {
+	dir := t.TempDir()
+	c := run(t, Spec{
+		Command: []string{"sh", "-c", `trap "" TERM; while [ ! -e drain ]; do sleep 0.01; done; echo >drained`},
+		Dir:     dir,
+		Drain: func(context.Context) error {
+			return os.WriteFile(filepath.Join(dir, "drain"), nil, 0o644)
+		},
+	})
+	await(t, c, "it runs", isRunning)
+	if err := c.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if st := c.Status(); st.LastExit.Signal != "" || st.LastExit.Code != 0 {
+		t.Errorf("%+v, want exit code 0", st.LastExit)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "drained")); err != nil {
+		t.Error(err)
+	}
+}
+
+// Kill -9 of the supervisor leaves nothing, be the child ever so stubborn.
+func TestKilledSupervisorLeavesNothing(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = []string{role + "=supervisor"}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	_, err = fmt.Fscanf(bufio.NewReader(out), "child %d\n", &pid)
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(5 * time.Second); alive(pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			t.Fatalf("child %d is left", pid)
+		}
+	}
+}
+
+// supervisor says the pid of its child when that is ready, and waits to be killed.
+func supervisor() {
+	ready := make(chan struct{})
+	c := New(Spec{
+		Command: []string{os.Args[0]},
+		Env:     []string{role + "=stubborn"},
+		Line:    func(string, []byte) { close(ready) },
+	})
+	go func() {
+		<-ready
+		fmt.Println("child", c.Status().PID)
+	}()
+	_ = c.Run(context.Background())
+}
+
+// stubborn does not read its stdin and is deaf to all signals it can be deaf to.
+func stubborn() {
+	signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
+	fmt.Println("ready")
+	for {
+		time.Sleep(time.Hour)
+	}
+}
+
+func TestNothingLeaks(t *testing.T) {
+	c := run(t, Spec{Command: []string{"sleep", "60"}, Healthy: time.Nanosecond, Drain: func(context.Context) error {
+		return errors.New("not asked")
+	}})
+	await(t, c, "it runs", isRunning)
+	rounds := func(n int) {
+		for range n / 2 {
+			if err := c.Restart(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			st := c.Status()
+			_ = c.Signal(syscall.SIGKILL)
+			await(t, c, "it is back", func(now Status) bool { return isRunning(now) && now.PID != st.PID })
+		}
+	}
+	rounds(10) // what is made once is made now
+	goroutines, files := runtime.NumGoroutine(), openFiles(t)
+	rounds(200)
+	await(t, c, fmt.Sprintf("%d goroutines, %d files as before", goroutines, files), func(Status) bool {
+		return runtime.NumGoroutine() <= goroutines && openFiles(t) <= files
+	})
+	if st := c.Status(); st.Restarts != 210 {
+		t.Errorf("%d restarts, want 210", st.Restarts)
+	}
+}
+
+// run starts a child whose Run ends with the test.
+func run(t *testing.T, spec Spec) *Child {
+	t.Helper()
+	c := New(spec)
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	wg.Go(func() {
+		if err := c.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+	})
+	return c
+}
+
+func await(t *testing.T, c *Child, what string, f func(Status) bool) Status {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		st := c.Status()
+		if f(st) {
+			return st
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 20 s: %s: %+v", what, st)
+		}
+	}
+}
+
+func isRunning(st Status) bool { return st.State == Running }
+
+// alive is false for a zombie: that only awaits its reaper.
+func alive(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, after, _ := strings.Cut(string(text), ") ")
+	return err == nil && !strings.HasPrefix(after, "Z")
+}
+
+func memory() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Sys
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
+}
