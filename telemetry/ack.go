@@ -59,7 +59,7 @@ func (a Ack) check() error {
 		return err
 	}
 	if a.State != Accepted && a.State != Refused {
-		return &ControlError{ControlRange, "state", `"` + a.State + `" is neither accepted nor refused`}
+		return &ControlError{ControlRange, "state", quote(a.State) + ` is neither accepted nor refused`}
 	}
 	if a.Work == nil {
 		return nil
@@ -68,6 +68,9 @@ func (a Ack) check() error {
 }
 
 func (w Work) check() error {
+	if len(w.Config) == 0 {
+		return &ControlError{Code: ControlRequired, Path: "config"}
+	}
 	for key, n := range map[string]int64{
 		"every_ms": w.EveryMS, "timeout_ms": w.TimeoutMS, "max_ack_pending": w.MaxAckPending, "parallel": w.Parallel,
 	} {

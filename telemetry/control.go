@@ -39,11 +39,16 @@ func EncodeControl(v any, enc Encoding) ([]byte, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	b, err := encodeValue(v, enc)
-	if err != nil {
-		return nil, err
+	b, err := encodeValue(v, MsgPack) // for JSON too: it finds what a reader would miss
+	if err == nil {
+		err = guard(b, m.bounds())
 	}
-	_, _, err = guarded(b, m.bounds())
+	if err != nil || enc == MsgPack {
+		return b, err
+	}
+	if b, err = encodeValue(v, JSON); err == nil && len(b) > m.bounds().bytes {
+		err = tooLong(len(b), m.bounds())
+	}
 	return b, err
 }
 
@@ -55,9 +60,11 @@ func encodeValue(v any, enc Encoding) ([]byte, error) {
 		}
 		return b, nil
 	}
-	p := controlWriter{make([]byte, 0, 512)}
-	err := p.value(reflect.ValueOf(v))
-	return p.buf, err
+	w := controlWriter{make([]byte, 0, 512)}
+	if err := w.value(reflect.ValueOf(v)); err != nil {
+		return nil, err
+	}
+	return w.buf, nil
 }
 
 // decodeControl guards, decodes and checks a message.
@@ -66,8 +73,8 @@ func decodeControl[T controlMessage](body []byte) (m T, enc Encoding, err error)
 	if err != nil {
 		return m, enc, err
 	}
-	u := controlReader{packed}
-	if err := u.into(&m); err != nil {
+	r := controlReader{packed}
+	if err := r.into(&m); err != nil {
 		return *new(T), enc, err
 	}
 	if err := m.check(); err != nil {

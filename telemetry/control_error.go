@@ -61,3 +61,8 @@ func under(key string, err error) error {
 }
 
 func underIndex(i int, err error) error { return under("["+strconv.Itoa(i)+"]", err) }
+
+// maxQuote is how many bytes of a foreign text an error repeats.
+const maxQuote = 64
+
+func quote(s string) string { return strconv.Quote(cut(s, maxQuote)) }

@@ -71,7 +71,7 @@ func (c *jsonConverter) token() error {
 	case json.Number:
 		return c.number(v.String())
 	default:
-		c.buf = append(c.buf, 0xc0)
+		c.nil()
 	}
 	return nil
 }
@@ -95,9 +95,9 @@ func (c *jsonConverter) close(object bool) {
 	content := c.buf[last.at+longHead:]
 	c.buf = c.buf[:last.at]
 	if object {
-		c.mapHead(last.tokens / 2)
+		c.openMap(last.tokens / 2)
 	} else {
-		c.arrayHead(last.tokens)
+		c.openArray(last.tokens)
 	}
 	c.buf = append(c.buf, content...) // moves to the left within the same memory
 }
@@ -108,12 +108,48 @@ func (c *jsonConverter) number(text string) error {
 		return nil
 	}
 	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
-		c.head(n, 0x00, 0x7f, 0xcc)
+		c.uint(n)
 		return nil
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		return &ControlError{Code: ControlRange, Detail: text + " is beyond float64"}
+		return &ControlError{Code: ControlRange, Detail: quote(text) + " is beyond float64"}
 	}
 	return c.float(f)
+}
+
+// asJSON appends the next value as JSON, keys in the order they came.
+func (r *controlReader) asJSON(dst []byte) (_ []byte, err error) {
+	it := r.peek()
+	if it.kind != itemMap && it.kind != itemArray {
+		return r.scalarAsJSON(dst)
+	}
+	r.take(it)
+	brackets := "[]"
+	if it.kind == itemMap {
+		brackets = "{}"
+	}
+	dst = append(dst, brackets[0])
+	for i := range it.n {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if it.kind == itemMap {
+			dst, _ = r.scalarAsJSON(dst) // a key is text
+			dst = append(dst, ':')
+		}
+		if dst, err = r.asJSON(dst); err != nil {
+			return nil, err
+		}
+	}
+	return append(dst, brackets[1]), nil
+}
+
+func (r *controlReader) scalarAsJSON(dst []byte) ([]byte, error) {
+	v, err := r.any()
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(v)
+	return append(dst, text...), err
 }

@@ -20,6 +20,9 @@ type layoutField struct {
 	required bool
 }
 
+// maxLayout is how many fields a reader can tick off.
+const maxLayout = 64
+
 var layouts sync.Map // reflect.Type -> *layout
 
 func layoutOf(t reflect.Type) *layout {
@@ -28,6 +31,9 @@ func layoutOf(t reflect.Type) *layout {
 	}
 	l := &layout{byKey: map[string]int{}}
 	l.add(t, nil)
+	if len(l.fields) > maxLayout {
+		panic("telemetry: too many fields in " + t.String())
+	}
 	got, _ := layouts.LoadOrStore(t, l)
 	return got.(*layout)
 }
@@ -46,21 +52,23 @@ func (l *layout) add(t reflect.Type, index []int) {
 	}
 }
 
-// written reports whether the field of v goes on the wire.
-func (f layoutField) written(v reflect.Value) bool {
-	if len(f.index) > 1 && v.Field(f.index[0]).IsNil() {
-		return false
-	}
-	return f.required || !v.FieldByIndex(f.index).IsZero()
+// wanted reports whether the struct that the field belongs to is there.
+func (f layoutField) wanted(v reflect.Value) bool {
+	return len(f.index) == 1 || !v.Field(f.index[0]).IsNil()
 }
 
-// missing reports whether a reader must refuse v because of this field.
-func (f layoutField) missing(v reflect.Value, seen bool) bool {
-	if !f.required || len(f.index) > 1 && v.Field(f.index[0]).IsNil() {
+// written reports whether the field of v goes on the wire.
+func (f layoutField) written(v reflect.Value) bool {
+	return f.wanted(v) && (f.required || !v.FieldByIndex(f.index).IsZero())
+}
+
+// missing reports whether v lacks a required text: none may be empty.
+func (f layoutField) missing(v reflect.Value) bool {
+	if !f.required || !f.wanted(v) {
 		return false
 	}
-	field := v.FieldByIndex(f.index)
-	return !seen || field.Kind() == reflect.String && field.Len() == 0
+	text := v.FieldByIndex(f.index)
+	return text.Kind() == reflect.String && text.Len() == 0
 }
 
 // in returns the field of v, making the embedded struct it belongs to.

@@ -1,10 +1,5 @@
 package telemetry
 
-import (
-	"bytes"
-	"encoding/json"
-)
-
 // Modes of a refresh.
 const (
 	ModeCached  = "cached"  // send again what is known
@@ -33,7 +28,7 @@ func (CtlRequest) bounds() bounds { return ctlBounds }
 
 func (r CtlRequest) check() error {
 	if r.Mode != "" && r.Mode != ModeCached && r.Mode != ModeCollect {
-		return &ControlError{ControlRange, "mode", `"` + r.Mode + `" is neither cached nor collect`}
+		return &ControlError{ControlRange, "mode", quote(r.Mode) + ` is neither cached nor collect`}
 	}
 	if r.MaxAgeMS < 0 {
 		return &ControlError{ControlRange, "max_age_ms", "negative"}
@@ -52,39 +47,3 @@ func DecodeCtlRequest(body []byte) (CtlRequest, Encoding, error) {
 
 // DecodeCtlReply decodes and checks a reply in either encoding. Its Payload is decoded by the Decode function of its type.
 func DecodeCtlReply(body []byte) (CtlReply, Encoding, error) { return decodeControl[CtlReply](body) }
-
-// Raw is a value in msgpack that is not decoded yet, whatever the encoding of the message around it.
-type Raw []byte
-
-// MarshalJSON returns the same value in JSON.
-func (r Raw) MarshalJSON() ([]byte, error) {
-	if len(r) == 0 {
-		return []byte("null"), nil
-	}
-	if err := guard(r, beatBounds); err != nil {
-		return nil, err
-	}
-	v, err := (&controlReader{r}).any()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(v)
-}
-
-func (r Raw) pack(p *controlWriter) error {
-	if len(r) == 0 {
-		r = Raw{0xc0}
-	}
-	if err := guard(r, beatBounds); err != nil {
-		return err
-	}
-	p.buf = append(p.buf, r...)
-	return nil
-}
-
-func (r *Raw) unpack(u *controlReader) error {
-	all := u.buf
-	u.skip()
-	*r = bytes.Clone(all[:len(all)-len(u.buf)])
-	return nil
-}

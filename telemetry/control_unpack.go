@@ -18,26 +18,26 @@ import (
 type controlReader struct{ buf []byte }
 
 // unpackable reads itself.
-type unpackable interface{ unpack(u *controlReader) error }
+type unpackable interface{ unpack(r *controlReader) error }
 
 // peek returns the next item and leaves it there.
-func (u *controlReader) peek() item {
-	it, _ := readItem(u.buf)
+func (r *controlReader) peek() item {
+	it, _ := readItem(r.buf)
 	return it
 }
 
 // take returns the content of the item that peek returned, as a view into the message, and goes behind it.
-func (u *controlReader) take(it item) []byte {
-	content := u.buf[it.head:it.size]
-	u.buf = u.buf[it.size:]
+func (r *controlReader) take(it item) []byte {
+	content := r.buf[it.head:it.size]
+	r.buf = r.buf[it.size:]
 	return content
 }
 
 // skip goes behind the next value and all within it.
-func (u *controlReader) skip() {
+func (r *controlReader) skip() {
 	for left := uint64(1); left > 0; left-- {
-		it := u.peek()
-		u.take(it)
+		it := r.peek()
+		r.take(it)
 		switch it.kind {
 		case itemArray:
 			left += it.n
@@ -48,59 +48,59 @@ func (u *controlReader) skip() {
 }
 
 // into reads the next value into what to points to.
-func (u *controlReader) into(to any) (err error) {
+func (r *controlReader) into(to any) (err error) {
 	switch to := to.(type) {
 	case unpackable:
-		return to.unpack(u)
+		return to.unpack(r)
 	case *string:
-		*to, err = u.text()
+		*to, err = r.text()
 	case *bool:
-		*to, err = u.bool()
+		*to, err = r.bool()
 	case *int64:
-		*to, err = u.int()
+		*to, err = r.int()
 	case *uint64:
-		*to, err = u.uint()
+		*to, err = r.uint()
 	case *float64:
-		*to, err = u.float()
+		*to, err = r.float()
 	case *map[string]string:
-		*to, err = unpackMap(u, u.text)
+		*to, err = unpackMap(r, r.text)
 	case *map[string]uint64:
-		*to, err = unpackMap(u, u.uint)
+		*to, err = unpackMap(r, r.uint)
 	case *map[string]float64:
-		*to, err = unpackMap(u, u.float)
+		*to, err = unpackMap(r, r.float)
 	case *map[string]any:
-		*to, err = unpackMap(u, u.any)
+		*to, err = unpackMap(r, r.any)
 	case *Facts:
-		*to, err = unpackMap(u, u.any)
+		*to, err = unpackMap(r, r.any)
 	case *json.RawMessage:
-		*to, err = u.json()
+		*to, err = r.json()
 	default:
-		return u.compound(reflect.ValueOf(to).Elem())
+		return r.compound(reflect.ValueOf(to).Elem())
 	}
 	return err
 }
 
-func (u *controlReader) compound(v reflect.Value) error {
+func (r *controlReader) compound(v reflect.Value) error {
 	switch v.Kind() {
 	case reflect.Pointer:
-		if u.peek().kind == itemNil {
-			u.skip()
+		if r.peek().kind == itemNil {
+			r.skip()
 			return nil
 		}
 		to := reflect.New(v.Type().Elem())
 		v.Set(to)
-		return u.into(to.Interface())
+		return r.into(to.Interface())
 	case reflect.Slice:
-		return u.list(v)
+		return r.list(v)
 	case reflect.Struct:
-		return u.fields(v)
+		return r.fields(v)
 	}
 	panic("telemetry: no decoding into " + v.Type().String())
 }
 
 // fields reads a map into a struct. Unknown keys are ignored; of a key that comes twice the last one counts.
-func (u *controlReader) fields(v reflect.Value) error {
-	n, err := u.open(itemMap)
+func (r *controlReader) fields(v reflect.Value) error {
+	n, err := r.open(itemMap)
 	if err != nil {
 		return err
 	}
@@ -108,34 +108,34 @@ func (u *controlReader) fields(v reflect.Value) error {
 	l := layoutOf(v.Type())
 	var seen uint64
 	for range n {
-		key := u.take(u.peek())
+		key := r.take(r.peek())
 		i, known := l.byKey[string(key)]
-		if !known || u.peek().kind == itemNil {
-			u.skip()
+		if !known || r.peek().kind == itemNil {
+			r.skip()
 			continue
 		}
 		f := &l.fields[i]
-		if err := u.into(f.in(v).Addr().Interface()); err != nil {
+		if err := r.into(f.in(v).Addr().Interface()); err != nil {
 			return under(f.key, err)
 		}
 		seen |= 1 << i
 	}
 	for i, f := range l.fields {
-		if f.missing(v, seen&(1<<i) != 0) {
+		if f.missing(v) || f.required && seen&(1<<i) == 0 && f.wanted(v) {
 			return &ControlError{Code: ControlRequired, Path: f.key}
 		}
 	}
 	return nil
 }
 
-func (u *controlReader) list(v reflect.Value) error {
-	n, err := u.open(itemArray)
+func (r *controlReader) list(v reflect.Value) error {
+	n, err := r.open(itemArray)
 	if err != nil {
 		return err
 	}
 	list := reflect.MakeSlice(v.Type(), n, n)
 	for i := range n {
-		if err := u.into(list.Index(i).Addr().Interface()); err != nil {
+		if err := r.into(list.Index(i).Addr().Interface()); err != nil {
 			return underIndex(i, err)
 		}
 	}
@@ -144,8 +144,8 @@ func (u *controlReader) list(v reflect.Value) error {
 }
 
 // tuple reads an array with an item for each of to; later versions may send more.
-func (u *controlReader) tuple(to ...any) error {
-	n, err := u.open(itemArray)
+func (r *controlReader) tuple(to ...any) error {
+	n, err := r.open(itemArray)
 	if err != nil {
 		return err
 	}
@@ -153,19 +153,19 @@ func (u *controlReader) tuple(to ...any) error {
 		return &ControlError{Code: ControlRequired, Detail: fmt.Sprintf("%d items of %d", n, len(to))}
 	}
 	for i, p := range to {
-		if err := u.into(p); err != nil {
+		if err := r.into(p); err != nil {
 			return underIndex(i, err)
 		}
 	}
 	for range n - len(to) {
-		u.skip()
+		r.skip()
 	}
 	return nil
 }
 
 // open goes into a map or an array and returns how many pairs or items it has.
-func (u *controlReader) open(kind itemKind) (int, error) {
-	it := u.peek()
+func (r *controlReader) open(kind itemKind) (int, error) {
+	it := r.peek()
 	switch {
 	case it.kind == kind:
 	case it.n == 0 && (it.kind == itemMap || it.kind == itemArray):
@@ -174,52 +174,52 @@ func (u *controlReader) open(kind itemKind) (int, error) {
 	default:
 		return 0, wrongType("an array", it)
 	}
-	u.take(it)
+	r.take(it)
 	return int(it.n), nil
 }
 
-func unpackMap[V any](u *controlReader, read func() (V, error)) (map[string]V, error) {
-	n, err := u.open(itemMap)
+func unpackMap[V any](r *controlReader, read func() (V, error)) (map[string]V, error) {
+	n, err := r.open(itemMap)
 	if err != nil {
 		return nil, err
 	}
 	m := make(map[string]V, n)
 	for range n {
-		key := string(u.take(u.peek()))
+		key := string(r.take(r.peek()))
 		if m[key], err = read(); err != nil {
-			return nil, under(key, err)
+			return nil, under(cut(key, maxQuote), err)
 		}
 	}
 	return m, nil
 }
 
-func (u *controlReader) text() (string, error) {
-	it := u.peek()
+func (r *controlReader) text() (string, error) {
+	it := r.peek()
 	if it.kind != itemStr {
 		return "", wrongType("text", it)
 	}
-	return string(u.take(it)), nil
+	return string(r.take(it)), nil
 }
 
-func (u *controlReader) bool() (bool, error) {
-	it := u.peek()
+func (r *controlReader) bool() (bool, error) {
+	it := r.peek()
 	if it.kind != itemBool {
 		return false, wrongType("true or false", it)
 	}
-	u.take(it)
+	r.take(it)
 	return it.n == 1, nil
 }
 
-func (u *controlReader) int() (int64, error) {
-	it, err := u.integer()
+func (r *controlReader) int() (int64, error) {
+	it, err := r.integer()
 	if err == nil && it.kind == itemUint && it.n > math.MaxInt64 {
 		err = &ControlError{Code: ControlRange, Detail: fmt.Sprintf("%d is above int64", it.n)}
 	}
 	return int64(it.n), err
 }
 
-func (u *controlReader) uint() (uint64, error) {
-	it, err := u.integer()
+func (r *controlReader) uint() (uint64, error) {
+	it, err := r.integer()
 	if err == nil && it.kind == itemInt {
 		err = &ControlError{Code: ControlRange, Detail: fmt.Sprintf("%d is negative", int64(it.n))}
 	}
@@ -227,9 +227,9 @@ func (u *controlReader) uint() (uint64, error) {
 }
 
 // integer reads an integer in any of its forms; the item returned is itemInt or itemUint.
-func (u *controlReader) integer() (item, error) {
-	it := u.peek()
-	content := u.take(it)
+func (r *controlReader) integer() (item, error) {
+	it := r.peek()
+	content := r.take(it)
 	switch it.kind {
 	case itemInt, itemUint:
 		return it, nil
@@ -260,9 +260,9 @@ func signed(n int64) item {
 	return item{kind: itemUint, n: uint64(n)}
 }
 
-func (u *controlReader) float() (float64, error) {
-	it := u.peek()
-	u.take(it)
+func (r *controlReader) float() (float64, error) {
+	it := r.peek()
+	r.take(it)
 	switch it.kind {
 	case itemFloat:
 		return math.Float64frombits(it.n), nil
@@ -275,16 +275,12 @@ func (u *controlReader) float() (float64, error) {
 }
 
 // json reads JSON that came as text, or the value itself as JSON: both ways of sending settings are taken.
-func (u *controlReader) json() (json.RawMessage, error) {
-	it := u.peek()
+func (r *controlReader) json() (json.RawMessage, error) {
+	it := r.peek()
 	if it.kind != itemStr && it.kind != itemBin {
-		v, err := u.any()
-		if err != nil {
-			return nil, err
-		}
-		return json.Marshal(v)
+		return r.asJSON(nil)
 	}
-	text := bytes.Clone(bytes.TrimSpace(u.take(it)))
+	text := bytes.Clone(bytes.TrimSpace(r.take(it)))
 	if len(text) == 0 || text[0] != '{' {
 		return nil, &ControlError{Code: ControlType, Detail: "expected a JSON object"}
 	}
@@ -293,15 +289,15 @@ func (u *controlReader) json() (json.RawMessage, error) {
 }
 
 // any reads a value as JSON knows it: what JSON lacks becomes text, bytes as hex and a timestamp as RFC 3339.
-func (u *controlReader) any() (any, error) {
-	it := u.peek()
+func (r *controlReader) any() (any, error) {
+	it := r.peek()
 	switch it.kind {
 	case itemMap:
-		return unpackMap(u, u.any)
+		return unpackMap(r, r.any)
 	case itemArray:
-		return u.anyList()
+		return r.anyList()
 	}
-	content := u.take(it)
+	content := r.take(it)
 	switch it.kind {
 	case itemBool:
 		return it.n == 1, nil
@@ -324,14 +320,14 @@ func (u *controlReader) any() (any, error) {
 	return nil, nil
 }
 
-func (u *controlReader) anyList() (list []any, err error) {
-	n, err := u.open(itemArray)
+func (r *controlReader) anyList() (list []any, err error) {
+	n, err := r.open(itemArray)
 	if err != nil {
 		return nil, err
 	}
 	list = make([]any, n)
 	for i := range list {
-		if list[i], err = u.any(); err != nil {
+		if list[i], err = r.any(); err != nil {
 			return nil, underIndex(i, err)
 		}
 	}

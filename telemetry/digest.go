@@ -32,27 +32,27 @@ func (d *Digest) UnmarshalText(text []byte) error {
 		return fmt.Errorf("digest of %d characters: expected 32 hex digits", len(text))
 	}
 	if _, err := hex.Decode(got[:], text); err != nil {
-		return fmt.Errorf("digest %q: %w", text, err)
+		return fmt.Errorf("digest %s: %w", text, err)
 	}
 	*d = got
 	return nil
 }
 
-func (d Digest) pack(p *controlWriter) error {
-	p.bin(d[:])
+func (d Digest) pack(w *controlWriter) error {
+	w.bin(d[:])
 	return nil
 }
 
-func (d *Digest) unpack(u *controlReader) error {
-	it := u.peek()
+func (d *Digest) unpack(r *controlReader) error {
+	it := r.peek()
 	switch {
 	case it.kind == itemStr:
-		if err := d.UnmarshalText(u.take(it)); err != nil {
+		if err := d.UnmarshalText(r.take(it)); err != nil {
 			return &ControlError{Code: ControlRange, Detail: err.Error()}
 		}
 	case it.kind == itemBin && (it.n == 16 || it.n == 0):
 		*d = Digest{}
-		copy(d[:], u.take(it))
+		copy(d[:], r.take(it))
 	default:
 		return wrongType("a digest of 16 bytes", it)
 	}

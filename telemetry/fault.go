@@ -20,11 +20,11 @@ const (
 	FaultInternal   = "internal"
 )
 
-func (f *Fault) unpack(u *controlReader) error {
-	it := u.peek()
+func (f *Fault) unpack(r *controlReader) error {
+	it := r.peek()
 	if it.kind != itemStr {
-		return u.fields(reflect.ValueOf(f).Elem())
+		return r.fields(reflect.ValueOf(f).Elem())
 	}
-	*f = Fault{Code: FaultInternal, Message: string(u.take(it))}
+	*f = Fault{Code: FaultInternal, Message: string(r.take(it))}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 // On the wire it is the array [plugin, type, version, cfg, digest].
 type InventoryItem struct {
 	Plugin  string
-	Type    string // TypeInfo, TypeManifest or TypeStatus
+	Type    string // DataInfo, DataManifest or DataStatus
 	Version string // of the program
 	Config  Digest // of the config it was made under
 	Digest  Digest // of the data
@@ -41,17 +41,17 @@ func (it InventoryItem) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]any{it.Plugin, it.Type, it.Version, it.Config, it.Digest})
 }
 
-func (it InventoryItem) pack(p *controlWriter) error {
-	return p.tuple(it.Plugin, it.Type, it.Version, it.Config, it.Digest)
+func (it InventoryItem) pack(w *controlWriter) error {
+	return w.tuple(it.Plugin, it.Type, it.Version, it.Config, it.Digest)
 }
 
-func (it *InventoryItem) unpack(u *controlReader) error {
-	return u.tuple(&it.Plugin, &it.Type, &it.Version, &it.Config, &it.Digest)
+func (it *InventoryItem) unpack(r *controlReader) error {
+	return r.tuple(&it.Plugin, &it.Type, &it.Version, &it.Config, &it.Digest)
 }
 
 // RefreshManifest is the payload of the reply to a refresh: what exists. The plugin data that were wanted follow.
 type RefreshManifest struct {
-	Items []RefreshItem `json:"inv_list"`
+	Items []RefreshItem `json:"inv_list,omitzero"`
 }
 
 // RefreshItem is an InventoryItem with what a refresh adds to it.
@@ -68,12 +68,12 @@ func (it RefreshItem) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]any{it.Plugin, it.Type, it.Version, it.Config, it.Digest, it.Size, it.AgeMS, it.Error})
 }
 
-func (it RefreshItem) pack(p *controlWriter) error {
-	return p.tuple(it.Plugin, it.Type, it.Version, it.Config, it.Digest, it.Size, it.AgeMS, it.Error)
+func (it RefreshItem) pack(w *controlWriter) error {
+	return w.tuple(it.Plugin, it.Type, it.Version, it.Config, it.Digest, it.Size, it.AgeMS, it.Error)
 }
 
-func (it *RefreshItem) unpack(u *controlReader) error {
-	return u.tuple(&it.Plugin, &it.Type, &it.Version, &it.Config, &it.Digest, &it.Size, &it.AgeMS, &it.Error)
+func (it *RefreshItem) unpack(r *controlReader) error {
+	return r.tuple(&it.Plugin, &it.Type, &it.Version, &it.Config, &it.Digest, &it.Size, &it.AgeMS, &it.Error)
 }
 
 func (RefreshManifest) bounds() bounds { return ctlBounds }

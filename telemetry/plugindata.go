@@ -3,13 +3,14 @@ package telemetry
 import (
 	"bytes"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Types of plugin data.
 const (
-	TypeInfo     = "info"     // facts
-	TypeManifest = "manifest" // what the plugin is
-	TypeStatus   = "status"   // the agent's verdict on a plugin
+	DataInfo     = "info"     // facts
+	DataManifest = "manifest" // what the plugin is
+	DataStatus   = "status"   // the agent's verdict on a plugin
 )
 
 // PluginData (PLG) carries what a plugin found out, or why it could not. Measured values do not travel so: they are batches.
@@ -18,7 +19,7 @@ type PluginData struct {
 	Host       string `json:"host"`
 	Inst       string `json:"inst,omitzero"`
 	Plugin     string `json:"plugin"`           // whose data it is
-	Type       string `json:"type"`             // TypeInfo, TypeManifest or TypeStatus
+	Type       string `json:"type"`             // DataInfo, DataManifest or DataStatus
 	Program    string `json:"version,omitzero"` // version of the program
 	Config     Digest `json:"cfg,omitzero"`     // of the config it was made under
 	Time       int64  `json:"t"`                // when it was collected, ns
@@ -41,7 +42,7 @@ func (p PluginData) check() error {
 	if err := checkVersion(p.Version); err != nil {
 		return err
 	}
-	if p.Parts > MaxParts || p.Part > p.Parts || p.Parts > 0 && p.Part == 0 {
+	if p.Parts > maxParts || p.Part > p.Parts || p.Parts > 0 && p.Part == 0 {
 		return &ControlError{ControlRange, "part", fmt.Sprintf("%d of %d", p.Part, p.Parts)}
 	}
 	if p.Parts == 0 && p.Data == nil && p.Error == nil {
@@ -50,27 +51,96 @@ func (p PluginData) check() error {
 	return nil
 }
 
-// MaxParts is how many parts plugin data may come in.
-const MaxParts = 64
-
 // Chunk is a part of encoded data: bytes in msgpack, text in JSON.
 type Chunk []byte
 
 // MarshalText returns the text that c is part of.
 func (c Chunk) MarshalText() ([]byte, error) { return c, nil }
 
-func (c Chunk) pack(p *controlWriter) error {
-	p.bin(c)
+func (c Chunk) pack(w *controlWriter) error {
+	w.bin(c)
 	return nil
 }
 
-func (c *Chunk) unpack(u *controlReader) error {
-	it := u.peek()
+func (c *Chunk) unpack(r *controlReader) error {
+	it := r.peek()
 	if it.kind != itemBin && it.kind != itemStr {
 		return wrongType("a part of encoded data", it)
 	}
-	*c = bytes.Clone(u.take(it))
+	*c = bytes.Clone(r.take(it))
 	return nil
+}
+
+// Limits of plugin data.
+const (
+	MaxPluginData = 8 << 20 // bytes of encoded data, all parts joined
+	chunkSize     = 240 << 10
+	maxParts      = 64 // a foreign sender may cut smaller than chunkSize
+	joinedValues  = 400_000
+)
+
+// Split encodes the data and returns the messages that carry them: one, or as many as the size of a message wants.
+// It sets the digest of each.
+func (p PluginData) Split(enc Encoding) ([]PluginData, error) {
+	if p.Data == nil {
+		return []PluginData{p}, nil
+	}
+	data, err := p.Data.Encode(enc)
+	if err != nil {
+		return nil, under("data", err)
+	}
+	if len(data) > MaxPluginData {
+		return nil, &ControlError{ControlLimit, "data", fmt.Sprintf("%d bytes, at most %d are taken", len(data), MaxPluginData)}
+	}
+	p.Digest = DigestOf(data)
+	if len(data) <= chunkSize {
+		return []PluginData{p}, nil
+	}
+	return p.cut(data, enc), nil
+}
+
+func (p PluginData) cut(data []byte, enc Encoding) []PluginData {
+	p.Data = nil
+	var parts []PluginData
+	for len(data) > 0 {
+		n := min(chunkSize, len(data))
+		for enc == JSON && n < len(data) && !utf8.RuneStart(data[n]) {
+			n--
+		}
+		p.Chunk, data = data[:n:n], data[n:]
+		p.Part++
+		parts = append(parts, p)
+	}
+	for i := range parts {
+		parts[i].Parts = p.Part
+	}
+	return parts
+}
+
+// JoinPluginData puts parts, in order and all of one encoding, together again. It refuses what is not complete, not of
+// one piece, or has another digest than it says.
+func JoinPluginData(parts []PluginData) (PluginData, error) {
+	if len(parts) == 0 || parts[0].Parts != uint64(len(parts)) {
+		return PluginData{}, &ControlError{ControlRequired, "part", fmt.Sprintf("%d parts came", len(parts))}
+	}
+	whole := parts[0]
+	var data []byte
+	for i, p := range parts {
+		if p.Part != uint64(i+1) || p.Parts != whole.Parts || p.Digest != whole.Digest {
+			return PluginData{}, &ControlError{ControlRange, "part", fmt.Sprintf("%d of %d does not belong in place %d", p.Part, p.Parts, i+1)}
+		}
+		data = append(data, p.Chunk...)
+	}
+	if whole.Digest != DigestOf(data) {
+		return PluginData{}, &ControlError{ControlRange, "digest", "the parts joined have another one"}
+	}
+	packed, _, err := guarded(data, bounds{MaxPluginData, maxDepth, joinedValues})
+	if err != nil {
+		return PluginData{}, under("data", err)
+	}
+	whole.Chunk, whole.Part, whole.Parts = nil, 0, 0
+	r := controlReader{packed}
+	return whole, r.into(&whole.Data)
 }
 
 // DecodePluginData decodes and checks a PLG in either encoding.
