@@ -1,0 +1,245 @@
+package bus
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// answer is what the bus says to a publish.
+type answer struct {
+	stored    bool
+	duplicate bool
+	code      int // of an error, as in HTTP; 503 without errCode: no responders
+	errCode   int
+	text      string
+}
+
+// Codes of errors in answers of a stream.
+const (
+	codeTooMany      = 429
+	codeUnavailable  = 503
+	errMessageTooBig = 10054
+)
+
+var (
+	ackStart = []byte(`{"stream":`)
+	ackSeq   = []byte(`"seq":`)
+)
+
+// parseAnswer reads an answer; false means it is none of a stream. It is strict
+// because whoever knows a reply subject can make the bus answer there.
+func parseAnswer(msg *nats.Msg) (answer, bool) {
+	if len(msg.Header) > 0 {
+		status := msg.Header["Status"]
+		none := len(msg.Data) == 0 && len(msg.Header) == 1 && len(status) == 1 && status[0] == "503"
+		return answer{code: codeUnavailable, text: "no responders"}, none
+	}
+	if plainAck(msg.Data) {
+		return answer{stored: true}, true
+	}
+	var full struct {
+		Type      string `json:"type"`
+		Stream    string `json:"stream"`
+		Seq       uint64 `json:"seq"`
+		Duplicate bool   `json:"duplicate"`
+		Error     *struct {
+			Code        int    `json:"code"`
+			ErrCode     int    `json:"err_code"`
+			Description string `json:"description"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(msg.Data, &full) != nil || full.Type != "" {
+		return answer{}, false
+	}
+	if e := full.Error; e != nil {
+		return answer{code: e.Code, errCode: e.ErrCode, text: e.Description}, e.Code != 0
+	}
+	return answer{stored: true, duplicate: full.Duplicate}, full.Stream != "" && full.Seq > 0
+}
+
+// plainAck recognises {"stream":"METRICS","seq":7} without decoding; any other
+// text goes the long way.
+func plainAck(data []byte) bool {
+	if !bytes.HasPrefix(data, ackStart) {
+		return false
+	}
+	at := bytes.Index(data, ackSeq)
+	if at < 0 {
+		return false
+	}
+	rest := bytes.TrimLeft(data[at+len(ackSeq):], " ")
+	digits := len(rest) - len(bytes.TrimLeft(rest, "0123456789"))
+	return digits > 0 && rest[0] != '0' && string(rest[digits:]) == "}"
+}
+
+// onAnswer is called for each answer, on the goroutine of the subscription.
+func (p *Publisher) onAnswer(msg *nats.Msg) {
+	a, ok := parseAnswer(msg)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.find(msg.Subject)
+	if s == nil || !ok {
+		p.stats.Answers++
+		return
+	}
+	s.answers++
+	if a.stored {
+		p.stored(s, a)
+		return
+	}
+	if err := p.refused(s, a, time.Now()); err != nil {
+		p.finish(s, fmt.Errorf("publish %s: %w", s.msg.Subject, err))
+	}
+	p.kick()
+}
+
+// find returns the slot whose present message expects answers on subject.
+func (p *Publisher) find(subject string) *slot {
+	index, _, _ := strings.Cut(strings.TrimPrefix(subject, p.inbox), "-")
+	i, err := strconv.Atoi(index)
+	if err != nil || i < 0 || i >= len(p.slots) {
+		return nil
+	}
+	if s := &p.slots[i]; s.done != nil && s.msg.Reply == subject {
+		return s
+	}
+	return nil
+}
+
+func (p *Publisher) stored(s *slot, a answer) {
+	if a.duplicate && s.own && s.sends == 1 {
+		p.foreign(s)
+		return
+	}
+	if a.duplicate {
+		p.stats.Duplicates++
+	}
+	if p.state != StateOK {
+		p.setState(StateOK)
+		p.retryAll(func(s *slot) bool { return s.waiting })
+	}
+	p.finish(s, nil)
+}
+
+// foreign handles "duplicate" to the first send of an id of ours: somebody used
+// it before, our message is not stored. Ids are visible to readers, so all
+// further ones come from a new boot.
+func (p *Publisher) foreign(s *slot) {
+	p.stats.ForeignDuplicate++
+	p.log.Warn("id was used by another publisher", "id", s.id[0], "subject", s.msg.Subject)
+	if strings.HasPrefix(s.id[0], string(p.ids.stem)) {
+		p.ids.reboot()
+	}
+	s.setID(p.ids.next())
+	s.renew()
+	s.sends, s.answers = 0, 0
+	p.postpone(s, time.Now())
+	p.kick()
+}
+
+// refused decides when to send again; an error means never.
+func (p *Publisher) refused(s *slot, a answer, now time.Time) error {
+	s.refused++
+	n := s.refused - 1
+	switch {
+	case a.code == codeTooMany:
+		p.stats.Overloaded++
+		p.postpone(s, now.Add(backoff(50*time.Millisecond, 2*time.Second, n)))
+	case a.code == codeUnavailable && a.errCode == 0:
+		p.stats.NoStream++
+		p.setState(StateNoStream)
+		p.postpone(s, now.Add(backoff(250*time.Millisecond, 5*time.Second, n)))
+	case a.errCode == errMessageTooBig:
+		return fmt.Errorf("%w: %s", ErrTooLarge, a.text)
+	case a.code >= 500: // 10023: the store is full, 10077: the stream or its disk
+		p.stats.StorageFull++
+		p.setState(StateStorageFull)
+		p.postpone(s, now.Add(backoff(time.Second, 15*time.Second, n)))
+	default:
+		return fmt.Errorf("%w: %s (%d)", ErrRefused, a.text, a.errCode)
+	}
+	return nil
+}
+
+// retryAll makes the messages due that which selects.
+func (p *Publisher) retryAll(which func(*slot) bool) {
+	now := time.Now()
+	for i := range p.slots {
+		if s := &p.slots[i]; s.done != nil && which(s) {
+			p.postpone(s, now)
+		}
+	}
+	p.kick()
+}
+
+func (p *Publisher) onUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.up {
+		return // of the connect before we began to watch
+	}
+	p.up = true
+	// Of everything under way it is unknown whether the stream has it.
+	p.retryAll(func(*slot) bool { return true })
+}
+
+func (p *Publisher) onDown() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.up = false
+	p.kick()
+}
+
+func (p *Publisher) onDenied(v violation) {
+	deaf := v.subscribe && strings.HasPrefix(v.subject, p.inbox)
+	if v.subscribe && !deaf {
+		return
+	}
+	affected := false
+	p.failAll(func(s *slot) bool {
+		hit := deaf || s.msg.Subject == v.subject
+		affected = affected || hit
+		return hit
+	}, fmt.Errorf("%w: %w", ErrDenied, v.err))
+	if affected || deaf {
+		p.mu.Lock()
+		p.setState(StateDenied)
+		p.mu.Unlock()
+		p.kick()
+	}
+}
+
+func (p *Publisher) shown() PublisherState {
+	if !p.up {
+		return StateDisconnected
+	}
+	return p.state
+}
+
+func (p *Publisher) setState(s PublisherState) {
+	if p.state != s {
+		p.state = s
+		p.kick() // the loop tells
+	}
+}
+
+func (p *Publisher) tellState() {
+	p.mu.Lock()
+	now := p.shown()
+	changed := now != p.told
+	p.told = now
+	p.mu.Unlock()
+	if !changed {
+		return
+	}
+	p.log.Info("publisher state", "state", now)
+	if p.opts.OnState != nil {
+		p.opts.OnState(now)
+	}
+}

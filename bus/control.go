@@ -1,0 +1,319 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Request asks on subject and returns the body of the answer. ctx should have a
+// deadline. Errors: ErrNoResponders, ErrTimeout, ErrDisconnected, ErrTooLarge.
+func (c *Conn) Request(ctx context.Context, subject string, body []byte) ([]byte, error) {
+	reply, err := c.nc.RequestWithContext(ctx, subject, body)
+	if err != nil {
+		return nil, fmt.Errorf("request %s: %w", subject, translate(err))
+	}
+	return reply.Data, nil
+}
+
+// Tell sends body to whoever listens, without any promise: nil means only that
+// a server was connected.
+func (c *Conn) Tell(subject string, body []byte) error {
+	if err := c.nc.Publish(subject, body); err != nil {
+		return fmt.Errorf("tell %s: %w", subject, translate(err))
+	}
+	return nil
+}
+
+// Flush waits until the server has seen everything sent before.
+func (c *Conn) Flush(ctx context.Context) error {
+	if err := c.nc.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("flush bus connection: %w", translate(err))
+	}
+	return nil
+}
+
+// translate names errors of the client by our sentinels, and keeps the cause.
+func translate(err error) error {
+	sentinel := map[error]error{
+		nats.ErrNoResponders:         ErrNoResponders,
+		nats.ErrTimeout:              ErrTimeout,
+		context.DeadlineExceeded:     ErrTimeout,
+		nats.ErrReconnectBufExceeded: ErrDisconnected,
+		nats.ErrDisconnected:         ErrDisconnected,
+		nats.ErrConnectionClosed:     ErrClosed,
+		nats.ErrConnectionDraining:   ErrClosed,
+		nats.ErrMaxPayload:           ErrTooLarge,
+		nats.ErrPermissionViolation:  ErrDenied,
+	}
+	for cause, ours := range sentinel {
+		if errors.Is(err, cause) {
+			return fmt.Errorf("%w: %w", ours, err)
+		}
+	}
+	return err
+}
+
+// Rules are what a handler asks of a message beyond a fitting subject and body.
+type Rules struct {
+	// Responders are the users whose inboxes may get the answer. Empty: the
+	// owner of the subject for what plugins send; the host's agent and the hub
+	// for ctl and http; anybody's inbox for requests to the hub.
+	Responders []string
+
+	// Reply says that a message without a reply subject is a bad request.
+	Reply bool
+
+	// MaxBytes of a body; 0 means what the server lets pass.
+	MaxBytes int
+
+	// Pending bounds what waits while the handler works; more is dropped and
+	// counted. 0 means 1,024 messages and 4 MiB.
+	Pending, PendingBytes int
+
+	// Queue names a group of which only one member gets each message; empty:
+	// every subscriber gets it.
+	Queue string
+}
+
+const (
+	defaultPending      = 1024
+	defaultPendingBytes = 4 << 20
+)
+
+// Subscription is a handler at work.
+type Subscription struct {
+	sub    *nats.Subscription
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// Handle calls h for each good message on pattern, in order, on one goroutine of
+// its own. Every handler of control subjects goes through here, because the
+// server answers on reply subjects with its own rights and so lends them to
+// whoever names one (the bus as deputy). A message is refused, counted in
+// BadRequests and dropped unless
+//
+//  1. its own subject parses and fits pattern,
+//  2. it carries no Nats-* header, so it does not come out of a stream,
+//  3. decode takes its body, which is not empty,
+//  4. the answer goes to the inbox of a user who may ask here (see Rules).
+//
+// A nil reply answers nothing. An error of h is logged, and its reply, if any,
+// is still sent. ctx of h ends with the subscription.
+func Handle[T any](c *Conn, pattern string, rules Rules, decode func(body []byte) (T, error),
+	h func(ctx context.Context, s Subject, m T) (reply []byte, err error),
+) (*Subscription, error) {
+	return c.subscribe(pattern, rules, func(ctx context.Context, s Subject, msg *nats.Msg) {
+		m, err := decode(msg.Data)
+		if err != nil {
+			c.bad.refuse(c, ruleBody, msg.Subject, err)
+			return
+		}
+		if rule, err := rules.responder(&s, msg.Reply); err != nil {
+			c.bad.refuse(c, rule, msg.Subject, err)
+			return
+		}
+		reply, err := h(ctx, s, m)
+		if err != nil {
+			c.bad.note(c, "handler", msg.Subject, err)
+		}
+		if reply != nil && msg.Reply != "" {
+			if err := c.nc.Publish(msg.Reply, reply); err != nil {
+				c.bad.note(c, "reply", msg.Subject, err)
+			}
+		}
+	})
+}
+
+// subscribe applies the rules that need no decoding.
+func (c *Conn) subscribe(pattern string, rules Rules, h func(context.Context, Subject, *nats.Msg)) (*Subscription, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Subscription{cancel: cancel, done: make(chan struct{})}
+	sub, err := c.nc.QueueSubscribe(pattern, rules.Queue, func(msg *nats.Msg) {
+		parsed, rule, err := rules.envelope(pattern, msg)
+		if err != nil {
+			c.bad.refuse(c, rule, msg.Subject, err)
+			return
+		}
+		h(ctx, parsed, msg)
+	})
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("subscribe %s: %w", pattern, translate(err))
+	}
+	s.sub = sub
+	sub.SetClosedHandler(func(string) { cancel(); close(s.done) })
+	msgs, size := rules.Pending, rules.PendingBytes
+	if msgs == 0 {
+		msgs = defaultPending
+	}
+	if size == 0 {
+		size = defaultPendingBytes
+	}
+	if err := sub.SetPendingLimits(msgs, size); err != nil {
+		s.Stop()
+		return nil, fmt.Errorf("subscribe %s: %w", pattern, translate(err))
+	}
+	return s, nil
+}
+
+// Dropped is how many messages came faster than the handler worked.
+func (s *Subscription) Dropped() uint64 {
+	n, err := s.sub.Dropped()
+	if err != nil {
+		return 0
+	}
+	return uint64(n)
+}
+
+// Stop ends the subscription at once, waits for the handler's present call and
+// must not be called by it.
+func (s *Subscription) Stop() {
+	s.cancel()
+	if s.sub.Unsubscribe() == nil {
+		<-s.done
+	}
+}
+
+// Drain lets the handler finish what has arrived.
+func (s *Subscription) Drain(ctx context.Context) error {
+	if err := s.sub.Drain(); err != nil {
+		return nil // closed before: nothing is left to drain
+	}
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		s.Stop()
+		return fmt.Errorf("drain %s: %w", s.sub.Subject, ctx.Err())
+	}
+}
+
+// The rules a bad request can break, as BadRequests counts them.
+const (
+	ruleSubject   = "subject"
+	ruleHeader    = "header"
+	ruleBody      = "body"
+	ruleResponder = "responder"
+)
+
+var (
+	errPattern = errors.New("subject is not the handler's")
+	errHeader  = errors.New("message comes out of a stream")
+	errEmpty   = errors.New("body is empty")
+	errSize    = errors.New("body is too large")
+	errNoReply = errors.New("no reply subject")
+	errInbox   = errors.New("reply subject is not an inbox of a user who may ask here")
+)
+
+func (r *Rules) envelope(pattern string, msg *nats.Msg) (Subject, string, error) {
+	s, err := ParseSubject(msg.Subject)
+	if err != nil {
+		return s, ruleSubject, err
+	}
+	if !matches(pattern, msg.Subject) {
+		return s, ruleSubject, errPattern
+	}
+	for key := range msg.Header {
+		if len(key) >= 5 && strings.EqualFold(key[:5], "Nats-") {
+			return s, ruleHeader, errHeader
+		}
+	}
+	switch {
+	case len(msg.Data) == 0:
+		return s, ruleBody, errEmpty
+	case r.MaxBytes > 0 && len(msg.Data) > r.MaxBytes:
+		return s, ruleBody, errSize
+	}
+	return s, "", nil
+}
+
+func (r *Rules) responder(s *Subject, reply string) (string, error) {
+	if reply == "" {
+		if r.Reply {
+			return ruleResponder, errNoReply
+		}
+		return "", nil
+	}
+	user, ok := inboxUser(reply)
+	if !ok {
+		return ruleResponder, errInbox
+	}
+	allowed := r.Responders
+	if len(allowed) == 0 {
+		allowed = s.users()
+	}
+	if allowed != nil && !slices.Contains(allowed, user) {
+		return ruleResponder, errInbox
+	}
+	return "", nil
+}
+
+// inboxUser takes the user out of _INBOX_<user>.<rest>.
+func inboxUser(reply string) (string, bool) {
+	rest, ok := strings.CutPrefix(reply, "_INBOX_")
+	if !ok || strings.ContainsAny(reply, "*> \t\r\n") {
+		return "", false
+	}
+	user, inbox, ok := strings.Cut(rest, ".")
+	return user, ok && user != "" && inbox != ""
+}
+
+// badRequests counts by rule, and logs each subject once a minute.
+type badRequests struct {
+	mu     sync.Mutex
+	counts map[string]uint64
+	logged map[string]time.Time
+}
+
+const (
+	logEvery    = time.Minute
+	logSubjects = 1024 // remembered at most, a flood of subjects must not fill the memory
+)
+
+// BadRequests counts what Handle refused, by the rule it broke: subject, header,
+// body, responder.
+func (c *Conn) BadRequests() map[string]uint64 {
+	c.bad.mu.Lock()
+	defer c.bad.mu.Unlock()
+	out := make(map[string]uint64, len(c.bad.counts))
+	for rule, n := range c.bad.counts {
+		out[rule] = n
+	}
+	return out
+}
+
+func (b *badRequests) refuse(c *Conn, rule, subject string, err error) {
+	b.mu.Lock()
+	if b.counts == nil {
+		b.counts = make(map[string]uint64)
+	}
+	b.counts[rule]++
+	b.mu.Unlock()
+	b.note(c, rule, subject, err)
+}
+
+// note logs at most once a minute for each subject.
+func (b *badRequests) note(c *Conn, rule, subject string, err error) {
+	now := time.Now()
+	b.mu.Lock()
+	last, seen := b.logged[subject]
+	quiet := seen && now.Sub(last) < logEvery
+	if !quiet {
+		if b.logged == nil || len(b.logged) >= logSubjects {
+			b.logged = make(map[string]time.Time)
+		}
+		b.logged[subject] = now
+	}
+	b.mu.Unlock()
+	if !quiet {
+		c.log.Warn("bad request", "subject", subject, "rule", rule, "err", err)
+	}
+}

@@ -1,0 +1,46 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+)
+
+// Headers of a dead letter, beside the payload and the content type it had.
+const (
+	HeaderReason     = "Pw-Reason"     // a code: rejected, invalid, too_many_deliveries ...
+	HeaderError      = "Pw-Error"      // what sink or decoder said
+	HeaderSubject    = "Pw-Subject"    // where it was
+	HeaderStreamSeq  = "Pw-Stream-Seq" // its place in the stream
+	HeaderDeliveries = "Pw-Deliveries" // how often it was given out
+	HeaderSourceID   = "Pw-Source-Id"  // the id it had
+)
+
+const maxErrorText = 512
+
+// Dead puts d, which can never be delivered, into the stream DEAD under plugin's
+// name, and then settles it. code names the reason in one word, reason is what the
+// sink or decoder said. After an error d is not settled; the same call again
+// stores nothing twice.
+func (p *Publisher) Dead(ctx context.Context, d *Delivery, plugin, consumer, reason, code string) error {
+	m := Message{
+		Subject:     DeadSubject(plugin),
+		ID:          "dead/" + Token(consumer) + "/" + strconv.FormatUint(d.StreamSeq, 10),
+		ContentType: d.ContentType,
+		Body:        d.Body,
+		Header: map[string]string{
+			HeaderReason:     code,
+			HeaderError:      reason[:min(len(reason), maxErrorText)],
+			HeaderSubject:    d.Subject,
+			HeaderStreamSeq:  strconv.FormatUint(d.StreamSeq, 10),
+			HeaderDeliveries: strconv.Itoa(d.Deliveries),
+		},
+	}
+	if d.ID != "" {
+		m.Header[HeaderSourceID] = d.ID
+	}
+	if err := p.Publish(ctx, m); err != nil {
+		return fmt.Errorf("dead letter: %w", err)
+	}
+	return d.Term(code)
+}

@@ -1,0 +1,305 @@
+// Package embedded runs a NATS server inside this process.
+package embedded
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// Options say where the server keeps its data and where it listens.
+type Options struct {
+	// Dir is the store; it is made if missing and locked while the server runs.
+	Dir string
+
+	// Listen is host:port; port 0 takes a free one. Empty means 127.0.0.1:4222.
+	// Any other than a loopback address needs User and TLS.
+	Listen string
+
+	// ServerName is shown to clients; empty means the machine's name.
+	ServerName string
+
+	// Sync is "always" (or empty): what is acknowledged is on disk; or a duration:
+	// what was acknowledged in that time may be lost in a power cut.
+	Sync string
+
+	// MaxStore bounds what streams may hold, in bytes. It shrinks to 70 % of the
+	// disk that is free or already ours; 0 means just that.
+	MaxStore int64
+
+	// User and Password are asked of every client, in this process too. An empty
+	// User asks for none.
+	User, Password string
+
+	// TLS is what the listener speaks; nil means plain text.
+	TLS *tls.Config
+
+	// Log receives what the server has to say; nil discards.
+	Log *slog.Logger
+
+	// OnHealth is told of each change of Health; it must not block.
+	OnHealth func(error)
+
+	// HealthEvery is how often the server is examined; 0 means 5 s.
+	HealthEvery time.Duration
+}
+
+const (
+	defaultListen = "127.0.0.1:4222"
+	defaultHealth = 5 * time.Second
+	readyWait     = 10 * time.Second
+	freeShare     = 0.7
+	maxMemory     = 64 << 20
+)
+
+// Server is a running server. It restarts itself on the same address when its
+// disk was full and has room again.
+type Server struct {
+	opts Options
+	log  *slog.Logger
+	addr string // host:port, fixed at the first start
+	lock *os.File
+
+	stop chan struct{}
+	done chan struct{}
+	once sync.Once
+
+	mu     sync.Mutex
+	run    *server.Server
+	health error
+}
+
+// Start starts a server and returns when it takes connections. It fails at once,
+// and says what to do, when the store is in use or not writable, or the address
+// is taken.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	s, err := start(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("embedded bus: %w", err)
+	}
+	return s, nil
+}
+
+func start(ctx context.Context, o Options) (*Server, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Listen == "" {
+		o.Listen = defaultListen
+	}
+	if o.HealthEvery <= 0 {
+		o.HealthEvery = defaultHealth
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	lock, err := lockStore(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		opts: o, log: o.Log, addr: o.Listen, lock: lock,
+		stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	if err := s.launch(ctx); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	go s.watch()
+	return s, nil
+}
+
+func (o *Options) check() error {
+	if o.Dir == "" {
+		return errors.New("no store directory: set bus.dir")
+	}
+	host, _, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return fmt.Errorf("listen %q: want host:port", o.Listen)
+	}
+	ip := net.ParseIP(host)
+	local := host == "localhost" || ip != nil && ip.IsLoopback()
+	if !local && (o.User == "" || o.TLS == nil) {
+		return fmt.Errorf("listen %q is open to other machines: it needs bus.user and bus.tls, or use 127.0.0.1", o.Listen)
+	}
+	if _, err := o.syncInterval(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// syncInterval is 0 for always.
+func (o *Options) syncInterval() (time.Duration, error) {
+	if o.Sync == "" || o.Sync == "always" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(o.Sync)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf(`sync %q: want "always" or a duration like "1s"`, o.Sync)
+	}
+	return d, nil
+}
+
+// launch starts a server on s.addr and waits until it is ready.
+func (s *Server) launch(ctx context.Context) error {
+	config, err := s.config()
+	if err != nil {
+		return err
+	}
+	run, err := server.NewServer(config)
+	if err != nil {
+		return fmt.Errorf("server settings: %w", err)
+	}
+	log := newLogger(s.log)
+	run.SetLoggerV2(log, false, false, false)
+	go run.Start()
+	if err := s.await(ctx, run, log.fatal); err != nil {
+		run.Shutdown()
+		run.WaitForShutdown()
+		return err
+	}
+	s.mu.Lock()
+	s.run = run
+	s.addr = run.Addr().String()
+	s.mu.Unlock()
+	return nil
+}
+
+// await ends with readiness or the first fatal message: the server itself would
+// wait its full time for a port that it never gets.
+func (s *Server) await(ctx context.Context, run *server.Server, fatal <-chan string) error {
+	ready := make(chan bool, 1) // 1: nobody may be left to take it
+	go func() { ready <- run.ReadyForConnections(readyWait) }()
+	select {
+	case text := <-fatal:
+		return s.explain(text)
+	case <-ctx.Done():
+		return fmt.Errorf("start server: %w", ctx.Err())
+	case ok := <-ready:
+		select {
+		case text := <-fatal:
+			return s.explain(text)
+		default:
+		}
+		if !ok {
+			return fmt.Errorf("server is not ready after %v", readyWait)
+		}
+		return nil
+	}
+}
+
+func (s *Server) config() (*server.Options, error) {
+	host, port, err := net.SplitHostPort(s.addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen %q: want host:port", s.addr)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, fmt.Errorf("listen %q: port: %w", s.addr, err)
+	}
+	if number == 0 {
+		number = server.RANDOM_PORT
+	}
+	store, err := storeLimit(s.opts.Dir, s.opts.MaxStore)
+	if err != nil {
+		return nil, err
+	}
+	sync, err := s.opts.syncInterval()
+	if err != nil {
+		return nil, err
+	}
+	o := &server.Options{
+		ServerName: s.opts.ServerName,
+		Host:       host, Port: number,
+		NoSigs: true, DisableJetStreamBanner: true,
+		JetStream: true, StoreDir: s.opts.Dir,
+		JetStreamMaxMemory: maxMemory, JetStreamMaxStore: store,
+		SyncAlways: sync == 0, SyncInterval: sync,
+		MaxPayload: 1 << 20, MaxPending: 64 << 20, WriteDeadline: 10 * time.Second,
+		PingInterval: 20 * time.Second, MaxPingsOut: 3, LameDuckDuration: 10 * time.Second, LameDuckGracePeriod: 2 * time.Second,
+	}
+	if s.opts.TLS != nil {
+		o.TLSConfig, o.TLSTimeout = s.opts.TLS, 5
+	}
+	if s.opts.User != "" {
+		o.CustomClientAuthentication = oneUser{s.opts.User, s.opts.Password}
+	}
+	return o, nil
+}
+
+// URL is where clients connect.
+func (s *Server) URL() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return "nats://" + s.addr
+}
+
+// InProcessConn is a connection without a socket, for bus.Options.InProcess.
+func (s *Server) InProcessConn() (net.Conn, error) {
+	s.mu.Lock()
+	run := s.run
+	s.mu.Unlock()
+	return run.InProcessConn()
+}
+
+// Dir is the store.
+func (s *Server) Dir() string { return s.opts.Dir }
+
+// Shutdown ends the server, which makes its store complete on disk, and unlocks
+// the store.
+func (s *Server) Shutdown() {
+	s.once.Do(func() {
+		close(s.stop)
+		<-s.done
+		s.halt()
+		if err := s.lock.Close(); err != nil {
+			s.log.Warn("unlock store", "err", err)
+		}
+	})
+}
+
+func (s *Server) halt() {
+	s.mu.Lock()
+	run := s.run
+	s.mu.Unlock()
+	run.Shutdown()
+	run.WaitForShutdown()
+}
+
+// storeLimit is what streams may hold: the wish, within 70 % of what is free plus
+// what the store has.
+func storeLimit(dir string, wish int64) (int64, error) {
+	free, err := freeBytes(dir)
+	if err != nil {
+		return 0, fmt.Errorf("store %s: ask for free space: %w", dir, err)
+	}
+	limit := int64(freeShare * float64(free+heldBytes(dir)))
+	if wish > 0 {
+		limit = min(wish, limit)
+	}
+	return limit, nil
+}
+
+// heldBytes is what files below dir hold; what vanishes meanwhile does not count.
+func heldBytes(dir string) int64 {
+	var sum int64
+	_ = filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return nil
+		}
+		if info, err := d.Info(); err == nil {
+			sum += info.Size()
+		}
+		return nil
+	})
+	return sum
+}

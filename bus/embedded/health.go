@@ -1,0 +1,99 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+const (
+	roomAgain    = 4 << 20          // free bytes that make a restart worth trying
+	restartPause = 10 * time.Second // between two of them
+)
+
+// Health is nil while the server works, else what is wrong with it.
+func (s *Server) Health() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.health
+}
+
+// watch examines the server. After a disk was full the server goes on refusing
+// writes though there is room again; only a restart helps, and keeps everything.
+func (s *Server) watch() {
+	defer close(s.done)
+	tick := time.NewTicker(s.opts.HealthEvery)
+	defer tick.Stop()
+	var restarted time.Time
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+		}
+		err := s.examine()
+		s.setHealth(err)
+		if diskFull(err) && s.hasRoom() && time.Since(restarted) > restartPause {
+			restarted = time.Now()
+			s.log.Warn("disk has room again, restarting the bus", "dir", s.opts.Dir)
+			s.setHealth(s.restart())
+		}
+	}
+}
+
+func (s *Server) examine() error {
+	s.mu.Lock()
+	run := s.run
+	s.mu.Unlock()
+	if !run.Running() {
+		return errors.New("bus server is not running")
+	}
+	status := run.Healthz(&server.HealthzOptions{})
+	if status.Error == "" {
+		return nil
+	}
+	return fmt.Errorf("bus server: %s", status.Error)
+}
+
+func (s *Server) setHealth(err error) {
+	s.mu.Lock()
+	changed := (err == nil) != (s.health == nil) || err != nil && err.Error() != s.health.Error()
+	s.health = err
+	s.mu.Unlock()
+	if !changed {
+		return
+	}
+	if err != nil {
+		s.log.Error("bus unhealthy", "err", err)
+	} else {
+		s.log.Info("bus healthy")
+	}
+	if s.opts.OnHealth != nil {
+		s.opts.OnHealth(err)
+	}
+}
+
+// restart takes down the server and starts another on the same address and
+// store. Clients reconnect by themselves.
+func (s *Server) restart() error {
+	s.halt()
+	ctx, cancel := context.WithTimeout(context.Background(), readyWait)
+	defer cancel()
+	if err := s.launch(ctx); err != nil {
+		return fmt.Errorf("restart bus server: %w", err)
+	}
+	return s.examine()
+}
+
+func (s *Server) hasRoom() bool {
+	free, err := freeBytes(s.opts.Dir)
+	return err == nil && free >= roomAgain
+}
+
+func diskFull(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "no space left")
+}

@@ -1,0 +1,49 @@
+package bus
+
+import "errors"
+
+var (
+	// ErrClosed is returned after Close; make a new Conn, Publisher or Consumer.
+	ErrClosed = errors.New("closed")
+
+	// ErrDisconnected is returned by Request and Tell while no server is
+	// connected: nothing was sent. The connection goes on trying by itself.
+	ErrDisconnected = errors.New("bus is not connected")
+
+	// ErrNoResponders is returned by Request when nobody listens on the subject;
+	// ask again later.
+	ErrNoResponders = errors.New("nobody answers on this subject")
+
+	// ErrTimeout is returned when the context's deadline passed without an
+	// answer. Whether the other side acted is unknown.
+	ErrTimeout = errors.New("no answer in time")
+
+	// ErrTooLarge is returned when a message exceeds what server or stream take:
+	// split it in two.
+	ErrTooLarge = errors.New("message too large for the bus")
+
+	// ErrDenied is returned when the server refuses the subject to this user.
+	// Sending again does not help before an operator changes its permissions.
+	ErrDenied = errors.New("denied by the bus")
+
+	// ErrRefused is returned when the stream refuses a message for good.
+	ErrRefused = errors.New("refused by the stream")
+
+	// ErrStopped is returned by Next after Stop.
+	ErrStopped = errors.New("consumer stopped")
+
+	// ErrSettled is returned when a delivery has been settled before.
+	ErrSettled = errors.New("delivery is already settled")
+
+	// ErrNoConsumer is returned when the stream has no such durable consumer:
+	// the hub makes it, see EnsureConsumer.
+	ErrNoConsumer = errors.New("no such consumer")
+
+	// ErrNoStream is returned when the bus has no such stream: the hub makes
+	// it, see EnsureStreams.
+	ErrNoStream = errors.New("no such stream")
+
+	// ErrBadToken is returned by Untoken and ParseSubject for text that Token
+	// and the builders of subjects never produce.
+	ErrBadToken = errors.New("not a token")
+)

@@ -1,0 +1,138 @@
+package bus
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// queued is a message that came while nobody called Next.
+type queued struct {
+	msg       *nats.Msg
+	signalled time.Time
+}
+
+const (
+	keepEvery = 250 * time.Millisecond
+	stopWait  = 2 * time.Second
+)
+
+// keep runs beside Next: it signals progress, notices silence and looks after
+// acks, until the consumer is stopped and nothing is held, or the connection
+// ends.
+func (k *Consumer) keep() {
+	defer close(k.done)
+	tick := time.NewTicker(min(k.opts.Progress/4, keepEvery))
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			if k.look(now) {
+				_ = k.acks.sub.Unsubscribe() // fails only when the connection is closed
+				k.conn.unwatch(&k.watch)
+				return
+			}
+		case <-k.conn.closed:
+			k.conn.unwatch(&k.watch)
+			return
+		}
+	}
+}
+
+// look does one round and tells whether the work is over.
+func (k *Consumer) look(now time.Time) (over bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.progress(now)
+	k.keepAcks(now)
+	switch {
+	case k.stopped:
+		return k.held.len == 0 && len(k.acks.pending) == 0
+	case !k.waits || !k.conn.Connected():
+	case now.Sub(k.heard) > pullSilence:
+		k.stats.Resets++
+		k.log.Warn("stream is silent, asking anew", "stream", k.stream, "consumer", k.durable)
+		k.reset()
+	default:
+		k.pullAll() // lanes that had to wait before asking again
+	}
+	return false
+}
+
+// progress tells the stream of every delivery that is older than the period,
+// given out or not, that it is worked on.
+func (k *Consumer) progress(now time.Time) {
+	k.fetch(now)
+	before := now.Add(-k.opts.Progress)
+	for d := k.held.stale(before, now); d != nil; d = k.held.stale(before, now) {
+		_ = k.conn.nc.Publish(d.msg.Reply, progressBody) // away: told after the reconnect
+	}
+	for i := range k.queue {
+		if q := &k.queue[i]; q.msg.Reply != "" && q.signalled.Before(before) {
+			q.signalled = now
+			_ = k.conn.nc.Publish(q.msg.Reply, progressBody)
+		}
+	}
+}
+
+// fetch moves arrivals to where they can be seen. While Next waits on them there
+// are none.
+func (k *Consumer) fetch(now time.Time) {
+	for !k.waits {
+		select {
+		case msg := <-k.arrivals:
+			k.heard = now
+			if msg.Reply != "" || msg.Header.Get("Status") != statusHeartbeat {
+				k.queue = append(k.queue, queued{msg, now})
+			}
+		default:
+			return
+		}
+	}
+}
+
+// Stop ends reading: Next returns ErrStopped, and what was fetched and not given
+// out goes back to the stream, for others. Deliveries given out can still be
+// settled; Flush waits for that. Stop again does nothing.
+func (k *Consumer) Stop() {
+	k.mu.Lock()
+	again := k.stopping
+	k.stopping = true
+	k.mu.Unlock()
+	if again {
+		return
+	}
+	k.wake()
+	k.drainLanes()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.waits = false
+	k.fetch(time.Now())
+	for _, q := range k.queue {
+		if q.msg.Reply != "" {
+			_ = k.conn.nc.Publish(q.msg.Reply, nakBody) // lost: given again after the stream's own wait
+		}
+	}
+	k.queue = nil
+	k.stopped = true
+	k.checkIdle()
+}
+
+// drainLanes ends the subscriptions, which ends their pulls, and waits for what
+// the server sent before it knew.
+func (k *Consumer) drainLanes() {
+	timer := time.NewTimer(stopWait)
+	defer timer.Stop()
+	for i := range k.lanes {
+		closed := make(chan struct{})
+		k.lanes[i].sub.SetClosedHandler(func(string) { close(closed) })
+		if k.lanes[i].sub.Drain() != nil {
+			continue // the connection is closed
+		}
+		select {
+		case <-closed:
+		case <-timer.C:
+			return
+		}
+	}
+}

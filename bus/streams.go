@@ -1,0 +1,280 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The streams of the bus.
+const (
+	StreamMetrics = "METRICS"
+	StreamEvents  = "EVENTS"
+	StreamDead    = "DEAD"
+)
+
+// StreamSettings are the limits of the streams.
+type StreamSettings struct {
+	MetricsMaxBytes, EventsMaxBytes, DeadMaxBytes int64
+	MetricsMaxAge, EventsMaxAge, DeadMaxAge       time.Duration
+	Replicas                                      int // 1 embedded, 3 in a cluster
+}
+
+// DefaultStreams are the settings for a single host.
+func DefaultStreams() StreamSettings {
+	return StreamSettings{
+		MetricsMaxBytes: 1 << 30, MetricsMaxAge: 6 * time.Hour,
+		EventsMaxBytes: 256 << 20, EventsMaxAge: 7 * 24 * time.Hour,
+		DeadMaxBytes: 64 << 20, DeadMaxAge: 30 * 24 * time.Hour,
+		Replicas: 1,
+	}
+}
+
+const (
+	duplicateWindow = 2 * time.Minute
+	maxMsg          = 1 << 20
+	maxEvent        = 256 << 10
+	storeShare      = 0.8 // of the store may be promised to streams: the rest is for KV and overhead
+	minStream       = 1 << 20
+)
+
+// EnsureStreams makes or updates METRICS, EVENTS and DEAD. Where the account's
+// store is too small for the sum, METRICS shrinks first, then all; the log says so.
+// Only the hub calls it.
+func (c *Conn) EnsureStreams(ctx context.Context, s StreamSettings) error {
+	js, err := c.jetStream()
+	if err != nil {
+		return err
+	}
+	account, err := js.AccountInfo(ctx)
+	if err != nil {
+		return fmt.Errorf("ask the bus for its store: %w", translate(err))
+	}
+	if fitted := s.fit(account.Limits.MaxStore); fitted != s {
+		c.log.Warn("streams shrunk to fit the store", "store_bytes", account.Limits.MaxStore,
+			"metrics_max_bytes", fitted.MetricsMaxBytes, "wanted", s.MetricsMaxBytes)
+		s = fitted
+	}
+	for _, config := range s.configs() {
+		if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
+			return fmt.Errorf("make stream %s: %w", config.Name, translate(err))
+		}
+	}
+	return nil
+}
+
+// fit keeps the sum of all MaxBytes within 80 % of store; below 0 it is without
+// limit.
+func (s StreamSettings) fit(store int64) StreamSettings {
+	if store <= 0 {
+		return s
+	}
+	room := int64(float64(store) * storeShare)
+	if s.MetricsMaxBytes+s.EventsMaxBytes+s.DeadMaxBytes <= room {
+		return s
+	}
+	// Events and dead letters are small and precious, but never most of a store.
+	s.EventsMaxBytes = max(minStream, min(s.EventsMaxBytes, room/5))
+	s.DeadMaxBytes = max(minStream, min(s.DeadMaxBytes, room/10))
+	s.MetricsMaxBytes = max(minStream, room-s.EventsMaxBytes-s.DeadMaxBytes)
+	return s
+}
+
+func (s StreamSettings) configs() []jetstream.StreamConfig {
+	// No roll-up, message TTL, republish or schedule, and neither delete nor
+	// purge: each lets a writer reach beyond its subject.
+	base := jetstream.StreamConfig{
+		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld,
+		Storage: jetstream.FileStorage, Replicas: s.Replicas, Duplicates: duplicateWindow,
+		MaxMsgSize: maxMsg, DenyDelete: true, DenyPurge: true,
+	}
+	metrics, events, dead := base, base, base
+	metrics.Name, metrics.Subjects = StreamMetrics, []string{prefix + AreaMetrics + ".>"}
+	metrics.MaxBytes, metrics.MaxAge = s.MetricsMaxBytes, s.MetricsMaxAge
+
+	events.Name, events.Subjects = StreamEvents, []string{prefix + AreaEvents + ".>"}
+	events.MaxBytes, events.MaxAge = s.EventsMaxBytes, s.EventsMaxAge
+	events.MaxMsgSize, events.Compression, events.AllowDirect = maxEvent, jetstream.S2Compression, true
+
+	dead.Name, dead.Subjects = StreamDead, []string{prefix + AreaDead + ".*"}
+	dead.MaxBytes, dead.MaxAge = s.DeadMaxBytes, s.DeadMaxAge
+	dead.Compression, dead.AllowDirect = jetstream.S2Compression, true
+	return []jetstream.StreamConfig{metrics, events, dead}
+}
+
+// Input is what a processor or publisher reads: a durable consumer.
+type Input struct {
+	Stream  string   // METRICS or EVENTS
+	Durable string   // the plugin's name; several processes of one name share it
+	Filters []string // MetricsFilter and EventFilter
+
+	// Start is where a new consumer begins: "new" (or empty), "all", or a time
+	// by RFC 3339. An existing one keeps its position.
+	Start string
+
+	// MaxAckPending bounds what is given out and not settled; 0 means 256.
+	MaxAckPending int
+
+	// AckWait is how long the stream waits before it gives a message to another
+	// process; 0 means 5 s. Consumers signal progress each 1.5 s, so only a test
+	// needs another value.
+	AckWait time.Duration
+}
+
+const (
+	defaultAckWait    = 5 * time.Second
+	defaultAckPending = 256
+)
+
+// EnsureConsumer makes the durable consumer of in, or updates its filters and
+// limits where it exists: its position stays. Only the hub calls it.
+func (c *Conn) EnsureConsumer(ctx context.Context, in Input) error {
+	js, err := c.jetStream()
+	if err != nil {
+		return err
+	}
+	config, err := in.config()
+	if err != nil {
+		return fmt.Errorf("make consumer %s of %s: %w", in.Durable, in.Stream, err)
+	}
+	old, err := js.Consumer(ctx, in.Stream, config.Durable)
+	switch {
+	case err == nil:
+		// Where to start cannot be changed, and must not: the position stays.
+		is := old.CachedInfo().Config
+		config.DeliverPolicy, config.OptStartTime, config.OptStartSeq = is.DeliverPolicy, is.OptStartTime, is.OptStartSeq
+		_, err = js.UpdateConsumer(ctx, in.Stream, config)
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		_, err = js.CreateConsumer(ctx, in.Stream, config)
+	}
+	if err != nil {
+		return fmt.Errorf("make consumer %s of %s: %w", in.Durable, in.Stream, missing(err))
+	}
+	return nil
+}
+
+func (in Input) config() (jetstream.ConsumerConfig, error) {
+	config := jetstream.ConsumerConfig{
+		Durable:        Token(in.Durable),
+		FilterSubjects: in.Filters,
+		AckPolicy:      jetstream.AckExplicitPolicy,
+		AckWait:        in.AckWait,
+		MaxAckPending:  in.MaxAckPending,
+		MaxDeliver:     -1, // a limit makes messages vanish without a trace
+		DeliverPolicy:  jetstream.DeliverNewPolicy,
+	}
+	if config.AckWait == 0 {
+		config.AckWait = defaultAckWait
+	}
+	if config.MaxAckPending == 0 {
+		config.MaxAckPending = defaultAckPending
+	}
+	switch in.Start {
+	case "", "new":
+	case "all":
+		config.DeliverPolicy = jetstream.DeliverAllPolicy
+	default:
+		since, err := time.Parse(time.RFC3339, in.Start)
+		if err != nil {
+			return config, fmt.Errorf(`start %q: want "new", "all" or a time like 2026-01-02T15:04:05Z`, in.Start)
+		}
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
+	}
+	return config, nil
+}
+
+// DeleteConsumer removes a durable consumer; one that does not exist is no error.
+func (c *Conn) DeleteConsumer(ctx context.Context, stream, durable string) error {
+	js, err := c.jetStream()
+	if err != nil {
+		return err
+	}
+	err = js.DeleteConsumer(ctx, stream, Token(durable))
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return fmt.Errorf("delete consumer %s of %s: %w", durable, stream, missing(err))
+	}
+	return nil
+}
+
+// StreamState is how full a stream is.
+type StreamState struct {
+	Messages, Bytes uint64
+	MaxBytes        int64
+	FirstSeq        uint64
+	LastSeq         uint64
+	FirstTime       time.Time
+	Consumers       int
+}
+
+// StreamInfo asks for the state of a stream.
+func (c *Conn) StreamInfo(ctx context.Context, stream string) (StreamState, error) {
+	js, err := c.jetStream()
+	if err != nil {
+		return StreamState{}, err
+	}
+	handle, err := js.Stream(ctx, stream)
+	if err != nil {
+		return StreamState{}, fmt.Errorf("stream %s: %w", stream, missing(err))
+	}
+	info := handle.CachedInfo()
+	return StreamState{
+		Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes,
+		FirstSeq: info.State.FirstSeq, LastSeq: info.State.LastSeq,
+		FirstTime: info.State.FirstTime, Consumers: info.State.Consumers,
+	}, nil
+}
+
+// ConsumerState is how far a consumer has come.
+type ConsumerState struct {
+	Pending     uint64 // not yet given out
+	AckPending  int    // given out, not settled
+	Redelivered int    // of these, given out before
+	AckFloor    uint64 // the last stream sequence below which all is settled
+	Delivered   uint64 // the last stream sequence given out
+	Waiting     int    // pulls that wait for messages
+	Filters     []string
+}
+
+// ConsumerInfo asks for the state of a durable consumer.
+func (c *Conn) ConsumerInfo(ctx context.Context, stream, durable string) (ConsumerState, error) {
+	js, err := c.jetStream()
+	if err != nil {
+		return ConsumerState{}, err
+	}
+	handle, err := js.Consumer(ctx, stream, Token(durable))
+	if err != nil {
+		return ConsumerState{}, fmt.Errorf("consumer %s of %s: %w", durable, stream, missing(err))
+	}
+	info := handle.CachedInfo()
+	filters := info.Config.FilterSubjects
+	if info.Config.FilterSubject != "" {
+		filters = []string{info.Config.FilterSubject} // how the server reports a single one
+	}
+	return ConsumerState{
+		Pending: info.NumPending, AckPending: info.NumAckPending, Redelivered: info.NumRedelivered,
+		AckFloor: info.AckFloor.Stream, Delivered: info.Delivered.Stream, Waiting: info.NumWaiting,
+		Filters: filters,
+	}, nil
+}
+
+func (c *Conn) jetStream() (jetstream.JetStream, error) {
+	js, err := jetstream.New(c.nc)
+	if err != nil {
+		return nil, fmt.Errorf("use streams: %w", translate(err))
+	}
+	return js, nil
+}
+
+// missing names what does not exist by our sentinels.
+func missing(err error) error {
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		return fmt.Errorf("%w: %w", ErrNoConsumer, err)
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return fmt.Errorf("%w: %w", ErrNoStream, err)
+	}
+	return translate(err)
+}

@@ -1,0 +1,91 @@
+package bus
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+)
+
+// violation is what the server refused to this user.
+type violation struct {
+	subject   string
+	subscribe bool // else a publish
+	err       error
+}
+
+func (c *Conn) watch(w *watcher) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watchers[w] = struct{}{}
+}
+
+func (c *Conn) unwatch(w *watcher) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.watchers, w)
+}
+
+// tell calls f for every watcher, without the lock: a watcher may leave.
+func (c *Conn) tell(f func(*watcher)) {
+	c.mu.Lock()
+	all := make([]*watcher, 0, len(c.watchers))
+	for w := range c.watchers {
+		all = append(all, w)
+	}
+	c.mu.Unlock()
+	for _, w := range all {
+		f(w)
+	}
+}
+
+func (c *Conn) onUp(nc *nats.Conn) {
+	select {
+	case <-c.first:
+	default:
+		close(c.first) // the callbacks of a connection come one by one
+	}
+	c.log.Info("bus connected", "server", nc.ConnectedUrlRedacted())
+	c.tell(func(w *watcher) { w.up() })
+	if c.opts.OnConnect != nil {
+		c.opts.OnConnect()
+	}
+}
+
+func (c *Conn) onDown(nc *nats.Conn, err error) {
+	if nc.IsClosed() {
+		return
+	}
+	c.log.Warn("bus disconnected", "err", err)
+	c.tell(func(w *watcher) { w.down() })
+	if c.opts.OnDisconnect != nil {
+		c.opts.OnDisconnect(err)
+	}
+}
+
+func (c *Conn) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
+	switch {
+	case errors.Is(err, nats.ErrPermissionViolation):
+		v := parseViolation(err)
+		c.log.Error("bus denied", "subject", v.subject, "subscribe", v.subscribe, "user", c.opts.User)
+		c.tell(func(w *watcher) { w.denied(v) })
+		if c.opts.OnDenied != nil {
+			c.opts.OnDenied(err)
+		}
+	case sub != nil:
+		c.log.Warn("bus subscription", "subject", sub.Subject, "err", err)
+	default:
+		c.log.Warn("bus error", "err", err)
+	}
+}
+
+// parseViolation reads `Permissions Violation for Publish to "pw.x"` and
+// `... for Subscription to "pw.x" ...`.
+func parseViolation(err error) violation {
+	text := err.Error()
+	v := violation{err: err, subscribe: strings.Contains(text, "for Subscription")}
+	if _, rest, ok := strings.Cut(text, `"`); ok {
+		v.subject, _, _ = strings.Cut(rest, `"`)
+	}
+	return v
+}
