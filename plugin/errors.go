@@ -1,0 +1,67 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+var (
+	// ErrTooLarge is returned by a publisher whose sink finds the batch too large: it is halved and each half given again.
+	// A point that is too large alone goes to the dead letters.
+	ErrTooLarge = errors.New("batch is too large for the sink")
+
+	// ErrNoData is returned where there is nothing to report and nothing is wrong: a section that this kernel lacks, a
+	// device that is not fitted. From New it makes the plugin idle until it gets another config or a refresh.
+	ErrNoData = errors.New("no data")
+
+	// ErrRefused is returned by Serve when the agent does not want this plugin; the reason is wrapped with it.
+	ErrRefused = errors.New("refused by the agent")
+)
+
+// After returns err with the wish that the call be tried again after d, as an HTTP server says by Retry-After.
+func After(err error, d time.Duration) error { return &verdict{err: err, after: d} }
+
+// Permanent returns err with the promise that trying again never helps. A batch goes to the dead letters with err as the
+// reason; a collector, or New, is not tried again before its config changes.
+func Permanent(err error) error { return &verdict{err: err, permanent: true} }
+
+// Denied returns err with the news that somebody has to act: a password is wrong, a database is missing. The batch waits
+// and is tried again slowly, and an alarm is raised.
+func Denied(err error) error { return &verdict{err: err, denied: true} }
+
+// A verdict says what is to be done about an error.
+type verdict struct {
+	err               error
+	after             time.Duration
+	permanent, denied bool
+}
+
+func (v *verdict) Error() string { return v.err.Error() }
+
+func (v *verdict) Unwrap() error { return v.err }
+
+// verdictOf returns what err says is to be done; the zero verdict for an ordinary error.
+func verdictOf(err error) verdict {
+	if v, ok := errors.AsType[*verdict](err); ok {
+		return *v
+	}
+	return verdict{}
+}
+
+// IsPermanent reports whether err promises that trying again never helps.
+func IsPermanent(err error) bool { return verdictOf(err).permanent }
+
+// IsDenied reports whether err says that somebody has to act.
+func IsDenied(err error) bool { return verdictOf(err).denied }
+
+// RetryAfter returns how long err asks to wait before the next try; 0 when it does not say.
+func RetryAfter(err error) time.Duration { return verdictOf(err).after }
+
+// A panicError is a panic of an author's code, taken as an error.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
