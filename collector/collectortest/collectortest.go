@@ -9,8 +9,8 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// Collect returns the points of one collection by c. err is what making c returned, so that a test may write
-// Collect(t, New(ctx, cfg, env)). Every point has the time 1763559525 s.
+// Collect returns the points of one collection by c; err is what making c returned. Every point has the time
+// 1763559525 s.
 func Collect(t testing.TB, c collector.Collector, err error) []telemetry.Point {
 	t.Helper()
 	if err != nil {
