@@ -146,6 +146,9 @@ func (p *Process) Signal(sig syscall.Signal) error {
 func (p *Process) Terminate(grace time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.over {
+		return
+	}
 	deadline := time.Now().Add(grace)
 	if !p.deadline.IsZero() && p.deadline.Before(deadline) {
 		return
@@ -201,13 +204,13 @@ func (p *Process) retire() {
 // sweep ends what the process left behind. After Terminate the rest has what is
 // left of the grace: the shell of a pipeline dies at once, its parts may still be draining.
 func (p *Process) sweep() {
-	const pause, rounds = 5 * time.Millisecond, 200
-	for asked := false; p.inGrace(); asked = true {
+	const shortest, longest, rounds = 5 * time.Millisecond, 100 * time.Millisecond, 200
+	for pause := shortest; p.inGrace(); pause = min(2*pause, longest) {
 		left := p.survivors()
 		if len(left) == 0 {
 			break
 		}
-		if !asked {
+		if pause == shortest {
 			p.signalStrays(left, syscall.SIGTERM)
 		}
 		time.Sleep(pause)
@@ -219,7 +222,7 @@ func (p *Process) sweep() {
 			return
 		}
 		p.signalStrays(left, syscall.SIGKILL)
-		time.Sleep(pause)
+		time.Sleep(shortest)
 	}
 }
 

@@ -60,14 +60,41 @@ func (p *Process) finish() time.Time {
 	return at
 }
 
-// awaitExit blocks until the child has ended and leaves its zombie be.
+// awaitExit blocks until the child has ended and leaves its zombie be. It waits
+// in the poller: a thread for each idle child would cost more than the child's entry here.
 func awaitExit(pid int) {
+	if awaitPidfd(pid) != nil {
+		awaitBlocked(pid) // a kernel before 5.10
+	}
+}
+
+func awaitBlocked(pid int) {
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		if !errors.Is(err, unix.EINTR) {
 			return
 		}
 	}
+}
+
+func awaitPidfd(pid int) error {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	defer f.Close()
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return conn.Read(func(uintptr) (done bool) { return hasEnded(pid) })
+}
+
+func hasEnded(pid int) bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+	return err == nil && info.Signo != 0 // 0: it runs
 }
 
 // survivors lists the live processes of the group and those with the mark.

@@ -72,6 +72,57 @@ func TestChildDiesWithItsParent(t *testing.T) {
 	gone(t, pid)
 }
 
+// Both ways to await an end return with the end, not before, and do not reap.
+func TestAwaitExitDoesNotReap(t *testing.T) {
+	f := func(name string, await func(pid int)) {
+		t.Helper()
+		cmd := exec.Command("cat")
+		stdin, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if hasEnded(cmd.Process.Pid) {
+			t.Errorf("%s: ended before its stdin did", name)
+		}
+		stdin.Close()
+		await(cmd.Process.Pid)
+		if s, err := readStat(cmd.Process.Pid); err != nil || !s.dead {
+			t.Errorf("%s: %+v, %v; want a zombie", name, s, err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s: Wait: %v", name, err)
+		}
+	}
+	f("pidfd", func(pid int) {
+		if err := awaitPidfd(pid); err != nil {
+			t.Skip("kernel before 5.10:", err)
+		}
+	})
+	f("blocked", awaitBlocked)
+}
+
+// Fifty idle children cost no thread each.
+func TestIdleChildrenCostNoThread(t *testing.T) {
+	threads := func() int {
+		t.Helper()
+		tasks, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(tasks)
+	}
+	before := threads()
+	for range 50 {
+		start(t, Command{Args: []string{"sleep", "60"}, Stdout: &buffer{}})
+	}
+	if now := threads(); now > before+25 {
+		t.Errorf("%d threads, %d before", now, before)
+	}
+}
+
 func TestParseStat(t *testing.T) {
 	const rest = " 1 4303 1963 0 -1 4194304 25964 51 0 1 30 7 0 0 20 0 4 0 69551"
 	f := func(text string, want stat, ok bool) {

@@ -172,7 +172,7 @@ func parent() {
 // eater takes 200 MiB and holds it until its stdin ends.
 func eater() {
 	b := make([]byte, 200<<20)
-	for i := range b {
+	for i := 0; i < len(b); i += 1 << 10 {
 		b[i] = byte(i)
 	}
 	fmt.Println("full")
