@@ -46,8 +46,8 @@ func EncodeControl(v any, enc Encoding) ([]byte, error) {
 	if err != nil || enc == MsgPack {
 		return b, err
 	}
-	if b, err = encodeValue(v, JSON); err == nil && len(b) > m.bounds().bytes {
-		err = tooLong(len(b), m.bounds())
+	if b, err = encodeValue(v, JSON); err == nil {
+		_, _, err = guarded(b, m.bounds())
 	}
 	return b, err
 }

@@ -116,6 +116,7 @@ func goldenRefusals() []goldenRefusal {
 		{Name: "version-2", Kind: "heartbeat", Code: ControlRange, Path: "v", json: `{` + `"v":2,"host":"web-1","plugin":"cpu","inst":"9","int_ms":10000,"seq":1}`},
 		{Name: "config-text", Kind: "ack", Code: ControlSyntax, Path: "config", hex: "81 a6636f6e666967 a37b617d"},
 		{Name: "config-list", Kind: "ack", Code: ControlType, Path: "config", hex: "81 a6636f6e666967 a25b5d"},
+		{Name: "config-integer", Kind: "ack", Code: ControlType, Path: "config", hex: "81 a6636f6e666967 07"},
 		{Name: "plugindata-nothing", Kind: "plugindata", Code: ControlRequired, Path: "data", json: `{"v":1,"host":"web-1","plugin":"os","type":"info","t":1}`},
 		{Name: "plugindata-part", Kind: "plugindata", Code: ControlRange, Path: "part", json: `{"v":1,"host":"web-1","plugin":"os","type":"info","t":1,"part":3,"parts":2,"chunk":"{"}`},
 		{Name: "request-no-id", Kind: "request", Code: ControlRequired, Path: "id", json: `{"stream":"METRICS","seq":1}`},

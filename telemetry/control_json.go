@@ -28,6 +28,12 @@ func appendJSON(buf, text []byte) ([]byte, error) {
 	return c.buf, nil
 }
 
+// jsonObject returns text without blanks around it, and whether it looks like an object.
+func jsonObject(text []byte) ([]byte, bool) {
+	text = bytes.TrimSpace(text)
+	return text, len(text) > 0 && text[0] == '{'
+}
+
 func jsonFault(err error) error {
 	if _, ours := err.(*ControlError); ours {
 		return err

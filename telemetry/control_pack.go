@@ -125,12 +125,16 @@ func (w *controlWriter) untyped(v any) error {
 	return err
 }
 
-// json writes JSON as text, so that the other side gets it to the byte.
+// json writes a JSON object as text, so that the other side gets it to the byte.
 func (w *controlWriter) json(text json.RawMessage) error {
-	if !json.Valid(text) {
-		return &ControlError{Code: ControlSyntax, Detail: "not JSON"}
+	object, ok := jsonObject(text)
+	if !ok {
+		return &ControlError{Code: ControlType, Detail: "expected a JSON object"}
 	}
-	w.str(string(text))
+	if _, _, err := guarded(object, textBounds); err != nil {
+		return err
+	}
+	w.str(string(object))
 	return nil
 }
 

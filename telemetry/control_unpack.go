@@ -274,18 +274,27 @@ func (r *controlReader) float() (float64, error) {
 	return 0, wrongType("a number", it)
 }
 
+// textBounds leave JSON that comes as text room to be sent on in a JSON message.
+var textBounds = bounds{beatBounds.bytes, maxDepth - 2, beatBounds.values}
+
 // json reads JSON that came as text, or the value itself as JSON: both ways of sending settings are taken.
 func (r *controlReader) json() (json.RawMessage, error) {
 	it := r.peek()
-	if it.kind != itemStr && it.kind != itemBin {
+	switch {
+	case it.kind == itemMap:
 		return r.asJSON(nil)
+	case it.kind == itemArray && it.n == 0:
+		r.take(it)
+		return json.RawMessage("{}"), nil
+	case it.kind != itemStr && it.kind != itemBin:
+		return nil, wrongType("a JSON object", it)
 	}
-	text := bytes.Clone(bytes.TrimSpace(r.take(it)))
-	if len(text) == 0 || text[0] != '{' {
+	text, ok := jsonObject(r.take(it))
+	if !ok {
 		return nil, &ControlError{Code: ControlType, Detail: "expected a JSON object"}
 	}
-	_, _, err := guarded(text, beatBounds)
-	return text, err
+	_, _, err := guarded(text, textBounds)
+	return bytes.Clone(text), err
 }
 
 // any reads a value as JSON knows it: what JSON lacks becomes text, bytes as hex and a timestamp as RFC 3339.

@@ -75,7 +75,8 @@ func (c *Chunk) unpack(r *controlReader) error {
 const (
 	MaxPluginData = 8 << 20 // bytes of encoded data, all parts joined
 	chunkSize     = 240 << 10
-	maxParts      = 64 // a foreign sender may cut smaller than chunkSize
+	chunkSizeJSON = 120 << 10 // quotes in it are escaped
+	maxParts      = 128
 	joinedValues  = 400_000
 )
 
@@ -96,15 +97,19 @@ func (p PluginData) Split(enc Encoding) ([]PluginData, error) {
 	if len(data) <= chunkSize {
 		return []PluginData{p}, nil
 	}
-	return p.cut(data, enc), nil
+	if enc == JSON {
+		return p.cut(data, chunkSizeJSON), nil
+	}
+	return p.cut(data, chunkSize), nil
 }
 
-func (p PluginData) cut(data []byte, enc Encoding) []PluginData {
+// cut returns the parts for data, none longer than size. Where data are text it splits no character.
+func (p PluginData) cut(data []byte, size int) []PluginData {
 	p.Data = nil
 	var parts []PluginData
 	for len(data) > 0 {
-		n := min(chunkSize, len(data))
-		for enc == JSON && n < len(data) && !utf8.RuneStart(data[n]) {
+		n := min(size, len(data))
+		for n > size-utf8.UTFMax && n < len(data) && !utf8.RuneStart(data[n]) {
 			n--
 		}
 		p.Chunk, data = data[:n:n], data[n:]
