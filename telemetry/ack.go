@@ -1,6 +1,10 @@
 package telemetry
 
-import "encoding/json"
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+)
 
 // States of an Ack.
 const (
@@ -61,8 +65,8 @@ func (a Ack) check() error {
 	if a.State != Accepted && a.State != Refused {
 		return &ControlError{ControlRange, "state", quote(a.State) + ` is neither accepted nor refused`}
 	}
-	if a.Work == nil {
-		return nil
+	if err := checkCount("next_ms", a.NextMS, MaxIntervalMS); err != nil || a.Work == nil {
+		return err
 	}
 	return a.Work.check()
 }
@@ -71,12 +75,21 @@ func (w Work) check() error {
 	if len(w.Config) == 0 {
 		return &ControlError{Code: ControlRequired, Path: "config"}
 	}
-	for key, n := range map[string]int64{
-		"every_ms": w.EveryMS, "timeout_ms": w.TimeoutMS, "max_ack_pending": w.MaxAckPending, "parallel": w.Parallel,
-	} {
-		if n < 0 {
-			return &ControlError{ControlRange, key, "negative"}
-		}
+	return cmp.Or(
+		checkCount("every_ms", w.EveryMS, decadesMS),
+		checkCount("timeout_ms", w.TimeoutMS, decadesMS),
+		checkCount("max_ack_pending", w.MaxAckPending, 1<<20),
+		checkCount("parallel", w.Parallel, 1<<10),
+	)
+}
+
+// decadesMS is longer than any wait makes sense, and as nanoseconds still fits an int64.
+const decadesMS = 1 << 40
+
+// checkCount refuses n outside 0 to most.
+func checkCount(key string, n, most int64) error {
+	if n < 0 || n > most {
+		return &ControlError{ControlRange, key, fmt.Sprintf("%d, expected 0 to %d", n, most)}
 	}
 	return nil
 }

@@ -40,16 +40,16 @@ func EncodeControl(v any, enc Encoding) ([]byte, error) {
 		return nil, err
 	}
 	b, err := encodeValue(v, MsgPack) // for JSON too: it finds what a reader would miss
-	if err == nil {
-		err = guard(b, m.bounds())
+	if err == nil && enc == JSON {
+		b, err = encodeValue(v, JSON)
 	}
-	if err != nil || enc == MsgPack {
-		return b, err
+	if err != nil {
+		return nil, err
 	}
-	if b, err = encodeValue(v, JSON); err == nil {
-		_, _, err = guarded(b, m.bounds())
+	if _, _, err := guarded(b, m.bounds()); err != nil {
+		return nil, err
 	}
-	return b, err
+	return b, nil
 }
 
 func encodeValue(v any, enc Encoding) ([]byte, error) {

@@ -1,6 +1,9 @@
 package telemetry
 
-import "strconv"
+import (
+	"errors"
+	"strconv"
+)
 
 // ControlCode says why a control message was refused. It is an error, what a ControlError wraps.
 type ControlCode string
@@ -49,7 +52,7 @@ func (e *ControlError) Unwrap() error { return e.Code }
 
 // under puts key before the path of err, as the error climbs out of a nested value.
 func under(key string, err error) error {
-	e, ok := err.(*ControlError)
+	e, ok := errors.AsType[*ControlError](err)
 	if !ok {
 		return err
 	}

@@ -38,7 +38,7 @@ func goldenMessages() []goldenMessage {
 		Tags:   map[string]string{"dc": "eu", "rack": "r7"}, EveryMS: 10000, TimeoutMS: 5000, MaxAckPending: 256, Parallel: 2,
 	}
 	refused := Ack{Version: 1, Server: "agent-web-1", Seq: 1, State: Refused, Reason: "name_taken", Flags: []string{"conflict"}}
-	info := PluginData{Version: 1, Host: "web-1", Inst: "9f3c1a7e5b2d4c60", Plugin: "os", Type: DataInfo, Program: "1.4.0", Config: Digest{15: 1},
+	info := PluginData{Version: 1, Host: "web-1", Inst: "9f3c1a7e5b2d4c60", Plugin: "os", Type: DataInfo, ProgramVersion: "1.4.0", Config: Digest{15: 1},
 		Time: 1763559525997744692, DurationUS: 1200, Seq: 3, Data: Facts{"id": "debian", "cores": int64(8), "load": 0.5, "virtual": false, "disks": []any{"sda", "sdb"},
 			"memory": map[string]any{"bytes": uint64(18446744073709551615), "swap": nil}}}
 	failed := PluginData{Version: 1, Host: "web-1", Plugin: "docker", Type: DataInfo, Time: 1763559525997744692,
@@ -232,13 +232,54 @@ func TestGoldenList(t *testing.T) {
 	for _, g := range goldenRefusals() {
 		list.Invalid = append(list.Invalid, invalid{g.file(), g})
 	}
-	b, err := json.MarshalIndent(list, "", "  ")
+	checkGoldenJSON(t, "cases.json", list)
+}
+
+func checkGoldenJSON(t *testing.T, name string, v any) {
+	t.Helper()
+	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b = append(b, '\n'); !bytes.Equal(goldenFile(t, "cases.json", b), b) {
-		t.Error("cases.json is not what the tables say: go test ./telemetry -update-control")
+	if b = append(b, '\n'); !bytes.Equal(goldenFile(t, name, b), b) {
+		t.Errorf("%s is not what the tables say: go test ./telemetry -update-control", name)
 	}
+}
+
+// Digests are compared as opaque bytes; the file shows what they are taken over.
+func TestGoldenDigests(t *testing.T) {
+	type facts struct {
+		Data          Facts  `json:"data"`
+		MsgPack       string `json:"msgpack"`
+		MsgPackDigest Digest `json:"msgpack_digest"`
+		JSON          string `json:"json"`
+		JSONDigest    Digest `json:"json_digest"`
+	}
+	type inventory struct {
+		Items  []InventoryItem `json:"inv_list"`
+		Digest Digest          `json:"inv"`
+	}
+	var list struct {
+		Facts     []facts     `json:"facts"`
+		Inventory []inventory `json:"inventory"`
+	}
+	for _, m := range goldenMessages() {
+		if p, ok := m.value.(PluginData); ok && p.Data != nil {
+			packed, err := p.Data.Encode(MsgPack)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := p.Data.Encode(JSON)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list.Facts = append(list.Facts, facts{p.Data, hex.EncodeToString(packed), DigestOf(packed), string(text), DigestOf(text)})
+		}
+	}
+	for _, items := range [][]InventoryItem{{}, fullHello().Inventory} {
+		list.Inventory = append(list.Inventory, inventory{items, InventoryDigest(items)})
+	}
+	checkGoldenJSON(t, "digests.json", list)
 }
 
 // A second decoder sees the same in both encodings: the keys of the structs are the keys on the wire.

@@ -35,7 +35,7 @@ func jsonObject(text []byte) ([]byte, bool) {
 }
 
 func jsonFault(err error) error {
-	if _, ours := err.(*ControlError); ours {
+	if _, ours := errors.AsType[*ControlError](err); ours {
 		return err
 	}
 	code := ControlSyntax

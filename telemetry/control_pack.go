@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"reflect"
+	"strings"
 )
 
 // controlWriter appends msgpack to buf: integers in their shortest form, keys of structs in their order, of maps sorted.
@@ -146,6 +147,11 @@ func (w *controlWriter) bool(v bool) {
 	}
 }
 
+// str writes text; what is no UTF-8 in it becomes U+FFFD, as in JSON, so that no odd byte in an error message stops a heartbeat.
+func (w *controlWriter) str(s string) {
+	w.buf = appendString(w.buf, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
 func (w *controlWriter) float(v float64) error {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return &ControlError{Code: ControlNaN}
@@ -157,7 +163,6 @@ func (w *controlWriter) float(v float64) error {
 func (w *controlWriter) nil()            { w.buf = append(w.buf, 0xc0) }
 func (w *controlWriter) int(v int64)     { w.buf = appendInt(w.buf, v) }
 func (w *controlWriter) uint(v uint64)   { w.buf = appendUint(w.buf, v) }
-func (w *controlWriter) str(s string)    { w.buf = appendString(w.buf, s) }
 func (w *controlWriter) bin(b []byte)    { w.buf = append(appendBinHead(w.buf, len(b)), b...) }
 func (w *controlWriter) openArray(n int) { w.buf = appendArray(w.buf, n) }
 func (w *controlWriter) openMap(n int)   { w.buf = appendMap(w.buf, n) }

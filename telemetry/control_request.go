@@ -30,10 +30,7 @@ func (r CtlRequest) check() error {
 	if r.Mode != "" && r.Mode != ModeCached && r.Mode != ModeCollect {
 		return &ControlError{ControlRange, "mode", quote(r.Mode) + ` is neither cached nor collect`}
 	}
-	if r.MaxAgeMS < 0 {
-		return &ControlError{ControlRange, "max_age_ms", "negative"}
-	}
-	return nil
+	return checkCount("max_age_ms", r.MaxAgeMS, decadesMS)
 }
 
 func (CtlReply) bounds() bounds { return ctlBounds }

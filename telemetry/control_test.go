@@ -36,7 +36,7 @@ func drawAny(depth int) *rapid.Generator[any] {
 func TestControlRoundTrip(t *testing.T) {
 	roundTrip(t, DecodeHeartbeat, func(h *Heartbeat) { h.Version, h.Seq, h.IntervalMS = 1, h.Seq|1, 1+h.IntervalMS&0xffff })
 	roundTrip(t, DecodeAck, func(a *Ack) {
-		a.Version, a.State = 1, Accepted
+		a.Version, a.State, a.NextMS = 1, Accepted, a.NextMS&0xffff
 		if w := a.Work; w != nil {
 			w.EveryMS, w.TimeoutMS, w.MaxAckPending, w.Parallel = w.EveryMS&0xffff, 0, 256, 2
 		}

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -191,8 +192,15 @@ func TestEncodeRefuses(t *testing.T) {
 	beat.Manifest.Catalog = append(beat.Manifest.Catalog, Desc{})
 	f(beat, ControlRequired, "manifest.catalog[1].series")
 	beat = fullBeat()
-	beat.State = "\xff"
-	f(beat, ControlUTF8, "")
+	beat.Load["load1"] = math.NaN()
+	f(beat, ControlNaN, "load.load1")
+	beat = fullBeat()
+	beat.IntervalMS = MaxIntervalMS + 1
+	f(beat, ControlRange, "int_ms")
+	f(Ack{Version: 1, Server: "h", State: Accepted, NextMS: -1}, ControlRange, "next_ms")
+	f(Ack{Version: 1, Server: "h", State: Accepted, Work: &Work{Config: json.RawMessage("{}"), Parallel: 5000}}, ControlRange, "parallel")
+	f(Ack{Version: 1, Server: "h", State: "maybe"}, ControlRange, "state")
+	f(CtlRequest{ID: "1", MaxAgeMS: -1}, ControlRange, "max_age_ms")
 	f(Ack{Version: 1, Server: "h", State: Accepted, Work: &Work{}}, ControlRequired, "config")
 	f(CtlRequest{}, ControlRequired, "id")
 	f(CtlReply{ID: "1", Payload: Raw{0xc1}}, ControlSyntax, "payload")
@@ -200,6 +208,22 @@ func TestEncodeRefuses(t *testing.T) {
 	f(LogRecord{Level: "info", Attrs: map[string]any{"f": func() {}}}, ControlType, "attrs")
 	f(PluginData{Version: 1, Host: "h", Plugin: "p", Type: DataInfo}, ControlRequired, "data")
 	f("text", ControlType, "")
+}
+
+// What the system or a sink says in an error is not always UTF-8; the beat that tells of it goes out all the same.
+func TestEncodeCleansText(t *testing.T) {
+	beat := fullBeat()
+	beat.Error.Message = "caf\xe9 \xff"
+	for _, enc := range []Encoding{MsgPack, JSON} {
+		b, err := EncodeControl(beat, enc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := DecodeHeartbeat(b)
+		if want := "caf\uFFFD \uFFFD"; err != nil || got.Error.Message != want {
+			t.Errorf("%v: %q, %v; want %q", enc, got.Error.Message, err, want)
+		}
+	}
 }
 
 func TestBeatSizes(t *testing.T) {

@@ -5,6 +5,9 @@ import "fmt"
 // ProtocolVersion is the version of the heartbeat protocol (HTB, ACK, PLG) that this program speaks.
 const ProtocolVersion = 1
 
+// MaxIntervalMS is the longest interval of heartbeats: a watcher waits several of them before it calls somebody dead.
+const MaxIntervalMS = 3_600_000
+
 // AgentName is the reserved plugin name under which an agent beats to the hub.
 const AgentName = "agent"
 
@@ -66,8 +69,8 @@ func (h Heartbeat) check() error {
 	if h.Seq == 0 {
 		return &ControlError{ControlRange, "seq", "0, but sequences begin at 1"}
 	}
-	if h.IntervalMS <= 0 {
-		return &ControlError{ControlRange, "int_ms", fmt.Sprintf("%d is not an interval", h.IntervalMS)}
+	if h.IntervalMS <= 0 || h.IntervalMS > MaxIntervalMS {
+		return &ControlError{ControlRange, "int_ms", fmt.Sprintf("%d, expected 1 to %d", h.IntervalMS, int64(MaxIntervalMS))}
 	}
 	return nil
 }

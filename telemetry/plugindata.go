@@ -15,17 +15,17 @@ const (
 
 // PluginData (PLG) carries what a plugin found out, or why it could not. Measured values do not travel so: they are batches.
 type PluginData struct {
-	Version    uint64 `json:"v"`
-	Host       string `json:"host"`
-	Inst       string `json:"inst,omitzero"`
-	Plugin     string `json:"plugin"`           // whose data it is
-	Type       string `json:"type"`             // DataInfo, DataManifest or DataStatus
-	Program    string `json:"version,omitzero"` // version of the program
-	Config     Digest `json:"cfg,omitzero"`     // of the config it was made under
-	Time       int64  `json:"t"`                // when it was collected, ns
-	DurationUS int64  `json:"dur_us,omitzero"`  // how long that took
-	Seq        uint64 `json:"seq,omitzero"`
-	Digest     Digest `json:"digest,omitzero"` // DigestOf the encoded data, all parts joined
+	Version        uint64 `json:"v"`
+	Host           string `json:"host"`
+	Inst           string `json:"inst,omitzero"`
+	Plugin         string `json:"plugin"`           // whose data it is
+	Type           string `json:"type"`             // DataInfo, DataManifest or DataStatus
+	ProgramVersion string `json:"version,omitzero"` // version of the program
+	Config         Digest `json:"cfg,omitzero"`     // of the config it was made under
+	Time           int64  `json:"t"`                // when it was collected, ns
+	DurationUS     int64  `json:"dur_us,omitzero"`  // how long that took
+	Seq            uint64 `json:"seq,omitzero"`
+	Digest         Digest `json:"digest,omitzero"` // DigestOf the encoded data, all parts joined
 
 	Data  Facts  `json:"data,omitzero"`  // whole
 	Chunk Chunk  `json:"chunk,omitzero"` // or a part of the encoded data
