@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 )
@@ -103,6 +104,9 @@ func FuzzDecodeControl(f *testing.F) {
 			sent, err := EncodeControl(v, enc)
 			if errors.Is(err, ControlLimit) || errors.Is(err, ControlDepth) {
 				continue // JSON is longer, and a config in it deeper
+			}
+			if p, ok := v.(PluginData); ok && enc == JSON && !utf8.Valid(p.Chunk) && errors.Is(err, ControlType) {
+				continue // part of data in msgpack
 			}
 			if err != nil {
 				t.Fatalf("%s taken from %q, but not sent as %v: %v", kind, body, enc, err)

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 )
@@ -54,8 +55,13 @@ func (p PluginData) check() error {
 // Chunk is a part of encoded data: bytes in msgpack, text in JSON.
 type Chunk []byte
 
-// MarshalText returns the text that c is part of.
-func (c Chunk) MarshalText() ([]byte, error) { return c, nil }
+// MarshalText returns c, which a part of data in JSON is.
+func (c Chunk) MarshalText() ([]byte, error) {
+	if !utf8.Valid(c) {
+		return nil, errors.New("part of data in msgpack cannot travel as JSON")
+	}
+	return c, nil
+}
 
 func (c Chunk) pack(w *controlWriter) error {
 	w.bin(c)
