@@ -68,11 +68,15 @@ func (s *source) url(key string, n *yaml.Node, text string) bool {
 		}
 		return true
 	}
-	hint := didYouMean(text, []string{"embedded"}, "")
-	if host, _, _ := strings.Cut(text, "://"); hint == "" && !strings.ContainsAny(host, "/ @") {
-		rest := text[max(0, strings.Index(text, "://")+len("://")*min(1, strings.Count(text, "://"))):]
+	scheme, rest, found := strings.Cut(text, "://")
+	if !found {
+		scheme, rest = "", text
+	}
+	hint := ""
+	if scheme != "nats" && !strings.ContainsAny(rest, " /") {
 		hint = "did you mean nats://" + rest + "?"
 	}
+	hint = didYouMean(text, []string{"embedded"}, hint)
 	s.fault(n, hint, "%s: want embedded, or a URL such as nats://bus.example:4222, got %s", key, s.got(n))
 	return false
 }

@@ -45,14 +45,14 @@ type Options struct {
 // Settings is a config without fault.
 type Settings struct {
 	Host    string            // empty: the machine's name
-	Bus     Bus               //
+	Bus     Bus               // where the bus is; embedded when the file does not say
 	Every   time.Duration     // the interval of collectors
 	Tags    map[string]string // of every point; a plugin's own go before these
-	Owner   string            //
-	Site    string            //
-	Log     Log               //
+	Owner   string            // who is asked about plugins without an owner of their own
+	Site    string            // where the machine stands
+	Log     Log               // of agent and hub
 	Env     []string          // the names that ${NAME} may use, sorted
-	Web     Web               //
+	Web     Web               // the page and the API
 	Plugins []Plugin          // collectors, processors, publishers, each in the order of the files
 
 	// Warnings is what works but is hardly meant.
@@ -112,7 +112,10 @@ type Plugin struct {
 	Env      []string // names of the environment that are passed on to the process
 
 	// Config is a JSON object of the settings that the file sets; keys are sorted.
-	Config   json.RawMessage
+	Config json.RawMessage
+
+	// Shown is Config for other eyes: *** for secrets, ${NAME} as it stands in the file.
+	Shown    json.RawMessage
 	Position Position
 }
 

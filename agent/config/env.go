@@ -36,7 +36,7 @@ func (l *loader) replace(s *source, n *yaml.Node, text string) string {
 			return "${"
 		}
 		failed := func(hint, format string, args ...any) string {
-			s.fault(n, hint, format, args...)
+			s.faultAt(n.Line, n.Column, hint, format, args...)
 			s.settled[n] = true
 			return ref
 		}

@@ -6,7 +6,8 @@ import (
 )
 
 // Inputs returns the names of the plugins that p reads, with all spelled out: for a publisher every
-// collector and processor, for a processor every collector.
+// collector and processor, for a processor every collector. They are those of this config: that all
+// on an external bus holds the plugins of other machines too is for the reader of From to see.
 func (s *Settings) Inputs(p Plugin) []string {
 	if !slices.Contains(p.From, "all") {
 		return p.From
@@ -64,17 +65,17 @@ func (l *loader) stranger(d *definition, i int, name string) {
 	}
 	near := Suggest(name, known)
 	if near == "" && !l.out.Bus.Embedded {
-		d.warn(d.from[i], "", "from: no plugin here is called %s: taken for one of other machines on the bus", name)
+		d.warn(d.from[i], "", "from: no plugin here is called %s: taken for one of other machines on the bus", d.raw(d.from[i]))
 		return
 	}
 	hint := "there is none to read: add one to collect:"
 	if len(known) > 0 {
-		hint = "known are " + strings.Join(append(known, "all"), ", ")
+		hint = "known are all, " + few(known)
 	}
 	if strings.ContainsAny(name, ", ") {
-		hint = "write a list: from: [a, b]"
+		hint = "write a list: from: [" + strings.Join(strings.FieldsFunc(name, func(r rune) bool { return r == ',' || r == ' ' }), ", ") + "]"
 	}
-	d.fault(d.from[i], didYouMean(name, known, hint), "from: there is no plugin %s", name)
+	d.fault(d.from[i], didYouMean(name, known, hint), "from: there is no plugin %s", d.raw(d.from[i]))
 }
 
 // loops finds processors that feed themselves through others, each loop once.

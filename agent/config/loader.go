@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -200,7 +199,7 @@ func (l *loader) allow(s *source, n *yaml.Node) {
 	}
 }
 
-// general reads the top-level keys that are not plugins, in the order in which they stand.
+// general reads the top-level keys that are not plugins; their faults are sorted later.
 func (l *loader) general() {
 	for key, at := range l.plain {
 		if tag, ok := strings.CutPrefix(key, "tags."); ok {
@@ -293,6 +292,6 @@ func (l *loader) programNames(kind string) []string {
 			list = append(list, p.Name)
 		}
 	}
-	slices.SortFunc(list, cmp.Compare[string])
+	slices.Sort(list)
 	return list
 }

@@ -131,7 +131,7 @@ func (d *definition) readFrom(n *yaml.Node) {
 		d.From, d.from = append(d.From, name), append(d.from, nodes[i])
 	}
 	if i := slices.Index(d.From, "all"); i >= 0 && len(d.From) > 1 {
-		d.fault(d.from[i], "remove the others, or name each", "from: all holds every other one")
+		d.fault(d.from[i], "remove the others, or name each", "from: all already stands for every other one")
 	}
 }
 
@@ -232,22 +232,36 @@ func (l *loader) find(d *definition, at *yaml.Node, name string) {
 	}
 	for _, s := range sections {
 		if l.program(s.kind, name) != nil {
-			d.fault(at, fmt.Sprintf("move it to %s:", s.key), "%s is a %s: it %s", name, s.kind, s.verb)
+			d.fault(at, fmt.Sprintf("move it to %s:", s.key), "%s is a %s: it %s", d.raw(at), s.kind, s.verb)
 			return
 		}
+	}
+	if d.otherWord() {
+		return
 	}
 	near := Suggest(name, l.programNames(d.Kind))
 	if pluginName.MatchString(name) && l.binary(d, at, name, near) {
 		return
 	}
-	hint := "say what it runs: use: PROGRAM or run: COMMAND; known are " + strings.Join(l.programNames(d.Kind), ", ")
+	hint := "say what it runs: use: PROGRAM or run: COMMAND; known are " + few(l.programNames(d.Kind))
 	if near != "" {
 		hint = "did you mean " + near + "?"
 		if d.use == nil {
 			hint = fmt.Sprintf("did you mean %s? if %s is a name of your own, say what it runs: use: %s", near, name, near)
 		}
 	}
-	d.fault(at, hint, "there is no %s program %s", d.Kind, name)
+	d.fault(at, hint, "there is no %s program %s", d.Kind, d.raw(at))
+}
+
+// otherWord finds a key by which other programs mean run: or use:.
+func (d *definition) otherWord() bool {
+	for _, e := range d.beside {
+		if word := elsewhere[e.name]; word == "run" || word == "use" {
+			d.fault(e.key, "did you mean "+word+"?", "%s: unknown key %s", d.Name, e.name)
+			return true
+		}
+	}
+	return false
 }
 
 // binary looks for pacewire-<name>; offline it takes the operator's word, unless a built-in is near.
@@ -257,7 +271,7 @@ func (l *loader) binary(d *definition, at *yaml.Node, name, near string) bool {
 		if near != "" {
 			return false
 		}
-		d.warn(at, "", "%s is no built-in; whether there is a program %s was not looked at (offline)", name, path)
+		d.warn(at, "", "%s is no built-in; whether there is a program %s was not looked at (offline)", d.raw(at), "pacewire-"+d.raw(at))
 	} else {
 		found, err := l.LookPath(path)
 		if err != nil {
@@ -280,15 +294,16 @@ func (l *loader) command(d *definition) {
 	if len(d.Run) == 0 || l.Offline {
 		return
 	}
-	at, program := nodes[0], d.Run[0]
+	at := nodes[0]
+	program, shown := d.Run[0], strings.Fields(d.raw(at))[0]
 	switch _, err := l.LookPath(program); {
 	case err == nil:
 	case errors.Is(err, fs.ErrPermission):
-		d.fault(at, "chmod +x it, or name its interpreter: run: python3 "+program, "run: %s may not be executed", program)
+		d.fault(at, "chmod +x it, or name its interpreter: run: python3 "+shown, "run: %s may not be executed", shown)
 	case strings.Contains(program, "/"):
-		d.fault(at, "", "run: there is no program %s", program)
+		d.fault(at, "", "run: there is no program %s", shown)
 	default:
-		d.fault(at, "install it, or write its whole path", "run: there is no program %s on PATH", program)
+		d.fault(at, "install it, or write its whole path", "run: there is no program %s on PATH", shown)
 	}
 }
 

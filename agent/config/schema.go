@@ -35,7 +35,7 @@ func (l *loader) compile(p *Program) (*jsonschema.Schema, error) {
 
 // config makes Plugin.Config of the settings, checked where their schema is known.
 func (l *loader) config(d *definition) {
-	d.Config = json.RawMessage("{}")
+	d.Config, d.Shown = json.RawMessage("{}"), json.RawMessage("{}")
 	list := d.gather()
 	var sch *jsonschema.Schema
 	if d.builtin != nil {
@@ -54,12 +54,9 @@ func (l *loader) config(d *definition) {
 	if len(d.faults) > before {
 		return
 	}
-	text, err := json.Marshal(values)
-	if err != nil {
-		d.fault(d.key, "", "%s: %v", d.Name, err)
-		return
-	}
-	d.Config = text
+	// Maps, lists, texts, booleans and checked numbers: encoding them cannot fail.
+	d.Config, _ = json.Marshal(values)
+	d.Shown, _ = json.Marshal(c.shown(values, list, sch))
 }
 
 // gather joins the settings that stand beside the common keys with those under config:.
@@ -129,6 +126,39 @@ func (c *checker) secret(path string, e entry, sub, sch *jsonschema.Schema, list
 	if slices.Contains(names(list), base) {
 		c.fault(e.key, "remove "+base, "%s and %s exclude each other", base, e.name)
 	}
+}
+
+// shown copies converted settings without what is nobody else's business.
+func (c *checker) shown(values map[string]any, list []entry, sch *jsonschema.Schema) map[string]any {
+	out := make(map[string]any, len(values))
+	for _, e := range list {
+		sub := property(sch, e.name)
+		if sub != nil && sub.WriteOnly || c.secrets.MatchString(e.name+": x") {
+			out[e.name] = "***"
+			continue
+		}
+		out[e.name] = c.shownValue(values[e.name], e.val, sub)
+	}
+	return out
+}
+
+func (c *checker) shownValue(v any, n *yaml.Node, sch *jsonschema.Schema) any {
+	if text, fromEnv := c.written[n]; fromEnv {
+		return text
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		return c.shown(v, entries(n), sch)
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = c.shownValue(v[i], n.Content[i], item(sch, i))
+		}
+		return out
+	case string:
+		return noUserinfo(v)
+	}
+	return v
 }
 
 // property is the schema of a key, nil when there is none.

@@ -55,11 +55,16 @@ func names(list []entry) []string {
 	return out
 }
 
-// fault notes that something is wrong at a node; the hint may be empty.
+// fault notes that something is wrong at a node; the hint may be empty. A hint is often made of the
+// value, so what the environment brought in gets another one.
 func (s *source) fault(at *yaml.Node, hint, format string, args ...any) {
-	if !s.settled[at] {
-		s.faultAt(at.Line, at.Column, hint, format, args...)
+	if s.settled[at] {
+		return
 	}
+	if _, fromEnv := s.written[at]; fromEnv {
+		hint = "the value comes from the environment"
+	}
+	s.faultAt(at.Line, at.Column, hint, format, args...)
 }
 
 // faultAt is fault for a place without a node.
@@ -72,7 +77,11 @@ func (s *source) warn(at *yaml.Node, hint, format string, args ...any) {
 }
 
 func (s *source) at(line, column int, hint, message string) Fault {
-	f := Fault{Position: Position{File: s.name}, Message: message, Hint: hint}
+	f := Fault{
+		Position: Position{File: s.name},
+		Message:  printable(noUserinfo(message)),
+		Hint:     printable(noUserinfo(hint)),
+	}
 	if line < 1 || line > len(s.lines) {
 		return f
 	}
@@ -80,6 +89,20 @@ func (s *source) at(line, column int, hint, message string) Fault {
 	f.Line, f.Column = line, max(1, min(column, len([]rune(text))+1))
 	f.Text, f.Caret = excerpt(text, f.Column-1, s.secrets)
 	return f
+}
+
+// printable makes text that quotes a file fit for a terminal: names can be anything.
+func printable(text string) string {
+	const most = 500
+	if cut := []rune(text); len(cut) > most {
+		text = string(cut[:most]) + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // place names a node for a message about another one: "line 3", or with its file when that differs.
@@ -113,7 +136,6 @@ func (s *source) got(n *yaml.Node) string {
 	if short := []rune(text); len(short) > 60 {
 		text = string(short[:57]) + "..."
 	}
-	text = userinfo.ReplaceAllString(text, "://***@")
 	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }) {
 		return fmt.Sprintf("%q", text)
 	}
@@ -161,11 +183,19 @@ func excerpt(line string, caret int, secrets *regexp.Regexp) (string, int) {
 	if len(text) > width {
 		text = append(text[:width:width], []rune(" ...")...)
 	}
-	return strings.TrimRight(string(text), " "), caret
+	for len(text) > caret && text[len(text)-1] == ' ' {
+		text = text[:len(text)-1]
+	}
+	return string(text), caret
 }
 
-// userinfo is the password part of a URL.
-var userinfo = regexp.MustCompile(`://[^/@\s"']+@`)
+// userinfo is what stands before the @ of a URL, or of an address that lacks the scheme.
+var userinfo = regexp.MustCompile(`(://)[^\s"']+@|[^/\s"'@,\[{(:]+:[^/\s"'@,]+@`)
+
+// noUserinfo hides the credentials in a text.
+func noUserinfo(text string) string {
+	return userinfo.ReplaceAllString(text, "${1}***@")
+}
 
 // mask replaces literal secrets by *** and moves the caret with the text.
 func mask(line string, caret int, secrets *regexp.Regexp) ([]rune, int) {
@@ -181,8 +211,8 @@ func mask(line string, caret int, secrets *regexp.Regexp) ([]rune, int) {
 		}
 		line = line[:from] + "***" + line[to:]
 	}
-	for _, m := range slices.Backward(userinfo.FindAllStringIndex(line, -1)) {
-		cut(m[0]+len("://"), m[1]-1)
+	for _, m := range slices.Backward(userinfo.FindAllStringSubmatchIndex(line, -1)) {
+		cut(max(m[0], m[3]), m[1]-len("@"))
 	}
 	for _, m := range slices.Backward(secrets.FindAllStringSubmatchIndex(line, -1)) {
 		cut(m[2], m[3])

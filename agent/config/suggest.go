@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Suggest returns the name in from that word most likely meant, "" when none is near.
 // Near is one typing error for a short word and three for a long one; of equally near names the
@@ -15,7 +18,11 @@ func Suggest(word string, from []string) string {
 		if len(name) > longest || name == word {
 			continue
 		}
-		if d := distance(plain(word), plain(name)); d < least {
+		d := distance(plain(word), plain(name))
+		if strings.HasPrefix(plain(name), plain(word)+"_") { // creds for creds_file
+			d = 1
+		}
+		if d < least {
 			best, least = name, d
 		}
 	}
@@ -57,8 +64,32 @@ func distance(a, b string) int {
 
 // didYouMean makes a hint of the nearest name, and otherwise gives the hint it was handed.
 func didYouMean(word string, from []string, otherwise string) string {
-	if s := Suggest(word, from); s != "" {
+	s := Suggest(word, from)
+	if other := elsewhere[strings.ToLower(word)]; s == "" && slices.Contains(from, other) {
+		s = other
+	}
+	if s != "" {
 		return "did you mean " + s + "?"
 	}
 	return otherwise
+}
+
+// elsewhere is what other programs of the field call our keys.
+var elsewhere = map[string]string{
+	"interval": "every", "period": "every", "schedule": "cron", "labels": "tags", "global_tags": "tags", "hostname": "host",
+	"inputs": "collect", "sources": "collect", "collectors": "collect", "receivers": "collect",
+	"processors": "process", "transforms": "process", "pipelines": "process",
+	"outputs": "publish", "sinks": "publish", "publishers": "publish", "exporters": "publish",
+	"input": "from", "source": "from", "command": "run", "cmd": "run", "exec": "run",
+	"plugin": "use", "program": "use", "type": "use", "settings": "config", "options": "config",
+	"warning": "warn", "disabled": "enabled", "nats": "bus", "logging": "log", "http": "web",
+}
+
+// few lists names for a hint, not all of a long list.
+func few(names []string) string {
+	const most = 16
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:most], ", ") + " ..."
 }

@@ -24,11 +24,11 @@ type wording struct {
 var wordings = []wording{
 	{"mapping values are not allowed", "a colon that cannot stand here", "quote a value that holds \": \"; set each key on a line of its own", false},
 	{"violates indentation", tabs, tabsHint, false},
-	{"did not find expected key", "this does not line up with the lines above", "the keys of one map begin in the same column; quote a value as a whole or not at all", true},
+	{"did not find expected key", "this does not line up with the lines above", "the keys of one map begin in the same column", true},
 	{"did not find expected '-'", "this does not line up with the list above", "each item begins with - in the same column", true},
 	{"could not find expected ':'", "a key without a colon", "write key: value", true},
-	{"did not find expected ',' or '}'", "{ is not closed, or a comma is missing in it", "close it with }; within { } quote ${NAME} and what holds , { } [ ]", true},
-	{"did not find expected ',' or ']'", "[ is not closed, or a comma is missing in it", "close it with ]; within [ ] quote what holds , { } [ ]", true},
+	{"did not find expected ',' or '}'", "a } or a comma is missing", "quote what holds , { } [ ]", true},
+	{"did not find expected ',' or ']'", "a ] or a comma is missing", "quote what holds , { } [ ]", true},
 	{"found unexpected end of stream", "a quote is opened in this line and never closed", "close it with the same quote", true},
 	{"found unknown escape character", "a backslash sequence that double quotes do not know", "use single quotes: '\\d' is taken as it is", false},
 	{"block sequence entries are not allowed", "a list that cannot begin here", "begin it on the next line, or write [a, b]", false},
@@ -37,8 +37,10 @@ var wordings = []wording{
 }
 
 const (
-	tabs     = "a tab: YAML is indented with blanks only"
-	tabsHint = "replace each tab by two blanks"
+	blankMissing = "a blank is missing after the colon"
+	blankHint    = "write key: value"
+	tabs         = "a tab: YAML is indented with blanks only"
+	tabsHint     = "replace each tab by two blanks"
 )
 
 // syntax turns an error of the YAML library into a fault.
@@ -58,10 +60,9 @@ func (s *source) syntax(text string, err error) {
 		if w.word {
 			column = wordStart(at, column)
 		}
-		if s.gluedColon(line, w) {
-			return
+		if !s.known(w.theirs, line, column) {
+			s.faultAt(line, column, w.hint, "%s", w.ours)
 		}
-		s.faultAt(line, column, w.hint, "%s", w.ours)
 		return
 	}
 	if strings.Contains(problem, "cannot start any token") && column <= len(at) {
@@ -79,20 +80,78 @@ func (s *source) badStart(line, column int, r rune) {
 	s.faultAt(line, column, "put the value into quotes", "a value cannot begin with %c", r)
 }
 
-// gluedColon finds key:value above a line that then has a colon too many.
-func (s *source) gluedColon(line int, w wording) bool {
-	if line < 2 || w.theirs != wordings[0].theirs {
+// known words the mistakes behind an error that can be told apart by looking at the lines.
+func (s *source) known(theirs string, line, column int) bool {
+	text := []rune(s.lines[line-1])
+	before, here := string(text[:min(column-1, len(text))]), string(text[min(column-1, len(text)):])
+	above := ""
+	if line > 1 {
+		above = s.lines[line-2]
+	}
+	first := strings.TrimSpace(before) == "" // the place is the first thing in its line
+	switch theirs {
+	case "mapping values are not allowed":
+		if m := glued.FindStringIndex(above); m != nil {
+			s.faultAt(line-1, len([]rune(above[:m[1]])), blankHint, blankMissing)
+			return true
+		}
+		if firstKey.MatchString(before) {
+			s.faultAt(line, wordStart(text, column), "end the line above with its colon, or indent both lines alike", "a key below a line that already has a value")
+			return true
+		}
+	case "did not find expected key":
+		if strings.HasPrefix(here, "}") || strings.HasPrefix(here, "]") {
+			s.faultAt(line, column, "remove it", "a closing bracket too many")
+			return true
+		}
+		if strings.HasPrefix(here, "- ") {
+			s.faultAt(line, column, "each item begins with - in the same column", "this item does not line up with the list above")
+			return true
+		}
+		if !first {
+			s.faultAt(line, column, "quote the value as a whole, or not at all", "nothing can follow the end of a value")
+			return true
+		}
+	case "did not find expected node content":
+		if strings.HasPrefix(here, "}") || strings.HasPrefix(here, "]") {
+			s.faultAt(line, column, "", "a value is missing before the bracket, or the bracket is one too many")
+			return true
+		}
+		return s.bracket(theirs, line, column)
+	case "did not find expected ',' or '}'", "did not find expected ',' or ']'":
+		return s.bracket(theirs, line, column)
+	}
+	return false
+}
+
+// bracket finds what is wrong in { } or [ ]: ${NAME} without quotes, or the bracket that stays open.
+func (s *source) bracket(theirs string, line, column int) bool {
+	text := s.lines[line-1]
+	if m := bareName.FindStringSubmatchIndex(text); m != nil {
+		name := text[m[2]:m[3]]
+		s.faultAt(line, len([]rune(text[:m[2]]))+1, `write "`+name+`"`, "within { } and [ ], %s must be quoted", name)
+		return true
+	}
+	kinds := "{["
+	if _, shut, ok := strings.Cut(theirs, "or "); ok {
+		kinds = map[string]string{"'}'": "{", "']'": "["}[shut]
+	}
+	// The error shows at the first thing behind the bracket.
+	end := len(string([]rune(text)[:min(column, len([]rune(text)))]))
+	i := strings.LastIndexAny(text[:end], kinds)
+	if i < 0 {
 		return false
 	}
-	m := glued.FindStringSubmatchIndex(s.lines[line-2])
-	if m == nil {
-		return false
-	}
-	s.faultAt(line-1, m[3]+1, "write "+s.lines[line-2][m[2]:m[3]]+": value", "a blank is missing after the colon")
+	shut := map[byte]string{'{': "}", '[': "]"}[text[i]]
+	s.faultAt(line, len([]rune(text[:i]))+1, "close it with "+shut+"; quote what holds , { } [ ]", "%c is not closed, or a comma is missing in it", text[i])
 	return true
 }
 
-var glued = regexp.MustCompile(`^\s*([A-Za-z0-9_-]+):[^\s]`)
+var (
+	glued    = regexp.MustCompile(`^\s*[A-Za-z0-9_-]+:\S`)
+	firstKey = regexp.MustCompile(`^\s*[A-Za-z0-9_-]+$`)
+	bareName = regexp.MustCompile(`[\s,:\[{](\$\{[A-Za-z_][A-Za-z0-9_]*\})`)
+)
 
 func (s *source) alias(name string) {
 	for i, line := range s.lines {

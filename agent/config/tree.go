@@ -76,14 +76,14 @@ func (s *source) onlyOne(dec *yaml.Decoder, text string) {
 		s.syntax(text, err)
 	default:
 		s.fatal = true
-		s.fault(&second, "join the two, or put the second into a file in conf.d", "a second document begins above this line (---): a file holds one")
+		s.fault(&second, "join the two, or put the second into a file in conf.d", "a second document begins here (---): a file holds one")
 	}
 }
 
 func (s *source) notSettings(root *yaml.Node) {
 	s.fatal = true
 	if i := strings.Index(root.Value, ":"); i > 0 && root.Kind == yaml.ScalarNode {
-		s.fault(root, "write "+root.Value[:i]+": "+strings.TrimSpace(root.Value[i+1:]), "a blank is missing after the colon")
+		s.faultAt(root.Line, root.Column+i+1, blankHint, blankMissing)
 		return
 	}
 	s.fault(root, "pacewire init writes a file to start from", "want settings such as every: 10s, got %s", s.got(root))
@@ -130,6 +130,8 @@ func (s *source) keys(n *yaml.Node) {
 			s.fault(e.key, "quote it if it is text; ${NAME} in braces must be quoted too", "want a plain name as key, got %s", s.got(e.key))
 		case e.key.Tag == "!!merge":
 			s.fault(e.key, "write the settings out", "<< joins maps in other files, not here")
+		case empty(e.val) && glued.MatchString(e.name):
+			s.faultAt(e.key.Line, e.key.Column+strings.Index(e.name, ":")+1, blankHint, blankMissing)
 		case was != nil:
 			s.fault(e.key, "remove one of them", "%s is set twice: first in line %d", e.name, was.Line)
 		default:

@@ -69,7 +69,11 @@ func alternatives(words []string) string {
 }
 
 func (s *source) flag(key string, n *yaml.Node) bool {
-	return s.oneOf(key, n, "true", "false") == "true"
+	text := s.text(key, n)
+	if text != "" && text != "true" && text != "false" {
+		s.fault(n, booleanHint(text), "%s: want true or false, got %s", key, s.got(n))
+	}
+	return text == "true"
 }
 
 // count reads a whole number of at least 1.
@@ -252,6 +256,6 @@ func (s *source) fields(what string, n *yaml.Node, known map[string]func(*yaml.N
 			read(e.val)
 			continue
 		}
-		s.fault(e.key, didYouMean(e.name, order, "known are "+strings.Join(order, ", ")), "%s: unknown key %s", what, e.name)
+		s.fault(e.key, didYouMean(e.name, order, "known are "+few(order)), "%s: unknown key %s", what, e.name)
 	}
 }

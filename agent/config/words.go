@@ -85,9 +85,13 @@ func (c *checker) explain(k jsonschema.ErrorKind, at spot) {
 		c.fault(at.list[max(0, i)].key, about(at.schema), "%s: %s cannot be a key here", at.label(c), k.Property)
 	case *kind.Enum:
 		words := texts(k.Want)
-		c.fault(at.val, didYouMean(at.val.Value, words, about(at.schema)), "%s: want %s, got %s", at.path, alternatives(words), c.value(at))
+		c.fault(at.val, at.hint(didYouMean(at.val.Value, words, about(at.schema))), "%s: want %s, got %s", at.path, alternatives(words), c.value(at))
 	case *kind.Pattern:
 		c.pattern(at)
+	case *kind.MaxItems:
+		c.fault(at.val, about(at.schema), "%s: want %s, got %d", at.label(c), limit(k, at.schema), k.Got)
+	case *kind.MinItems:
+		c.fault(at.val, about(at.schema), "%s: want %s, got %d", at.label(c), limit(k, at.schema), k.Got)
 	default:
 		c.fault(at.place(), about(at.schema), "%s: want %s, got %s", at.label(c), limit(k, at.schema), c.value(at))
 	}
@@ -114,6 +118,14 @@ func (c *checker) value(at spot) string {
 		return "***"
 	}
 	return c.got(at.val)
+}
+
+// hint keeps a hint made of the value from telling a secret.
+func (at spot) hint(text string) string {
+	if at.schema != nil && at.schema.WriteOnly {
+		return ""
+	}
+	return text
 }
 
 // limit words the bound that a value is beyond.
@@ -184,10 +196,10 @@ func (c *checker) unknown(name string, at spot) {
 	}
 	key := at.list[i].key
 	if at.path != "" {
-		c.fault(key, didYouMean(name, known, "known are "+strings.Join(known, ", ")), "%s: unknown key %s", at.path, name)
+		c.fault(key, didYouMean(name, known, "known are "+few(known)), "%s: unknown key %s", at.path, name)
 		return
 	}
-	hint := "its settings are " + strings.Join(known, ", ")
+	hint := "its settings are " + few(known)
 	if len(known) == 0 {
 		hint = "it has no settings"
 	}
@@ -217,13 +229,13 @@ func (c *checker) pattern(at spot) {
 	case formSize:
 		hint = sizeHint(at.val.Value)
 	}
-	c.fault(at.val, hint, "%s: want %s, got %s", at.path, wanted(at.schema), c.value(at))
+	c.fault(at.val, at.hint(hint), "%s: want %s, got %s", at.path, wanted(at.schema), c.value(at))
 }
 
 // mismatch reports a value of the wrong type.
 func (c *checker) mismatch(path string, n *yaml.Node, sch *jsonschema.Schema) {
 	at := spot{path: path, val: n, schema: sch}
-	c.fault(n, typeHint(n, types(sch)), "%s: want %s, got %s", path, wanted(sch), c.value(at))
+	c.fault(n, at.hint(typeHint(n, types(sch))), "%s: want %s, got %s", path, wanted(sch), c.value(at))
 }
 
 func typeHint(n *yaml.Node, want []string) string {
@@ -295,10 +307,10 @@ func numberHint(text, want string) string {
 	if strings.HasPrefix(plain, ".") || plain == "" {
 		plain = "0" + plain
 	}
-	if fits(plain) && plain != text {
+	if text != "" && fits(plain) && plain != text {
 		return "did you mean " + plain + "?"
 	}
-	if f, err := strconv.ParseFloat(text, 64); err == nil && want == "integer" {
+	if f, err := strconv.ParseFloat(text, 64); err == nil && isNumber(text) {
 		if whole := strconv.FormatFloat(f, 'f', -1, 64); fits(whole) {
 			return "did you mean " + whole + "?"
 		}
