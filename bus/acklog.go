@@ -66,7 +66,7 @@ func (k *Consumer) onConfirm(msg *nats.Msg) {
 	if msg.Subject != a.reply || a.asked == 0 {
 		return
 	}
-	if msg.Header.Get("Status") != "" {
+	if msg.Header.Get(headerStatus) != "" {
 		return // nobody took it: the consumer has no leader at the moment
 	}
 	k.confirmed(a.asked)

@@ -22,9 +22,10 @@ type answer struct {
 
 // Codes of errors in answers of a stream.
 const (
-	codeTooMany      = 429
-	codeUnavailable  = 503
-	errMessageTooBig = 10054
+	codeTooMany        = 429
+	codeUnavailable    = 503
+	statusNoResponders = "503"
+	errMessageTooBig   = 10054
 )
 
 var (
@@ -36,8 +37,7 @@ var (
 // because whoever knows a reply subject can make the bus answer there.
 func parseAnswer(msg *nats.Msg) (answer, bool) {
 	if len(msg.Header) > 0 {
-		status := msg.Header["Status"]
-		none := len(msg.Data) == 0 && len(msg.Header) == 1 && len(status) == 1 && status[0] == "503"
+		none := len(msg.Data) == 0 && msg.Header.Get(headerStatus) == statusNoResponders
 		return answer{code: codeUnavailable, text: "no responders"}, none
 	}
 	if plainAck(msg.Data) {

@@ -302,7 +302,7 @@ func (k *Consumer) lane(msg *nats.Msg) *lane {
 
 // status acts on what the stream says about a pull.
 func (k *Consumer) status(l *lane, msg *nats.Msg, now time.Time) {
-	code := msg.Header.Get("Status")
+	code := msg.Header.Get(headerStatus)
 	if l == nil || code == statusHeartbeat || msg.Subject != l.reply {
 		return // heartbeat, or about a pull of before
 	}

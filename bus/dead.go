@@ -23,11 +23,24 @@ const maxErrorText = 512
 // sink or decoder said. After an error d is not settled; the same call again
 // stores nothing twice.
 func (p *Publisher) Dead(ctx context.Context, d *Delivery, plugin, consumer, reason, code string) error {
+	if err := p.DeadPart(ctx, d, d.Body, 0, plugin, consumer, reason, code); err != nil {
+		return err
+	}
+	return d.Term(code)
+}
+
+// DeadPart puts body, which is a part of d, into the stream DEAD under plugin's name, and leaves d to be settled with the
+// other parts. Parts of one delivery are told apart by their number; 0 is the whole.
+func (p *Publisher) DeadPart(ctx context.Context, d *Delivery, body []byte, part int, plugin, consumer, reason, code string) error {
+	id := "dead/" + Token(consumer) + "/" + strconv.FormatUint(d.StreamSeq, 10)
+	if part > 0 {
+		id += "/" + strconv.Itoa(part)
+	}
 	m := Message{
 		Subject:     DeadSubject(plugin),
-		ID:          "dead/" + Token(consumer) + "/" + strconv.FormatUint(d.StreamSeq, 10),
+		ID:          id,
 		ContentType: d.ContentType,
-		Body:        d.Body,
+		Body:        body,
 		Header: map[string]string{
 			HeaderReason:     code,
 			HeaderError:      reason[:min(len(reason), maxErrorText)],
@@ -42,5 +55,5 @@ func (p *Publisher) Dead(ctx context.Context, d *Delivery, plugin, consumer, rea
 	if err := p.Publish(ctx, m); err != nil {
 		return fmt.Errorf("dead letter: %w", err)
 	}
-	return d.Term(code)
+	return nil
 }

@@ -72,6 +72,7 @@ type Conn struct {
 	bad    badRequests
 
 	mu       sync.Mutex
+	lastErr  error // of the last attempt to connect
 	watchers map[*watcher]struct{}
 	once     sync.Once
 }
@@ -147,6 +148,7 @@ func (c *Conn) options() ([]nats.Option, error) {
 		nats.ConnectHandler(c.onUp),
 		nats.ReconnectHandler(c.onUp),
 		nats.DisconnectErrHandler(c.onDown),
+		nats.ReconnectErrHandler(c.onAttempt),
 		nats.ErrorHandler(c.onError),
 		nats.ClosedHandler(func(*nats.Conn) { close(c.closed) }),
 	}
@@ -175,7 +177,7 @@ func (c *Conn) waitFirst(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timer.C:
-		return fmt.Errorf("%w within %v: %v", ErrTimeout, c.opts.Wait, c.nc.LastError())
+		return fmt.Errorf("%w within %v: %w", ErrTimeout, c.opts.Wait, c.LastError())
 	}
 }
 
@@ -274,6 +276,20 @@ func parseSecret(path string, text []byte) (secret, error) {
 
 // Connected tells whether a server is connected at this moment.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
+
+// LastError is why the connection is not there: of the last attempt, or of the
+// loss if none was made since.
+func (c *Conn) LastError() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.nc.IsConnected():
+		return nil
+	case c.lastErr != nil:
+		return c.lastErr
+	}
+	return ErrDisconnected
+}
 
 // User is the identity the connection was dialled with.
 func (c *Conn) User() string { return c.opts.User }

@@ -82,7 +82,7 @@ func (k *Consumer) fetch(now time.Time) {
 		select {
 		case msg := <-k.arrivals:
 			k.heard = now
-			if msg.Reply != "" || msg.Header.Get("Status") != statusHeartbeat {
+			if msg.Reply != "" || msg.Header.Get(headerStatus) != statusHeartbeat {
 				k.queue = append(k.queue, queued{msg, now})
 			}
 		default:

@@ -109,8 +109,9 @@ const (
 
 // Headers that the streams and their readers know.
 const (
-	headerID   = "Nats-Msg-Id"
-	headerType = "Content-Type"
+	headerID     = "Nats-Msg-Id"
+	headerType   = "Content-Type"
+	headerStatus = "Status" // of what the server itself says
 )
 
 // NewPublisher starts a publisher on c. Close ends it.

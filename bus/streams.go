@@ -21,6 +21,10 @@ type StreamSettings struct {
 	MetricsMaxBytes, EventsMaxBytes, DeadMaxBytes int64
 	MetricsMaxAge, EventsMaxAge, DeadMaxAge       time.Duration
 	Replicas                                      int // 1 embedded, 3 in a cluster
+
+	// Store is what the server may hold, where the account has no limit of its
+	// own that could be asked (an embedded server: its MaxStore). 0: unknown.
+	Store int64
 }
 
 // DefaultStreams are the settings for a single host.
@@ -39,11 +43,14 @@ const (
 	maxEvent        = 256 << 10
 	storeShare      = 0.8 // of the store may be promised to streams: the rest is for KV and overhead
 	minStream       = 1 << 20
+	smallestStore   = 4 << 20
+
+	errStorageExceeded jetstream.ErrorCode = 10047
 )
 
-// EnsureStreams makes or updates METRICS, EVENTS and DEAD. Where the account's
-// store is too small for the sum, METRICS shrinks first, then all; the log says so.
-// Only the hub calls it.
+// EnsureStreams makes or updates METRICS, EVENTS and DEAD. Where the store is too
+// small for their sum, METRICS shrinks first, and the log says so. Only the hub
+// calls it.
 func (c *Conn) EnsureStreams(ctx context.Context, s StreamSettings) error {
 	js, err := c.jetStream()
 	if err != nil {
@@ -53,17 +60,40 @@ func (c *Conn) EnsureStreams(ctx context.Context, s StreamSettings) error {
 	if err != nil {
 		return fmt.Errorf("ask the bus for its store: %w", translate(err))
 	}
-	if fitted := s.fit(account.Limits.MaxStore); fitted != s {
-		c.log.Warn("streams shrunk to fit the store", "store_bytes", account.Limits.MaxStore,
-			"metrics_max_bytes", fitted.MetricsMaxBytes, "wanted", s.MetricsMaxBytes)
-		s = fitted
+	if limit := account.Limits.MaxStore; limit > 0 {
+		s.Store = limit
 	}
+	fitted := s.fit(s.Store)
+	err = ensureAll(ctx, js, fitted)
+	// A store whose size nobody tells shows by refusing.
+	for store := s.sum(); noRoom(err) && store > smallestStore; store /= 2 {
+		fitted = s.fit(store)
+		err = ensureAll(ctx, js, fitted)
+	}
+	if err == nil && fitted != s {
+		c.log.Warn("streams shrunk to fit the store", "metrics_max_bytes", fitted.MetricsMaxBytes,
+			"wanted", s.MetricsMaxBytes, "store_bytes", s.Store)
+	}
+	return err
+}
+
+func ensureAll(ctx context.Context, js jetstream.JetStream, s StreamSettings) error {
 	for _, config := range s.configs() {
 		if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
 			return fmt.Errorf("make stream %s: %w", config.Name, translate(err))
 		}
 	}
 	return nil
+}
+
+// noRoom tells the refusal of a stream for which the store has no room.
+func noRoom(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == errStorageExceeded
+}
+
+func (s StreamSettings) sum() int64 {
+	return s.MetricsMaxBytes + s.EventsMaxBytes + s.DeadMaxBytes
 }
 
 // fit keeps the sum of all MaxBytes within 80 % of store; below 0 it is without
@@ -73,7 +103,7 @@ func (s StreamSettings) fit(store int64) StreamSettings {
 		return s
 	}
 	room := int64(float64(store) * storeShare)
-	if s.MetricsMaxBytes+s.EventsMaxBytes+s.DeadMaxBytes <= room {
+	if s.sum() <= room {
 		return s
 	}
 	// Events and dead letters are small and precious, but never most of a store.

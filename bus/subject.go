@@ -196,17 +196,16 @@ const hubUser = "hub"
 // matches tells whether subject fits pattern, which may hold "*" tokens and end
 // in ">".
 func matches(pattern, subject string) bool {
-	for {
-		p, restP, moreP := strings.Cut(pattern, ".")
-		s, restS, moreS := strings.Cut(subject, ".")
-		switch {
-		case p == ">" && s != "":
-			return true
-		case p != string(Any) && p != s, s == "", moreP != moreS:
-			return p == ">" && s != ""
-		case !moreP:
+	for pattern != "" && subject != "" {
+		if pattern == ">" {
 			return true
 		}
-		pattern, subject = restP, restS
+		var want, is string
+		want, pattern, _ = strings.Cut(pattern, ".")
+		is, subject, _ = strings.Cut(subject, ".")
+		if want != string(Any) && want != is {
+			return false
+		}
 	}
+	return pattern == "" && subject == ""
 }

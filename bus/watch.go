@@ -39,12 +39,30 @@ func (c *Conn) tell(f func(*watcher)) {
 	}
 }
 
+// onAttempt hears why a connect failed; a wrong password shows nowhere else.
+func (c *Conn) onAttempt(_ *nats.Conn, err error) {
+	c.mu.Lock()
+	changed := c.lastErr == nil || c.lastErr.Error() != err.Error()
+	c.lastErr = err
+	c.mu.Unlock()
+	if changed {
+		c.log.Warn("bus does not connect", "err", err)
+	}
+}
+
+func (c *Conn) setLastError(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastErr = err
+}
+
 func (c *Conn) onUp(nc *nats.Conn) {
 	select {
 	case <-c.first:
 	default:
 		close(c.first) // the callbacks of a connection come one by one
 	}
+	c.setLastError(nil)
 	c.log.Info("bus connected", "server", nc.ConnectedUrlRedacted())
 	c.tell(func(w *watcher) { w.up() })
 	if c.opts.OnConnect != nil {
@@ -56,6 +74,7 @@ func (c *Conn) onDown(nc *nats.Conn, err error) {
 	if nc.IsClosed() {
 		return
 	}
+	c.setLastError(err)
 	c.log.Warn("bus disconnected", "err", err)
 	c.tell(func(w *watcher) { w.down() })
 	if c.opts.OnDisconnect != nil {

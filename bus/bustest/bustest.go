@@ -94,6 +94,13 @@ func (b *Bus) Restart(t testing.TB) {
 	b.Start(t)
 }
 
+// Resize sets the limit of the store, from the next start on.
+func (b *Bus) Resize(maxStore int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.opts.MaxStore = maxStore
+}
+
 // Server is the server that runs at the moment.
 func (b *Bus) Server() *embedded.Server {
 	b.mu.Lock()

@@ -41,6 +41,10 @@ type Options struct {
 	// User asks for none.
 	User, Password string
 
+	// Authenticate decides instead of User and Password, where users have rights
+	// of their own.
+	Authenticate Authenticate
+
 	// TLS is what the listener speaks; nil means plain text.
 	TLS *tls.Config
 
@@ -75,6 +79,7 @@ type Server struct {
 	once sync.Once
 
 	mu     sync.Mutex
+	store  int64 // limit of the streams
 	run    *server.Server
 	health error
 }
@@ -128,11 +133,21 @@ func (o *Options) check() error {
 	}
 	ip := net.ParseIP(host)
 	local := host == "localhost" || ip != nil && ip.IsLoopback()
-	if !local && (o.User == "" || o.TLS == nil) {
+	if !local && (o.authenticate() == nil || o.TLS == nil) {
 		return fmt.Errorf("listen %q is open to other machines: it needs bus.user and bus.tls, or use 127.0.0.1", o.Listen)
 	}
 	if _, err := o.syncInterval(); err != nil {
 		return err
+	}
+	return nil
+}
+
+func (o *Options) authenticate() Authenticate {
+	switch {
+	case o.Authenticate != nil:
+		return o.Authenticate
+	case o.User != "":
+		return oneUser(o.User, o.Password)
 	}
 	return nil
 }
@@ -168,7 +183,7 @@ func (s *Server) launch(ctx context.Context) error {
 		return err
 	}
 	s.mu.Lock()
-	s.run = run
+	s.run, s.store = run, config.JetStreamMaxStore
 	s.addr = run.Addr().String()
 	s.mu.Unlock()
 	return nil
@@ -230,8 +245,8 @@ func (s *Server) config() (*server.Options, error) {
 	if s.opts.TLS != nil {
 		o.TLSConfig, o.TLSTimeout = s.opts.TLS, 5
 	}
-	if s.opts.User != "" {
-		o.CustomClientAuthentication = oneUser{s.opts.User, s.opts.Password}
+	if ask := s.opts.authenticate(); ask != nil {
+		o.CustomClientAuthentication = doorman{ask}
 	}
 	return o, nil
 }
@@ -249,6 +264,13 @@ func (s *Server) InProcessConn() (net.Conn, error) {
 	run := s.run
 	s.mu.Unlock()
 	return run.InProcessConn()
+}
+
+// MaxStore is what the streams may hold together, in bytes.
+func (s *Server) MaxStore() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store
 }
 
 // Dir is the store.
