@@ -31,8 +31,14 @@ func (c *Conn) Tell(subject string, body []byte) error {
 	return nil
 }
 
-// Flush waits until the server has seen everything sent before.
+// Flush waits until the server has seen everything sent before; at most 10 s
+// where ctx has no deadline.
 func (c *Conn) Flush(ctx context.Context) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, flushWait)
+		defer cancel()
+	}
 	if err := c.nc.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("flush bus connection: %w", translate(err))
 	}
@@ -59,6 +65,8 @@ func translate(err error) error {
 	}
 	return err
 }
+
+const flushWait = 10 * time.Second
 
 // Rules are what a handler asks of a message beyond a fitting subject and body.
 type Rules struct {

@@ -1,0 +1,512 @@
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/bus/embedded"
+)
+
+// fill publishes count messages with bodies 0, 1, ...
+func fill(t testing.TB, c *bus.Conn, count int) *bus.Publisher {
+	t.Helper()
+	p := publisher(t, c, bus.PublisherOptions{})
+	for i := range count {
+		if err := p.Send(t.Context(), metric(fmt.Sprint(i)), func(err error) {
+			if err != nil {
+				t.Error(err)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush(t, p)
+	return p
+}
+
+func consumerState(t testing.TB, c *bus.Conn, durable string) bus.ConsumerState {
+	t.Helper()
+	s, err := c.ConsumerInfo(t.Context(), bus.StreamMetrics, durable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func quick(durable string) bus.Input {
+	in := input(durable)
+	in.AckWait = 400 * time.Millisecond
+	return in
+}
+
+// nothing expects that no delivery comes for a while, which a bug would bring
+// within AckWait.
+func nothing(t testing.TB, k *bus.Consumer, wait time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	if d, err := k.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, %v; want nothing", d, err)
+	}
+}
+
+// The server restarts while messages flow: each arrives, and acks sent around
+// the restart are confirmed.
+func TestConsumeThroughRestarts(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "h1_out")
+	const count = 2000
+	fill(t, c, count)
+	k := consumer(t, c, quick("out"), bus.ConsumeOptions{Progress: 100 * time.Millisecond})
+	seen := make(map[string]bool)
+	restarts := 0
+	for len(seen) < count {
+		d := next(t, k)
+		seen[string(d.Body)] = true
+		if err := d.Ack(); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(seen); restarts < 2 && n == (restarts+1)*count/3 {
+			b.Restart(t)
+			restarts++
+		}
+	}
+	flush(t, k)
+	if s := consumerState(t, c, "out"); s.AckPending != 0 || s.Pending != 0 {
+		t.Errorf("consumer %+v, %+v", s, k.Stats())
+	}
+	if s := k.Stats(); s.LostUnread != 0 || s.Held != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// A consumer that is deleted and made anew is found again.
+func TestConsumerRecreated(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "h1_out")
+	k := consumer(t, c, input("out"), bus.ConsumeOptions{})
+	p := fill(t, c, 1)
+	if err := next(t, k).Ack(); err != nil {
+		t.Fatal(err)
+	}
+	flush(t, k)
+	if err := c.DeleteConsumer(t.Context(), bus.StreamMetrics, "out"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.DeleteConsumer(t.Context(), bus.StreamMetrics, "out"); err != nil {
+		t.Errorf("delete again: %v", err)
+	}
+	in := input("out")
+	in.Start = "new"
+	if err := c.EnsureConsumer(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Publish(t.Context(), metric("later")); err != nil {
+		t.Fatal(err)
+	}
+	if d := next(t, k); string(d.Body) != "later" {
+		t.Errorf("got %q", d.Body)
+	}
+}
+
+// Held messages, in the caller's hand or still in the window, are not given
+// again however long they are held.
+func TestInProgress(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "h1_out")
+	fill(t, c, 20)
+	k := consumer(t, c, quick("out"), bus.ConsumeOptions{Progress: 100 * time.Millisecond})
+	rival, err := b.Conn(t, "h2_out").Consume(t.Context(), bus.StreamMetrics, "out", bus.ConsumeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(rival.Stop)
+	var held []*bus.Delivery
+	held = append(held, next(t, k))
+	// All that the rival has is acknowledged; k keeps one and has more in its window.
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // five times AckWait
+	defer cancel()
+	for {
+		d, err := rival.Next(ctx)
+		if err != nil {
+			break
+		}
+		if d.Deliveries > 1 {
+			t.Errorf("%q was given again", d.Body)
+		}
+		if err := d.Ack(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for k.Ready() > 0 {
+		held = append(held, next(t, k))
+	}
+	for _, d := range held {
+		if d.Deliveries != 1 {
+			t.Errorf("%q was given again", d.Body)
+		}
+		if err := d.InProgress(); err != nil {
+			t.Error(err)
+		}
+		if err := d.Ack(); err != nil {
+			t.Error(err)
+		}
+	}
+	flush(t, k)
+	flush(t, rival)
+	if s := consumerState(t, c, "out"); s.AckPending != 0 || s.Redelivered != 0 || s.Pending != 0 {
+		t.Errorf("consumer %+v", s)
+	}
+}
+
+func TestSettle(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "h1_out")
+	fill(t, c, 3)
+	k := consumer(t, c, input("out"), bus.ConsumeOptions{})
+	ack, nak, term := next(t, k), next(t, k), next(t, k)
+	if err := ack.Ack(); err != nil {
+		t.Error(err)
+	}
+	if err := ack.Ack(); !errors.Is(err, bus.ErrSettled) {
+		t.Errorf("second Ack: %v", err)
+	}
+	if err := ack.InProgress(); !errors.Is(err, bus.ErrSettled) {
+		t.Errorf("InProgress after Ack: %v", err)
+	}
+	if err := term.Term("never\nmind"); err != nil {
+		t.Error(err)
+	}
+	start := time.Now()
+	if err := nak.Nak(200 * time.Millisecond); err != nil {
+		t.Error(err)
+	}
+	again := next(t, k)
+	if string(again.Body) != "1" || again.Deliveries != 2 || again.StreamSeq != nak.StreamSeq {
+		t.Errorf("%q, delivery %d", again.Body, again.Deliveries)
+	}
+	if d := time.Since(start); d < 150*time.Millisecond {
+		t.Errorf("given again after %v", d)
+	}
+	if err := again.Nak(0); err != nil {
+		t.Error(err)
+	}
+	if d := next(t, k); d.Deliveries != 3 {
+		t.Errorf("delivery %d", d.Deliveries)
+	} else if err := d.Ack(); err != nil {
+		t.Error(err)
+	}
+	flush(t, k)
+	if s := consumerState(t, c, "out"); s.AckPending != 0 {
+		t.Errorf("consumer %+v", s)
+	}
+}
+
+// Stop gives back what was fetched: another process has it at once, long before
+// AckWait.
+func TestStopReleases(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "h1_out")
+	fill(t, c, 50)
+	k := consumer(t, c, input("out"), bus.ConsumeOptions{})
+	kept := next(t, k)
+	bustest.Wait(t, limit, "a full window", func() bool { return k.Ready() > 10 })
+	start := time.Now()
+	k.Stop()
+	k.Stop()
+	if _, err := k.Next(t.Context()); !errors.Is(err, bus.ErrStopped) {
+		t.Errorf("Next after Stop: %v", err)
+	}
+	other, err := b.Conn(t, "h2_out").Consume(t.Context(), bus.StreamMetrics, "out", bus.ConsumeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(other.Stop)
+	for range 49 {
+		if err := next(t, other).Ack(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := time.Since(start); d > 4*time.Second {
+		t.Errorf("messages came after %v", d)
+	}
+	if err := kept.Ack(); err != nil {
+		t.Errorf("Ack after Stop: %v", err)
+	}
+	flush(t, k)
+	flush(t, other)
+	if s := consumerState(t, c, "out"); s.AckPending != 0 || s.Pending != 0 {
+		t.Errorf("consumer %+v", s)
+	}
+}
+
+func TestStopWakesNext(t *testing.T) {
+	b := bustest.New(t)
+	k := consumer(t, b.Conn(t, "h1_out"), input("out"), bus.ConsumeOptions{})
+	got := make(chan error, 1)
+	go func() {
+		_, err := k.Next(context.Background())
+		got <- err
+	}()
+	k.Stop()
+	if err := <-got; !errors.Is(err, bus.ErrStopped) {
+		t.Errorf("Next: %v", err)
+	}
+}
+
+func TestConsumerOfClosedConn(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "h1_out")
+	k := consumer(t, c, input("out"), bus.ConsumeOptions{})
+	c.Close()
+	if _, err := k.Next(t.Context()); !errors.Is(err, bus.ErrClosed) {
+		t.Errorf("Next: %v", err)
+	}
+	k.Stop()
+}
+
+// The window bounds what is fetched ahead, in messages and in bytes.
+func TestFetchWindow(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "h1_out")
+	p := publisher(t, c, bus.PublisherOptions{})
+	body := string(make([]byte, 200<<10))
+	const count = 60
+	for range count {
+		if err := p.Send(t.Context(), metric(body), func(error) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush(t, p)
+	k := consumer(t, c, input("out"), bus.ConsumeOptions{Messages: 50, Bytes: 3 << 20})
+	most := 0
+	for i := range count {
+		if err := next(t, k).Ack(); err != nil {
+			t.Fatal(err)
+		}
+		if i%10 == 0 { // let the window fill
+			bustest.Wait(t, limit, "messages", func() bool { return k.Ready() > 0 || i > count-20 })
+		}
+		most = max(most, k.Ready())
+	}
+	if most > 3<<20/(200<<10) {
+		t.Errorf("%d messages of 200 KiB were fetched into 3 MiB", most)
+	}
+	flush(t, k)
+}
+
+func TestSmallestWindow(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "h1_out")
+	fill(t, c, 30)
+	k := consumer(t, c, input("out"), bus.ConsumeOptions{Messages: 1})
+	for i := range 30 {
+		d := next(t, k)
+		if string(d.Body) != fmt.Sprint(i) {
+			t.Errorf("%d: %q", i, d.Body)
+		}
+		if err := d.Ack(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What limits discard before it is read is counted, by source and not by holes
+// of the stream.
+func TestLostUnread(t *testing.T) {
+	b := bustest.Bare(t, embedded.Options{})
+	c := b.Conn(t, "hub")
+	settings := smallStreams()
+	settings.MetricsMaxBytes = 1 << 20
+	if err := c.EnsureStreams(t.Context(), settings); err != nil {
+		t.Fatal(err)
+	}
+	k := consumer(t, c, input("out"), bus.ConsumeOptions{Messages: 2})
+	p := publisher(t, c, bus.PublisherOptions{})
+	body := string(make([]byte, 50<<10))
+	const sent = 60 // three times what the stream holds
+	for range sent {
+		if err := p.Publish(t.Context(), metric(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := uint64(0)
+	for last := false; !last; read++ {
+		d := next(t, k)
+		last = d.StreamSeq == sent
+		if err := d.Ack(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := k.Stats(); read == sent || s.LostUnread != sent-read {
+		t.Errorf("INVALID or wrong: %d of %d read, %+v", read, sent, s)
+	}
+}
+
+func TestEnsureConsumerKeepsPosition(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "hub")
+	p := fill(t, c, 5)
+	k := consumer(t, c, input("out"), bus.ConsumeOptions{})
+	for range 3 {
+		if err := next(t, k).Ack(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush(t, k)
+	k.Stop()
+	in := input("out")
+	in.Filters = append(in.Filters, bus.MetricsFilter("mem"))
+	in.Start = "new"
+	if err := c.EnsureConsumer(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	if s := consumerState(t, c, "out"); s.AckFloor != 3 || !slices.Equal(s.Filters, in.Filters) {
+		t.Errorf("consumer %+v", s)
+	}
+	mem := bus.Message{Subject: bus.MetricsSubject("h1", "mem"), Body: []byte("mem")}
+	if err := p.Publish(t.Context(), mem); err != nil {
+		t.Fatal(err)
+	}
+	k, err := c.Consume(t.Context(), bus.StreamMetrics, "out", bus.ConsumeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Stop)
+	for _, want := range []string{"3", "4", "mem"} {
+		if d := next(t, k); string(d.Body) != want {
+			t.Errorf("got %q; want %q", d.Body, want)
+		} else if err := d.Ack(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestStart(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "hub")
+	p := fill(t, c, 2)
+	f := func(start, want string) {
+		t.Helper()
+		in := input("start" + start)
+		in.Start = start
+		k := consumer(t, c, in, bus.ConsumeOptions{})
+		if err := p.Publish(t.Context(), metric("x")); err != nil {
+			t.Fatal(err)
+		}
+		if d := next(t, k); string(d.Body) != want {
+			t.Errorf("start %q: first is %q; want %q", start, d.Body, want)
+		}
+	}
+	f("new", "x")
+	f("", "x")
+	f("all", "0")
+	f(time.Now().Add(-time.Hour).Format(time.RFC3339), "0")
+	in := input("bad")
+	in.Start = "yesterday"
+	if err := c.EnsureConsumer(t.Context(), in); err == nil {
+		t.Error("start yesterday was taken")
+	}
+	in = input("lost")
+	in.Stream = "NONE"
+	if err := c.EnsureConsumer(t.Context(), in); !errors.Is(err, bus.ErrNoStream) {
+		t.Errorf("no stream: %v", err)
+	}
+	if _, err := c.Consume(t.Context(), bus.StreamMetrics, "none", bus.ConsumeOptions{}); !errors.Is(err, bus.ErrNoConsumer) {
+		t.Errorf("no consumer: %v", err)
+	}
+}
+
+// Several processes share a durable: each message goes to one of them.
+func TestShared(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "hub")
+	const count = 400
+	fill(t, c, count)
+	if err := c.EnsureConsumer(t.Context(), input("out")); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	seen := make(map[string]int)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	var work sync.WaitGroup
+	for i := range 2 {
+		k, err := b.Conn(t, fmt.Sprintf("h%d_out", i)).Consume(t.Context(), bus.StreamMetrics, "out", bus.ConsumeOptions{Messages: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(k.Stop)
+		work.Go(func() {
+			for {
+				d, err := k.Next(ctx)
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				seen[string(d.Body)]++
+				if len(seen) == count {
+					cancel()
+				}
+				mu.Unlock()
+				if err := d.Ack(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	work.Wait()
+	if len(seen) != count {
+		t.Errorf("%d of %d", len(seen), count)
+	}
+	for body, n := range seen {
+		if n > 1 {
+			t.Errorf("%s came %d times", body, n)
+		}
+	}
+}
+
+func TestDead(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "h1_out")
+	p := fill(t, c, 1)
+	k := consumer(t, c, input("out"), bus.ConsumeOptions{})
+	d := next(t, k)
+	if err := p.Dead(t.Context(), d, "out", "out", "status 400: bad\r\nfield", "rejected"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Ack(); !errors.Is(err, bus.ErrSettled) {
+		t.Errorf("Ack after Dead: %v", err)
+	}
+	flush(t, k)
+	if s := consumerState(t, c, "out"); s.AckPending != 0 {
+		t.Errorf("consumer %+v", s)
+	}
+	in := bus.Input{Stream: bus.StreamDead, Durable: "look", Start: "all"}
+	letter := next(t, consumer(t, c, in, bus.ConsumeOptions{}))
+	f := func(header, want string) {
+		t.Helper()
+		if got := letter.Header(header); got != want {
+			t.Errorf("%s: %q; want %q", header, got, want)
+		}
+	}
+	if letter.Subject != "pw.dead.out" || string(letter.Body) != "0" || letter.ID != "dead/out/1" {
+		t.Errorf("letter %+v", letter)
+	}
+	f(bus.HeaderReason, "rejected")
+	f(bus.HeaderSubject, "pw.metrics.h1.cpu")
+	f(bus.HeaderStreamSeq, "1")
+	f(bus.HeaderDeliveries, "1")
+	f(bus.HeaderSourceID, d.ID)
+	if got := letter.Header(bus.HeaderError); len(got) == 0 {
+		t.Error("no error text")
+	}
+	nothing(t, k, 100*time.Millisecond)
+}
