@@ -79,11 +79,12 @@ func collect(ctx context.Context, s *plugin.Session, c Collector) error {
 	for at := range s.Ticks(ctx) {
 		b.Reset()
 		b.At(at)
-		err := s.Call(ctx, func(ctx context.Context) error { return c.Collect(ctx, &b) })
-		s.Emit(ctx, &b)
+		err := s.Call(func(ctx context.Context) error { return c.Collect(ctx, &b) })
+		s.Emit(&b)
 		if err := s.Note(err); err != nil {
 			return err
 		}
+		s.Pause(ctx, plugin.RetryAfter(err))
 	}
 	return nil
 }

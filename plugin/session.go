@@ -2,48 +2,214 @@ package plugin
 
 import (
 	"context"
-	"iter"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// A Session is what the loop of a kind works with.
-type Session struct{ Env Env }
+// A Session is what the loop of a kind works with. It lives as long as one config is in force.
+//
+// Two contexts rule it. The one that loops are given ends when no new work is to be begun; calls in progress, and what was
+// read already, have until the session's own ends.
+type Session struct {
+	Env Env
 
-// Batching is how many points a publisher is given in one call. The zero value is 10,000 points, 1 MiB, no waiting.
-type Batching struct {
-	Points int
-	Bytes  int           // of the messages
-	Wait   time.Duration // for more, when nothing else waits
+	work    telemetry.Work
+	link    link
+	count   *counters
+	life    context.Context // ends when a drain has taken too long
+	log     *slog.Logger
+	status  status
+	suspect *suspects
+
+	serial  sync.Mutex // one call of the author's code at a time, whatever the number of inputs
+	buffers buffers
+	noted   string // the last error, so that one is logged once
+	once    bool   // a single tick, then the end
+	refresh chan refreshOrder
 }
 
-// An Outlet takes the batches of a stream.
-type Outlet struct{}
+// status is what a session tells about itself; the heartbeat shows it.
+type status interface {
+	running()           // New has succeeded
+	idle(err error)     // there is nothing to do here
+	hung(bool)          // a call outlives its deadline
+	alarm(err error)    // somebody has to act
+	keeps(facts *facts) // inventory was collected
+}
 
-func (s *Session) live(ctx context.Context, make func(context.Context) (any, error), loop func(context.Context, any) error) error {
+const (
+	buildTime = 30 * time.Second // for New
+	callTime  = 30 * time.Second // for Process and Publish, unless the config says otherwise
+	hangTime  = 5 * time.Second  // after its deadline a call counts as hung
+)
+
+// errIdle ends a session whose New found nothing to do.
+var errIdle = errors.New("idle")
+
+// live makes the work of an author, runs loop with it and closes it.
+func (s *Session) live(ctx context.Context, build func(context.Context) (any, error), loop func(context.Context, any) error) error {
+	life, end := context.WithCancel(s.life)
+	defer end()
+	p, err := s.build(life, build)
+	if errors.Is(err, ErrNoData) {
+		s.status.idle(err)
+		return errIdle
+	}
+	if err != nil {
+		return err
+	}
+	s.status.running()
+	err = loop(ctx, p)
+	if c, ok := p.(io.Closer); ok {
+		err = errors.Join(err, guard(c.Close))
+	}
+	return err
+}
+
+func (s *Session) build(life context.Context, build func(context.Context) (any, error)) (p any, err error) {
+	watch := s.watch(buildTime)
+	defer watch()
+	err = guard(func() error {
+		p, err = build(life)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	return p, nil
+}
+
+// guard turns a panic of f into an error.
+func guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{v, debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+// Call runs f, a piece of the author's work, with the deadline of a call. It measures f, and reports it as hung when it
+// does not come back.
+func (s *Session) Call(f func(ctx context.Context) error) error {
+	limit := s.timeout()
+	ctx, cancel := context.WithTimeout(s.life, limit)
+	defer cancel()
+	watch := s.watch(limit)
+	defer watch()
+	begin := time.Now()
+	err := guard(func() error { return f(ctx) })
+	s.count.calls.note(time.Since(begin))
+	return err
+}
+
+// Pause waits for d, or until ctx ends.
+func (s *Session) Pause(ctx context.Context, d time.Duration) {
+	if d > 0 {
+		sleep(ctx, d)
+	}
+}
+
+// timeout returns the deadline of a call: the config's, else the interval of a collector, else callTime.
+func (s *Session) timeout() time.Duration {
+	switch {
+	case s.work.TimeoutMS > 0:
+		return time.Duration(s.work.TimeoutMS) * time.Millisecond
+	case s.work.EveryMS > 0:
+		return time.Duration(s.work.EveryMS) * time.Millisecond
+	}
+	return callTime
+}
+
+// watch reports a hang when the function it returns is not called within limit and hangTime.
+func (s *Session) watch(limit time.Duration) (done func()) {
+	var hangs atomic.Bool
+	t := time.AfterFunc(limit+hangTime, func() {
+		hangs.Store(true)
+		s.status.hung(true)
+	})
+	return func() {
+		if !t.Stop() && hangs.Load() {
+			s.status.hung(false)
+		}
+	}
+}
+
+// Note takes the outcome of a call. An error is counted, and logged when it is another than the last; one that promises
+// never to go away is returned, and the loop ends with it.
+func (s *Session) Note(err error) error {
+	if err == nil || errors.Is(err, ErrNoData) {
+		s.noted = ""
+		return nil
+	}
+	s.count.fail(classOf(err), err)
+	if text := err.Error(); text != s.noted {
+		s.noted = text
+		s.log.Warn("call failed", "error", err, stackOf(err))
+	}
+	if IsDenied(err) {
+		s.status.alarm(err)
+	}
+	if IsPermanent(err) {
+		return err
+	}
 	return nil
 }
-func (s *Session) Ticks(ctx context.Context) iter.Seq[time.Time]                 { return nil }
-func (s *Session) Call(ctx context.Context, f func(context.Context) error) error { return nil }
-func (s *Session) Emit(ctx context.Context, b *telemetry.Batch)                  {}
-func (s *Session) Note(err error) error                                          { return err }
-func (s *Session) Keep(ctx context.Context, survey func(context.Context, telemetry.Facts) error) error {
-	return nil
+
+// classOf names an error for counters.
+func classOf(err error) string {
+	v := verdictOf(err)
+	_, panics := errors.AsType[*panicError](err)
+	switch {
+	case panics:
+		return "panic"
+	case v.denied:
+		return "denied"
+	case v.permanent:
+		return "permanent"
+	case errors.Is(err, ErrTooLarge):
+		return "too_large"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	}
+	return "error"
 }
-func (s *Session) Stream(ctx context.Context, f func(context.Context, *Outlet) error) error {
-	return nil
+
+// stackOf returns the stack of a panic as an attribute.
+func stackOf(err error) slog.Attr {
+	if p, ok := errors.AsType[*panicError](err); ok {
+		return slog.String("stack", string(p.stack))
+	}
+	return slog.Attr{}
 }
-func (s *Session) Transform(ctx context.Context, f func(ctx context.Context, in, out *telemetry.Batch) error) error {
-	return nil
+
+// spread returns a part of span that is the same for this plugin each time, and another for each plugin.
+func spread(host, plugin string, span time.Duration) time.Duration {
+	if span <= 0 {
+		return 0
+	}
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, host+"/"+plugin)
+	return time.Duration(h.Sum64() % uint64(span))
 }
-func (s *Session) Window(ctx context.Context, every time.Duration, f func(ctx context.Context, in, out *telemetry.Batch) error, flush func(ctx context.Context, out func(string) *telemetry.Batch) error) error {
-	return nil
+
+// sleep waits for d and reports whether it passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
-func (s *Session) Deliver(ctx context.Context, how Batching, f func(ctx context.Context, in *telemetry.Batch) error) error {
-	return nil
-}
-func (o *Outlet) Emit(b *telemetry.Batch) error                     { return nil }
-func (o *Outlet) Post(b *telemetry.Batch, wait time.Duration) error { return nil }
-func (o *Outlet) Batch() *telemetry.Batch                           { return nil }
-func (o *Outlet) Drop(reason string, n int)                         {}

@@ -31,11 +31,21 @@ func (g *Group) Select(mask []bool) {
 	g.n = kept
 }
 
+// Slice keeps the points from to to, excluded, counted over all groups in their order.
+func (b *Batch) Slice(from, to int) {
+	for _, g := range b.groups {
+		first, last := min(max(from, 0), g.n), min(max(to, 0), g.n)
+		from, to = from-g.n, to-g.n
+		g.Keep(func(row int) bool { return first <= row && row < last })
+	}
+}
+
 // SetTag gives every point the tag key=value; "" takes the tag away.
 func (g *Group) SetTag(key, value string) {
+	key = cleanName(key)
 	g.DropTag(key)
 	if value != "" {
-		g.shared = append(g.shared, Tag{cleanName(key), cleanTag(value)})
+		g.shared = append(g.shared, Tag{key, cleanTag(value)})
 	}
 }
 
@@ -49,7 +59,8 @@ func (g *Group) DropTag(key string) {
 
 // RenameTag calls the tag from by the name to. A tag that was called so is replaced where the point has a from.
 func (g *Group) RenameTag(from, to string) {
-	if from == to || !g.hasTag(from) {
+	to = cleanName(to)
+	if text, same := g.Tag(from).Const(); from == to || same && text == "" {
 		return
 	}
 	g.ownTags()
@@ -93,26 +104,30 @@ func (g *Group) mergeTag(from, to string) {
 // ownTags moves the tags of the batch into the group, so that they can be changed for this group alone.
 func (g *Group) ownTags() {
 	for _, t := range g.batch {
-		if t.Value != "" && value(g.shared, t.Key) == "" {
-			g.shared = append(g.shared, t)
+		if t.Value != "" {
+			g.shared = withDefault(g.shared, t)
 		}
 	}
-	g.batch = nil
+	g.batch, g.begun = nil, ""
 }
 
-// RenameField calls the field from by the name to, replacing a field that was called so.
+// RenameField calls the field from by the name to. A field that was called so is dropped, and so are points that had no other.
 func (g *Group) RenameField(from, to string) {
+	to = cleanName(to)
 	if from == to || g.Field(from) == nil {
 		return
 	}
 	g.fields = dropColumn(g.fields, to)
 	g.Field(from).Name = to
+	g.begun = ""
+	g.dropEmpty()
 }
 
 // DropField takes the field called name away. Points that have no field left are dropped.
 func (g *Group) DropField(name string) {
 	n := len(g.fields)
 	if g.fields = dropColumn(g.fields, name); len(g.fields) < n {
+		g.begun = ""
 		g.dropEmpty()
 	}
 }

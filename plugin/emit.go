@@ -1,0 +1,119 @@
+package plugin
+
+import (
+	"context"
+	"iter"
+	"sync/atomic"
+	"time"
+
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// Ticks yields a time at each interval, in whole microseconds, until ctx ends. The first comes within a second, at a place
+// that differs from plugin to plugin. A tick that is due while the last one is still worked on is dropped and counted.
+func (s *Session) Ticks(ctx context.Context) iter.Seq[time.Time] {
+	return func(yield func(time.Time) bool) {
+		every := time.Duration(s.work.EveryMS) * time.Millisecond
+		if s.once {
+			s.tick(yield)
+			return
+		}
+		if every <= 0 {
+			<-ctx.Done()
+			return
+		}
+		due := time.Now().Add(spread(s.Env.Host, s.Env.Name, min(time.Second, every)))
+		for sleep(ctx, time.Until(due)) && s.tick(yield) {
+			due = due.Add(every)
+			if late := time.Since(due); late > 0 {
+				n := late/every + 1
+				s.count.missed.Add(uint64(n))
+				due = due.Add(n * every)
+			}
+		}
+	}
+}
+
+func (s *Session) tick(yield func(time.Time) bool) bool {
+	s.count.ticks.Add(1)
+	return yield(time.Now().Truncate(time.Microsecond))
+}
+
+// Emit sends b, in as many messages as it needs, and returns when they are under way: b may be used again. It blocks while
+// too much is under way.
+func (s *Session) Emit(b *telemetry.Batch) { s.emit(b, s.Env.Host, nil, func(error) {}) }
+
+// emit sends b as messages about host. done is called once, with the first error, when all are stored or one never will be.
+// id names the n-th message, from 1; nil leaves it to the link.
+func (s *Session) emit(b *telemetry.Batch, host string, id func(n int) string, done func(error)) {
+	// One more than the messages, so that done waits for the last of them to be handed over.
+	left := new(atomic.Int64)
+	left.Store(1)
+	var failed atomic.Pointer[error]
+	settle := func(err error) {
+		if err != nil {
+			failed.CompareAndSwap(nil, &err)
+		}
+		if left.Add(-1) > 0 {
+			return
+		}
+		if first := failed.Load(); first != nil {
+			done(*first)
+			return
+		}
+		done(nil)
+	}
+	n := 0
+	room := min(b.Size()+b.Size()/8+256, telemetry.TargetFrame+telemetry.TargetFrame/4)
+	for f := range b.Frames(telemetry.TargetFrame, func() []byte { return s.buffers.take(room) }) {
+		if f.Err != nil {
+			s.count.fail(telemetry.CodeTooLarge.String(), f.Err)
+			s.log.Warn("point dropped", "error", f.Err)
+			continue
+		}
+		n++
+		m := message{host: host, body: f.Body}
+		if id != nil {
+			m.id = id(n)
+		}
+		left.Add(1)
+		s.send(m, f.Points, settle)
+	}
+	s.count.drops(b.Drops())
+	settle(nil)
+}
+
+// send puts m under way and counts it when it is stored.
+func (s *Session) send(m message, points int, settle func(error)) {
+	body := m.body
+	err := s.link.send(s.life, m, func(err error) {
+		if err == nil {
+			s.count.pointsOut.Add(uint64(points))
+			s.count.batchesOut.Add(1)
+			s.count.bytesOut.Add(uint64(len(body)))
+		} else {
+			s.count.fail("publish", err)
+		}
+		s.buffers.give(body)
+		settle(err)
+	})
+	if err != nil {
+		s.count.drop("not_sent", points)
+		settle(err)
+	}
+}
+
+// event sends b as one event and waits until it is stored.
+func (s *Session) event(ctx context.Context, kind string, b *telemetry.Batch) error {
+	stored := make(chan error, 1)
+	m := message{host: s.Env.Host, event: kind, body: b.AppendMsgPack(nil)}
+	if err := s.link.send(ctx, m, func(err error) { stored <- err }); err != nil {
+		return err
+	}
+	select {
+	case err := <-stored:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,371 @@
+package plugin
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+	"golang.org/x/sync/errgroup"
+)
+
+// Options say which plugin a program is run as, and where its bus is.
+type Options struct {
+	Bus    string // URL
+	Creds  string // file with the plugin's own credentials; "": none
+	Host   string
+	Plugin string // the plugin's name in the config
+	Dir    string // for state; it may not exist yet
+	Log    *slog.Logger
+	Wait   time.Duration // how long the first connection may take; 0: for ever
+}
+
+const (
+	firstInterval = 10 * time.Second // of heartbeats, until the agent says otherwise
+	drainTime     = 10 * time.Second // for calls in progress and messages under way
+	byeTime       = 500 * time.Millisecond
+)
+
+// Serve runs d as a plugin on the bus until ctx ends or the agent asks it to drain. It returns nil when everything taken was
+// finished, ErrRefused when the agent does not want it.
+func Serve(ctx context.Context, d Definition, o Options) error {
+	l, err := newLife(ctx, d, o)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := l.listen(cancel); err != nil {
+		return err
+	}
+	beats, stopBeats := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBeats()
+	var g errgroup.Group
+	g.Go(func() error { return l.beatLoop(beats, cancel) })
+	err = l.work(ctx)
+	stopBeats()
+	_ = g.Wait()
+	l.sayBye()
+	if cause := context.Cause(ctx); errors.Is(cause, ErrRefused) {
+		return cause
+	}
+	return err
+}
+
+// A life is one plugin process between hello and goodbye.
+type life struct {
+	def   Definition
+	o     Options
+	log   *slog.Logger
+	inst  string
+	begun time.Time
+
+	control   *bus.Conn
+	data      *bus.Conn
+	link      *busLink
+	count     counters
+	inventory *inventory
+	suspect   *suspects
+	refresh   chan refreshOrder
+	offers    chan offer
+	beatNow   chan struct{}
+	hard      context.Context // ends when a drain has taken too long
+	giveUp    context.CancelFunc
+
+	mu      sync.Mutex
+	seen    seen   // what heartbeats tell and acks have told
+	alarmed string // the alarm that was raised last
+}
+
+// An offer is work the agent wants done.
+type offer struct {
+	rev  uint64
+	work telemetry.Work
+}
+
+func newLife(ctx context.Context, d Definition, o Options) (*life, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	id := make([]byte, 8)
+	_, _ = rand.Read(id)
+	l := &life{
+		def: d, o: o, inst: hex.EncodeToString(id), begun: time.Now(), suspect: remember(o.Dir),
+		refresh: make(chan refreshOrder, 16), // as many refreshes as are joined in one survey
+		offers:  make(chan offer, 1),         // the newest replaces one that nobody took yet
+		beatNow: make(chan struct{}, 1),
+	}
+	l.hard, l.giveUp = context.WithCancel(context.WithoutCancel(ctx))
+	l.seen.state, l.seen.interval = "starting", firstInterval
+	var err error
+	if l.inventory, err = newInventory(o, l.inst, d); err != nil {
+		return nil, fmt.Errorf("manifest of %s: %w", d.Program, err)
+	}
+	return l, l.dial(ctx)
+}
+
+// dial opens the two connections: a full pipe of data must not delay a heartbeat.
+func (l *life) dial(ctx context.Context) error {
+	options := bus.Options{
+		URL: l.o.Bus, CredsFile: l.o.Creds, User: bus.User(l.o.Host, l.o.Plugin), Log: l.o.Log, Wait: l.o.Wait,
+		OnDenied: func(err error) { l.count.fail("denied", err) },
+	}
+	var err error
+	options.Name = l.o.Host + "/" + l.o.Plugin + " control"
+	options.OnConnect = func() { signal(l.beatNow) }
+	if l.control, err = bus.Dial(ctx, options); err != nil {
+		return err
+	}
+	l.log = slog.New(newBusLog(l.o.Log.Handler(), l.control, bus.LogSubject(l.o.Host, l.o.Plugin)))
+	options.Name, options.OnConnect = l.o.Host+"/"+l.o.Plugin+" data", nil
+	if l.data, err = bus.Dial(ctx, options); err != nil {
+		l.control.Close()
+		return err
+	}
+	out, err := bus.NewPublisher(l.data, bus.PublisherOptions{Host: l.o.Host, Plugin: l.o.Plugin, Log: l.o.Log})
+	if err != nil {
+		l.close()
+		return err
+	}
+	l.link = &busLink{host: l.o.Host, plugin: l.o.Plugin, conn: l.data, control: l.control, out: out,
+		lost: func(n uint64) { l.count.drop("lost_unread_batches", int(n)) }}
+	return nil
+}
+
+func (l *life) close() {
+	l.giveUp()
+	if l.link != nil {
+		l.link.out.Close()
+	}
+	for _, c := range []*bus.Conn{l.control, l.data} {
+		if c != nil {
+			c.Close()
+		}
+	}
+}
+
+// listen answers the agent's requests.
+func (l *life) listen(stop context.CancelCauseFunc) error {
+	verbs := map[string]func(ctx context.Context, r telemetry.CtlRequest) (any, error){
+		"beat": func(context.Context, telemetry.CtlRequest) (any, error) {
+			l.greetAgain()
+			return nil, nil
+		},
+		"ping":    func(context.Context, telemetry.CtlRequest) (any, error) { return l.count.stats(), nil },
+		"refresh": l.refreshed,
+		"drain": func(context.Context, telemetry.CtlRequest) (any, error) {
+			l.log.Info("drain asked for by the agent")
+			stop(nil)
+			return nil, nil
+		},
+	}
+	for verb, do := range verbs {
+		subject := bus.CtlSubject(l.o.Host, l.o.Plugin, verb)
+		if _, err := bus.Handle(l.control, subject, bus.Rules{}, decodeRequest, answer(do)); err != nil {
+			return fmt.Errorf("listen on %s: %w", subject, err)
+		}
+	}
+	return nil
+}
+
+// request is a control request and the encoding it came in, which the reply takes as well.
+type request struct {
+	telemetry.CtlRequest
+	enc telemetry.Encoding
+}
+
+func decodeRequest(body []byte) (request, error) {
+	r, enc, err := telemetry.DecodeCtlRequest(body)
+	return request{r, enc}, err
+}
+
+// answer makes a handler of do, whose result is the payload of the reply.
+func answer(do func(context.Context, telemetry.CtlRequest) (any, error)) func(context.Context, bus.Subject, request) ([]byte, error) {
+	return func(ctx context.Context, _ bus.Subject, r request) ([]byte, error) {
+		reply := telemetry.CtlReply{ID: r.ID, OK: true}
+		payload, err := do(ctx, r.CtlRequest)
+		if err == nil && payload != nil {
+			reply.Payload, err = telemetry.EncodeControl(payload, telemetry.MsgPack)
+		}
+		if err != nil {
+			reply.OK, reply.Error = false, &telemetry.Fault{Code: "internal", Message: shorten(err.Error())}
+		}
+		return telemetry.EncodeControl(reply, r.enc)
+	}
+}
+
+// refreshed answers a refresh: the list of what there is, and then the wanted data.
+func (l *life) refreshed(ctx context.Context, r telemetry.CtlRequest) (any, error) {
+	if r.Mode == telemetry.ModeCollect && l.inventory.keepsFacts() {
+		wait, cancel := context.WithTimeout(ctx, 2*surveyApart)
+		surveyAnew(wait, l.refresh)
+		cancel()
+	}
+	messages, err := l.inventory.messages(r.Want)
+	if err != nil {
+		return nil, err
+	}
+	go func() { // after the reply: the list comes first
+		for _, m := range messages {
+			if err := l.link.data(m); err != nil {
+				l.log.Warn("plugin data not sent", "type", m.Type, "error", err)
+			}
+		}
+	}()
+	return telemetry.RefreshManifest{Items: l.inventory.items()}, nil
+}
+
+// work runs what the agent offers, one config after the other, until ctx ends; then it drains.
+func (l *life) work(ctx context.Context) error {
+	var now *job
+	for {
+		select {
+		case <-ctx.Done():
+			return l.drain(now)
+		case o := <-l.offers:
+			now = l.change(now, o)
+		}
+	}
+}
+
+// change puts o in force in place of now. A config that cannot be used leaves now running.
+func (l *life) change(now *job, o offer) *job {
+	if err := l.def.check(o.work.Config); err != nil {
+		l.rejected(o.rev, err)
+		return now
+	}
+	now.stop()
+	next := l.start(o)
+	if err := <-next.first; err != nil && now != nil {
+		l.rejected(o.rev, err)
+		next.stop()
+		return l.start(now.offer)
+	}
+	return next
+}
+
+func (l *life) rejected(rev uint64, err error) {
+	l.count.fail("config_invalid", err)
+	l.log.Error("config cannot be used", "revision", rev, "error", err)
+	signal(l.beatNow)
+}
+
+// drain ends now. What takes longer than drainTime is given up.
+func (l *life) drain(now *job) error {
+	l.setState("draining")
+	late := time.AfterFunc(drainTime, l.giveUp)
+	defer late.Stop()
+	now.stop()
+	if err := l.link.flush(l.hard); err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	return nil
+}
+
+// A job is work under one config, tried again when it fails.
+type job struct {
+	offer
+	first  chan error // the outcome of the first New
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// stop ends j and waits for it.
+func (j *job) stop() {
+	if j == nil {
+		return
+	}
+	j.cancel()
+	<-j.done
+}
+
+func (l *life) start(o offer) *job {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(l.hard))
+	j := &job{offer: o, first: make(chan error, 1), cancel: cancel, done: make(chan struct{})}
+	l.inventory.configured(o.work.Config)
+	l.inForce(o.rev)
+	go func() {
+		defer close(j.done)
+		l.keepTrying(ctx, j)
+	}()
+	return j
+}
+
+// keepTrying runs j until ctx ends, it is idle, or it says that trying again does not help.
+func (l *life) keepTrying(ctx context.Context, j *job) {
+	for try := 1; ; try++ {
+		begun := time.Now()
+		err := l.lanes(ctx, j)
+		select {
+		case j.first <- err:
+		default:
+		}
+		if ctx.Err() != nil || errors.Is(err, errIdle) {
+			return
+		}
+		l.failed(err)
+		if time.Since(begun) > time.Minute {
+			try = 1
+		}
+		if IsPermanent(err) || !sleep(ctx, pause(verdictOf(err), try)) {
+			return
+		}
+	}
+}
+
+// lanes runs one session, or as many as the config asks for side by side.
+func (l *life) lanes(ctx context.Context, j *job) error {
+	n := max(1, int(j.work.Parallel))
+	g, ctx := errgroup.WithContext(ctx)
+	started := make(chan struct{}, n)
+	go func() {
+		for range n {
+			select {
+			case <-started:
+			case <-ctx.Done():
+				return
+			}
+		}
+		select {
+		case j.first <- nil:
+		default:
+		}
+	}()
+	for range n {
+		g.Go(func() error {
+			err := l.def.run(ctx, l.session(j.work, started), j.work.Config)
+			if err == nil && ctx.Err() == nil {
+				return errors.New("ended by itself")
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+func (l *life) session(work telemetry.Work, started chan<- struct{}) *Session {
+	s := &Session{
+		work: work, link: l.link, count: &l.count, life: l.hard, suspect: l.suspect, refresh: l.refresh, log: l.log,
+		status: sessionStatus{l, started},
+	}
+	s.Env = Env{Log: l.log, Host: l.o.Host, Name: l.o.Plugin, Dir: l.o.Dir, Event: s.event}
+	return s
+}
+
+// bootID returns the id of this boot of the machine, "" where the system has none.
+func bootID() string {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}

@@ -1,0 +1,139 @@
+package plugin
+
+import (
+	"context"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// A link is where a session's batches go to and come from: the bus, or the standard streams.
+type link interface {
+	// send puts a message under way; done is called once, when it is stored or refused for good. It blocks while too much
+	// is under way.
+	send(ctx context.Context, m message, done func(error)) error
+	// flush waits until nothing is under way.
+	flush(ctx context.Context) error
+	// read opens an input.
+	read(ctx context.Context, in telemetry.Input) (source, error)
+	// data sends inventory to the agent.
+	data(d telemetry.PluginData) error
+}
+
+// A message is one encoded batch on its way out.
+type message struct {
+	host  string // the host its points are about
+	event string // the kind of an event, "" for points
+	id    string // "" for the link's own next one
+	body  []byte
+}
+
+// A source gives the deliveries of one input.
+type source interface {
+	next(ctx context.Context) (*delivery, error) // io.EOF at the end of one that ends
+	ready() int                                  // how many wait
+	close(ctx context.Context) error             // gives back what was not settled, waits for what was
+}
+
+// A delivery is one batch that has to be settled.
+type delivery struct {
+	host, plugin string // who it is about and who made it
+	id           string
+	contentType  string
+	body         []byte
+	stored       time.Time
+	seq          uint64
+	deliveries   int
+	settler
+}
+
+// settler ends a delivery, once.
+type settler interface {
+	ack()
+	again(after time.Duration)
+	// bury puts body, the delivery or a part of it, into the dead letters. It does not settle.
+	bury(ctx context.Context, body []byte, part int, code string, reason error) error
+}
+
+// A busLink is a plugin's data connection.
+type busLink struct {
+	host, plugin string
+	conn         *bus.Conn
+	control      *bus.Conn
+	out          *bus.Publisher
+	lost         func(n uint64) // is told of batches that the stream dropped before they were read
+}
+
+func (l *busLink) send(ctx context.Context, m message, done func(error)) error {
+	subject := bus.MetricsSubject(m.host, l.plugin)
+	if m.event != "" {
+		subject = bus.EventSubject(m.host, l.plugin, m.event)
+	}
+	return l.out.Send(ctx, bus.Message{Subject: subject, ID: m.id, ContentType: string(telemetry.ContentMsgPack), Body: m.body}, done)
+}
+
+func (l *busLink) flush(ctx context.Context) error { return l.out.Flush(ctx) }
+
+func (l *busLink) data(d telemetry.PluginData) error {
+	body, err := telemetry.EncodeControl(d, telemetry.MsgPack)
+	if err != nil {
+		return err
+	}
+	return l.control.Tell(bus.HeartbeatSubject(l.host, l.plugin, bus.PLG), body)
+}
+
+func (l *busLink) read(ctx context.Context, in telemetry.Input) (source, error) {
+	c, err := l.conn.Consume(ctx, in.Stream, in.Durable, bus.ConsumeOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return &busSource{link: l, consumer: c, durable: in.Durable}, nil
+}
+
+type busSource struct {
+	link     *busLink
+	consumer *bus.Consumer
+	durable  string
+	lost     uint64
+}
+
+func (s *busSource) ready() int { return s.consumer.Ready() }
+
+func (s *busSource) next(ctx context.Context) (*delivery, error) {
+	d, err := s.consumer.Next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if lost := s.consumer.Stats().LostUnread; lost > s.lost {
+		s.link.lost(lost - s.lost)
+		s.lost = lost
+	}
+	subject, err := bus.ParseSubject(d.Subject)
+	if err != nil {
+		return nil, err
+	}
+	return &delivery{
+		host: subject.Host, plugin: subject.Plugin, id: d.ID, contentType: d.ContentType, body: d.Body,
+		stored: d.Stored, seq: d.StreamSeq, deliveries: d.Deliveries, settler: busSettler{s, d},
+	}, nil
+}
+
+func (s *busSource) close(ctx context.Context) error {
+	s.consumer.Stop()
+	return s.consumer.Flush(ctx)
+}
+
+type busSettler struct {
+	source *busSource
+	d      *bus.Delivery
+}
+
+func (b busSettler) ack() { _ = b.d.Ack() } // an error: settled before, or the consumer has stopped
+
+func (b busSettler) again(after time.Duration) { _ = b.d.Nak(after) }
+
+func (b busSettler) bury(ctx context.Context, body []byte, part int, code string, reason error) error {
+	l := b.source.link
+	return l.out.DeadPart(ctx, b.d, body, part, l.plugin, b.source.durable, reason.Error(), code)
+}

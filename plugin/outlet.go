@@ -1,0 +1,218 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// Stream runs f, which speaks through out when it has something, until ctx ends.
+func (s *Session) Stream(ctx context.Context, f func(ctx context.Context, out *Outlet) error) error {
+	o := &Outlet{session: s, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{})}
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		o.run()
+	}()
+	var err error
+	for try := 1; ; try++ {
+		err = guard(func() error { return f(ctx, o) })
+		if ctx.Err() != nil || s.once || s.Note(err) != nil || !s.wait(ctx, err, try) {
+			break
+		}
+	}
+	close(o.done)
+	<-sent
+	if ctx.Err() != nil && !IsPermanent(err) {
+		return s.link.flush(s.life)
+	}
+	return errors.Join(err, s.link.flush(s.life))
+}
+
+// An Outlet takes the batches of a stream. What waits together travels in one message.
+type Outlet struct {
+	session *Session
+	wake    chan struct{} // something waits
+	room    chan struct{} // something was taken
+	done    chan struct{} // no more comes
+
+	mu      sync.Mutex
+	waiting []entry
+	bytes   int
+	due     time.Time          // when the first of those posted must leave; zero: none is posted
+	hurry   bool               // somebody waits for an answer, or a message is full
+	free    []*telemetry.Batch // posted before and sent
+}
+
+// An entry is a batch that waits to be sent.
+type entry struct {
+	batch  *telemetry.Batch
+	stored chan error // who waits; nil: the batch was posted
+}
+
+// outletBytes is how much may wait: two messages, one to be filled while the other leaves.
+const outletBytes = 2 * telemetry.TargetFrame
+
+// Emit sends b and returns nil when it is stored; b is the caller's again.
+func (o *Outlet) Emit(b *telemetry.Batch) error {
+	if b.Len() == 0 {
+		o.session.count.drops(b.Drops())
+		return nil
+	}
+	stored := make(chan error, 1)
+	if err := o.put(entry{b, stored}, 0); err != nil {
+		return err
+	}
+	select {
+	case err := <-stored:
+		return err
+	case <-o.session.life.Done():
+		return fmt.Errorf("stopped before the points were stored: %w", context.Cause(o.session.life))
+	}
+}
+
+// Post hands b over; it leaves within wait. Post blocks while the bus does.
+func (o *Outlet) Post(b *telemetry.Batch, wait time.Duration) error {
+	return o.put(entry{batch: b}, wait)
+}
+
+// Batch returns an empty batch.
+func (o *Outlet) Batch() *telemetry.Batch {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := len(o.free); n > 0 {
+		b := o.free[n-1]
+		o.free = o.free[:n-1]
+		return b
+	}
+	return &telemetry.Batch{}
+}
+
+// Drop counts n points that were lost, by reason.
+func (o *Outlet) Drop(reason string, n int) { o.session.count.drop(reason, n) }
+
+// put adds e to what waits, and blocks while too much does.
+func (o *Outlet) put(e entry, wait time.Duration) error {
+	size := e.batch.Size()
+	o.mu.Lock()
+	for o.bytes > 0 && o.bytes+size > outletBytes {
+		o.mu.Unlock()
+		select {
+		case <-o.room:
+		case <-o.session.life.Done():
+			return fmt.Errorf("stopped before the points were sent: %w", context.Cause(o.session.life))
+		}
+		o.mu.Lock()
+	}
+	o.waiting = append(o.waiting, e)
+	o.bytes += size
+	o.hurry = o.hurry || e.stored != nil || o.bytes >= telemetry.TargetFrame
+	if due := time.Now().Add(wait); o.due.IsZero() || due.Before(o.due) {
+		o.due = due
+	}
+	more := o.bytes < outletBytes
+	o.mu.Unlock()
+	signal(o.wake)
+	if more {
+		signal(o.room) // for another one that waits
+	}
+	return nil
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// run sends what waits, until done.
+func (o *Outlet) run() {
+	var entries []entry
+	for {
+		last := o.await()
+		entries = o.collect(entries[:0])
+		if len(entries) > 0 {
+			o.send(entries)
+		}
+		clear(entries)
+		if last {
+			return
+		}
+	}
+}
+
+// await returns when something is due. It reports whether it is the last time.
+func (o *Outlet) await() (last bool) {
+	for {
+		o.mu.Lock()
+		n, hurry, left := len(o.waiting), o.hurry, time.Until(o.due)
+		o.mu.Unlock()
+		if n > 0 && (hurry || left <= 0) {
+			return false
+		}
+		var timer <-chan time.Time
+		if n > 0 {
+			timer = time.After(left)
+		}
+		select {
+		case <-o.wake:
+		case <-timer:
+		case <-o.done:
+			return true
+		}
+	}
+}
+
+// collect appends all that waits to dst.
+func (o *Outlet) collect(dst []entry) []entry {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	dst = append(dst, o.waiting...)
+	clear(o.waiting)
+	o.waiting, o.bytes, o.hurry, o.due = o.waiting[:0], 0, false, time.Time{}
+	signal(o.room)
+	return dst
+}
+
+// send brings entries out in as few messages as possible.
+func (o *Outlet) send(entries []entry) {
+	waiters := make([]chan error, 0, len(entries))
+	for _, e := range entries {
+		if e.stored != nil {
+			waiters = append(waiters, e.stored)
+		}
+	}
+	out := entries[0].batch
+	for _, e := range entries[1:] {
+		for g := range e.batch.Groups() {
+			out.Take(g)
+		}
+		o.session.count.drops(e.batch.Drops())
+	}
+	o.session.emit(out, o.session.Env.Host, nil, func(err error) {
+		for _, w := range waiters {
+			w <- err
+		}
+	})
+	o.recycle(entries)
+}
+
+// keptBatches bounds the memory that idle batches hold.
+const keptBatches = 16
+
+// recycle takes the posted batches back, once they are encoded.
+func (o *Outlet) recycle(entries []entry) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, e := range entries {
+		if e.stored == nil && len(o.free) < keptBatches {
+			e.batch.Reset()
+			o.free = append(o.free, e.batch)
+		}
+	}
+}
