@@ -176,7 +176,6 @@ func (s *Server) launch(ctx context.Context) error {
 	}
 	log := newLogger(s.log)
 	run.SetLoggerV2(log, false, false, false)
-	go run.Start()
 	if err := s.await(ctx, run, log.fatal); err != nil {
 		run.Shutdown()
 		run.WaitForShutdown()
@@ -189,22 +188,20 @@ func (s *Server) launch(ctx context.Context) error {
 	return nil
 }
 
-// await ends with readiness or the first fatal message: the server itself would
-// wait its full time for a port that it never gets.
+// await starts run and ends with its readiness or its first fatal message, which
+// the server only logs: it would go on and wait for a port that it never gets.
 func (s *Server) await(ctx context.Context, run *server.Server, fatal <-chan string) error {
 	ready := make(chan bool, 1) // 1: nobody may be left to take it
-	go func() { ready <- run.ReadyForConnections(readyWait) }()
+	go func() {
+		run.Start()
+		ready <- run.ReadyForConnections(readyWait)
+	}()
 	select {
 	case text := <-fatal:
 		return s.explain(text)
 	case <-ctx.Done():
 		return fmt.Errorf("start server: %w", ctx.Err())
 	case ok := <-ready:
-		select {
-		case text := <-fatal:
-			return s.explain(text)
-		default:
-		}
 		if !ok {
 			return fmt.Errorf("server is not ready after %v", readyWait)
 		}

@@ -15,6 +15,8 @@ const (
 	restartPause = 10 * time.Second // between two of them
 )
 
+var errNotRunning = errors.New("bus server is not running")
+
 // Health is nil while the server works, else what is wrong with it.
 func (s *Server) Health() error {
 	s.mu.Lock()
@@ -37,9 +39,11 @@ func (s *Server) watch() {
 		}
 		err := s.examine()
 		s.setHealth(err)
-		if diskFull(err) && s.hasRoom() && time.Since(restarted) > restartPause {
+		// A server that is not running is what a restart left that failed.
+		hurt := diskFull(err) || errors.Is(err, errNotRunning)
+		if hurt && s.hasRoom() && time.Since(restarted) > restartPause {
 			restarted = time.Now()
-			s.log.Warn("disk has room again, restarting the bus", "dir", s.opts.Dir)
+			s.log.Warn("restarting the bus", "dir", s.opts.Dir, "cause", err)
 			s.setHealth(s.restart())
 		}
 	}
@@ -50,7 +54,7 @@ func (s *Server) examine() error {
 	run := s.run
 	s.mu.Unlock()
 	if !run.Running() {
-		return errors.New("bus server is not running")
+		return errNotRunning
 	}
 	status := run.Healthz(&server.HealthzOptions{})
 	if status.Error == "" {
