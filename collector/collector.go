@@ -62,9 +62,11 @@ func Define[C any](spec Spec[C]) plugin.Definition {
 
 // DefineInventory describes a collector of facts.
 func DefineInventory[C any](spec InventorySpec[C]) plugin.Definition {
-	return plugin.Define(plugin.Collector, spec, func(ctx context.Context, s *plugin.Session, i Inventory) error {
+	d := plugin.Define(plugin.Collector, spec, func(ctx context.Context, s *plugin.Session, i Inventory) error {
 		return s.Keep(ctx, i.Survey)
 	})
+	d.Inventory = true
+	return d
 }
 
 // DefineStream describes a collector that speaks when it has something.

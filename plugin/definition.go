@@ -59,6 +59,8 @@ type Definition struct {
 	Routes  []telemetry.Route
 	Proxy   bool
 
+	Inventory bool // it reports facts instead of points
+
 	check   func(settings []byte) error                                  // whether New would get a config
 	run     func(ctx context.Context, s *Session, settings []byte) error // New, the loop, Close
 	example func() (settings []byte)                                     // the defaults, for documentation

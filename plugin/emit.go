@@ -63,6 +63,9 @@ func (s *Session) emit(b *telemetry.Batch, host string, id func(n int) string, d
 		}
 		done(nil)
 	}
+	for _, t := range s.tags {
+		b.DefaultTag(t.Key, t.Value)
+	}
 	n := 0
 	room := min(b.Size()+b.Size()/8+256, telemetry.TargetFrame+telemetry.TargetFrame/4)
 	for f := range b.Frames(telemetry.TargetFrame, func() []byte { return s.buffers.take(room) }) {

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -354,11 +356,19 @@ func (l *life) lanes(ctx context.Context, j *job) error {
 
 func (l *life) session(work telemetry.Work, started chan<- struct{}) *Session {
 	s := &Session{
-		work: work, link: l.link, count: &l.count, life: l.hard, suspect: l.suspect, refresh: l.refresh, log: l.log,
+		work: work, tags: sortedTags(work.Tags), link: l.link, count: &l.count, life: l.hard, suspect: l.suspect, refresh: l.refresh, log: l.log,
 		status: sessionStatus{l, started},
 	}
 	s.Env = Env{Log: l.log, Host: l.o.Host, Name: l.o.Plugin, Dir: l.o.Dir, Event: s.event}
 	return s
+}
+
+func sortedTags(tags map[string]string) []telemetry.Tag {
+	var list []telemetry.Tag
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		list = append(list, telemetry.Tag{Key: key, Value: tags[key]})
+	}
+	return list
 }
 
 // bootID returns the id of this boot of the machine, "" where the system has none.

@@ -23,6 +23,7 @@ type Session struct {
 	Env Env
 
 	work    telemetry.Work
+	tags    []telemetry.Tag // of every point that does not say them itself, sorted
 	link    link
 	count   *counters
 	life    context.Context // ends when a drain has taken too long
