@@ -1,0 +1,147 @@
+package host
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/agent/supervise"
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// Exit codes after which another start is no use.
+const (
+	exitUsage  = 64
+	exitConfig = 78
+)
+
+// entry returns what p comes to: its process, its work and its inputs.
+func (h *Host) entry(p config.Plugin) (*entry, error) {
+	if err := notYet(p); err != nil {
+		return nil, err
+	}
+	e := &entry{host: h, conf: p, inputs: h.inputs(p)}
+	e.work = h.work(p, e.inputs)
+	e.rev = revision(e.work)
+	e.child = supervise.New(supervise.Spec{
+		Name: p.Name, Command: h.command(p), Env: h.environ(p), Log: h.log.With("plugin", p.Name),
+		Line:  func(stream string, line []byte) { h.o.Line(p.Name, stream, line) },
+		Drain: e.drain, NoRestart: func(code int) bool { return code == exitUsage || code == exitConfig },
+		OnChange: e.changed,
+	})
+	return e, nil
+}
+
+// notYet refuses what a config may say but this version does not carry out: silence would be a lie.
+func notYet(p config.Plugin) error {
+	var faults []error
+	if p.Cron != "" {
+		faults = append(faults, fmt.Errorf("plugin %s: cron: schedules are not carried out by this version: use every", p.Name))
+	}
+	if p.Replicas > 1 {
+		faults = append(faults, fmt.Errorf("plugin %s: replicas: %d: this version runs one: use parallel", p.Name, p.Replicas))
+	}
+	return errors.Join(faults...)
+}
+
+func (h *Host) command(p config.Plugin) []string {
+	if len(p.Run) > 0 {
+		return p.Run
+	}
+	return []string{h.o.Executable, "plugin", "run", p.Kind + "." + p.Program}
+}
+
+// passed are the names of the environment that every plugin gets.
+var passed = []string{"PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+
+// environ returns the whole environment of p's process: a plugin sees nothing of the agent's that it was not given.
+func (h *Host) environ(p config.Plugin) []string {
+	env := []string{
+		"PACEWIRE_BUS=" + h.o.URL, "PACEWIRE_HOST=" + h.o.Host, "PACEWIRE_PLUGIN=" + p.Name,
+		"PACEWIRE_DIR=" + filepath.Join(h.o.Dir, bus.Token(p.Name)),
+	}
+	if h.o.Creds != "" {
+		env = append(env, "PACEWIRE_CREDS="+h.o.Creds)
+	}
+	if len(p.Run) == 0 && p.Parallel <= 1 {
+		env = append(env, "GOMAXPROCS=1") // a plugin is one worker; more threads only make it heavier
+	}
+	for _, name := range append(passed, p.Env...) {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+// inputs returns the durable consumers that p reads.
+func (h *Host) inputs(p config.Plugin) []bus.Input {
+	if p.Kind == config.Collector {
+		return nil
+	}
+	in := bus.Input{Durable: bus.Token(p.Name), Start: start(p.Start)}
+	var inputs []bus.Input
+	if from := h.o.Settings.Inputs(p); len(from) > 0 {
+		in.Stream, in.Filters = bus.StreamMetrics, nil
+		for _, name := range from {
+			in.Filters = append(in.Filters, bus.MetricsFilter(name))
+		}
+		inputs = append(inputs, in)
+	}
+	if len(p.On) > 0 {
+		in.Stream, in.Filters = bus.StreamEvents, nil
+		for _, kind := range p.On {
+			in.Filters = append(in.Filters, bus.EventFilter(kind))
+		}
+		inputs = append(inputs, in)
+	}
+	return inputs
+}
+
+// start returns where a new consumer begins: a duration of the config counts back from now.
+func start(text string) string {
+	if d, err := time.ParseDuration(text); err == nil {
+		return time.Now().Add(-d).UTC().Format(time.RFC3339Nano)
+	}
+	return text
+}
+
+// work returns what the ACK tells p to do.
+func (h *Host) work(p config.Plugin, inputs []bus.Input) telemetry.Work {
+	s := h.o.Settings
+	w := telemetry.Work{Config: p.Config, TimeoutMS: p.Timeout.Milliseconds(), Parallel: int64(p.Parallel)}
+	if len(w.Config) == 0 {
+		w.Config = json.RawMessage("{}")
+	}
+	if p.Kind == config.Collector {
+		w.Tags = map[string]string{}
+		maps.Copy(w.Tags, s.Tags)
+		maps.Copy(w.Tags, p.Tags)
+		w.EveryMS = p.Every.Milliseconds()
+		if p.Every == 0 && !h.o.Inventory(p.Program) {
+			w.EveryMS = s.Every.Milliseconds()
+		}
+	}
+	for _, in := range inputs {
+		w.Inputs = append(w.Inputs, telemetry.Input{Stream: in.Stream, Durable: in.Durable, Filters: in.Filters})
+	}
+	return w
+}
+
+// revision returns a number for w: equal work has an equal number, also after a restart of the agent.
+func revision(w telemetry.Work) uint64 {
+	text, err := json.Marshal(w)
+	if err != nil {
+		panic(fmt.Sprintf("host: work of a checked config: %v", err))
+	}
+	sum := sha256.Sum256(text)
+	return binary.BigEndian.Uint64(sum[:8])>>1 | 1 // not 0, which is no revision, and an int64 for everybody
+}
