@@ -28,6 +28,9 @@ type Batch struct {
 	parts   []part
 	squeeze float64 // see ratio; kept over Reset
 	read    reader
+	gen     uint64 // counts the Resets
+	lines   LineDecoder
+	writer  lineWriter
 }
 
 // Host returns the host the points are about, as the bus names it.
@@ -79,6 +82,7 @@ func (b *Batch) Reset() {
 	b.groups, b.shared = b.groups[:0], b.shared[:0]
 	b.host, b.at, b.drops = "", 0, Drops{}
 	b.arena = b.arena[:0]
+	b.gen++
 }
 
 // At sets the time of the points that Add adds from here on. Until it is called they get the clock's, in whole microseconds.
@@ -168,6 +172,11 @@ func (b *Batch) Group(series string, tagKeys []string, fields []Field) *Group {
 	if g := b.index[string(sig)]; g != nil {
 		return g
 	}
+	return b.addGroup(string(sig), series, tagKeys, fields)
+}
+
+// addGroup adds the group that Group will return for sig.
+func (b *Batch) addGroup(sig, series string, tagKeys []string, fields []Field) *Group {
 	if b.index == nil {
 		b.index = make(map[string]*Group)
 	}
@@ -178,7 +187,7 @@ func (b *Batch) Group(series string, tagKeys []string, fields []Field) *Group {
 	g.begin(cleanName(series), tagKeys, fields)
 	cleanNames(g.tags)
 	cleanNames(g.fields)
-	b.index[string(sig)] = g
+	b.index[sig] = g
 	return g
 }
 

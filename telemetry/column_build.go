@@ -3,6 +3,7 @@ package telemetry
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
 // start makes c an empty column that append fills.
@@ -123,18 +124,41 @@ func (c *Column) appendIndex(i int) {
 	}
 }
 
-// widen rewrites the indices with width bytes each.
+// widen rewrites the indices with width bytes each, from the last one on: so each is read before it is written over.
 func (c *Column) widen(width uint8) {
-	rows := len(c.data) / int(c.width)
-	wide := make([]byte, 0, 2*rows*int(width))
-	for row := range rows {
+	rows, w := len(c.data)/int(c.width), int(width)
+	c.data = slices.Grow(c.data, rows*(w-int(c.width)))[:rows*w]
+	for row := rows - 1; row >= 0; row-- {
+		i := c.index(row)
 		if width == 2 {
-			wide = binary.LittleEndian.AppendUint16(wide, uint16(c.index(row)))
+			binary.LittleEndian.PutUint16(c.data[2*row:], uint16(i))
 		} else {
-			wide = binary.LittleEndian.AppendUint32(wide, uint32(c.index(row)))
+			binary.LittleEndian.PutUint32(c.data[4*row:], uint32(i))
 		}
 	}
-	c.data, c.width = wide, width
+	c.width = width
+}
+
+// grows reports whether c is a column that was started and that rows can be added to.
+func (c *Column) grows() bool { return c.owned && c.wire == nil && c.form != formConst }
+
+// extend makes the rows up to n, which were written to data, memory of the column, rows of it.
+func (c *Column) extend(data []byte, n int) {
+	if data != nil {
+		c.data = data[:n*int(c.width)]
+	}
+	if c.absent != nil {
+		c.absent = append(c.absent, make([]bool, n-len(c.absent))...)
+	}
+	c.n = n
+}
+
+// leaveOut takes the value of row away.
+func (c *Column) leaveOut(row int) {
+	if c.absent == nil {
+		c.absent = make([]bool, c.n)
+	}
+	c.absent[row] = true
 }
 
 // truncate takes the rows from n on away again: a reader found the row it was adding to be bad.
@@ -214,6 +238,9 @@ func (d *dictionary) find(c *Column, t string) int {
 const small = 8
 
 func (d *dictionary) search(c *Column, t string) int {
+	if len(d.next) < len(c.texts) {
+		d.catchUp(c)
+	}
 	i, ok := d.lookup(c, t)
 	if !ok {
 		i = uint32(len(c.texts))
@@ -239,6 +266,23 @@ func (d *dictionary) lookup(c *Column, t string) (uint32, bool) {
 		}
 	}
 	return 0, false
+}
+
+// catchUp takes in the texts that were put into c without it.
+func (d *dictionary) catchUp(c *Column) {
+	from := len(d.next)
+	d.next = append(d.next, make([]uint32, len(c.texts)-from)...)
+	if from <= small {
+		from = 0
+	}
+	if d.at == nil {
+		d.at = make(map[string]uint32, 64)
+	}
+	if len(c.texts) > small {
+		for i, s := range c.texts[from:] {
+			d.at[s] = uint32(from + i)
+		}
+	}
 }
 
 // enter notes text i in the map, once the plain search has become too long.
