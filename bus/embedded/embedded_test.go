@@ -295,7 +295,7 @@ func TestKill(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	told := make(chan error, 10)
-	s := start(t, embedded.Options{HealthEvery: 10 * time.Millisecond, OnHealth: func(err error) { told <- err }})
+	s := start(t, embedded.Options{HealthEvery: 100 * time.Millisecond, OnHealth: func(err error) { told <- err }})
 	js := connect(t, s.URL())
 	stream(t, js)
 	if err := s.Health(); err != nil {

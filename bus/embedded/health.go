@@ -31,6 +31,7 @@ func (s *Server) watch() {
 	tick := time.NewTicker(s.opts.HealthEvery)
 	defer tick.Stop()
 	var restarted time.Time
+	var before error
 	for {
 		select {
 		case <-s.stop:
@@ -38,7 +39,12 @@ func (s *Server) watch() {
 		case <-tick.C:
 		}
 		err := s.examine()
-		s.setHealth(err)
+		// A stream being made looks like one that is broken, so a fault counts
+		// when it is there twice; a full disk counts at once.
+		if err == nil || before != nil || diskFull(err) {
+			s.setHealth(err)
+		}
+		before = err
 		// A server that is not running is what a restart left that failed.
 		hurt := diskFull(err) || errors.Is(err, errNotRunning)
 		if hurt && s.hasRoom() && time.Since(restarted) > restartPause {
