@@ -3,6 +3,7 @@ package telemetry
 import (
 	"iter"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type Batch struct {
 	index   map[string]*Group // by signature, where points are added
 	sig     []byte
 	names   []string
+	pairs   []Tag
 	columns []Field
 	values  []Value
 	arena   []byte // memory for columns that were cut down
@@ -102,16 +104,30 @@ func (b *Batch) Add(series string, fields Fields, tags Tags) { b.add(series, b.n
 
 // Append adds p. A zero time is the time Add would use.
 func (b *Batch) Append(p Point) {
-	t := p.Time.UnixNano()
-	if p.Time.IsZero() {
+	t, ok := nanos(p.Time)
+	switch {
+	case p.Time.IsZero():
 		t = b.now()
+	case !ok:
+		b.drops.add(CodeTimeRange, 1)
+		return
 	}
 	b.add(p.Series, t, p.Fields, p.Tags)
 }
 
+// nanos returns t in nanoseconds since 1970; ok is false when that is outside int64.
+func nanos(t time.Time) (ns int64, ok bool) {
+	ns = t.UnixNano()
+	return ns, time.Unix(0, ns).Equal(t)
+}
+
 func (b *Batch) add(series string, t int64, fields Fields, tags Tags) {
-	keys := b.tagKeys(tags)
-	b.columns, b.values = b.columns[:0], b.values[:0]
+	b.pairs, b.columns, b.values = b.pairs[:0], b.columns[:0], b.values[:0]
+	for key, text := range tags {
+		if text != "" {
+			b.pairs = append(b.pairs, Tag{key, cleanTag(text)})
+		}
+	}
 	for name, v := range fields {
 		value := ValueOf(v)
 		switch {
@@ -122,6 +138,7 @@ func (b *Batch) add(series string, t int64, fields Fields, tags Tags) {
 		case !value.finite():
 			b.drops.add(CodeNaN, 1)
 		default:
+			value.text = cleanText(value.text)
 			b.insert(Field{name, value.typ}, value)
 		}
 	}
@@ -129,31 +146,28 @@ func (b *Batch) add(series string, t int64, fields Fields, tags Tags) {
 	case len(b.columns) == 0:
 		b.drops.add(CodeNoFields, 1)
 		return
-	case len(b.columns) > MaxFields || len(keys) > MaxTags:
+	case len(b.columns) > MaxFields || len(b.pairs) > MaxTags:
 		b.drops.add(CodeLimit, 1)
-		return
+	default:
+		b.put(series, t)
 	}
-	g := b.Group(series, keys, b.columns)
-	for i, key := range keys {
-		g.tags[i].appendText(cleanTag(tags[key]))
+}
+
+// put adds the point that has the clean tags of pairs, and the fields of columns with their clean values.
+func (b *Batch) put(series string, t int64) {
+	slices.SortFunc(b.pairs, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
+	b.names = b.names[:0]
+	for _, tag := range b.pairs {
+		b.names = append(b.names, tag.Key)
+	}
+	g := b.Group(series, b.names, b.columns)
+	for i, tag := range b.pairs {
+		g.tags[i].appendText(tag.Value)
 	}
 	for i, v := range b.values {
-		v.text = cleanText(v.text)
 		g.fields[i].append(v)
 	}
 	g.stamp(t)
-}
-
-// tagKeys returns the keys of tags that have a value, sorted.
-func (b *Batch) tagKeys(tags Tags) []string {
-	b.names = b.names[:0]
-	for key, v := range tags {
-		if v != "" {
-			b.names = append(b.names, key)
-		}
-	}
-	slices.Sort(b.names)
-	return b.names
 }
 
 // insert puts a field and its value where they belong among those sorted by name.
@@ -169,7 +183,7 @@ func (b *Batch) insert(f Field, v Value) {
 // Group returns the group of series with these tag keys and fields, in this order, to which [Group.Row] adds points.
 func (b *Batch) Group(series string, tagKeys []string, fields []Field) *Group {
 	sig := b.signature(series, tagKeys, fields)
-	if g := b.index[string(sig)]; g != nil {
+	if g := b.index[string(sig)]; g != nil && g.begun == g.Series { // else it has been changed or taken away
 		return g
 	}
 	return b.addGroup(string(sig), series, tagKeys, fields)
@@ -233,7 +247,8 @@ func (b *Batch) Groups() iter.Seq[*Group] {
 	}
 }
 
-// Take adds g, which belongs to another batch and is not changed there afterwards. A group without points is left out.
+// Take adds g, which belongs to another batch, is not changed there afterwards, and is gone when that batch is used again.
+// A group without points is left out.
 func (b *Batch) Take(g *Group) {
 	if g.n == 0 {
 		return
@@ -245,8 +260,18 @@ func (b *Batch) Take(g *Group) {
 		g.ownTags()
 		b.pushTags()
 	}
-	g.batch = b.shared
+	g.batch, g.begun = b.shared, ""
 	b.groups = append(b.groups, g)
+}
+
+// settle moves the batch's tags into its groups when one of the groups has others by now.
+func (b *Batch) settle() {
+	for _, g := range b.groups {
+		if len(g.batch) != len(b.shared) {
+			b.pushTags()
+			return
+		}
+	}
 }
 
 // pushTags moves the batch's tags into its groups: a group with other tags joins them.
@@ -257,15 +282,28 @@ func (b *Batch) pushTags() {
 	b.shared = b.shared[:0]
 }
 
-// DefaultTag gives key=value to every point that does not say key itself.
-func (b *Batch) DefaultTag(key, v string) {
-	if v == "" || value(b.shared, key) != "" {
+// DefaultTag gives key=value to every point that is there and does not say key itself.
+func (b *Batch) DefaultTag(key, value string) {
+	if value == "" {
 		return
 	}
-	b.shared = append(b.shared, Tag{cleanName(key), cleanTag(v)})
+	b.settle()
+	b.shared = withDefault(b.shared, Tag{cleanName(key), cleanTag(value)})
 	for _, g := range b.groups {
-		g.batch = b.shared
+		g.batch, g.begun = b.shared, ""
 	}
+}
+
+// withDefault returns tags with t among them, unless they say its key already.
+func withDefault(tags []Tag, t Tag) []Tag {
+	i := slices.IndexFunc(tags, func(have Tag) bool { return have.Key == t.Key })
+	if i < 0 {
+		return append(tags, t)
+	}
+	if tags[i].Value == "" {
+		tags[i].Value = t.Value
+	}
+	return tags
 }
 
 // Points returns every point, each with maps of its own. It is the slow and easy way to read.

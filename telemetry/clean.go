@@ -33,11 +33,11 @@ func cleanName(s string) string {
 // cleanNames cleans the names of cols. Two that have become the same are told apart by a number.
 func cleanNames(cols []Column) {
 	for i := range cols {
-		name := cleanName(cols[i].Name)
-		cols[i].Name = ""
+		base := cleanName(cols[i].Name)
+		name := base
 		for k := 2; column(cols[:i], name) != nil; k++ {
 			suffix := "_" + strconv.Itoa(k)
-			name = cut(name, MaxName-len(suffix)) + suffix
+			name = cut(base, MaxName-len(suffix)) + suffix
 		}
 		cols[i].Name = name
 	}

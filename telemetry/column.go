@@ -165,17 +165,37 @@ func (c *Column) MatchText(mask []bool, ok func(string) bool) {
 	switch {
 	case c.form == formConst:
 		fill(mask[:c.n], ok(c.one.text))
-	case c.form == formDict && c.absent == nil && len(c.texts) <= 256 && c.width == 1:
-		var hit [256]bool
-		for i, t := range c.texts {
-			hit[i] = ok(t)
-		}
-		for row, i := range c.data {
-			mask[row] = hit[i]
-		}
+	case c.form == formDict:
+		c.matchDict(mask, ok)
 	default:
 		for row := range c.n {
 			mask[row] = ok(c.Text(row))
+		}
+	}
+}
+
+func (c *Column) matchDict(mask []bool, ok func(string) bool) {
+	var room [256]bool // the usual dictionary needs no more
+	hit := room[:0]
+	for _, t := range c.texts {
+		hit = append(hit, ok(t))
+	}
+	if c.width == 1 {
+		for row, i := range c.data {
+			mask[row] = hit[i]
+		}
+	} else {
+		for row := range c.n {
+			mask[row] = hit[c.index(row)]
+		}
+	}
+	if c.absent == nil {
+		return
+	}
+	none := ok("")
+	for row, absent := range c.absent {
+		if absent {
+			mask[row] = none
 		}
 	}
 }

@@ -33,6 +33,10 @@ func (b *Batch) Frames(target int, buf func() []byte) iter.Seq[Frame] {
 
 // dropUnsendable leaves out groups that no reader would take, and counts their points.
 func (b *Batch) dropUnsendable() {
+	b.settle()
+	if len(b.shared) > MaxTags {
+		b.pushTags()
+	}
 	keep := b.groups[:0]
 	for _, g := range b.groups {
 		switch {
@@ -44,6 +48,7 @@ func (b *Batch) dropUnsendable() {
 			keep = append(keep, g)
 			continue
 		}
+		g.begun = ""
 		if g.home == b {
 			b.spare = append(b.spare, g)
 		}

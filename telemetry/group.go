@@ -15,6 +15,7 @@ type Group struct {
 	n      int      // points
 	tags   []Column // tags that differ by point
 	fields []Column
+	begun  string // its series while Batch.Group may return it again; "" once it has been changed or taken
 
 	stamps []int64 // times in ns, once somebody asked or where the group is being built
 	timed  bool    // stamps is filled
@@ -158,10 +159,15 @@ func (g *Group) Point(row int) Point {
 }
 
 // Row adds a point: a value for each tag key and each field, in the order the group was asked for. "" is no tag, the zero
-// Value no field. A point with no field, or with a field of another type, is dropped and counted.
+// Value no field. A field of another type is dropped and counted, and so is a point that has none left.
 func (g *Group) Row(t time.Time, tags []string, values ...Value) {
 	if len(tags) != len(g.tags) || len(values) != len(g.fields) {
 		panic("telemetry: Row of group " + g.Series + " needs a value for each tag key and each field")
+	}
+	ns, ok := nanos(t)
+	if !ok {
+		g.home.drops.add(CodeTimeRange, 1)
+		return
 	}
 	if !g.fits(values) {
 		return
@@ -175,7 +181,7 @@ func (g *Group) Row(t time.Time, tags []string, values ...Value) {
 		}
 		g.fields[i].append(v)
 	}
-	g.stamp(t.UnixNano())
+	g.stamp(ns)
 }
 
 // fits reports whether values make a point; it clears those that are not finite.
@@ -210,7 +216,7 @@ func (g *Group) stamp(t int64) {
 // begin makes g an empty group that rows are added to.
 func (g *Group) begin(series string, tagKeys []string, fields []Field) {
 	g.reset()
-	g.Series, g.timed = series, true
+	g.Series, g.begun, g.timed = series, series, true
 	g.tags = grow(g.tags, len(tagKeys))
 	for i, key := range tagKeys {
 		g.tags[i].start(key, TypeString)
@@ -223,7 +229,7 @@ func (g *Group) begin(series string, tagKeys []string, fields []Field) {
 
 // reset empties g and keeps its memory.
 func (g *Group) reset() {
-	g.Series, g.n, g.timed = "", 0, false
+	g.Series, g.begun, g.n, g.timed = "", "", 0, false
 	g.batch = nil
 	g.shared = g.shared[:0]
 	g.stamps = g.stamps[:0]

@@ -41,7 +41,7 @@ func (b *Batch) decode(r *reader) {
 	if !r.failed() && !slices.Contains(ticks[:], d.unit) {
 		r.fail(CodeUnit, "unit: want 1, 1000, 1000000 or 1000000000")
 	}
-	t0, big := r.integer("t0")
+	t0, big := r.wide("t0")
 	if big {
 		r.fail(CodeShape, "t0: above int64")
 	}
@@ -216,7 +216,7 @@ func (d *decoder) rows(g *Group, n int) {
 }
 
 func (d *decoder) row(g *Group, row int) {
-	dt, big := d.integer("row time")
+	dt, big := d.wide("row time")
 	t, ok := d.time(dt)
 	if big || !ok {
 		d.drop(g, row, CodeTimeRange)
@@ -237,23 +237,28 @@ func (d *decoder) row(g *Group, row int) {
 
 // tagCell reads one tag value and appends it to c; a bad one drops the point.
 func (d *decoder) tagCell(g *Group, c *Column, row int) {
-	text := ""
-	switch k := d.next("tag value"); {
-	case d.failed():
-		return
-	case k == kindNil:
-		d.at++
-	case k == kindStr:
-		text = d.text("tag value")
-		if len(text) > MaxTagValue || control(text) {
-			text = ""
-			d.drop(g, row, CodeTagValue)
-		}
-	default:
-		d.skip(maxUnknownDeep, "tag value")
+	text, ok := d.tagText()
+	if !ok {
 		d.drop(g, row, CodeTagValue)
 	}
 	c.appendText(text)
+}
+
+// tagText takes one tag value; ok is false when it is none, and the point is to be left out.
+func (r *reader) tagText() (text string, ok bool) {
+	switch r.next("tag value") {
+	case kindNil:
+		r.at++
+		return "", true
+	case kindStr:
+		text = r.text("tag value")
+		if len(text) <= MaxTagValue && !control(text) {
+			return text, true
+		}
+	default:
+		r.skip(maxUnknownDeep, "tag value")
+	}
+	return "", r.failed() // after a fault no point is counted
 }
 
 // time returns t0 + dt in nanoseconds; ok is false when that is outside int64.
@@ -301,23 +306,21 @@ func (d *decoder) columns(g *Group, columns int) {
 func (d *decoder) times(g *Group) {
 	c := &g.dt
 	c.typ = TypeInt
+	c.n = g.n
 	from := d.at
-	if k := d.next("times"); k != kindInt && k != kindBin && k != kindArray {
-		d.fail(CodeShape, "times: want integers")
-		return
-	}
-	if kindOf(d.peek()) == kindArray {
+	switch d.next("times") {
+	case kindArray:
 		d.timeCells(g)
 		return
+	case kindBin:
+		d.packed(c)
+	default:
+		v, big := d.wide("times")
+		if c.one = Int(v); big {
+			c.one = Value{}
+		}
 	}
-	before := d.batch.drops
-	d.column(g, c)
 	if d.failed() {
-		return
-	}
-	if d.batch.drops != before { // a constant above int64
-		d.batch.drops = before
-		d.lateTimes(g)
 		return
 	}
 	c.wire = d.buf[from:d.at:d.at]
@@ -334,7 +337,7 @@ func (d *decoder) timeCells(g *Group) {
 	}
 	g.timed = true
 	for row := 0; row < g.n && !d.failed(); row++ {
-		dt, big := d.integer("times")
+		dt, big := d.wide("times")
 		t, ok := d.time(dt)
 		if big || !ok {
 			d.drop(g, row, CodeTimeRange)
@@ -345,22 +348,29 @@ func (d *decoder) timeCells(g *Group) {
 
 // inRange reports whether every time of c, and the base itself, is within int64 nanoseconds.
 func (d *decoder) inRange(c *Column) bool {
-	low, high := int64(0), int64(0)
-	switch v, same := c.Const(); {
-	case same:
-		low, high = min(0, v.Int()), max(0, v.Int())
-	case c.width < 8:
-		high = 1 << (8*c.width - 1)
-		low = -high
-	default:
-		for row := range c.n {
-			v := int64(c.bits(row))
-			low, high = min(low, v), max(high, v)
-		}
+	if v, same := c.Const(); same && !v.Present() {
+		return false
 	}
+	low, high := c.bounds()
 	_, first := d.time(low)
 	_, last := d.time(high)
 	return first && last
+}
+
+// bounds returns two integers between which 0 and all of an int column lie. They are not always the nearest.
+func (c *Column) bounds() (low, high int64) {
+	switch v, same := c.Const(); {
+	case same:
+		return min(0, v.Int()), max(0, v.Int())
+	case c.width < 8:
+		high = 1 << (8*c.width - 1)
+		return -high, high
+	}
+	for row := range c.n {
+		v := int64(c.bits(row))
+		low, high = min(low, v), max(high, v)
+	}
+	return low, high
 }
 
 // lateTimes turns the times into nanoseconds one by one, because some are outside int64: those points are dropped.
@@ -406,15 +416,13 @@ func (d *decoder) tagColumn(g *Group, c *Column) {
 		d.tagCells(g, c)
 	case k == kindBin:
 		d.fail(CodeShape, "tag column: want text")
-	case k == kindStr || k == kindNil:
-		c.one, _ = d.cell(TypeString, "tag column")
-		if !c.one.Present() {
-			c.one = String("")
-		}
 	default:
-		d.skip(maxUnknownDeep, "tag column")
+		text, ok := d.tagText()
+		c.one = String(text)
 		for row := range g.n {
-			d.drop(g, row, CodeTagValue)
+			if !ok {
+				d.drop(g, row, CodeTagValue)
+			}
 		}
 	}
 }

@@ -11,11 +11,19 @@ var ticks = [...]int64{1e9, 1e6, 1e3, 1}
 // AppendMsgPack appends b to dst as one batch of the wire, and returns it. It does not look at the limits of a message:
 // [Batch.Frames] does.
 func (b *Batch) AppendMsgPack(dst []byte) []byte {
+	return b.appendParts(dst, b.whole())
+}
+
+// whole returns all of b as the parts of one message.
+func (b *Batch) whole() []part {
+	b.settle()
 	b.parts = b.parts[:0]
 	for _, g := range b.groups {
-		b.parts = append(b.parts, part{g, 0, g.n})
+		if g.n > 0 {
+			b.parts = append(b.parts, part{g, 0, g.n})
+		}
 	}
-	return b.appendParts(dst, b.parts)
+	return b.parts
 }
 
 // A part is the rows from to to, excluded, of a group.
@@ -108,7 +116,7 @@ func inTicks(ns, unit int64) int64 {
 // appendMsgPack appends the rows from to to of g as one group of columns.
 func (g *Group) appendMsgPack(dst []byte, c clock, from, to int) []byte {
 	dst = append(dst, 0x96)
-	dst = appendString(dst, g.Series)
+	dst = appendString(dst, cleanName(g.Series))
 	dst = appendTags(dst, g.shared)
 	dst = appendNames(dst, g.tags)
 	dst = appendNames(dst, g.fields)
@@ -329,7 +337,7 @@ func appendTags(dst []byte, tags []Tag) []byte {
 	if len(tags) < 16 {
 		dst = append(dst, 0x80|byte(len(tags)))
 	} else {
-		dst = append(dst, 0xde, 0, byte(len(tags)))
+		dst = binary.BigEndian.AppendUint16(append(dst, 0xde), uint16(len(tags)))
 	}
 	for _, t := range tags {
 		dst = appendString(dst, t.Key)

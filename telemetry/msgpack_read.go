@@ -14,9 +14,11 @@ type reader struct {
 	at    int
 	fault error
 	seen  map[string]struct{} // finds a key that occurs twice among many
+
+	decimal bool // the message was JSON, where an integer may be a decimal string
 }
 
-func (r *reader) start(buf []byte) { r.buf, r.at, r.fault = buf, 0, nil }
+func (r *reader) start(buf []byte) { r.buf, r.at, r.fault, r.decimal = buf, 0, nil, false }
 
 // fail notes the first fault and ends the reading.
 func (r *reader) fail(c Code, where string) {
@@ -315,6 +317,8 @@ func (r *reader) cell(typ Type, where string) (v Value, drop Code) {
 			return Value{}, CodeTooLong
 		}
 		return String(s), 0
+	case k == kindStr && r.decimal && (typ == TypeInt || typ == TypeUint):
+		return decimalAs(typ, r.text(where))
 	}
 	r.skip(maxUnknownDeep, where)
 	if !typ.known() {
