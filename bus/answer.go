@@ -29,7 +29,8 @@ const (
 )
 
 var (
-	ackStart = []byte(`{"stream":`)
+	ackStart = []byte(`{"stream":"`)
+	ackQuote = []byte(`",`)
 	ackSeq   = []byte(`"seq":`)
 )
 
@@ -63,17 +64,21 @@ func parseAnswer(msg *nats.Msg) (answer, bool) {
 	return answer{stored: true, duplicate: full.Duplicate}, full.Stream != "" && full.Seq > 0
 }
 
-// plainAck recognises {"stream":"METRICS","seq":7} without decoding; any other
-// text goes the long way.
+// plainAck recognises {"stream":"METRICS", "seq":7}, nothing between and nothing
+// after, without decoding; any other text goes the long way.
 func plainAck(data []byte) bool {
-	if !bytes.HasPrefix(data, ackStart) {
+	rest, ok := bytes.CutPrefix(data, ackStart)
+	if !ok {
 		return false
 	}
-	at := bytes.Index(data, ackSeq)
-	if at < 0 {
+	_, rest, ok = bytes.Cut(rest, ackQuote)
+	if !ok {
 		return false
 	}
-	rest := bytes.TrimLeft(data[at+len(ackSeq):], " ")
+	rest, ok = bytes.CutPrefix(bytes.TrimLeft(rest, " "), ackSeq)
+	if !ok {
+		return false
+	}
 	digits := len(rest) - len(bytes.TrimLeft(rest, "0123456789"))
 	return digits > 0 && rest[0] != '0' && string(rest[digits:]) == "}"
 }

@@ -66,6 +66,7 @@ type Consumer struct {
 	queue    []queued  // taken from arrivals to signal progress, oldest first
 	waits    bool      // Next waits on arrivals
 	heard    time.Time // last arrival
+	away     bool      // the connection was lost
 	stopping bool      // Stop was called
 	stopped  bool      // and has given everything back
 	held     deliveryList
@@ -117,9 +118,10 @@ func (c *Conn) Consume(ctx context.Context, stream, durable string, o ConsumeOpt
 	if err := k.subscribe(); err != nil {
 		return nil, fmt.Errorf("consume %s of %s: %w", durable, stream, translate(err))
 	}
-	k.watch = watcher{up: k.onUp, down: func() {}, denied: k.onDenied}
+	k.watch = watcher{up: k.onUp, down: k.onDown, denied: k.onDenied}
 	c.watch(&k.watch)
 	k.mu.Lock()
+	k.away = !c.Connected()
 	k.reset()
 	k.mu.Unlock()
 	go k.keep()
@@ -351,9 +353,19 @@ func (k *Consumer) wake() {
 	}
 }
 
+func (k *Consumer) onDown() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.away = true
+}
+
 func (k *Consumer) onUp() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if !k.away {
+		return // of the connect before we began to watch
+	}
+	k.away = false
 	if !k.stopping {
 		k.reset()
 	}

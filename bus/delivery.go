@@ -101,7 +101,8 @@ func (d *Delivery) InProgress() error {
 	if d.settled {
 		return ErrSettled
 	}
-	d.signalled = time.Now()
+	k.held.remove(d)
+	k.held.push(d, time.Now()) // the list is ordered by this time
 	if err := k.conn.nc.Publish(d.msg.Reply, progressBody); err != nil {
 		return fmt.Errorf("signal progress: %w", translate(err))
 	}

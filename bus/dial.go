@@ -304,7 +304,8 @@ func (c *Conn) ServerVersion() string { return c.nc.ConnectedServerVersion() }
 // RTT measures a round trip to the server.
 func (c *Conn) RTT() (time.Duration, error) { return c.nc.RTT() }
 
-// Close ends the connection at once; what is not yet sent is lost.
+// Close ends the connection at once; what is not yet sent is lost. It must not be
+// called by a callback of the connection.
 func (c *Conn) Close() {
 	c.once.Do(c.nc.Close)
 	<-c.closed

@@ -237,19 +237,25 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	}
 }
 
-// Close ends the publisher. What is under way is reported with ErrClosed; call
+// Close ends the publisher, as the end of its connection does. What is under way is reported with ErrClosed; call
 // Flush before to have it stored.
 func (p *Publisher) Close() {
+	p.quit()
+	<-p.done
+}
+
+// quit ends the loop, which reports to whoever waits.
+func (p *Publisher) quit() {
 	p.mu.Lock()
 	again := p.closed
 	p.closed = true
 	p.mu.Unlock()
-	if !again {
-		p.conn.unwatch(&p.watch)
-		_ = p.sub.Unsubscribe() // fails only when the connection is closed
-		close(p.stop)
+	if again {
+		return
 	}
-	<-p.done
+	p.conn.unwatch(&p.watch)
+	_ = p.sub.Unsubscribe() // fails only when the connection is closed
+	close(p.stop)
 }
 
 // Stats returns the counters.

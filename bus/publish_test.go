@@ -361,6 +361,22 @@ func TestPublisherClose(t *testing.T) {
 	}
 }
 
+func TestPublisherOfClosedConn(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "h1_cpu")
+	p := publisher(t, c, bus.PublisherOptions{})
+	b.Stop(t)
+	o := newTally()
+	if err := p.Send(t.Context(), metric("x"), o.done("x")); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	bustest.Wait(t, limit, "a verdict", func() bool { _, failed := o.counts(); return failed == 1 })
+	if err := p.Publish(t.Context(), metric("x")); !errors.Is(err, bus.ErrClosed) {
+		t.Errorf("Publish: %v", err)
+	}
+}
+
 // A lost answer is not a lost message: it is sent again under the same id.
 func TestAckTimeout(t *testing.T) {
 	b := bustest.Bare(t, embedded.Options{})

@@ -158,6 +158,9 @@ func (p *Publisher) loop() {
 		case <-p.stop:
 			p.failAll(func(*slot) bool { return true }, ErrClosed)
 			return
+		case <-p.conn.closed:
+			p.quit()
+			continue
 		case <-p.wake:
 		case <-timer.C:
 		}
