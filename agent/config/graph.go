@@ -42,11 +42,15 @@ func (l *loader) link() {
 	l.unread()
 }
 
+// always are the producers that no config names: the agent, with the counters of its plugins, and pacewire send.
+var always = []string{"agent", "send"}
+
 // edge checks one name in a from:.
 func (l *loader) edge(d *definition, i int, name string) {
 	switch source := l.byName[name]; {
 	case name == d.Name:
 		d.fault(d.from[i], "", "from: %s reads itself", name)
+	case slices.Contains(always, name) && source == nil:
 	case source == nil:
 		l.stranger(d, i, name)
 	case source.Kind == Publisher:
