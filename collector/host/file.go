@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 )
 
@@ -72,4 +73,16 @@ func (f *file) close() {
 		f.open = nil
 	}
 	f.fresh = false
+}
+
+// isAbsent reports whether err says that this machine does not have a file, or that the kernel does not serve it.
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, errors.ErrUnsupported)
+}
+
+func ignoreAbsent(err error) error {
+	if isAbsent(err) {
+		return nil
+	}
+	return err
 }

@@ -7,9 +7,9 @@ const maxNames = 1024
 
 // names decides once for each name of a device whether it is reported.
 type names struct {
-	skip  []string            // globs of names to leave out
-	omit  func(string) bool   // a further reason to leave one out; nil: none
-	known map[string]verdict  // what was decided
+	skip  []string           // globs of names to leave out
+	omit  func(string) bool  // a further reason to leave one out; nil: none
+	known map[string]verdict // what was decided
 }
 
 type verdict struct {
