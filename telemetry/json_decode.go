@@ -137,7 +137,7 @@ func parseTime(s string) (ns int64, c Code) {
 		return v, 0
 	}
 	var t time.Time
-	if err := t.UnmarshalText([]byte(s)); err != nil || decimals(s) > 9 {
+	if err := t.UnmarshalText([]byte(s)); err != nil || decimals(s) > 9 || strings.Contains(s, ",") {
 		return 0, CodeShape
 	}
 	ns, ok := nanos(t)
@@ -147,7 +147,8 @@ func parseTime(s string) (ns int64, c Code) {
 	return ns, 0
 }
 
-// decimals returns the number of digits after the point of a time, which time.Time would cut short in silence.
+// decimals returns the number of digits after the point of a time. Those beyond nine time.Time drops without a word, and it
+// takes a comma for the point.
 func decimals(s string) int {
 	_, fraction, _ := strings.Cut(s, ".")
 	for i := range len(fraction) {
