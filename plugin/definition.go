@@ -59,9 +59,11 @@ type Definition struct {
 	Routes  []telemetry.Route
 	Proxy   bool
 
-	Inventory bool // it reports facts instead of points
+	Inventory bool   // it reports facts instead of points
+	Command   string // how a person starts it, for help texts; empty: Program
 
 	check   func(settings []byte) error                                  // whether New would get a config
+	build   func(ctx context.Context, settings []byte, env Env) (any, error)
 	run     func(ctx context.Context, s *Session, settings []byte) error // New, the loop, Close
 	example func() (settings []byte)                                     // the defaults, for documentation
 }
@@ -77,6 +79,13 @@ func Define[C, P any](kind Kind, spec Spec[C, P], loop func(ctx context.Context,
 		check: func(text []byte) error {
 			_, err := settings.read(text)
 			return err
+		},
+		build: func(ctx context.Context, text []byte, env Env) (any, error) {
+			cfg, err := settings.read(text)
+			if err != nil {
+				return nil, Permanent(err)
+			}
+			return spec.New(ctx, cfg, env)
 		},
 		run: func(ctx context.Context, s *Session, text []byte) error {
 			cfg, err := settings.read(text)
@@ -95,6 +104,11 @@ func (d Definition) Defaults() json.RawMessage { return d.example() }
 
 // Check reports whether settings, a JSON object, are a config of the program.
 func (d Definition) Check(settings []byte) error { return d.check(settings) }
+
+// Build makes the work of the program, for a program that is made of others.
+func (d Definition) Build(ctx context.Context, settings []byte, env Env) (any, error) {
+	return d.build(ctx, settings, env)
+}
 
 // Manifest returns what the program tells the agent about itself.
 func (d Definition) Manifest() *telemetry.Manifest {

@@ -5,17 +5,17 @@ type PluginStatus struct {
 	Name     string `json:"name"`
 	Kind     string `json:"kind"`
 	Program  string `json:"program"`
-	Version  string `json:"version"`
+	Version  string `json:"version,omitzero"`
 	Host     string `json:"host"`
-	State    string `json:"state"`            // starting, running, idle, draining, backing_off, failed, stopped
-	Reason   string `json:"reason"`           // why it is not simply running
-	Since    int64  `json:"since"`            // when the state began, ns
-	PID      int64  `json:"pid"`              // 0: no process
-	Restarts uint64 `json:"restarts"`         // starts after the first
-	RSS      uint64 `json:"rss,omitzero"`     // bytes
-	CPUMS    uint64 `json:"cpu_ms,omitzero"`  // of this process
-	Config   uint64 `json:"cfg_rev,omitzero"` // revision in force
-	Beat     int64  `json:"beat,omitzero"`    // when the last heartbeat came, ns
+	State    string `json:"state"`             // starting, running, idle, draining, backing_off, failed, stopped
+	Reason   string `json:"reason,omitzero"`   // why it is not simply running
+	Since    int64  `json:"since,omitzero"`    // when the state began, ns
+	PID      int64  `json:"pid,omitzero"`      // 0: no process
+	Restarts uint64 `json:"restarts,omitzero"` // starts after the first
+	RSS      uint64 `json:"rss,omitzero"`      // bytes
+	CPUMS    uint64 `json:"cpu_ms,omitzero"`   // of this process
+	Config   uint64 `json:"cfg_rev,omitzero"`  // revision in force
+	Beat     int64  `json:"beat,omitzero"`     // when the last heartbeat came, ns
 
 	Stats    *Stats    `json:"stats,omitzero"`
 	Manifest *Manifest `json:"manifest,omitzero"` // info only

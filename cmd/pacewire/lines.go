@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+)
+
+// pluginLines returns what is done with the lines that plugins print: built-ins log as JSON, which keeps its level; what
+// others print is a line of information from stdout, and a warning from stderr.
+func pluginLines(log *slog.Logger) func(plugin, stream string, line []byte) {
+	return func(plugin, stream string, line []byte) {
+		var record map[string]any
+		if len(line) > 0 && line[0] == '{' && json.Unmarshal(line, &record) == nil && record["msg"] != nil {
+			passOn(log, plugin, record)
+			return
+		}
+		level := slog.LevelInfo
+		if stream == "stderr" {
+			level = slog.LevelWarn
+		}
+		log.Log(context.Background(), level, "plugin printed", "plugin", plugin, "line", printable(string(line)))
+	}
+}
+
+// passOn logs a record of a built-in as it was meant.
+func passOn(log *slog.Logger, plugin string, record map[string]any) {
+	level := slog.LevelInfo
+	if text, ok := record["level"].(string); ok {
+		_ = level.UnmarshalText([]byte(text))
+	}
+	message, _ := record["msg"].(string)
+	attrs := []slog.Attr{slog.String("plugin", plugin)}
+	for key, v := range record {
+		switch key {
+		case "level", "msg", "time", "plugin", "host":
+		default:
+			if text, ok := v.(string); ok {
+				v = printable(text)
+			}
+			attrs = append(attrs, slog.Any(key, v))
+		}
+	}
+	log.LogAttrs(context.Background(), level, printable(message), attrs...)
+}
+
+// printable escapes control characters: what a plugin prints must not play tricks on a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return ' '
+		}
+		if r < 0x20 || r >= 0x7f && r < 0xa0 {
+			return '\uFFFD'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}

@@ -1,0 +1,164 @@
+// Command pacewire collects, processes and publishes telemetry on a NATS bus, each plugin a process of its own.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/bus"
+	"github.com/spf13/cobra"
+)
+
+// Exit codes, after sysexits.h.
+const (
+	exitFailed   = 1
+	exitUsage    = 64
+	exitNoBus    = 69
+	exitTryAgain = 75
+	exitConfig   = 78
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	code := a.run(ctx, stop, os.Args[1:])
+	os.Exit(code)
+}
+
+// An app is the program, so that a test can run it.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	flags    flags
+	calm     context.CancelFunc // lets a second interrupt kill
+}
+
+// flags are those of every verb.
+type flags struct {
+	config    string
+	bus       string
+	creds     string
+	output    string
+	logFormat string
+	verbose   bool
+	quiet     bool
+	noColor   bool
+}
+
+// An exit is an error that ends the program with a code of its own.
+type exit struct {
+	code int
+	err  error
+}
+
+func (e *exit) Error() string { return e.err.Error() }
+
+func (e *exit) Unwrap() error { return e.err }
+
+func exitWith(code int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exit{code, err}
+}
+
+// run runs the program and returns its exit code.
+func (a *app) run(ctx context.Context, calm context.CancelFunc, args []string) int {
+	a.calm = calm
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	code := codeOf(err)
+	if text := err.Error(); text != "" {
+		fmt.Fprintln(a.err, "pacewire:", strings.TrimRight(text, "\n"))
+	}
+	return code
+}
+
+// codeOf returns the exit code that err stands for.
+func codeOf(err error) int {
+	if e, ok := errors.AsType[*exit](err); ok {
+		return e.code
+	}
+	if _, ok := errors.AsType[config.Faults](err); ok {
+		return exitConfig
+	}
+	for _, away := range []error{bus.ErrDisconnected, bus.ErrNoResponders, bus.ErrTimeout} {
+		if errors.Is(err, away) {
+			return exitNoBus
+		}
+	}
+	return exitFailed
+}
+
+const about = `pacewire collects, processes and publishes telemetry on a NATS bus.
+Every plugin (collector, processor, publisher) is a process of its own, with a heartbeat.`
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "pacewire", Short: "Telemetry on a NATS bus, every plugin a process of its own", Long: about,
+		SilenceErrors: true, SilenceUsage: true,
+		Example: "  pacewire up                 # this machine, with the config found or the starter config\n" +
+			"  pacewire init               # write a config to start from",
+	}
+	f := root.PersistentFlags()
+	f.StringVarP(&a.flags.config, "config", "c", os.Getenv("PACEWIRE_CONFIG"), "config file, instead of the usual places")
+	f.StringVar(&a.flags.bus, "bus", os.Getenv("PACEWIRE_BUS"), "URL of the bus; by default the local agent's")
+	f.StringVar(&a.flags.creds, "creds", os.Getenv("PACEWIRE_CREDS"), "file with credentials for the bus")
+	f.StringVarP(&a.flags.output, "output", "o", "table", "table or json")
+	f.StringVar(&a.flags.logFormat, "log-format", os.Getenv("PACEWIRE_LOG_FORMAT"), "text or json; by default by what stderr is")
+	f.BoolVarP(&a.flags.verbose, "verbose", "v", false, "log what developers want to know as well")
+	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "log warnings and errors only")
+	f.BoolVar(&a.flags.noColor, "no-color", os.Getenv("NO_COLOR") != "", "no colours")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return exitWith(exitUsage, fmt.Errorf("%w: %s", err, "see "+c.CommandPath()+" --help"))
+	})
+	root.AddCommand(a.up(), a.agent(), a.once(), a.validate(), a.plugin(), a.send(), a.tap(), a.init(), a.schema(), a.version())
+	strict(root)
+	return root
+}
+
+// strict makes every wrong use of a verb an error with the usage code, and suggests the verb that was meant.
+func strict(c *cobra.Command) {
+	if c.Args != nil {
+		check := c.Args
+		c.Args = func(c *cobra.Command, args []string) error { return exitWith(exitUsage, check(c, args)) }
+	}
+	if c.HasSubCommands() && c.RunE == nil {
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			return exitWith(exitUsage, unknownVerb(c, args[0]))
+		}
+		c.Args = cobra.ArbitraryArgs
+	}
+	for _, sub := range c.Commands() {
+		strict(sub)
+	}
+}
+
+func unknownVerb(c *cobra.Command, word string) error {
+	var names []string
+	for _, sub := range c.Commands() {
+		names = append(names, sub.Name())
+	}
+	hint := "see " + c.CommandPath() + " --help"
+	if near := config.Suggest(word, names); near != "" {
+		hint = "did you mean " + c.CommandPath() + " " + near + "?"
+	}
+	return fmt.Errorf("%s has no verb %q: %s", c.CommandPath(), word, hint)
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/plugin"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) once() *cobra.Command {
+	return &cobra.Command{
+		Use: "once [PLUGIN...]", Short: "Run collectors once, and print their points",
+		Long:    "once runs the collectors of the config, or the named ones, one time each and prints their points as JSON lines.\nNothing is published, and no bus is needed.",
+		Example: "  pacewire once\n  pacewire once host -c my.yaml",
+		RunE: func(c *cobra.Command, args []string) error {
+			s, _, err := a.load(nil, false, true)
+			if err != nil {
+				return err
+			}
+			chosen, err := choose(s, args)
+			if err != nil {
+				return err
+			}
+			var faults []error
+			for _, p := range chosen {
+				if err := a.onceOf(c, p); err != nil {
+					faults = append(faults, fmt.Errorf("%s: %w", p.Name, err))
+				}
+			}
+			return errors.Join(faults...)
+		},
+	}
+}
+
+// choose returns the collectors called names, all when none is named.
+func choose(s *config.Settings, names []string) ([]config.Plugin, error) {
+	var all []config.Plugin
+	var known []string
+	for _, p := range s.Plugins {
+		if p.Kind == config.Collector {
+			all = append(all, p)
+			known = append(known, p.Name)
+		}
+	}
+	if len(names) == 0 {
+		return all, nil
+	}
+	var chosen []config.Plugin
+	for _, name := range names {
+		i := slices.Index(known, name)
+		if i < 0 {
+			hint := "the config has " + strings.Join(known, ", ")
+			if near := config.Suggest(name, known); near != "" {
+				hint = "did you mean " + near + "?"
+			}
+			return nil, exitWith(exitUsage, fmt.Errorf("no collector %q: %s", name, hint))
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}
+
+// onceOf runs one collector to its first points.
+func (a *app) onceOf(c *cobra.Command, p config.Plugin) error {
+	args := []string{"--once"}
+	if len(p.Config) > 0 {
+		args = append(args, "--config", string(p.Config))
+	}
+	if len(p.Run) > 0 {
+		foreign := exec.CommandContext(c.Context(), p.Run[0], append(slices.Clone(p.Run[1:]), args...)...)
+		foreign.Stdout, foreign.Stderr = a.out, a.err
+		return foreign.Run()
+	}
+	d, err := program(p.Kind + "." + p.Program)
+	if err != nil {
+		return err
+	}
+	if code := plugin.Run(c.Context(), d, args, strings.NewReader(""), a.out, a.err, os.Environ()); code != 0 {
+		return fmt.Errorf("ended with exit code %d", code)
+	}
+	return nil
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pacewire/pacewire/agent/config"
+)
+
+// stateDir returns where the program keeps its state.
+func stateDir() (string, error) {
+	if dir := os.Getenv("PACEWIRE_STATE"); dir != "" {
+		return dir, nil
+	}
+	if dir := os.Getenv("STATE_DIRECTORY"); dir != "" { // of systemd
+		return dir, nil
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/pacewire", nil
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "pacewire"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("no place for state: %w: set PACEWIRE_STATE", err)
+	}
+	return filepath.Join(home, ".local", "state", "pacewire"), nil
+}
+
+// runDir returns where a running agent leaves word of itself.
+func runDir() (string, error) {
+	for _, name := range []string{"PACEWIRE_RUN", "RUNTIME_DIRECTORY"} {
+		if dir := os.Getenv(name); dir != "" {
+			return dir, nil
+		}
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && os.Geteuid() != 0 {
+		return filepath.Join(dir, "pacewire"), nil
+	}
+	if dir := os.Getenv("PACEWIRE_STATE"); dir == "" && os.Geteuid() == 0 {
+		return "/run/pacewire", nil
+	}
+	dir, err := stateDir()
+	return filepath.Join(dir, "run"), err
+}
+
+// A note is what a running agent leaves in its run folder, for verbs on the same machine.
+type note struct {
+	URL   string `json:"url"`
+	Creds string `json:"creds,omitempty"`
+	Host  string `json:"host"`
+	PID   int    `json:"pid"`
+}
+
+const noteName = "agent.json"
+
+// leaveNote writes n, and returns a function that takes it away.
+func leaveNote(n note) (gone func(), err error) {
+	dir, err := runDir()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, noteName)
+	text, err := json.Marshal(n)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("run folder: %w: set PACEWIRE_RUN to a folder that can be written", err)
+	}
+	if err := os.WriteFile(path, append(text, '\n'), 0o600); err != nil {
+		return nil, fmt.Errorf("run folder: %w", err)
+	}
+	return func() { _ = os.Remove(path) }, nil
+}
+
+// readNote returns what the local agent has left.
+func readNote() (note, error) {
+	var n note
+	dir, err := runDir()
+	if err != nil {
+		return n, err
+	}
+	text, err := os.ReadFile(filepath.Join(dir, noteName))
+	if err != nil {
+		return n, exitWith(exitNoBus, fmt.Errorf("no agent runs here (%w): start pacewire up, or name a bus by --bus", err))
+	}
+	if err := json.Unmarshal(text, &n); err != nil {
+		return n, fmt.Errorf("%s: %w", filepath.Join(dir, noteName), err)
+	}
+	return n, nil
+}
+
+// newCreds writes credentials that nobody knows into the run folder.
+func newCreds() (user, password, path string, err error) {
+	dir, err := runDir()
+	if err != nil {
+		return "", "", "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", "", "", fmt.Errorf("run folder: %w: set PACEWIRE_RUN to a folder that can be written", err)
+	}
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret)
+	user, password, path = "pacewire", hex.EncodeToString(secret), filepath.Join(dir, "bus.creds")
+	text, err := json.Marshal(map[string]string{"user": user, "password": password})
+	if err != nil {
+		return "", "", "", err
+	}
+	_ = os.Remove(path) // so that its mode is ours
+	if err := os.WriteFile(path, append(text, '\n'), 0o600); err != nil {
+		return "", "", "", fmt.Errorf("run folder: %w", err)
+	}
+	return user, password, path, nil
+}
+
+// configFiles returns the files of the config: what -c names, else the usual ones that exist.
+func (a *app) configFiles(named []string) ([]string, error) {
+	if a.flags.config != "" {
+		named = append([]string{a.flags.config}, named...)
+	}
+	if len(named) > 0 {
+		return named, nil
+	}
+	main, confd := config.Places(os.Geteuid() == 0, os.LookupEnv)
+	if _, err := os.Stat(main); err != nil {
+		return nil, nil
+	}
+	more, err := config.ConfD(confd)
+	return append([]string{main}, more...), err
+}
+
+// load reads the config. Without a file, starter says that the starter config is good enough.
+func (a *app) load(named []string, offline, starter bool) (*config.Settings, string, error) {
+	o := config.Options{Programs: forConfig(), Offline: offline}
+	files, err := a.configFiles(named)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(files) == 0 && starter {
+		s, err := config.Parse(o, "starter config", []byte(starterConfig))
+		return s, "the starter config (pacewire init writes it to a file)", err
+	}
+	if len(files) == 0 {
+		main, _ := config.Places(os.Geteuid() == 0, os.LookupEnv)
+		return nil, "", exitWith(exitConfig, fmt.Errorf("no config: there is no %s, and none was named: pacewire init writes one", main))
+	}
+	s, err := config.Load(o, files...)
+	return s, strings.Join(files, ", "), err
+}
+
+// hostName returns the name of this machine in the config or, without one, the machine's.
+func hostName(s *config.Settings) (string, error) {
+	if s != nil && s.Host != "" {
+		return strings.ToLower(s.Host), nil
+	}
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		return "", exitWith(exitConfig, fmt.Errorf("this machine has no name (%w): set host: in the config", err))
+	}
+	return strings.ToLower(name), nil
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+	"github.com/spf13/cobra"
+)
+
+// sendPiece is how much text goes into one batch; a line is never cut.
+const sendPiece = 64 << 10
+
+func (a *app) send() *cobra.Command {
+	as, host := "", ""
+	c := &cobra.Command{
+		Use: "send [FILE]", Short: "Send points, as line protocol or JSON, from a file or stdin", Args: cobra.MaximumNArgs(1),
+		Long:    "send puts points on the bus under the name of a plugin, by default send: readers have them by `from: send`.\nIt returns when the bus has stored them.",
+		Example: "  echo 'cpu,core=0 usage=42' | pacewire send\n  pacewire send --as host points.lp",
+		RunE: func(c *cobra.Command, args []string) error {
+			in := a.in
+			if len(args) == 1 && args[0] != "-" {
+				f, err := os.Open(args[0])
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				in = f
+			}
+			conn, here, err := a.connect(c.Context())
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			if host != "" {
+				here = host
+			}
+			out, err := bus.NewPublisher(conn, bus.PublisherOptions{Host: here, Plugin: as})
+			if err != nil {
+				return err
+			}
+			defer out.Close()
+			n, err := sendAll(c.Context(), out, bus.MetricsSubject(here, as), in)
+			fmt.Fprintf(a.err, "%d points stored\n", n)
+			return err
+		},
+	}
+	c.Flags().StringVar(&as, "as", "send", "the plugin the points come from")
+	c.Flags().StringVar(&host, "host", "", "the host the points are about; by default this one")
+	return c
+}
+
+// sendAll sends all of in, and returns how many points were stored.
+func sendAll(ctx context.Context, out *bus.Publisher, subject string, in io.Reader) (stored int, err error) {
+	var b telemetry.Batch
+	var faults []error
+	r := bufio.NewReaderSize(in, sendPiece)
+	for {
+		text, readErr := piece(r)
+		if len(bytes.TrimSpace(text)) > 0 {
+			if err := b.Decode("", "", text, time.Now().Truncate(time.Microsecond)); err != nil {
+				faults = append(faults, err)
+			}
+			if n := b.Drops().Total(); n > 0 {
+				faults = append(faults, fmt.Errorf("%d points or fields were left out: %s", n, reasons(b.Drops())))
+			}
+			n, err := store(ctx, out, subject, &b)
+			stored += n
+			if err != nil {
+				return stored, errors.Join(append(faults, err)...)
+			}
+		}
+		if readErr != nil {
+			if !errors.Is(readErr, io.EOF) {
+				faults = append(faults, readErr)
+			}
+			return stored, errors.Join(faults...)
+		}
+	}
+}
+
+// piece returns whole lines, about sendPiece of them; a JSON text without line ends comes as it is.
+func piece(r *bufio.Reader) ([]byte, error) {
+	var text []byte
+	for len(text) < sendPiece {
+		line, err := r.ReadBytes('\n')
+		text = append(text, line...)
+		if err != nil {
+			return text, err
+		}
+		if len(text) > telemetry.MaxMessage {
+			return text, fmt.Errorf("a line is longer than %d bytes", telemetry.MaxMessage)
+		}
+	}
+	return text, nil
+}
+
+func store(ctx context.Context, out *bus.Publisher, subject string, b *telemetry.Batch) (stored int, err error) {
+	for f := range b.Frames(telemetry.TargetFrame, func() []byte { return nil }) {
+		if f.Err != nil {
+			return stored, f.Err
+		}
+		if err := out.Publish(ctx, bus.Message{Subject: subject, ContentType: string(telemetry.ContentMsgPack), Body: f.Body}); err != nil {
+			return stored, err
+		}
+		stored += f.Points
+	}
+	return stored, nil
+}
+
+func reasons(d *telemetry.Drops) string {
+	text := ""
+	d.Each(func(c telemetry.Code, n int) { text += fmt.Sprintf(" %s %d", c, n) })
+	return text[min(1, len(text)):]
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+	"github.com/spf13/cobra"
+)
+
+// errEnough ends a tap that has shown what was asked for.
+var errEnough = errors.New("enough")
+
+func (a *app) tap() *cobra.Command {
+	var count int
+	var span time.Duration
+	var format string
+	c := &cobra.Command{
+		Use: "tap [PLUGIN...]", Short: "Show points as they go by",
+		Long:    "tap prints the points that the named plugins, or all, put on the bus. It reads by a consumer of its own and slows nobody down.",
+		Example: "  pacewire tap host -n 20\n  pacewire tap -f json -d 10s",
+		RunE: func(c *cobra.Command, args []string) error {
+			if format != "line" && format != "json" {
+				return exitWith(exitUsage, fmt.Errorf("format %q: want line or json", format))
+			}
+			conn, _, err := a.connect(c.Context())
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			ctx := c.Context()
+			if span > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, span)
+				defer cancel()
+			}
+			o := bus.TapOptions{Stream: bus.StreamMetrics}
+			for _, name := range args {
+				o.Filters = append(o.Filters, bus.MetricsFilter(name))
+			}
+			err = conn.Tap(ctx, o, a.shower(format, count))
+			if errors.Is(err, errEnough) {
+				return nil
+			}
+			return err
+		},
+	}
+	c.Flags().IntVarP(&count, "count", "n", 0, "end after so many points")
+	c.Flags().DurationVarP(&span, "duration", "d", 0, "end after a time")
+	c.Flags().StringVarP(&format, "format", "f", "line", "line (line protocol) or json")
+	return c
+}
+
+// shower returns a function that prints messages, count points of them if that is above 0.
+func (a *app) shower(format string, count int) func(bus.Tapped) error {
+	var b telemetry.Batch
+	var buf []byte
+	shown := 0
+	return func(m bus.Tapped) error {
+		if err := b.Decode(m.ContentType, "", m.Body, m.Stored); err != nil {
+			fmt.Fprintf(a.err, "%s: %v\n", m.Subject.Raw, err)
+			return nil
+		}
+		b.DefaultTag("host", m.Subject.Host)
+		if count > 0 {
+			b.Slice(0, count-shown)
+		}
+		if format == "json" {
+			buf = b.AppendPoints(buf[:0])
+		} else {
+			buf = b.AppendLines(buf[:0])
+		}
+		shown += b.Len()
+		if _, err := a.out.Write(buf); err != nil {
+			return err
+		}
+		if count > 0 && shown >= count {
+			return errEnough
+		}
+		return nil
+	}
+}
