@@ -49,12 +49,12 @@ func (f *file) read() error {
 		n, err := f.open.ReadAt(f.buf[len(f.buf):cap(f.buf)], int64(len(f.buf)))
 		f.buf = f.buf[:len(f.buf)+n]
 		switch {
+		case len(f.buf) > maxText:
+			return fmt.Errorf("read %s: more than %d MiB", f.path, maxText>>20)
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return err
-		case len(f.buf) > maxText:
-			return fmt.Errorf("read %s: more than %d MiB", f.path, maxText>>20)
 		}
 	}
 }
@@ -72,7 +72,7 @@ func (f *file) close() {
 		_ = f.open.Close() // it was only read
 		f.open = nil
 	}
-	f.fresh = false
+	f.buf, f.fresh = nil, false
 }
 
 // isAbsent reports whether err says that this machine does not have a file, or that the kernel does not serve it.
