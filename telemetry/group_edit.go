@@ -111,16 +111,37 @@ func (g *Group) ownTags() {
 	g.batch, g.begun = nil, ""
 }
 
-// RenameField calls the field from by the name to. A field that was called so is dropped, and so are points that had no other.
+// RenameField calls the field from by the name to. A field that was called so is replaced where the point has a from; one of
+// another type is dropped, and so are points that had no other.
 func (g *Group) RenameField(from, to string) {
 	to = cleanName(to)
-	if from == to || g.Field(from) == nil {
+	now, old := g.Field(from), g.Field(to)
+	if from == to || now == nil {
+		return
+	}
+	g.begun = ""
+	if old != nil && old.typ == now.typ && !now.Full() {
+		g.mergeField(now, old)
 		return
 	}
 	g.fields = dropColumn(g.fields, to)
 	g.Field(from).Name = to
-	g.begun = ""
 	g.dropEmpty()
+}
+
+// mergeField puts one column in the place of two: the value of now, and where there is none that of old.
+func (g *Group) mergeField(now, old *Column) {
+	from, to := now.Name, old.Name
+	var merged Column
+	merged.start(to, now.typ)
+	for row := range g.n {
+		v := now.Value(row)
+		if !v.Present() {
+			v = old.Value(row)
+		}
+		merged.append(v)
+	}
+	g.fields = append(dropColumn(dropColumn(g.fields, to), from), merged)
 }
 
 // DropField takes the field called name away. Points that have no field left are dropped.
