@@ -59,6 +59,7 @@ var foreign = []struct{ module, code, tests string }{
 	// Second opinions and tools of tests.
 	{"github.com/vmihailenco/msgpack/v5", "", "telemetry bus plugin test/*"},
 	{"github.com/influxdata/line-protocol/v2", "", "telemetry test/*"},
+	{"github.com/prometheus/procfs", "", "collector/*"},
 	{"github.com/google/go-cmp", "*/*test", "* */*"},
 	{"go.uber.org/goleak", "*/*test", "* */*"},
 	{"pgregory.net/rapid", "", "* */*"},

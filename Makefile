@@ -1,0 +1,32 @@
+# Two commands do all on a fresh machine with Go: make up runs the main job, make test tests everything.
+
+.PHONY: build up test lint unit gen fmt fuzz help
+
+packages = $$(go list ./... | grep -v /test/)
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9]*\):[^#]*## /\1\t/p' Makefile | expand -t 8
+
+build: ## bin/pacewire, and the heavy publishers beside it
+	go build -trimpath -o bin/ ./cmd/...
+
+up: build ## run the main job: embedded bus, the starter config, points of this machine
+	bin/pacewire up
+
+test: ## everything that CI wants; as root it installs first what tests need
+	.ci/test
+
+lint: ## gofmt, go vet, golangci-lint; generated files and go.mod are fresh
+	.ci/lint
+
+unit: ## tests of the packages, with the real servers that are on PATH
+	go test -race -shuffle=on $(packages)
+
+gen: ## write what follows from the plugins: lists, schemas, docs, sample config
+	go generate ./...
+
+fmt: ## format the code, tidy go.mod
+	gofmt -s -w . && go mod tidy
+
+fuzz: ## each fuzz test for FOR (30s)
+	.ci/fuzz $(or $(FOR),30s)
