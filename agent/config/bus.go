@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"net/url"
 	"os"
 	"strings"
@@ -32,9 +33,7 @@ func (l *loader) bus(s *source, n *yaml.Node) Bus {
 		},
 		"tls": func(n *yaml.Node) { b.TLS = s.tls(n) },
 	}
-	for key, read := range embedded {
-		known[key] = read
-	}
+	maps.Copy(known, embedded)
 	s.fields("bus", n, known, []string{"urls", "listen", "store", "sync", "max_store", "max_age", "creds_file", "tls"})
 	b.Embedded = len(b.URLs) == 0
 	for _, e := range entries(n) {

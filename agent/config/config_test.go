@@ -3,15 +3,14 @@ package config
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+	"github.com/pacewire/pacewire/internal/golden"
+)
 
 // programs are a few built-ins with the kinds of settings that there are.
 func programs() []Program {
@@ -74,7 +73,7 @@ func TestBad(t *testing.T) {
 			t.Errorf("%s: no fault found", file)
 			continue
 		}
-		golden(t, strings.TrimSuffix(file, ".yaml")+".txt", []byte(err.Error()+"\n"))
+		golden.Equal(t, strings.TrimSuffix(file, ".yaml")+".txt", []byte(err.Error()+"\n"))
 	}
 }
 
@@ -89,19 +88,7 @@ func TestGood(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, strings.TrimSuffix(file, ".yaml")+".json", append(got, '\n'))
-	}
-}
-
-func golden(t *testing.T, file string, got []byte) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if want := read(t, file); string(want) != string(got) {
-		t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
+		golden.Equal(t, strings.TrimSuffix(file, ".yaml")+".json", append(got, '\n'))
 	}
 }
 

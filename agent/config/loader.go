@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -212,9 +213,7 @@ func (l *loader) general() {
 
 func (l *loader) tag(at setting, name string) {
 	one := yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{at.key, at.val}}
-	for k, v := range at.tags("tags", &one) {
-		l.out.Tags[k] = v
-	}
+	maps.Copy(l.out.Tags, at.tags("tags", &one))
 }
 
 // shortest is the least interval; below it a plugin does nothing but tick.

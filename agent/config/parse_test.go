@@ -22,7 +22,7 @@ func TestSuggest(t *testing.T) {
 	f("cpuu", "cpu")
 	f("CPU", "cpu")
 	f("fitler", "filter")
-	f("promethues", "prometheus")
+	f("promethues", "prometheus") //nolint:misspell // mistyped on purpose
 	f("per-core", "per_core")
 	f("percore", "per_core")
 	f("dsik", "disk")
