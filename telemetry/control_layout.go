@@ -41,7 +41,7 @@ func layoutOf(t reflect.Type) *layout {
 func (l *layout) add(t reflect.Type, index []int) {
 	for i := range t.NumField() {
 		f := t.Field(i)
-		at := append(index[:len(index):len(index)], i)
+		at := append(slices.Clip(index), i)
 		if f.Anonymous && f.Type.Kind() == reflect.Pointer {
 			l.add(f.Type.Elem(), at)
 			continue
