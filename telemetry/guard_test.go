@@ -14,7 +14,7 @@ import (
 func unhexed(t testing.TB, text string) []byte {
 	t.Helper()
 	b := []byte{}
-	for _, word := range strings.FieldsSeq(text) {
+	for word := range strings.FieldsSeq(text) {
 		digits, times, repeated := strings.Cut(word, "*")
 		part, err := hex.DecodeString(digits)
 		if err != nil {

@@ -101,7 +101,7 @@ func gone(t *testing.T, pids ...int) {
 // readPids reads pids that end with "ready".
 func readPids(path string) (pids []int, ready bool) {
 	text, _ := os.ReadFile(path)
-	for _, word := range strings.FieldsSeq(string(text)) {
+	for word := range strings.FieldsSeq(string(text)) {
 		pid, err := strconv.Atoi(word)
 		if err != nil {
 			return pids, word == "ready"
