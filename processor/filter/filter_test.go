@@ -267,7 +267,7 @@ func TestUntouched(t *testing.T) {
 func TestAllocs(t *testing.T) {
 	wire := busy(t)
 	for _, form := range forms {
-		if !form.common {
+		if !form.free {
 			continue
 		}
 		p := newFilter(t, Config{Keep: form.text})
