@@ -18,10 +18,9 @@ import (
 )
 
 const (
-	dialTime   = 10 * time.Second
-	idleTime   = 90 * time.Second
-	idleConns  = 16        // more than calls are ever in parallel by sense
-	writeAhead = 128 << 10 // bytes for one write to a connection
+	dialTime  = 10 * time.Second
+	idleTime  = 90 * time.Second
+	idleConns = 16 // more than calls are ever in parallel by sense
 )
 
 // A client speaks to one server. It uses the transport itself: that follows no redirect, so credentials go nowhere else,
@@ -53,12 +52,11 @@ func newClient(cfg Config) (*client, error) {
 		at: at, pack: pack,
 		request: &http.Request{Method: http.MethodPost, URL: at.write, Host: at.write.Host, Header: at.header},
 		transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: dialTime}).DialContext,
+			DialContext:         dial,
 			TLSClientConfig:     trust,
 			TLSHandshakeTimeout: dialTime,
 			IdleConnTimeout:     idleTime,
 			MaxIdleConnsPerHost: idleConns,
-			WriteBufferSize:     writeAhead,
 			DisableCompression:  true, // of answers, which are short
 		},
 	}, nil
@@ -159,4 +157,28 @@ func (c *client) send(ctx context.Context, m *message) error {
 	}
 	defer resp.Body.Close()
 	return c.at.judge(resp)
+}
+
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{Timeout: dialTime}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return conn{c}, nil
+}
+
+// A conn writes the rest of a reader at once and from where it is. By pieces of 32 KiB, as the transport would have it, a
+// point costs a tenth more CPU.
+type conn struct{ net.Conn }
+
+// ReadFrom writes all of from. The transport calls it for the body of a request.
+func (c conn) ReadFrom(from io.Reader) (int64, error) {
+	if l, ok := from.(*io.LimitedReader); ok {
+		if r, ok := l.R.(*reader); ok && int64(r.Len()) <= l.N {
+			n, err := r.WriteTo(c.Conn)
+			l.N -= n
+			return n, err
+		}
+	}
+	return io.Copy(c.Conn, from)
 }
