@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// latency sends 1,000 points a second and measures each from its leaving to its arrival.
+func latency(ctx context.Context, s settings) ([]row, error) {
+	const rate, seconds = 1000, 20
+	n := rate * seconds
+	sink, err := newSink(n)
+	if err != nil {
+		return nil, err
+	}
+	defer sink.close()
+	left := make([]atomic.Int64, n)
+	took := make([]atomic.Int64, n)
+	sink.at = func(i int) { took[i].Store(time.Now().UnixNano() - left[i].Load()) }
+	listen := fmt.Sprintf("127.0.0.1:%d", freePort())
+	sys, err := start(ctx, s, "latency", config("always", listen, sink.url, false))
+	if err != nil {
+		return nil, err
+	}
+	defer sys.stop()
+	if err := sendPaced(ctx, listen, n, rate, func(i int, at time.Time) { left[i].Store(at.UnixNano()) }); err != nil {
+		return nil, err
+	}
+	if err := sink.settle(ctx); err != nil {
+		return nil, err
+	}
+	var all []float64
+	for i := rate; i < n; i++ { // without the first second
+		if !dropped(i) {
+			all = append(all, float64(took[i].Load())/1e6)
+		}
+	}
+	slices.Sort(all)
+	p50, p99 := all[len(all)/2], all[len(all)*99/100]
+	flush, err := syncTime(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	return []row{{"latency at 1,000 points/s, flush 10 ms, ms p50 / p99", fmt.Sprintf("%.1f / %.1f", p50, p99),
+		fmt.Sprintf("one fsync of 4 KiB: %.1f / %.1f", flush[0], flush[1]), "10 / 20", "8 / 14",
+		worse(judge(p50, 10, 8, true), judge(p99, 20, 14, true))}}, nil
+}
+
+// memory sends 50,000 points a second and looks at the processes.
+func memory(ctx context.Context, s settings) ([]row, error) {
+	const rate, seconds = 50_000, 20
+	n := rate * seconds
+	sink, err := newSink(n)
+	if err != nil {
+		return nil, err
+	}
+	defer sink.close()
+	listen := fmt.Sprintf("127.0.0.1:%d", freePort())
+	sys, err := start(ctx, s, "memory", config("always", listen, sink.url, false))
+	if err != nil {
+		return nil, err
+	}
+	defer sys.stop()
+	if err := sendPaced(ctx, listen, n, rate, func(int, time.Time) {}); err != nil {
+		return nil, err
+	}
+	if err := sink.settle(ctx); err != nil {
+		return nil, err
+	}
+	u, err := sys.usage()
+	if err != nil {
+		return nil, err
+	}
+	plugin, bus := peaks(u.rss)
+	plugin2, bus2 := peaks(u.pss)
+	return []row{{"memory at 50,000 points/s, MB plugin / bus", fmt.Sprintf("%.0f / %.0f", plugin, bus),
+		fmt.Sprintf("shared pages counted in parts: %.0f / %.0f", plugin2, bus2), "30 / 120", "25 / 70",
+		worse(judge(plugin, 30, 25, true), judge(bus, 120, 70, true))}}, nil
+}
+
+// idle measures up with the host collector and one publisher, and then what each further plugin adds.
+func idle(ctx context.Context, s settings) ([]row, error) {
+	base := "every: 10s\ncollect:\n  host: {}\npublish:\n  file: { use: lines, from: host, path: points.lp }\n"
+	u, spent, err := s.rest(ctx, "idle", base)
+	if err != nil {
+		return nil, err
+	}
+	total, cpu := total(u.pss), spent.Seconds()/s.idle.Seconds()*100
+	const more = 8
+	extra := base + "process:\n"
+	for i := range more {
+		extra += fmt.Sprintf("  t%d: { use: tag, from: send, add: { k: v } }\n", i)
+	}
+	with, _, err := s.rest(ctx, "idle-more", extra)
+	if err != nil {
+		return nil, err
+	}
+	each := 0.0
+	for name, pss := range with.pss {
+		if name[0] == 't' {
+			each += float64(pss) / 1e6 / more
+		}
+	}
+	return []row{
+		{"idle up, host at 10 s, one publisher: MB (PSS)", fmt.Sprintf("%.1f", total), each3(u.pss), "45", "35", judge(total, 45, 35, true)},
+		{"idle up: % of a core", fmt.Sprintf("%.2f", cpu), fmt.Sprintf("over %v", s.idle), "0.4", "0.2", judge(cpu, 0.4, 0.2, true)},
+		{"a further idle built-in, MB (PSS)", fmt.Sprintf("%.1f", each), fmt.Sprintf("mean of %d", more), "4", "2", judge(each, 4, 2, true)},
+	}, nil
+}
+
+// rest runs config for the idle time and returns the memory at its end and the CPU spent in it.
+func (s settings) rest(ctx context.Context, name, config string) (usage, time.Duration, error) {
+	sys, err := start(ctx, s, name, config)
+	if err != nil {
+		return usage{}, 0, err
+	}
+	defer sys.stop()
+	select {
+	case <-time.After(5 * time.Second): // for the start to be over
+	case <-ctx.Done():
+		return usage{}, 0, ctx.Err()
+	}
+	before, err := sys.usage()
+	if err != nil {
+		return usage{}, 0, err
+	}
+	select {
+	case <-time.After(s.idle):
+	case <-ctx.Done():
+		return usage{}, 0, ctx.Err()
+	}
+	after, err := sys.usage()
+	_, spent := after.since(before)
+	return after, spent, err
+}
+
+func total(bytes map[string]int64) (mb float64) {
+	for _, n := range bytes {
+		mb += float64(n) / 1e6
+	}
+	return mb
+}
+
+func each3(bytes map[string]int64) string {
+	text := ""
+	for _, name := range slices.Sorted(maps.Keys(bytes)) {
+		text += fmt.Sprintf(" %s %.1f", name, float64(bytes[name])/1e6)
+	}
+	return text[1:]
+}
