@@ -168,7 +168,7 @@ func (l *life) greetAgain() {
 	l.mu.Lock()
 	l.seen.greeted = false
 	l.mu.Unlock()
-	signal(l.beatNow)
+	nudge(l.beatNow)
 }
 
 // sayBye tells the agent that this is the end.
@@ -183,7 +183,7 @@ func (l *life) setState(state string) {
 	l.seen.state = state
 	l.mu.Unlock()
 	if changed {
-		signal(l.beatNow)
+		nudge(l.beatNow)
 	}
 }
 
@@ -226,14 +226,14 @@ func (s sessionStatus) hung(hangs bool) {
 	if hangs {
 		s.log.Error("a call does not come back")
 	}
-	signal(s.beatNow)
+	nudge(s.beatNow)
 }
 
 func (s sessionStatus) keeps(f *facts) {
 	if !s.inventory.keep(f) {
 		return
 	}
-	signal(s.beatNow)
+	nudge(s.beatNow)
 	messages, err := s.inventory.messages([]string{s.o.Plugin + "/" + telemetry.DataInfo})
 	for _, m := range messages {
 		if err == nil {

@@ -62,7 +62,7 @@ type Definition struct {
 	Inventory bool   // it reports facts instead of points
 	Command   string // how a person starts it, for help texts; empty: Program
 
-	check   func(settings []byte) error                                  // whether New would get a config
+	check   func(settings []byte) error // whether New would get a config
 	build   func(ctx context.Context, settings []byte, env Env) (any, error)
 	run     func(ctx context.Context, s *Session, settings []byte) error // New, the loop, Close
 	example func() (settings []byte)                                     // the defaults, for documentation

@@ -17,6 +17,12 @@ var (
 
 	// ErrRefused is returned by Serve when the agent does not want this plugin; the reason is wrapped with it.
 	ErrRefused = errors.New("refused by the agent")
+
+	// ErrNoBus is returned by Serve when the bus is not reached within Options.Wait.
+	ErrNoBus = errors.New("no bus")
+
+	// errDial marks errors of dialling that waiting does not mend: the URL, the credentials.
+	errDial = errors.New("cannot dial")
 )
 
 // After returns err with the wish that the call be tried again after d, as an HTTP server says by Retry-After.

@@ -38,6 +38,13 @@ func (s *Session) Keep(ctx context.Context, survey func(ctx context.Context, out
 	}
 	last := time.Time{}
 	var waiting []refreshOrder
+	answer := func() {
+		for _, o := range waiting {
+			close(o.done)
+		}
+		waiting = waiting[:0]
+	}
+	defer answer()
 	for {
 		if !sleep(ctx, time.Until(last.Add(surveyApart))) && !last.IsZero() {
 			return nil
@@ -45,10 +52,7 @@ func (s *Session) Keep(ctx context.Context, survey func(ctx context.Context, out
 		waiting = s.orders(waiting)
 		err := s.survey(survey)
 		last = time.Now()
-		for _, o := range waiting {
-			close(o.done)
-		}
-		waiting = waiting[:0]
+		answer()
 		if err := s.Note(err); err != nil {
 			return err
 		}

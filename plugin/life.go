@@ -28,6 +28,8 @@ type Options struct {
 	Dir    string // for state; it may not exist yet
 	Log    *slog.Logger
 	Wait   time.Duration // how long the first connection may take; 0: for ever
+
+	Survey <-chan os.Signal // each asks for a survey of the inventory; nil: nobody does
 }
 
 const (
@@ -53,6 +55,7 @@ func Serve(ctx context.Context, d Definition, o Options) error {
 	defer stopBeats()
 	var g errgroup.Group
 	g.Go(func() error { return l.beatLoop(beats, cancel) })
+	g.Go(func() error { return l.surveyWhenAsked(beats) })
 	err = l.work(ctx)
 	stopBeats()
 	_ = g.Wait()
@@ -112,7 +115,11 @@ func newLife(ctx context.Context, d Definition, o Options) (*life, error) {
 	if l.inventory, err = newInventory(o, l.inst, d); err != nil {
 		return nil, fmt.Errorf("manifest of %s: %w", d.Program, err)
 	}
-	return l, l.dial(ctx)
+	if err := l.dial(ctx); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
 }
 
 // dial opens the two connections: a full pipe of data must not delay a heartbeat.
@@ -123,24 +130,30 @@ func (l *life) dial(ctx context.Context) error {
 	}
 	var err error
 	options.Name = l.o.Host + "/" + l.o.Plugin + " control"
-	options.OnConnect = func() { signal(l.beatNow) }
+	options.OnConnect = func() { nudge(l.beatNow) }
 	if l.control, err = bus.Dial(ctx, options); err != nil {
-		return err
+		return noBus(err)
 	}
 	l.log = slog.New(newBusLog(l.o.Log.Handler(), l.control, bus.LogSubject(l.o.Host, l.o.Plugin)))
 	options.Name, options.OnConnect = l.o.Host+"/"+l.o.Plugin+" data", nil
 	if l.data, err = bus.Dial(ctx, options); err != nil {
-		l.control.Close()
-		return err
+		return noBus(err)
 	}
 	out, err := bus.NewPublisher(l.data, bus.PublisherOptions{Host: l.o.Host, Plugin: l.o.Plugin, Log: l.o.Log})
 	if err != nil {
-		l.close()
 		return err
 	}
 	l.link = &busLink{host: l.o.Host, plugin: l.o.Plugin, conn: l.data, control: l.control, out: out,
 		lost: func(n uint64) { l.count.drop("lost_unread_batches", int(n)) }}
 	return nil
+}
+
+// noBus tells errors of dialling that waiting mends from those that it does not.
+func noBus(err error) error {
+	if errors.Is(err, bus.ErrTimeout) || errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w: %w", ErrNoBus, err)
+	}
+	return fmt.Errorf("%w: %w", errDial, err)
 }
 
 func (l *life) close() {
@@ -226,6 +239,22 @@ func (l *life) refreshed(ctx context.Context, r telemetry.CtlRequest) (any, erro
 	return telemetry.RefreshManifest{Items: l.inventory.items()}, nil
 }
 
+// surveyWhenAsked has facts collected anew when somebody on this machine asks for it, until ctx ends.
+func (l *life) surveyWhenAsked(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.o.Survey:
+			if l.inventory.keepsFacts() {
+				wait, cancel := context.WithTimeout(ctx, 2*surveyApart)
+				surveyAnew(wait, l.refresh)
+				cancel()
+			}
+		}
+	}
+}
+
 // work runs what the agent offers, one config after the other, until ctx ends; then it drains.
 func (l *life) work(ctx context.Context) error {
 	var now *job
@@ -258,7 +287,7 @@ func (l *life) change(now *job, o offer) *job {
 func (l *life) rejected(rev uint64, err error) {
 	l.count.fail("config_invalid", err)
 	l.log.Error("config cannot be used", "revision", rev, "error", err)
-	signal(l.beatNow)
+	nudge(l.beatNow)
 }
 
 // drain ends now. What takes longer than drainTime is given up.

@@ -116,14 +116,14 @@ func (o *Outlet) put(e entry, wait time.Duration) error {
 	}
 	more := o.bytes < outletBytes
 	o.mu.Unlock()
-	signal(o.wake)
+	nudge(o.wake)
 	if more {
-		signal(o.room) // for another one that waits
+		nudge(o.room) // for another one that waits
 	}
 	return nil
 }
 
-func signal(c chan struct{}) {
+func nudge(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
@@ -175,7 +175,7 @@ func (o *Outlet) collect(dst []entry) []entry {
 	dst = append(dst, o.waiting...)
 	clear(o.waiting)
 	o.waiting, o.bytes, o.hurry, o.due = o.waiting[:0], 0, false, time.Time{}
-	signal(o.room)
+	nudge(o.room)
 	return dst
 }
 

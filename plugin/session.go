@@ -34,7 +34,7 @@ type Session struct {
 	serial  sync.Mutex // one call of the author's code at a time, whatever the number of inputs
 	buffers buffers
 	noted   string // the last error, so that one is logged once
-	once    bool   // a single tick, then the end
+	once    bool   // a single tick, or the input to its end; what fails is not tried again
 	refresh chan refreshOrder
 }
 
@@ -115,7 +115,7 @@ func (s *Session) Call(f func(ctx context.Context) error) error {
 
 // Pause waits for d, or until ctx ends.
 func (s *Session) Pause(ctx context.Context, d time.Duration) {
-	if d > 0 {
+	if d > 0 && !s.once {
 		sleep(ctx, d)
 	}
 }

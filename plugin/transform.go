@@ -183,7 +183,7 @@ func (s *Session) setAside(d *delivery, body []byte, part int, code string, reas
 	}
 }
 
-// wait waits before the next try, as long as err asks or else longer each time, and reports whether ctx lives on.
+// wait waits before the next try, as long as err asks or else longer each time, and reports whether there is to be one.
 func (s *Session) wait(ctx context.Context, err error, try int) bool {
-	return sleep(ctx, pause(verdictOf(err), try))
+	return !s.once && sleep(ctx, pause(verdictOf(err), try))
 }

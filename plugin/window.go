@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,9 @@ func (s *Session) Window(ctx context.Context, every time.Duration, f func(ctx co
 	w := window{Session: s, work: f, empty: flush, most: heldAtMost}
 	if n := int(s.work.MaxAckPending); n > 1 {
 		w.most = n - n/8 // what is on its way to us counts too
+	}
+	if s.once {
+		w.most = math.MaxInt // one window to the end of the input
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -85,6 +89,7 @@ func (w *window) take(d *delivery) error {
 		w.setAside(d, d.body, 0, "processor", err)
 		return nil
 	}
+	d.body = nil // held are many, and their bodies are not needed any more
 	w.held = append(w.held, d)
 	if err != nil {
 		w.letGo()
