@@ -9,7 +9,7 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// beatInterval is how often plugins beat.
+// beatInterval is how often plugins beat, unless Options say otherwise.
 const beatInterval = 10 * time.Second
 
 // beat is a heartbeat and the encoding it came in, which its ACK takes as well.
@@ -61,7 +61,7 @@ func (h *Host) answer(_ context.Context, s bus.Subject, b beat) ([]byte, error) 
 	}
 	ack := telemetry.Ack{
 		Version: telemetry.ProtocolVersion, Server: h.inst, Seq: b.Seq, T1: b.T1, T2: arrived.UnixNano(),
-		State: telemetry.Accepted, NextMS: beatInterval.Milliseconds(), Digest: b.Digest,
+		State: telemetry.Accepted, NextMS: h.o.Beat.Milliseconds(), Digest: b.Digest,
 	}
 	e := h.find(s.Plugin)
 	if e == nil {

@@ -28,9 +28,10 @@ type Options struct {
 	Creds     string    // file with credentials for it; "": none
 	InProcess InProcess // an embedded bus of this process; nil: by URL
 
-	Executable string                                   // runs built-ins as "Executable plugin run KIND.PROGRAM"
-	Inventory  func(program string) bool                // whether a built-in collector reports facts instead of points
-	Dir        string                                   // for the state of plugins, a folder each
+	Executable string                    // runs built-ins as "Executable plugin run KIND.PROGRAM"
+	Inventory  func(program string) bool // whether a built-in collector reports facts instead of points
+	Dir        string                    // for the state of plugins, a folder each
+	Beat       time.Duration             // interval of the plugins' heartbeats; 0: 10 s
 	Log        *slog.Logger
 	Line       func(plugin, stream string, line []byte) // gets what plugins print
 }
@@ -64,6 +65,9 @@ func New(o Options) (*Host, error) {
 	_, _ = rand.Read(id)
 	h := &Host{o: o, log: o.Log, inst: hex.EncodeToString(id), ready: make(chan struct{})}
 	var faults []error
+	if h.o.Beat == 0 {
+		h.o.Beat = beatInterval
+	}
 	for _, p := range o.Settings.Plugins {
 		if !p.Enabled {
 			continue
