@@ -49,7 +49,7 @@ func BenchmarkScan(b *testing.B) {
 	s := newScanner(dir)
 	b.ReportAllocs()
 	for b.Loop() {
-		if t, err := s.scan(b.Context()); err != nil || t[total] != 5000 {
+		if t, err := s.scan(b.Context()); err != nil || t[counted] != 5000 {
 			b.Fatal(t, err)
 		}
 	}

@@ -32,20 +32,20 @@ func cpuSeries() series {
 type ticks [10]uint64
 
 const (
-	user = iota
-	nice
-	system
-	idle
-	iowait
-	irq
-	softirq
-	steal
-	guest     // is in user too
-	guestNice // is in nice too
+	inUser = iota
+	inNice
+	inSystem
+	inIdle
+	inIOWait
+	inIRQ
+	inSoftIRQ
+	inSteal
+	inGuest     // is in user too
+	inGuestNice // is in nice too
 )
 
-// settle is the least time over which usage is told: the kernel counts in ticks of 10 ms at worst.
-const settle = 100 * time.Millisecond
+// minSpan is the least time over which usage is told: the kernel counts in ticks of 10 ms.
+const minSpan = 100 * time.Millisecond
 
 type cpu struct {
 	table
@@ -70,7 +70,7 @@ func newCPU(stat *file, each bool) *cpu {
 }
 
 func (c *cpu) collect(ctx context.Context, out *telemetry.Batch) error {
-	if wait := settle - time.Since(c.began); wait > 0 {
+	if wait := minSpan - time.Since(c.began); wait > 0 {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -108,16 +108,16 @@ func tagOf(name []byte) string {
 
 func (c *cpu) add(out *telemetry.Batch, name string, spent ticks) {
 	var total uint64
-	for _, n := range spent[:guest] { // guests are counted already
+	for _, n := range spent[:inGuest] { // guests are counted already
 		total += n
 	}
 	share := func(n uint64) telemetry.Value { return telemetry.Float(percent(n, total)) }
 	c.in(out).Row(out.Time(), []string{name},
-		share(total-spent[idle]-spent[iowait]),
-		share(less(spent[user], spent[guest])),
-		share(less(spent[nice], spent[guestNice])),
-		share(spent[system]), share(spent[idle]), share(spent[iowait]), share(spent[irq]), share(spent[softirq]),
-		share(spent[steal]), share(min(spent[guest], spent[user])), share(min(spent[guestNice], spent[nice])))
+		share(total-spent[inIdle]-spent[inIOWait]),
+		share(less(spent[inUser], spent[inGuest])),
+		share(less(spent[inNice], spent[inGuestNice])),
+		share(spent[inSystem]), share(spent[inIdle]), share(spent[inIOWait]), share(spent[inIRQ]), share(spent[inSoftIRQ]),
+		share(spent[inSteal]), share(min(spent[inGuest], spent[inUser])), share(min(spent[inGuestNice], spent[inNice])))
 }
 
 // since returns what was added to each column. A column that went backwards, as iowait may, has got nothing. ok is false
@@ -125,7 +125,7 @@ func (c *cpu) add(out *telemetry.Batch, name string, spent ticks) {
 func (t ticks) since(before ticks) (spent ticks, ok bool) {
 	for i := range t {
 		spent[i] = less(t[i], before[i])
-		ok = ok || spent[i] > 0 && i < guest
+		ok = ok || spent[i] > 0 && i < inGuest
 	}
 	return spent, ok
 }
@@ -143,7 +143,7 @@ func parseCPUs(text []byte, every bool, each func(name []byte, t ticks)) error {
 		}
 		var t ticks
 		n, err := parseUints(rest, t[:])
-		if err == nil && n <= idle {
+		if err == nil && n <= inIdle {
 			err = fmt.Errorf("want 4 numbers or more, got %d", n)
 		}
 		if err != nil {

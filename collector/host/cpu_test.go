@@ -113,7 +113,7 @@ func FuzzCPUs(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		checkPlaced(t, parseCPUs(text, true, func(name []byte, now ticks) {
 			_ = tagOf(name)
-			if spent, ok := now.since(ticks{}); ok != (spent != ticks{} && [8]uint64(spent[:guest]) != [8]uint64{}) {
+			if spent, ok := now.since(ticks{}); ok != (spent != ticks{} && [8]uint64(spent[:inGuest]) != [8]uint64{}) {
 				t.Errorf("%v since 0: %v, %v", now, spent, ok)
 			}
 		}))

@@ -64,7 +64,7 @@ func (d *disk) collect(ctx context.Context, out *telemetry.Batch) error {
 	}
 	var faults []error
 	for _, p := range d.probes {
-		if err := d.settle(limit, p, out); err != nil {
+		if err := d.await(limit, p, out); err != nil {
 			faults = append(faults, err)
 		}
 	}
@@ -74,8 +74,8 @@ func (d *disk) collect(ctx context.Context, out *telemetry.Batch) error {
 	return errors.Join(faults...)
 }
 
-// settle waits for the answer of p and adds it to out.
-func (d *disk) settle(ctx context.Context, p *probe, out *telemetry.Batch) error {
+// await waits for the answer of p and adds it to out.
+func (d *disk) await(ctx context.Context, p *probe, out *telemetry.Batch) error {
 	a, ok := p.wait(ctx)
 	switch {
 	case !ok:

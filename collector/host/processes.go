@@ -28,7 +28,7 @@ func processesSeries() series {
 type tally [9]uint64
 
 const (
-	total = iota
+	counted = iota
 	running
 	sleeping
 	blocked
@@ -93,7 +93,7 @@ func (t *tally) add(text []byte) error {
 	if err != nil {
 		return fmt.Errorf("line 1: threads: %w", err)
 	}
-	t[total]++
+	t[counted]++
 	t[kindOf(state[0])]++
 	t[threads] += n
 	return nil

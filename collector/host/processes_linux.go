@@ -55,17 +55,30 @@ func (s *scanner) add(ctx context.Context, t *tally, dir int, entries []byte) er
 			continue
 		}
 		text, err := s.read(dir, pid)
-		if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ESRCH) {
-			continue // it has ended since
+		if err := t.missed(err); err != nil {
+			return &fs.PathError{Op: "read", Path: s.path(pid), Err: err}
 		}
 		if err != nil {
-			return &fs.PathError{Op: "read", Path: s.path(pid), Err: err}
+			continue
 		}
 		if err := t.add(text); err != nil {
 			return fmt.Errorf("parse %s: %w", s.path(pid), err)
 		}
 	}
 	return nil
+}
+
+// missed takes the error of reading the stat of a process, and returns it when it is no ordinary one.
+func (t *tally) missed(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ESRCH):
+		return nil // it has ended since
+	case errors.Is(err, fs.ErrPermission):
+		t[counted]++ // procfs is mounted with hidepid=1
+		t[unknown]++
+		return nil
+	}
+	return err
 }
 
 // nextEntry returns the name of the first of entries, and the entries behind it: struct linux_dirent64 has the length of the

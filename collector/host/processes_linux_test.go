@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,7 +39,7 @@ func TestScan(t *testing.T) {
 	}
 	s := newScanner(proc)
 	for range 2 {
-		if got, err := s.scan(t.Context()); err != nil || got[total] != 1500 || got[sleeping] != 1500 || got[threads] != 3000 {
+		if got, err := s.scan(t.Context()); err != nil || got[counted] != 1500 || got[sleeping] != 1500 || got[threads] != 3000 {
 			t.Errorf("scan = %v, %v; want 1500 processes, all asleep, of 2 threads each", got, err)
 		}
 	}
@@ -66,7 +67,7 @@ func TestScanPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProcesses(func(context.Context) (tally, error) {
 			time.Sleep(25 * time.Millisecond)
-			return tally{total: 5000}, nil
+			return tally{counted: 5000}, nil
 		})
 		var scanned []int
 		for tick := range 7 {
@@ -84,6 +85,22 @@ func TestScanPace(t *testing.T) {
 			t.Errorf("scans at ticks %v of 10 s, want [0 3 6]", scanned)
 		}
 	})
+}
+
+func TestMissed(t *testing.T) {
+	f := func(err, want error, wantUnknown uint64) {
+		t.Helper()
+		var got tally
+		if e := got.missed(err); e != want || got[counted] != wantUnknown || got[unknown] != wantUnknown {
+			t.Errorf("missed(%v) = %v, %v; want %v and %d unknown", err, e, got, want, wantUnknown)
+		}
+	}
+	f(nil, nil, 0)
+	f(syscall.ENOENT, nil, 0)
+	f(syscall.ESRCH, nil, 0)
+	f(syscall.EPERM, nil, 1)
+	f(syscall.EACCES, nil, 1)
+	f(syscall.EMFILE, syscall.EMFILE, 0)
 }
 
 func TestNextEntry(t *testing.T) {

@@ -13,7 +13,7 @@ func TestTally(t *testing.T) {
 		if err := got.add([]byte(text)); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
-		if got[kind] != before[kind]+1 || got[total] != before[total]+1 || got[threads] != before[threads]+wantThreads {
+		if got[kind] != before[kind]+1 || got[counted] != before[counted]+1 || got[threads] != before[threads]+wantThreads {
 			t.Errorf("%q: %v after %v", text, got, before)
 		}
 	}
@@ -45,7 +45,7 @@ func FuzzTally(f *testing.F) {
 		var counts tally
 		err := counts.add(text)
 		checkPlaced(t, err)
-		if err == nil && counts[total] != 1 {
+		if err == nil && counts[counted] != 1 {
 			t.Errorf("%q counts as %v", text, counts)
 		}
 	})

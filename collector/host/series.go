@@ -27,7 +27,7 @@ type field struct {
 	unit string
 }
 
-// gauges and counters, short for the tables of the sections.
+// The types of the fields of all sections: shares and averages are floats, counts are unsigned.
 const (
 	float  = telemetry.TypeFloat
 	number = telemetry.TypeUint

@@ -16,27 +16,27 @@ func systemSeries() series {
 	}}
 }
 
-type uptime struct {
+type system struct {
 	table
 	uptime, files *file
 	counts        [3]count // of file-nr: open, a zero, most
 }
 
-func newSystem(up, files *file) *uptime {
-	return &uptime{table: systemSeries().table(), uptime: up, files: files}
+func newSystem(up, files *file) *system {
+	return &system{table: systemSeries().table(), uptime: up, files: files}
 }
 
-func (u *uptime) collect(_ context.Context, out *telemetry.Batch) error {
-	text, err := u.uptime.text()
+func (s *system) collect(_ context.Context, out *telemetry.Batch) error {
+	text, err := s.uptime.text()
 	if err != nil {
 		return err
 	}
 	seconds, err := parseUptime(text)
 	if err != nil {
-		return u.uptime.fault(err)
+		return s.uptime.fault(err)
 	}
-	err = readNumbers(u.files, u.counts[:])
-	u.in(out).Row(out.Time(), nil, telemetry.Uint(seconds), u.counts[0].value(), u.counts[2].value())
+	err = readNumbers(s.files, s.counts[:])
+	s.in(out).Row(out.Time(), nil, telemetry.Uint(seconds), s.counts[0].value(), s.counts[2].value())
 	return err
 }
 
