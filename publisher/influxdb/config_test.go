@@ -74,7 +74,7 @@ func TestCAFile(t *testing.T) {
 	f := func(path, want string) {
 		t.Helper()
 		cfg := Config{URL: "https://h", Version: 1, Compression: none, CAFile: path}
-		if _, err := New(cfg, plugin.Env{Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := New(t.Context(), cfg, plugin.Env{Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}

@@ -19,14 +19,12 @@ func Define() plugin.Definition {
 		Summary: "Writes points to InfluxDB 1, 2 or 3, VictoriaMetrics and others that take line protocol over HTTP.",
 		Config:  Config{URL: "http://127.0.0.1:8086", Version: 1, Database: "metrics", Compression: auto},
 		Enum:    map[string][]any{"version": {1, 2, 3}, "compression": {auto, gzipped, none}},
-		New: func(_ context.Context, cfg Config, env plugin.Env) (publisher.Publisher, error) {
-			return New(cfg, env)
-		},
+		New:     New,
 	})
 }
 
-// An Influx is a Publisher that writes to one database. It is for any number of goroutines.
-type Influx struct {
+// A sink writes to one database. It is for any number of goroutines.
+type sink struct {
 	*client
 	create  bool // the database, where it is missing
 	signed  bool // the server knows no unsigned integers
@@ -36,7 +34,7 @@ type Influx struct {
 
 // New returns a publisher that writes where cfg says. It does not ask whether anybody is there: that shows at the first
 // batch, which waits until somebody is.
-func New(cfg Config, env plugin.Env) (*Influx, error) {
+func New(_ context.Context, cfg Config, env plugin.Env) (publisher.Publisher, error) {
 	c, err := newClient(cfg)
 	if err != nil {
 		return nil, err
@@ -48,12 +46,12 @@ func New(cfg Config, env plugin.Env) (*Influx, error) {
 	if c.at.leaks() {
 		env.Log.Warn("password or token travels unencrypted: use https", "url", c.at.where)
 	}
-	return &Influx{client: c, create: cfg.CreateDatabase, signed: cfg.Version == 1, log: env.Log}, nil
+	return &sink{client: c, create: cfg.CreateDatabase, signed: cfg.Version == 1, log: env.Log}, nil
 }
 
 // Publish writes in, and returns nil when the server has stored all of it. Points that the server will never take are
 // found, and those that it takes are stored in spite of them.
-func (p *Influx) Publish(ctx context.Context, in *telemetry.Batch) error {
+func (p *sink) Publish(ctx context.Context, in *telemetry.Batch) error {
 	if p.signed {
 		p.sign(in)
 	}
@@ -77,13 +75,13 @@ func (p *Influx) Publish(ctx context.Context, in *telemetry.Batch) error {
 }
 
 // Close lets the connections go.
-func (p *Influx) Close() error {
+func (p *sink) Close() error {
 	p.transport.CloseIdleConnections()
 	return nil
 }
 
 // sign makes signed integers of the unsigned ones in b.
-func (p *Influx) sign(b *telemetry.Batch) {
+func (p *sink) sign(b *telemetry.Batch) {
 	for g := range b.Groups() {
 		if cut := g.SignFields(); cut > 0 {
 			p.cutOnce.Do(func() {

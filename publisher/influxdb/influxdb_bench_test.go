@@ -93,11 +93,11 @@ func BenchmarkPublish(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			url, lines := counter(b)
 			cfg.URL, cfg.Version, cfg.Database = url, 1, "metrics"
-			p, err := New(cfg, plugin.Env{Log: slog.New(slog.DiscardHandler)})
+			p, err := New(b.Context(), cfg, plugin.Env{Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer p.Close()
+			defer p.(*sink).Close()
 			in := load(b, points)
 			b.SetBytes(int64(len(in.AppendLines(nil))))
 			b.ReportAllocs()

@@ -98,7 +98,7 @@ func says(code int, body string) func(http.ResponseWriter, request) {
 }
 
 // start returns a publisher with the default settings, changed, and its log.
-func start(t *testing.T, url string, change func(*Config)) (*Influx, *bytes.Buffer) {
+func start(t *testing.T, url string, change func(*Config)) (*sink, *bytes.Buffer) {
 	t.Helper()
 	cfg := Config{URL: url, Version: 1, Database: "metrics", Compression: auto}
 	if change != nil {
@@ -108,10 +108,11 @@ func start(t *testing.T, url string, change func(*Config)) (*Influx, *bytes.Buff
 		t.Fatal(err)
 	}
 	log := new(bytes.Buffer)
-	p, err := New(cfg, plugin.Env{Log: slog.New(slog.NewTextHandler(log, nil))})
+	made, err := New(t.Context(), cfg, plugin.Env{Log: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := made.(*sink)
 	t.Cleanup(func() { _ = p.Close() })
 	return p, log
 }

@@ -23,7 +23,7 @@ const (
 //
 // in is left with the refused points. Where looking for them has taken too long, it keeps those that may be among them:
 // better a point too many in the dead letters than a batch that never ends.
-func (p *Influx) sift(ctx context.Context, in *telemetry.Batch, text []byte, why *refusal) error {
+func (p *sink) sift(ctx context.Context, in *telemetry.Batch, text []byte, why *refusal) error {
 	ends := lineEnds(text)
 	total := in.Len()
 	if len(ends) != total {
@@ -69,7 +69,7 @@ func series(b *telemetry.Batch) string {
 
 // A search looks for the refused points of one batch.
 type search struct {
-	*Influx
+	*sink
 	text  []byte
 	ends  []int     // of the lines in text
 	left  int       // requests
@@ -83,8 +83,8 @@ type span struct {
 	why      *refusal
 }
 
-func newSearch(ctx context.Context, p *Influx, text []byte, ends []int) *search {
-	s := &search{Influx: p, text: text, ends: ends, left: probes}
+func newSearch(ctx context.Context, p *sink, text []byte, ends []int) *search {
+	s := &search{sink: p, text: text, ends: ends, left: probes}
 	if end, ok := ctx.Deadline(); ok {
 		s.until = time.Now().Add(time.Until(end) / 2)
 	}

@@ -42,7 +42,7 @@ func TestForeignFileIsLeftAlone(t *testing.T) {
 		t.Helper()
 		cfg := config(t)
 		write(t, cfg.Path, content)
-		_, err := New(cfg, env(t))
+		_, err := New(t.Context(), cfg, env(t))
 		if err == nil || !strings.Contains(err.Error(), "does not end with a line") {
 			t.Errorf("error %v", err)
 		}
@@ -57,7 +57,7 @@ func TestNewTellsTheWayOut(t *testing.T) {
 		t.Helper()
 		cfg := config(t)
 		cfg.Path = path
-		_, err := New(cfg, env(t))
+		_, err := New(t.Context(), cfg, env(t))
 		if err == nil {
 			t.Fatal("no error")
 		}
@@ -240,7 +240,7 @@ func BenchmarkPublish(b *testing.B) {
 			if err := j.open(); err != nil {
 				b.Fatal(err)
 			}
-			p := &Lines{encode: (*telemetry.Batch).AppendLines, out: j}
+			p := &sink{encode: (*telemetry.Batch).AppendLines, out: j}
 			defer p.Close()
 			in := batch(0, points)
 			b.SetBytes(int64(len(text(0, points))))

@@ -37,9 +37,7 @@ func Define() plugin.Definition {
 		Summary: "Appends points to a file, or prints them, as line protocol or JSON.",
 		Config:  Config{Path: stdout, Format: influx, Sync: true},
 		Enum:    map[string][]any{"format": {influx, asJSON}},
-		New: func(_ context.Context, cfg Config, env plugin.Env) (publisher.Publisher, error) {
-			return New(cfg, env)
-		},
+		New:     New,
 	})
 }
 
@@ -68,8 +66,8 @@ func (c Config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// A Lines is a Publisher that writes each batch as lines of text.
-type Lines struct {
+// A sink writes each batch as lines of text.
+type sink struct {
 	encode func(in *telemetry.Batch, dst []byte) []byte
 
 	mu   sync.Mutex
@@ -85,8 +83,8 @@ type output interface {
 
 // New returns a publisher that writes where cfg says. A file that cannot be appended to is told here, except one that
 // another process writes: it may be the one this plugin is about to replace.
-func New(cfg Config, env plugin.Env) (*Lines, error) {
-	p := &Lines{encode: (*telemetry.Batch).AppendLines}
+func New(_ context.Context, cfg Config, env plugin.Env) (publisher.Publisher, error) {
+	p := &sink{encode: (*telemetry.Batch).AppendLines}
 	if cfg.Format == asJSON {
 		p.encode = (*telemetry.Batch).AppendPoints
 	}
@@ -111,7 +109,7 @@ func New(cfg Config, env plugin.Env) (*Lines, error) {
 }
 
 // Publish appends in and, with sync, returns when it is on disk.
-func (p *Lines) Publish(_ context.Context, in *telemetry.Batch) error {
+func (p *sink) Publish(_ context.Context, in *telemetry.Batch) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.text = p.encode(in, p.text[:0])
@@ -122,7 +120,7 @@ func (p *Lines) Publish(_ context.Context, in *telemetry.Batch) error {
 }
 
 // Close ends the writing.
-func (p *Lines) Close() error {
+func (p *sink) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.out.Close()

@@ -35,18 +35,19 @@ func config(t *testing.T) Config {
 }
 
 // start returns a publisher that ends with the test, and its log.
-func start(t *testing.T, cfg Config) (*Lines, *bytes.Buffer) {
+func start(t *testing.T, cfg Config) (*sink, *bytes.Buffer) {
 	t.Helper()
 	log := new(bytes.Buffer)
-	p, err := New(cfg, plugin.Env{Log: slog.New(slog.NewTextHandler(log, nil))})
+	made, err := New(t.Context(), cfg, plugin.Env{Log: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := made.(*sink)
 	t.Cleanup(func() { _ = p.Close() })
 	return p, log
 }
 
-func publish(t *testing.T, p *Lines, in *telemetry.Batch) {
+func publish(t *testing.T, p *sink, in *telemetry.Batch) {
 	t.Helper()
 	if err := p.Publish(t.Context(), in); err != nil {
 		t.Fatal(err)

@@ -30,7 +30,7 @@ func TestRotationDue(t *testing.T) {
 }
 
 // clock makes p believe in a time that the test moves.
-func clock(p *Lines, now time.Time) *time.Time {
+func clock(p *sink, now time.Time) *time.Time {
 	p.out.(*journal).now = func() time.Time { return now }
 	return &now
 }
