@@ -55,6 +55,7 @@ type lineBody struct {
 // A lineKey is what stands before the value of a field: its name and =, and a comma before it unless it is the first.
 type lineKey struct {
 	text     string
+	n        int    // its length
 	lo, hi   uint64 // the first 16 bytes of it
 	loM, hiM uint64 // which of them there are
 	typ      Type
@@ -209,15 +210,30 @@ func (d *LineDecoder) fields(s *lineShape, at int) int {
 		t.grow()
 	}
 	d.texts = d.texts[:0]
-	for i := range s.body.keys {
-		key := &s.body.keys[i]
-		if !key.at(d.text, at) {
+	text, keys := d.text, s.body.keys
+	for i := range keys {
+		key := &keys[i]
+		if (word(text, at)^key.lo)&key.loM != 0 || key.n > 8 && !key.rest(text, at) {
 			return -1
 		}
-		at += len(key.text)
-		if at = d.field(key, t, at); at < 0 {
+		at += key.n
+		var v uint64
+		switch key.typ {
+		case TypeFloat:
+			v, at = parseFloat(text, at)
+		case TypeInt:
+			v, at = parseInt(text, at)
+		case TypeUint:
+			v, at = parseUint(text, at)
+		case TypeBool:
+			v, at = parseBool(text, at)
+		default:
+			at = d.quoted(key, at)
+		}
+		if at < 0 {
 			return -1
 		}
+		t.cols[key.col].put(t.rows, v)
 	}
 	stamp, at := d.time(at)
 	if at < 0 {
@@ -233,42 +249,9 @@ func (d *LineDecoder) use(t *lineTable) {
 	d.inUse = append(d.inUse, t)
 }
 
-// at reports whether the text from at is k.
-func (k *lineKey) at(text []byte, at int) bool {
-	if (word(text, at)^k.lo)&k.loM != 0 {
-		return false
-	}
-	if len(k.text) <= 8 {
-		return true
-	}
-	if (word(text, at+8)^k.hi)&k.hiM != 0 {
-		return false
-	}
-	return len(k.text) <= 16 || hasPrefix(text[at:], k.text)
-}
-
-// field reads the value of the field key and writes it into the row being built.
-func (d *LineDecoder) field(key *lineKey, t *lineTable, at int) (next int) {
-	var v uint64
-	switch key.typ {
-	case TypeFloat:
-		v, next = parseFloat(d.text, at)
-	case TypeInt:
-		v, next = parseInt(d.text, at)
-	case TypeUint:
-		v, next = parseUint(d.text, at)
-	case TypeBool:
-		if v, next = parseBool(d.text, at); next >= 0 {
-			t.cols[key.col].data[t.rows] = byte(v)
-		}
-		return next
-	default:
-		return d.quoted(key, at)
-	}
-	if next >= 0 {
-		putWord(t.cols[key.col].data, t.rows, v)
-	}
-	return next
+// rest reports whether the text from at is k behind the first eight bytes.
+func (k *lineKey) rest(text []byte, at int) bool {
+	return (word(text, at+8)^k.hi)&k.hiM == 0 && (k.n <= 16 || hasPrefix(text[at:], k.text))
 }
 
 // quoted reads a text in quotes that has no escapes in it.
@@ -311,8 +294,14 @@ func (d *LineDecoder) time(at int) (ns int64, next int) {
 		from++
 	}
 	v, next := parseDigits(text, from)
-	ns = int64(v) * d.unit
-	if next <= from || ns < 0 || ns/d.unit != int64(v) {
+	ns = int64(v)
+	if d.unit != 1 {
+		ns *= d.unit
+		if ns/d.unit != int64(v) {
+			return 0, -1
+		}
+	}
+	if next < 0 || ns < 0 {
 		return 0, -1
 	}
 	if from != at {

@@ -24,10 +24,8 @@ func (d *LineDecoder) add(at int) {
 		switch f.typ {
 		case TypeString:
 			d.texts = append(d.texts, lineText{col, f.value})
-		case TypeBool:
-			t.cols[col].data[t.rows] = byte(f.value.bits)
 		default:
-			putWord(t.cols[col].data, t.rows, f.value.bits)
+			t.cols[col].put(t.rows, f.value.bits)
 		}
 		if f.drop != 0 {
 			d.batch.drops.add(f.drop, 1)
@@ -45,9 +43,6 @@ func (d *LineDecoder) add(at int) {
 	d.leaveOut(shape.body)
 	d.follow(shape)
 }
-
-// putWord writes v into a row of a column of eight bytes a row.
-func putWord(data []byte, row int, v uint64) { binary.LittleEndian.PutUint64(data[8*row:], v) }
 
 // leaveOut takes the values away that the line just added lacks.
 func (d *LineDecoder) leaveOut(body *lineBody) {
@@ -155,7 +150,7 @@ func newLineKey(f *lineField, comma bool, col int) lineKey {
 	if comma {
 		text = "," + text
 	}
-	k := lineKey{text: strings.Clone(text), typ: f.typ, col: col}
+	k := lineKey{text: strings.Clone(text), n: len(text), typ: f.typ, col: col}
 	var head [16]byte
 	n := copy(head[:], text)
 	k.lo, k.hi = binary.LittleEndian.Uint64(head[:]), binary.LittleEndian.Uint64(head[8:])

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"unsafe"
 )
 
 // A lineSet is a series and the keys of its tags, and every value that each of these tags has had.
@@ -51,8 +52,18 @@ type tagLane struct {
 
 // A fieldLane is a column of field values being written. Texts are appended to the column itself.
 type fieldLane struct {
-	col  *Column
-	data []byte
+	col   *Column
+	data  []byte
+	words [][8]byte // data of a column with eight bytes a row
+}
+
+// put writes v into row.
+func (l *fieldLane) put(row int, v uint64) {
+	if row < len(l.words) {
+		binary.LittleEndian.PutUint64(l.words[row][:], v)
+	} else if row < len(l.data) {
+		l.data[row] = byte(v)
+	}
 }
 
 // use opens t for b, unless it is open.
@@ -113,10 +124,13 @@ func (t *lineTable) reopen() {
 	for i := range t.cols {
 		lane := &t.cols[i]
 		lane.col = &g.fields[i]
-		lane.data = nil
+		lane.data, lane.words = nil, nil
 		if lane.col.form == formPacked {
 			lane.data = lane.col.data[:cap(lane.col.data)]
 			t.room = min(t.room, len(lane.data)/int(lane.col.width))
+			if lane.col.width == 8 {
+				lane.words = unsafe.Slice((*[8]byte)(unsafe.Pointer(unsafe.SliceData(lane.data))), len(lane.data)/8)
+			}
 		}
 	}
 }
@@ -164,7 +178,12 @@ func (t *lineTable) grow() {
 func (t *lineTable) row(stamp int64, ids []uint32, texts []lineText) {
 	row := t.rows
 	for i, id := range ids {
-		t.tag(&t.tags[i], row, id, &t.set.words[i])
+		lane := &t.tags[i]
+		if int(id) < len(lane.index) && lane.width == 1 && lane.index[id] != 0 {
+			lane.data[row] = byte(lane.index[id] - 1)
+		} else {
+			t.tag(lane, row, id, &t.set.words[i])
+		}
 	}
 	for _, text := range texts {
 		t.cols[text.col].col.append(text.value)
