@@ -112,8 +112,8 @@ func survivors(group int, mark string) []int {
 			continue
 		}
 		s, err := readStat(pid)
-		if err != nil || s.dead {
-			continue // gone while we looked
+		if err != nil || s.dead || s.kernel {
+			continue // gone while we looked, or never ours
 		}
 		if s.group == group || hasMark(pid, mark) {
 			pids = append(pids, pid)
@@ -122,9 +122,26 @@ func survivors(group int, mark string) []int {
 	return pids
 }
 
+// hasMark reports whether a process carries the mark. While one becomes another program its environment reads as
+// empty: empty counts when it stays so.
 func hasMark(pid int, mark string) bool {
-	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	return err == nil && marked(string(environ), mark)
+	const looks, enough = 100, 3
+	for look, empty := 0, 0; look < looks && empty < enough; look++ {
+		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil || len(environ) > 0 {
+			return err == nil && marked(string(environ), mark)
+		}
+		s, err := readStat(pid)
+		if err != nil {
+			return false
+		}
+		if s.blank {
+			time.Sleep(100 * time.Microsecond)
+			continue
+		}
+		empty++
+	}
+	return false
 }
 
 // signalMarked signals the process if it carries the mark. The mark is checked
@@ -145,6 +162,9 @@ type stat struct {
 	dead  bool
 	group int
 	cpu   time.Duration
+
+	kernel bool // a thread of the kernel
+	blank  bool // exec has begun, and has not come to the environment
 }
 
 func readStat(pid int) (stat, error) {
@@ -169,7 +189,10 @@ func parseStat(text string) (stat, error) {
 		return stat{}, fmt.Errorf("parse /proc/PID/stat: %w", err)
 	}
 	dead := f[0] == "Z" || f[0] == "X"
-	return stat{dead: dead, group: group, cpu: time.Duration(user+system) * tick}, nil
+	const memory, environment = 20, 48 // the fields vsize and env_end
+	kernel := len(f) > memory && f[memory] == "0"
+	blank := !kernel && len(f) > environment && f[environment] == "0"
+	return stat{dead, group, time.Duration(user+system) * tick, kernel, blank}, nil
 }
 
 func usage(pid int) (Usage, error) {

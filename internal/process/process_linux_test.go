@@ -135,6 +135,10 @@ func TestParseStat(t *testing.T) {
 	f("4851 (main) S"+rest, alive, true)
 	f("4851 (a) Z 1 (b) S"+rest, alive, true) // the name is the process's own choice
 	f("4851 (main) Z"+rest, stat{dead: true, group: 4303, cpu: alive.cpu}, true)
+	f("2 (kthreadd) S"+rest+" 0 0", stat{group: 4303, cpu: alive.cpu, kernel: true}, true)
+	memory := rest + " 8192 0" + strings.Repeat(" 1", 26)
+	f("4851 (main) S"+memory+" 1 0", alive, true)
+	f("4851 (main) R"+memory+" 0 0", stat{group: 4303, cpu: alive.cpu, blank: true}, true)
 	f("", stat{}, false)
 	f("4851 (main) S 1", stat{}, false)
 	f("4851 (main) S"+strings.ReplaceAll(rest, "30", "x"), stat{}, false)

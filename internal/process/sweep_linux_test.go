@@ -87,6 +87,20 @@ func TestLeaderEnds(t *testing.T) {
 	f("env -i setsid sh -c 'sleep 3' & sleep 0.1; echo done; exit 3", outputDelay+time.Second)
 }
 
+// A process that becomes another program has no environment for a moment. It must not slip through then.
+func TestMarkWhileProgramsChange(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "again")
+	if err := os.WriteFile(script, []byte(`exec sh "$0"`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, Command{Args: []string{"sh", script}})
+	for i := range 5000 {
+		if !hasMark(p.PID(), p.mark) {
+			t.Fatalf("look %d: no mark", i)
+		}
+	}
+}
+
 // gone waits until the processes are dead; a zombie awaits only its reaper.
 func gone(t *testing.T, pids ...int) {
 	t.Helper()
