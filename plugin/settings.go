@@ -151,6 +151,7 @@ func schemaOf(base any, enum map[string][]any) (json.RawMessage, error) {
 	s, err := jsonschema.ForType(t, &jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
 		reflect.TypeFor[Duration](): {Type: "string", Pattern: `^-?([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$|^0$`},
 		reflect.TypeFor[Secret]():   {Type: "string", WriteOnly: true},
+		reflect.TypeFor[Strings]():  stringsSchema(),
 	}})
 	if err != nil {
 		return nil, err
