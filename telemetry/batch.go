@@ -343,6 +343,10 @@ func (b *Batch) runs(mask []bool) (spans []run, kept int) {
 	return b.spans, kept
 }
 
+// Text returns n bytes of b's memory, for a text that is to be decoded into b. They live until Reset, as b does, which may
+// so be handed over together with the text its strings look into.
+func (b *Batch) Text(n int) []byte { return b.alloc(n) }
+
 // alloc returns n bytes that live until Reset.
 func (b *Batch) alloc(n int) []byte {
 	if cap(b.arena)-len(b.arena) < n {

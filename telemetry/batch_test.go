@@ -474,3 +474,34 @@ func TestClean(t *testing.T) {
 		t.Errorf("long names become %q", got)
 	}
 }
+
+func TestText(t *testing.T) {
+	var b Batch
+	var d LineDecoder
+	f := func(text string) (fields []string) {
+		t.Helper()
+		b.Reset()
+		for _, line := range strings.SplitAfter(text, "\n") {
+			piece := b.Text(len(line))
+			copy(piece, line)
+			if err := d.Decode(&b, piece, time.Unix(1, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for p := range b.Points() {
+			fields = append(fields, p.Fields["v"].(string))
+		}
+		return fields
+	}
+	long := strings.Repeat("x", 20<<10)
+	if got, want := f("a v=\"one\"\na v=\""+long+"\"\na v=\"three\""), []string{"one", long, "three"}; !slices.Equal(got, want) {
+		t.Errorf("%.60q, want %.60q", got, want)
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		b.Reset()
+		b.Text(100)
+		b.Text(20 << 10)
+	}); n != 0 {
+		t.Errorf("%v allocations when the memory is used again", n)
+	}
+}
