@@ -265,7 +265,7 @@ func TestServesUnderAgent(t *testing.T) {
 			"PACEWIRE_BUS=" + b.URL, "PACEWIRE_HOST=web-1", "PACEWIRE_PLUGIN=count", "PACEWIRE_DIR=" + t.TempDir()})
 		ended <- end{status, logs}
 	}()
-	plugintest.Until(t, "work", func() bool { h := a.Last("count"); return h.Stats != nil && h.Stats.PointsOut > 3 })
+	plugintest.Until(t, "work", func() bool { return a.Beat(t, "count").Stats.PointsOut > 3 })
 	w.Close()
 	e := <-ended
 	if e.status != 0 || a.Last("count").Bye != "shutdown" {

@@ -101,6 +101,17 @@ func (a *Agent) Last(name string) telemetry.Heartbeat {
 	return a.beats[name]
 }
 
+// Beat asks a plugin for a heartbeat now, and returns the last that has come. It may be the one before.
+func (a *Agent) Beat(t testing.TB, name string) telemetry.Heartbeat {
+	t.Helper()
+	_, _ = a.Ask(t.Context(), name, "beat", telemetry.CtlRequest{}) // not there yet: then there is none
+	h := a.Last(name)
+	if h.Stats == nil {
+		h.Stats = &telemetry.Stats{}
+	}
+	return h
+}
+
 // Data returns the plugin data that have come.
 func (a *Agent) Data() []telemetry.PluginData {
 	a.mu.Lock()
