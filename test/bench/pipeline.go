@@ -25,7 +25,7 @@ collect:
 process:
 %s
 publish:
-  out: { use: influxdb, from: %s, url: %q, database: bench, gzip: false }
+  out: { use: influxdb, from: %s, url: %q, database: bench, compression: none }
 `, sync, listen, process, last, url)
 }
 
