@@ -1,8 +1,9 @@
 # Two commands do all on a fresh machine with Go: make up runs the main job, make test tests everything.
 
-.PHONY: build up test lint unit gen fmt fuzz help
+.PHONY: build up test lint unit gen fmt bench fuzz help
 
-packages = $$(go list ./... | grep -v /test/)
+# All but those that drive whole programs.
+packages = $$(go list ./... | grep -vE '/test/(e2e|chaos)$$')
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):[^#]*## /\1\t/p' Makefile | expand -t 8
@@ -25,8 +26,12 @@ unit: ## tests of the packages, with the real servers that are on PATH
 gen: ## write what follows from the plugins: lists, schemas, docs, sample config
 	go generate ./...
 
-fmt: ## format the code, tidy go.mod
-	gofmt -s -w . && go mod tidy
+fmt: ## format the code and its imports, tidy go.mod
+	.ci/golangci fmt
+	go mod tidy
+
+bench: build ## measurements, each beside a reference of the same run; ARGS='-telegraf PATH'
+	go run ./test/bench $(ARGS)
 
 fuzz: ## each fuzz test for FOR (30s)
 	.ci/fuzz $(or $(FOR),30s)
