@@ -157,6 +157,42 @@ func TestGroupAfterAChange(t *testing.T) {
 	})
 }
 
+// TestAddAfterFramesDroppedAGroup adds points and lines to a batch whose empty group the messages have left out.
+func TestAddAfterFramesDroppedAGroup(t *testing.T) {
+	f := func(name string, add func(b *Batch)) {
+		t.Helper()
+		var b Batch
+		add(&b)
+		for g := range b.Groups() {
+			g.Keep(func(int) bool { return false })
+		}
+		for range b.Frames(TargetFrame, func() []byte { return nil }) {
+			t.Errorf("%s: a message of no points", name)
+		}
+		add(&b)
+		wantPoints(t, &b, name, Point{"a", at(0), nil, Fields{"v": 1.0}})
+	}
+	f("Append", func(b *Batch) { b.Append(Point{"a", at(0), nil, Fields{"v": 1.0}}) })
+	var d LineDecoder
+	f("lines", func(b *Batch) {
+		if err := d.Decode(b, []byte("a v=1"), at(0)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestAddAfterSignFields adds an unsigned value where the fields that were there have become signed.
+func TestAddAfterSignFields(t *testing.T) {
+	var b Batch
+	b.At(at(0))
+	b.Add("s", Fields{"n": uint64(5)}, nil)
+	for g := range b.Groups() {
+		g.SignFields()
+	}
+	b.Add("s", Fields{"n": uint64(1 << 63)}, nil)
+	wantPoints(t, &b, "both", Point{"s", at(0), nil, Fields{"n": int64(5)}}, Point{"s", at(0), nil, Fields{"n": uint64(1 << 63)}})
+}
+
 func TestDefaultTag(t *testing.T) {
 	hosted := func(p Point, host string) Point {
 		p.Tags = maps.Clone(p.Tags)

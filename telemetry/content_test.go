@@ -158,6 +158,7 @@ func TestDecodeCountsSkew(t *testing.T) {
 	f("lines", "a v=1 0\na v=1\n", 1)
 	f("points", `[{"series":"a","time":0,"fields":{"v":1}},{"series":"a","fields":{"v":1}}]`, 1)
 	f("rows", `[1,1000000000,1763559525,{},[["a",{},[],["v"],"f",[[0,1],[3601,1],[3600,1]]]]]`, 1)
+	f("constant columns", `[1,1000000000,1763559525,{},[["a",{},[],["v"],"f",[2,-1763559525,1]]]]`, 2)
 	f("msgpack", string(unhex(t, exampleA)), 0)
 }
 

@@ -48,7 +48,7 @@ func (b *Batch) dropUnsendable() {
 			keep = append(keep, g)
 			continue
 		}
-		g.begun = ""
+		clear(b.index) // which might lead to it
 		if g.home == b {
 			b.spare = append(b.spare, g)
 		}

@@ -10,6 +10,7 @@ import (
 func (g *Group) SignFields() (cut int) {
 	for i := range g.fields {
 		if c := &g.fields[i]; c.typ == TypeUint {
+			g.begun = ""
 			cut += c.sign(g.home.alloc)
 		}
 	}
