@@ -16,6 +16,26 @@ import (
 // reserved are the keys that mean the same for every plugin and stand beside its settings in a config.
 var reserved = strings.Fields("use run from on config every cron timeout tags owner enabled start replicas parallel env")
 
+// Reserved returns the names that no setting may have.
+func Reserved() []string { return slices.Clone(reserved) }
+
+// Fits reports whether settings, a JSON object, fit schema, as an agent checks before a plugin gets them.
+func Fits(schema, settings json.RawMessage) error {
+	var s jsonschema.Schema
+	if err := json.Unmarshal(schema, &s); err != nil {
+		return fmt.Errorf("schema: %w", err)
+	}
+	resolved, err := s.Resolve(nil)
+	if err != nil {
+		return fmt.Errorf("schema: %w", err)
+	}
+	var value any
+	if err := json.Unmarshal(settings, &value); err != nil {
+		return err
+	}
+	return resolved.Validate(value)
+}
+
 // settings reads the configs of one program: a struct C whose value in the spec holds the defaults.
 type settings[C any] struct {
 	base   C
