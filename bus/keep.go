@@ -14,6 +14,7 @@ type queued struct {
 
 const (
 	keepEvery = 250 * time.Millisecond
+	restEvery = time.Second // while nothing is in hand: an idle plugin should sleep
 	stopWait  = 2 * time.Second
 )
 
@@ -22,15 +23,22 @@ const (
 // ends.
 func (k *Consumer) keep() {
 	defer close(k.done)
-	tick := time.NewTicker(min(k.opts.Progress/4, keepEvery))
-	defer tick.Stop()
+	busy := min(k.opts.Progress/4, keepEvery)
+	rest := min(k.opts.Progress/4*3, restEvery)
+	next := time.NewTimer(busy)
+	defer next.Stop()
 	for {
 		select {
-		case now := <-tick.C:
-			if k.look(now) {
+		case now := <-next.C:
+			over, idle := k.look(now)
+			if over {
 				_ = k.acks.sub.Unsubscribe() // fails only when the connection is closed
 				k.conn.unwatch(&k.watch)
 				return
+			}
+			next.Reset(busy)
+			if idle {
+				next.Reset(rest)
 			}
 		case <-k.conn.closed:
 			k.conn.unwatch(&k.watch)
@@ -39,15 +47,16 @@ func (k *Consumer) keep() {
 	}
 }
 
-// look does one round and tells whether the work is over.
-func (k *Consumer) look(now time.Time) (over bool) {
+// look does one round and tells whether the work is over, and whether nothing is in hand.
+func (k *Consumer) look(now time.Time) (over, idle bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.progress(now)
 	k.keepAcks(now)
+	idle = k.held.len == 0 && len(k.acks.pending) == 0 && len(k.queue) == 0 && !k.stopping
 	switch {
 	case k.stopped:
-		return k.held.len == 0 && len(k.acks.pending) == 0
+		return k.held.len == 0 && len(k.acks.pending) == 0, false
 	case !k.waits || !k.conn.Connected():
 	case now.Sub(k.heard) > pullSilence:
 		k.stats.Resets++
@@ -56,7 +65,7 @@ func (k *Consumer) look(now time.Time) (over bool) {
 	default:
 		k.pullAll() // lanes that had to wait before asking again
 	}
-	return false
+	return false, idle
 }
 
 // progress tells the stream of every delivery that is older than the period,
