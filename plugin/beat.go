@@ -33,7 +33,11 @@ const quiet = 3
 
 // beatLoop beats until ctx ends, when something has changed at once. A refusal ends the life.
 func (l *life) beatLoop(ctx context.Context, stop context.CancelCauseFunc) error {
+	var rest rester
 	for try := 0; ; try++ {
+		if l.works() {
+			rest.look(&l.count, time.Now())
+		}
 		if err := l.beat(ctx, ""); errors.Is(err, ErrRefused) {
 			stop(err)
 			return err
@@ -175,6 +179,13 @@ func (l *life) greetAgain() {
 func (l *life) sayBye() {
 	l.setState("draining")
 	_ = l.beat(context.Background(), "shutdown") // nobody is left to tell of an error
+}
+
+// works reports whether the work has begun: before, memory is still needed.
+func (l *life) works() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen.state == "running" || l.seen.state == "idle"
 }
 
 func (l *life) setState(state string) {
