@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -51,6 +52,9 @@ func (a *app) agent() *cobra.Command {
 	}
 }
 
+// settled is when a start is over.
+const settled = 10 * time.Second
+
 // serve runs the host part, on a bus of its own if the config says so, until ctx ends.
 func (a *app) serve(ctx context.Context, s *config.Settings, from string, live bool) error {
 	a.override(s)
@@ -84,6 +88,7 @@ func (a *app) serve(ctx context.Context, s *config.Settings, from string, live b
 	}
 	defer gone()
 	log.Info("pacewire runs", "version", version(), "host", name, "config", from, "bus", o.URL, "plugins", len(s.Plugins))
+	time.AfterFunc(settled, debug.FreeOSMemory) // what the start needed should not be held for days
 	context.AfterFunc(ctx, func() {
 		log.Info("draining; interrupt again to kill")
 		a.calm()
