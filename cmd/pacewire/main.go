@@ -127,6 +127,7 @@ func (a *app) root() *cobra.Command {
 		return exitWith(exitUsage, fmt.Errorf("%w: %s", err, "see "+c.CommandPath()+" --help"))
 	})
 	root.AddCommand(a.up(), a.agent(), a.once(), a.validate(), a.plugin(), a.send(), a.tap(), a.init(), a.schema(), a.version())
+	root.InitDefaultCompletionCmd() // now, so that it is strict too
 	strict(root)
 	return root
 }
@@ -135,7 +136,12 @@ func (a *app) root() *cobra.Command {
 func strict(c *cobra.Command) {
 	if c.Args != nil {
 		check := c.Args
-		c.Args = func(c *cobra.Command, args []string) error { return exitWith(exitUsage, check(c, args)) }
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return exitWith(exitUsage, fmt.Errorf("%w: see %s --help", err, c.CommandPath()))
+			}
+			return nil
+		}
 	}
 	if c.HasSubCommands() && c.RunE == nil {
 		c.RunE = func(c *cobra.Command, args []string) error {
