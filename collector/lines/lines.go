@@ -1,0 +1,116 @@
+// Package lines receives points as line protocol over TCP, UDP, Unix sockets and HTTP.
+package lines
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/pacewire/pacewire/collector"
+	"github.com/pacewire/pacewire/plugin"
+)
+
+// Config is what an operator may set.
+type Config struct {
+	Listen         plugin.Strings  `json:"listen" jsonschema:"where to listen, one or several of tcp://host:port, udp://host:port, unix:///path, http://host:port; port 0 is a free one, which the log tells"`
+	Flush          plugin.Duration `json:"flush" jsonschema:"how long points of TCP, UDP and Unix sockets may wait for others to travel with"`
+	Precision      string          `json:"precision" jsonschema:"the unit of the times, where a request over HTTP does not say it"`
+	MaxLine        int             `json:"max_line_bytes" jsonschema:"a line longer than this is left out and counted"`
+	MaxBody        int             `json:"max_body_bytes" jsonschema:"HTTP: the largest body, decompressed"`
+	MaxConnections int             `json:"max_connections" jsonschema:"how many connections may be open at once"`
+	IdleTimeout    plugin.Duration `json:"idle_timeout" jsonschema:"close a connection that sends nothing for so long; 0s: never"`
+	UnixMode       string          `json:"unix_mode" jsonschema:"permissions of the file of a Unix socket, in octal"`
+}
+
+// Define describes the lines collector.
+func Define() plugin.Definition {
+	return collector.DefineStream(collector.StreamSpec[Config]{
+		Program: "lines",
+		Summary: "Receives line protocol over TCP, UDP, Unix sockets and HTTP, as InfluxDB does.",
+		Config:  defaults(),
+		Enum:    map[string][]any{"precision": {"ns", "us", "ms", "s"}},
+		Proxy:   true,
+		New:     New,
+	})
+}
+
+func defaults() Config {
+	return Config{
+		Listen:         plugin.Strings{"tcp://127.0.0.1:0"}, // disturbs nobody
+		Flush:          plugin.Duration(10 * time.Millisecond),
+		Precision:      "ns",
+		MaxLine:        64 << 10,
+		MaxBody:        32 << 20,
+		MaxConnections: 1024,
+		UnixMode:       "0660",
+	}
+}
+
+// A listener takes points from whoever sends to its sockets.
+type listener struct {
+	cfg     Config
+	unit    time.Duration // of times that come without one
+	log     *slog.Logger
+	reports reports
+	slots   chan struct{} // one for each connection that is open
+
+	streams []net.Listener
+	webs    []net.Listener
+	packets []*net.UDPConn
+}
+
+var _ collector.Stream = (*listener)(nil)
+
+// New opens the sockets that cfg names and returns the stream of what comes in.
+func New(ctx context.Context, cfg Config, env plugin.Env) (collector.Stream, error) {
+	l := &listener{cfg: cfg, unit: units[cfg.Precision], log: env.Log, slots: make(chan struct{}, cfg.MaxConnections)}
+	l.reports.log = env.Log
+	for _, entry := range cfg.Listen {
+		if err := l.open(ctx, entry); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+	}
+	return l, nil
+}
+
+// Stream takes points until ctx ends. What the machine has received by then is taken too, as far as that is quick.
+func (l *listener) Stream(ctx context.Context, out collector.Emitter) error {
+	var wg sync.WaitGroup
+	for _, s := range l.streams {
+		wg.Go(func() { l.accept(ctx, s, out) })
+	}
+	for _, p := range l.packets {
+		wg.Go(func() { l.receive(ctx, p, out) })
+	}
+	for _, w := range l.webs {
+		wg.Go(func() { l.web(ctx, w, out) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// Close closes the sockets, unless Stream has done so.
+func (l *listener) Close() error {
+	var errs []error
+	for _, s := range append(l.streams, l.webs...) {
+		errs = append(errs, closed(s.Close()))
+	}
+	for _, p := range l.packets {
+		errs = append(errs, closed(p.Close()))
+	}
+	return errors.Join(errs...)
+}
+
+// closed returns err, unless it says that there was nothing left to close.
+func closed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// linger is how long text waits for more, and how long the batch made of it waits then: together not longer than flush.
+func (l *listener) linger() time.Duration { return l.cfg.Flush.Std() / 2 }

@@ -1,0 +1,106 @@
+package lines
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pacewire/pacewire/collector"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+const (
+	headerTime = 5 * time.Second
+	bodyTime   = time.Minute      // for header and body together
+	idleTime   = 10 * time.Minute // of a connection between requests, where the config says nothing
+	maxHeader  = 16 << 10
+	webGrace   = 500 * time.Millisecond // for requests that are being answered at the end
+	stallTime  = 2 * time.Second        // after so long without an answer from the bus new requests are turned away
+	retryAfter = "2"                    // seconds
+)
+
+// A web answers the requests of clients that know InfluxDB.
+type web struct {
+	l       *listener
+	out     collector.Emitter
+	busy    sync.RWMutex // requests hold it for reading
+	stalled atomic.Int32 // requests that have waited for longer than stallTime
+	bodies  sync.Pool    // of *body
+}
+
+// A body is the memory that reading the body of a request takes.
+type body struct {
+	batch telemetry.Batch
+	gzip  *gunzip
+}
+
+// sourceKey is the key of the *intake of a connection.
+type sourceKey struct{}
+
+// web serves HTTP on s until ctx ends, and returns when the last request is answered.
+func (l *listener) web(ctx context.Context, s net.Listener, out collector.Emitter) {
+	w := &web{l: l, out: out}
+	srv := &http.Server{
+		Handler:           w.handler(),
+		ReadHeaderTimeout: headerTime,
+		ReadTimeout:       bodyTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(l.log.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			in := l.intake(out, "http://"+c.RemoteAddr().String())
+			return context.WithValue(ctx, sourceKey{}, &in)
+		},
+	}
+	if idle := l.cfg.IdleTimeout.Std(); idle > 0 {
+		srv.IdleTimeout = idle
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		<-ctx.Done()
+		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), webGrace)
+		defer cancel()
+		if srv.Shutdown(patience) != nil {
+			_ = srv.Close()
+		}
+	})
+	_ = srv.Serve(&gate{s, l, ctx.Done()}) // its end is that of ctx: the gate fails for nothing else
+	wg.Wait()
+	w.busy.Lock() // for ever
+}
+
+func (w *web) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /write", func(rw http.ResponseWriter, r *http.Request) { w.write(version1{rw}, rw, r) })
+	mux.HandleFunc("POST /api/v2/write", func(rw http.ResponseWriter, r *http.Request) { w.write(version2{rw}, rw, r) })
+	mux.HandleFunc("/query", answerQuery)
+	mux.HandleFunc("/ping", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("GET /health", answerHealth)
+	guarded := http.NewCrossOriginProtection().Handler(mux) // no web page makes up points through a visitor's browser
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if !w.busy.TryRLock() {
+			rw.WriteHeader(http.StatusServiceUnavailable) // the end has come
+			return
+		}
+		defer w.busy.RUnlock()
+		rw.Header().Set("X-Influxdb-Version", influxVersion)
+		rw.Header().Set("X-Influxdb-Build", "pacewire")
+		guarded.ServeHTTP(rw, r)
+	})
+}
+
+// emit stores b. While that takes too long new requests are turned away at once: their clients would only give up, and
+// send the same again.
+func (w *web) emit(b *telemetry.Batch) error {
+	t := time.AfterFunc(stallTime, func() { w.stalled.Add(1) })
+	defer func() {
+		if !t.Stop() {
+			w.stalled.Add(-1)
+		}
+	}()
+	return w.out.Emit(b)
+}
