@@ -1,0 +1,62 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// binary is the program under test.
+var binary string
+
+// TestMain builds the program once; PACEWIRE_BINARY names one that is built already.
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (int, error) {
+	dir, err := os.MkdirTemp("", "pacewire-e2e-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	if binary = os.Getenv("PACEWIRE_BINARY"); binary == "" {
+		binary = filepath.Join(dir, "pacewire")
+		if out, err := exec.Command("go", "build", "-trimpath", "-o", binary, "../../cmd/pacewire").CombinedOutput(); err != nil {
+			return 0, fmt.Errorf("build: %w\n%s", err, out)
+		}
+	}
+	if binary, err = filepath.Abs(binary); err != nil {
+		return 0, err
+	}
+	return m.Run(), nil
+}
+
+// long asks for outages of a minute and longer loads.
+var long = os.Getenv("PACEWIRE_TEST_LONG") == "1"
+
+// span returns how long something lasts: short by default.
+func span(short, whenLong time.Duration) time.Duration {
+	if long {
+		return whenLong
+	}
+	return short
+}
+
+// await polls cond until it holds, and ends the test when it does not within limit.
+func await(t testing.TB, limit time.Duration, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !cond(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s", limit, what)
+		}
+	}
+}
