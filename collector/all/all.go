@@ -5,6 +5,7 @@ package all
 
 import (
 	"github.com/pacewire/pacewire/collector/host"
+	"github.com/pacewire/pacewire/collector/lines"
 	"github.com/pacewire/pacewire/plugin"
 )
 
@@ -12,5 +13,6 @@ import (
 func All() []plugin.Definition {
 	return []plugin.Definition{
 		host.Define(),
+		lines.Define(),
 	}
 }
