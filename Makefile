@@ -1,6 +1,6 @@
 # Two commands do all on a fresh machine with Go: make up runs the main job, make test tests everything.
 
-.PHONY: build up test lint unit gen fmt bench fuzz help
+.PHONY: build up test lint unit e2e gen fmt bench fuzz help
 
 # All but those that drive whole programs.
 packages = $$(go list ./... | grep -vE '/test/(e2e|chaos)$$')
@@ -22,6 +22,9 @@ lint: ## gofmt, go vet, golangci-lint; generated files and go.mod are fresh
 
 unit: ## tests of the packages, with the real servers that are on PATH
 	go test -race -shuffle=on $(packages)
+
+e2e: ## tests of the built program, as real processes
+	go test -count=1 ./test/e2e
 
 gen: ## write what follows from the plugins: lists, schemas, docs, sample config
 	go generate ./...
