@@ -3,15 +3,16 @@ package host
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
 // asked answers a request to the agent: list, or info of the plugin that args name.
-func (h *Host) asked(_ context.Context, s bus.Subject, r request) ([]byte, error) {
+func (h *Host) asked(ctx context.Context, s bus.Subject, r request) ([]byte, error) {
 	reply := telemetry.CtlReply{ID: r.ID, OK: true}
-	list, fault := h.look(s.Verb, r.CtlRequest)
+	list, fault := h.look(ctx, s.Verb, r.CtlRequest)
 	if fault == nil {
 		payload, err := telemetry.EncodeControl(list, telemetry.MsgPack)
 		if err != nil {
@@ -25,7 +26,7 @@ func (h *Host) asked(_ context.Context, s bus.Subject, r request) ([]byte, error
 	return telemetry.EncodeControl(reply, r.enc)
 }
 
-func (h *Host) look(verb string, r telemetry.CtlRequest) (telemetry.PluginList, *telemetry.Fault) {
+func (h *Host) look(ctx context.Context, verb string, r telemetry.CtlRequest) (telemetry.PluginList, *telemetry.Fault) {
 	switch verb {
 	case "list":
 		return telemetry.PluginList{Plugins: h.Statuses()}, nil
@@ -36,7 +37,11 @@ func (h *Host) look(verb string, r telemetry.CtlRequest) (telemetry.PluginList, 
 			return telemetry.PluginList{}, &telemetry.Fault{Code: telemetry.FaultNotFound, Message: fmt.Sprintf(
 				"host %s has no plugin %q: pacewire plugin list names them", h.o.Host, name)}
 		}
+		fresh := e.ping(ctx)
 		s := e.status(h.o.Host)
+		if fresh != nil {
+			s.Stats = fresh
+		}
 		s.Stderr = e.child.Status().Stderr
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -46,4 +51,36 @@ func (h *Host) look(verb string, r telemetry.CtlRequest) (telemetry.PluginList, 
 	}
 	return telemetry.PluginList{}, &telemetry.Fault{Code: telemetry.FaultNotFound, Message: fmt.Sprintf(
 		"the agent has no verb %q: it has list and info", verb)}
+}
+
+// pingTime is how long a plugin may take to tell its counters.
+const pingTime = time.Second
+
+// ping asks the plugin for its counters as they are now; nil when it does not answer.
+func (e *entry) ping(ctx context.Context) *telemetry.Stats {
+	reply, err := e.ask(ctx, "ping", pingTime)
+	if err != nil {
+		return nil
+	}
+	stats, _, err := telemetry.DecodeStats(reply.Payload)
+	if err != nil {
+		return nil
+	}
+	return &stats
+}
+
+// ask sends the plugin a control request.
+func (e *entry) ask(ctx context.Context, verb string, limit time.Duration) (telemetry.CtlReply, error) {
+	body, err := telemetry.EncodeControl(telemetry.CtlRequest{ID: e.host.inst}, telemetry.MsgPack)
+	if err != nil {
+		return telemetry.CtlReply{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	answer, err := e.host.conn.Request(ctx, bus.CtlSubject(e.host.o.Host, e.conf.Name, verb), body)
+	if err != nil {
+		return telemetry.CtlReply{}, err
+	}
+	reply, _, err := telemetry.DecodeCtlReply(answer)
+	return reply, err
 }

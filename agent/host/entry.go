@@ -58,13 +58,7 @@ func (e *entry) changed(s supervise.Status) {
 
 // drain asks the plugin to finish what it holds and end.
 func (e *entry) drain(ctx context.Context) error {
-	body, err := telemetry.EncodeControl(telemetry.CtlRequest{ID: e.host.inst}, telemetry.MsgPack)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	_, err = e.host.conn.Request(ctx, bus.CtlSubject(e.host.o.Host, e.conf.Name, "drain"), body)
+	_, err := e.ask(ctx, "drain", askTime)
 	return err
 }
 
