@@ -125,7 +125,7 @@ func start(ctx context.Context, o Options) (*Server, error) {
 
 func (o *Options) check() error {
 	if o.Dir == "" {
-		return errors.New("no store directory: set bus.dir")
+		return errors.New("no store directory: set bus.store")
 	}
 	host, _, err := net.SplitHostPort(o.Listen)
 	if err != nil {

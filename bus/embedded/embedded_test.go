@@ -137,7 +137,7 @@ func TestRestartKeepsMessages(t *testing.T) {
 func TestTwoServersOnAStore(t *testing.T) {
 	dir := t.TempDir()
 	first := start(t, embedded.Options{Dir: dir})
-	refuses(t, embedded.Options{Dir: dir, Listen: "127.0.0.1:0"}, dir, strconv.Itoa(os.Getpid()), "bus.dir")
+	refuses(t, embedded.Options{Dir: dir, Listen: "127.0.0.1:0"}, dir, strconv.Itoa(os.Getpid()), "bus.store")
 	stream(t, connect(t, first.URL())) // undisturbed
 	first.Shutdown()
 	start(t, embedded.Options{Dir: dir})
@@ -156,7 +156,7 @@ func TestBusyPort(t *testing.T) {
 
 func TestRefusedSettings(t *testing.T) {
 	dir := t.TempDir()
-	refuses(t, embedded.Options{}, "bus.dir")
+	refuses(t, embedded.Options{}, "bus.store")
 	refuses(t, embedded.Options{Dir: dir, Listen: "nonsense"}, "host:port")
 	refuses(t, embedded.Options{Dir: dir, Listen: "127.0.0.1:x"}, "port")
 	refuses(t, embedded.Options{Dir: dir, Listen: "0.0.0.0:0"}, "bus.user", "bus.tls")
@@ -170,7 +170,7 @@ func TestUnwritableStore(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refuses(t, embedded.Options{Dir: file, Listen: "127.0.0.1:0"}, file, "bus.dir")
+	refuses(t, embedded.Options{Dir: file, Listen: "127.0.0.1:0"}, file, "bus.store")
 	if os.Getuid() == 0 {
 		refuses(t, embedded.Options{Dir: "/proc/pacewire", Listen: "127.0.0.1:0"}, "/proc/pacewire")
 		return // root writes wherever modes forbid it

@@ -17,17 +17,17 @@ const lockName = "LOCK"
 // and two of them on one store lose what they acknowledged.
 func lockStore(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, fmt.Errorf("store %s: %w: set bus.dir to a directory this user can write", dir, err)
+		return nil, fmt.Errorf("store %s: %w: set bus.store to a directory this user can write", dir, err)
 	}
 	path := filepath.Join(dir, lockName)
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, fmt.Errorf("store %s is not writable: %w: give it to this user or set bus.dir", dir, err)
+		return nil, fmt.Errorf("store %s is not writable: %w: give it to this user or set bus.store", dir, err)
 	}
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		defer file.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("store %s is in use by process %s: stop that one or set another bus.dir", dir, holder(path))
+			return nil, fmt.Errorf("store %s is in use by process %s: stop that one or set another bus.store", dir, holder(path))
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
