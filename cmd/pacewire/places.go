@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/pacewire/pacewire/agent/config"
+	"golang.org/x/sys/unix"
 )
 
 // stateDir returns where the program keeps its state.
@@ -71,13 +72,33 @@ func leaveNote(n note) (gone func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("run folder: %w: set PACEWIRE_RUN to a folder that can be written", err)
-	}
 	if err := os.WriteFile(path, append(text, '\n'), 0o600); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
 	return func() { _ = os.Remove(path) }, nil
+}
+
+// claimRun makes the run folder and takes it for this process, until release: a second agent there would put its own note
+// and credentials in the place of those that the first one's plugins need.
+func claimRun() (release func(), err error) {
+	dir, err := runDir()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, exitWith(exitConfig, fmt.Errorf("run folder: %w: set PACEWIRE_RUN to a folder that can be written", err))
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "agent.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, exitWith(exitConfig, fmt.Errorf("run folder: %w: set PACEWIRE_RUN to a folder that can be written", err))
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		n, _ := readNote() // it may have none yet
+		return nil, exitWith(exitConfig, fmt.Errorf(
+			"run folder %s is in use by another agent, process %d: stop that one, or set PACEWIRE_RUN to another folder", dir, n.PID))
+	}
+	return func() { lock.Close() }, nil
 }
 
 // readNote returns what the local agent has left.
@@ -97,27 +118,32 @@ func readNote() (note, error) {
 	return n, nil
 }
 
-// newCreds writes credentials that nobody knows into the run folder.
-func newCreds() (user, password, path string, err error) {
-	dir, err := runDir()
-	if err != nil {
-		return "", "", "", err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", "", "", fmt.Errorf("run folder: %w: set PACEWIRE_RUN to a folder that can be written", err)
-	}
+// busUser is who the agent and its plugins are on the embedded bus.
+const busUser = "pacewire"
+
+// newPassword returns a password that nobody knows.
+func newPassword() string {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret)
-	user, password, path = "pacewire", hex.EncodeToString(secret), filepath.Join(dir, "bus.creds")
-	text, err := json.Marshal(map[string]string{"user": user, "password": password})
+	return hex.EncodeToString(secret)
+}
+
+// leaveCreds writes the credentials for the embedded bus into the run folder.
+func leaveCreds(password string) (path string, err error) {
+	dir, err := runDir()
 	if err != nil {
-		return "", "", "", err
+		return "", err
+	}
+	path = filepath.Join(dir, "bus.creds")
+	text, err := json.Marshal(map[string]string{"user": busUser, "password": password})
+	if err != nil {
+		return "", err
 	}
 	_ = os.Remove(path) // so that its mode is ours
 	if err := os.WriteFile(path, append(text, '\n'), 0o600); err != nil {
-		return "", "", "", fmt.Errorf("run folder: %w", err)
+		return "", fmt.Errorf("run folder: %w", err)
 	}
-	return user, password, path, nil
+	return path, nil
 }
 
 // configFiles returns the files of the config: what -c names, else the usual ones that exist.

@@ -70,11 +70,22 @@ func (a *app) serve(ctx context.Context, s *config.Settings, from string, live b
 	if err != nil {
 		return err
 	}
-	o, stopBus, err := a.openBus(ctx, s, name, log)
+	password := newPassword()
+	o, stopBus, err := a.openBus(ctx, s, name, password, log)
 	if err != nil {
 		return err
 	}
 	defer stopBus()
+	release, err := claimRun() // after the store, whose refusal says more
+	if err != nil {
+		return err
+	}
+	defer release()
+	if s.Bus.Embedded {
+		if o.Creds, err = leaveCreds(password); err != nil {
+			return err
+		}
+	}
 	if live {
 		o.Beat = time.Second // somebody is watching
 	}
@@ -116,7 +127,7 @@ func (a *app) override(s *config.Settings) {
 }
 
 // openBus starts the embedded bus, or only says where the external one is.
-func (a *app) openBus(ctx context.Context, s *config.Settings, name string, log *slog.Logger) (host.Options, func(), error) {
+func (a *app) openBus(ctx context.Context, s *config.Settings, name, password string, log *slog.Logger) (host.Options, func(), error) {
 	streams := bus.DefaultStreams()
 	if s.Bus.MaxAge > 0 {
 		streams.MetricsMaxAge = s.Bus.MaxAge
@@ -132,17 +143,13 @@ func (a *app) openBus(ctx context.Context, s *config.Settings, name string, log 
 	if store == "" {
 		store = filepath.Join(state, "bus")
 	}
-	user, password, creds, err := newCreds()
-	if err != nil {
-		return host.Options{}, nil, err
-	}
 	listen := s.Bus.Listen
 	if listen == "" {
 		listen = "127.0.0.1:0"
 	}
 	server, err := embedded.Start(ctx, embedded.Options{
 		Dir: store, Listen: listen, ServerName: name, Sync: s.Bus.Sync, MaxStore: s.Bus.MaxStore,
-		User: user, Password: password, Log: log.With("part", "bus"),
+		User: busUser, Password: password, Log: log.With("part", "bus"),
 		OnHealth: func(err error) {
 			if err != nil {
 				log.Error("bus is not well", "error", err)
@@ -153,7 +160,7 @@ func (a *app) openBus(ctx context.Context, s *config.Settings, name string, log 
 		return host.Options{}, nil, exitWith(exitConfig, err)
 	}
 	streams.Store = server.MaxStore()
-	return host.Options{URL: server.URL(), Creds: creds, InProcess: server, Streams: streams}, server.Shutdown, nil
+	return host.Options{URL: server.URL(), InProcess: server, Streams: streams}, server.Shutdown, nil
 }
 
 func (a *app) newHost(o host.Options, s *config.Settings, name string, log *slog.Logger) (*host.Host, error) {
