@@ -74,9 +74,11 @@ func (c Config) unixMode() (fs.FileMode, error) {
 	return fs.FileMode(mode), err
 }
 
-// pieceSize is the memory that the text of one batch has: enough for a message of the usual size, and for the longest line
-// behind that.
-func (c Config) pieceSize() int { return telemetry.TargetFrame + telemetry.TargetFrame/2 + c.MaxLine }
+// pieces returns how much memory the text of a batch has: at first, and when a message is to be filled. There is room for
+// the longest line behind it.
+func (c Config) pieces() (first, largest int) {
+	return bite + c.MaxLine, 4*telemetry.TargetFrame + c.MaxLine
+}
 
 // An endpoint is an entry of listen.
 type endpoint struct {

@@ -12,6 +12,9 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
+// bite is how much text is read before points are made of it: little enough to be in the processor's cache still.
+const bite = 64 << 10
+
 // grace is how long what was sent before the end may still be read.
 const grace = 100 * time.Millisecond
 
@@ -24,7 +27,9 @@ type source interface {
 // A stream reads the text of one source. Text waits up to half of flush for more, so that many small writes make one batch.
 //
 // A source that is quiet has a small buffer only. A busy one reads into the memory of a batch, which leaves with the text
-// its strings look into; only the begin of the line at the end of it is copied to the next one.
+// its strings look into; only the begin of a line at the end of it is copied to the next one. The longer a source is busy,
+// the more memory a batch has, up to what fills a message. Points are made of the text bite by bite, while the processor
+// has it at hand.
 type stream struct {
 	intake
 	src  source
@@ -32,8 +37,9 @@ type stream struct {
 	idle time.Duration // how long the source may be quiet; 0: for ever
 
 	text      []byte // small, or memory of batch
-	end       int    // of what was read
+	from, end int    // what was read and is no points yet
 	batch     *telemetry.Batch
+	size      int       // of the next piece of memory
 	lingering bool      // the read deadline is the one of what has been read, else the one of the next byte
 	last      time.Time // after which nothing is read any more; zero: not known yet
 	small     [4 << 10]byte
@@ -86,14 +92,14 @@ func (s *stream) step(ctx context.Context) (more bool) {
 	if len(s.text)-s.end < s.room && !s.makeRoom(ctx) {
 		return false
 	}
-	n, err := s.src.Read(s.text[s.end:])
+	n, err := s.src.Read(s.text[s.end:min(len(s.text), s.end+bite)])
 	s.end += n
 	switch {
 	case err == nil:
 		if !s.lingering {
 			s.linger(ctx)
 		}
-		return true
+		return s.end-s.from < bite || s.chew(ctx)
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		s.flush()
 		return false
@@ -145,6 +151,19 @@ func (s *stream) makeRoom(ctx context.Context) bool {
 		s.batch, s.text = s.piece(s.text[:s.end])
 		return true
 	}
+	return s.next(ctx)
+}
+
+// chew makes points of what was read, and posts them when the next bite might not fit into their message.
+func (s *stream) chew(ctx context.Context) bool {
+	before := s.batch.Size()
+	s.decodeText()
+	size := s.batch.Size()
+	return 2*size-before <= telemetry.TargetFrame || s.next(ctx)
+}
+
+// next posts what was read and goes on with another batch.
+func (s *stream) next(ctx context.Context) bool {
 	if !s.post(true) {
 		return false
 	}
@@ -156,10 +175,18 @@ func (s *stream) makeRoom(ctx context.Context) bool {
 	return true
 }
 
+// decodeText makes points of what was read, but for the begin of a line at its end.
+func (s *stream) decodeText() {
+	rest, _ := s.take(s.batch, s.text[s.from:s.end])
+	s.from = s.end - len(rest)
+}
+
 // piece returns an empty batch, and memory of it that begins with text.
 func (s *stream) piece(text []byte) (*telemetry.Batch, []byte) {
+	first, largest := s.l.cfg.pieces()
+	s.size = min(max(s.size, first), largest)
 	b := s.out.Batch()
-	p := b.Text(s.l.cfg.pieceSize())
+	p := b.Text(s.size)
 	copy(p, text)
 	return b, p
 }
@@ -167,15 +194,20 @@ func (s *stream) piece(text []byte) (*telemetry.Batch, []byte) {
 // flush posts what was read, if there is anything.
 func (s *stream) flush() bool { return s.end == 0 || s.post(false) }
 
-// post makes points of what was read and hands them over. A busy source gets another large piece of memory.
+// post makes points of what was read and hands them over. A busy source gets another piece of memory, a larger one.
 func (s *stream) post(busy bool) bool {
-	b, text := s.batch, s.text[:s.end]
+	b := s.batch
 	if b == nil {
 		b = s.out.Batch()
-		text = append(b.Text(s.end)[:0], text...)
+		s.batch, s.text = b, append(b.Text(s.end)[:0], s.text[:s.end]...)
 	}
-	rest, _ := s.take(b, text)
-	s.end = len(rest)
+	s.decodeText()
+	rest := s.text[s.from:s.end]
+	s.from, s.end = 0, len(rest)
+	s.size *= 2
+	if !busy {
+		s.size = 0
+	}
 	if busy || len(rest)+s.room > len(s.small) {
 		s.batch, s.text = s.piece(rest)
 	} else {

@@ -90,6 +90,7 @@ type upload struct {
 
 	text   []byte // memory of batch
 	end    int    // of what was read
+	limit  int    // of the length of text
 	held   int    // bytes of text that batch holds
 	stored int    // points
 
@@ -101,9 +102,10 @@ type upload struct {
 // read reads the body and stores its points. What was read of a body that then fails is stored only if it was much.
 func (u *upload) read(body io.Reader, length int64) error {
 	u.batch.Reset()
+	_, u.limit = u.l.cfg.pieces()
 	size := firstPiece
 	if length > 0 {
-		size = int(min(length+2, int64(u.l.cfg.pieceSize())))
+		size = int(min(length+2, int64(u.limit)))
 	}
 	u.text = u.batch.Text(size)
 	for {
@@ -131,9 +133,9 @@ func (u *upload) read(body io.Reader, length int64) error {
 func (u *upload) makeRoom() bool {
 	rest := u.text[:u.end]
 	size := 2 * len(u.text)
-	if limit := u.l.cfg.pieceSize(); size > limit {
-		size = limit
-		if len(u.text) >= limit {
+	if size > u.limit {
+		size = u.limit
+		if len(u.text) >= u.limit {
 			rest = u.decodeText()
 		}
 	}
