@@ -80,13 +80,14 @@ func (h *haul) gather(ctx context.Context, src source, how Batching) error {
 
 // next returns the next delivery; nil when the haul has some and no more came in time.
 func (h *haul) next(ctx context.Context, src source, wait time.Duration) (*delivery, error) {
-	if len(h.deliveries) == 0 || src.ready() > 0 {
+	if len(h.deliveries) == 0 {
 		return src.next(ctx)
 	}
-	if wait <= 0 {
+	if wait <= 0 && src.ready() == 0 {
 		return nil, nil
 	}
-	patient, cancel := context.WithTimeout(ctx, wait)
+	// What is ready may turn out to be no delivery: a haul must not wait for the one after it.
+	patient, cancel := context.WithTimeout(ctx, max(wait, 0))
 	defer cancel()
 	d, err := src.next(patient)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {

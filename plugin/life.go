@@ -42,6 +42,9 @@ const (
 // finished, ErrRefused when the agent does not want it.
 func Serve(ctx context.Context, d Definition, o Options) error {
 	l, err := newLife(ctx, d, o)
+	if ctx.Err() != nil && errors.Is(err, ErrNoBus) {
+		return nil // asked to end before there was anything to finish
+	}
 	if err != nil {
 		return err
 	}

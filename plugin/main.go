@@ -209,8 +209,6 @@ func (c *command) serve(ctx context.Context) error {
 	defer stop()
 	err := Serve(ctx, c.def, c.o)
 	switch {
-	case errors.Is(err, ErrNoBus) && ctx.Err() != nil: // asked to end while it waited
-		return nil
 	case errors.Is(err, ErrNoBus):
 		return &usageError{noBus, err}
 	case errors.Is(err, errDial):

@@ -153,7 +153,7 @@ func (s *Session) Note(err error) error {
 		return nil
 	}
 	s.count.fail(classOf(err), err)
-	if text := err.Error(); text != s.noted {
+	if text := err.Error(); text != s.noted && !errors.Is(err, ErrTooLarge) { // which is mended by halving
 		s.noted = text
 		s.log.Warn("call failed", "error", err, stackOf(err))
 	}
