@@ -27,6 +27,8 @@ type LineDecoder struct {
 
 	batch   *Batch
 	text    []byte
+	part    bool  // a last line with open quotes is left
+	left    int   // bytes of that line
 	safe    int   // lines that begin up to here can be read eight bytes at a time
 	unit    int64 // ns
 	arrival int64 // ns
@@ -72,7 +74,19 @@ const (
 // it. arrival is the time of lines that have none. A line that cannot be read is left out and counted, and the rest goes
 // on: the error joins a [DecodeError] for each of the first few.
 func (d *LineDecoder) Decode(b *Batch, text []byte, arrival time.Time) error {
+	_, err := d.decode(b, text, arrival, false)
+	return err
+}
+
+// DecodePart is Decode of a text that goes on behind its end: if the quotes of its last line are still open there, that
+// line is left, since a text may have newlines in it. n is how much was read.
+func (d *LineDecoder) DecodePart(b *Batch, text []byte, arrival time.Time) (n int, err error) {
+	return d.decode(b, text, arrival, true)
+}
+
+func (d *LineDecoder) decode(b *Batch, text []byte, arrival time.Time, part bool) (n int, err error) {
 	d.begin(b, text, arrival)
+	d.part, d.left = part, 0
 	at := 0
 	if bytes.HasPrefix(text, []byte("\uFEFF")) {
 		at = 3
@@ -84,7 +98,7 @@ func (d *LineDecoder) Decode(b *Batch, text []byte, arrival time.Time) error {
 		}
 		at = d.unexpected(at)
 	}
-	return d.end()
+	return len(text) - d.left, d.end()
 }
 
 func (d *LineDecoder) begin(b *Batch, text []byte, arrival time.Time) {
@@ -167,6 +181,10 @@ func (d *LineDecoder) unexpected(at int) int {
 	}
 	at = d.scan.at
 	d.scan.line(d.unit)
+	if d.part && d.scan.open {
+		d.left = len(d.text) - at
+		return len(d.text)
+	}
 	if d.scan.code != 0 {
 		d.refuse(at)
 		return d.scan.at

@@ -16,6 +16,7 @@ type lineScan struct {
 	at   int
 	code Code   // why the line is refused; 0 while it is good
 	why  string // the same for people
+	open bool   // no quote closes the text of its last field
 	home *Batch // whose memory text takes that had escapes
 
 	head   int // where the tags have ended
@@ -86,7 +87,7 @@ func (s *lineScan) endsLine() bool {
 
 // line reads the line at s.at and goes behind it. unit is the ns of a time's tick.
 func (s *lineScan) line(unit int64) {
-	s.code, s.why, s.timed = 0, "", false
+	s.code, s.why, s.open, s.timed = 0, "", false, false
 	s.tags, s.fields = s.tags[:0], s.fields[:0]
 	s.series = s.name("series", false)
 	for s.code == 0 && s.peek() == ',' {
@@ -332,6 +333,7 @@ func (s *lineScan) quoted(name string) (v Value, drop Code) {
 	}
 	if s.at >= len(s.text) {
 		s.at = open // so that the lines after this one are not lost with it
+		s.open = true
 		s.refuse(CodeLine, "no closing quote of field "+strconv.Quote(name))
 		return Value{}, 0
 	}
