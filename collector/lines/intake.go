@@ -24,25 +24,44 @@ func (l *listener) intake(out collector.Emitter, from string) intake {
 	return in
 }
 
-// take adds the points of the whole lines in text to b, and returns what comes behind them: the begin of a line. The error
-// joins those of the lines that are left out.
-func (in *intake) take(b *telemetry.Batch, text []byte) (rest []byte, err error) {
-	var errs []error
+// take adds the points of the whole lines in text to b, and returns what comes behind them: the begin of a line. A text in
+// open quotes is the begin of a line too, since it may have newlines in it, unless this is the last chance. The error joins
+// those of the lines that are left out.
+func (in *intake) take(b *telemetry.Batch, text []byte, last bool) (rest []byte, err error) {
 	arrival := time.Now()
-	for lines, rest := in.cut.next(text); ; lines, rest = in.cut.next(rest) {
-		if in.cut.long > 0 {
-			errs = append(errs, in.tooLong())
-		}
+	for {
+		lines, rest := in.cut.next(text)
+		err = errors.Join(err, in.tooLong())
 		if len(lines) == 0 {
-			return rest, errors.Join(errs...)
+			return rest, err
 		}
-		before := b.Len() + b.Drops().Total()
-		if err := in.decode.Decode(b, lines, arrival); err != nil {
-			errs = append(errs, err)
-			in.refused(err)
+		n, fault := in.read(b, lines, arrival, last)
+		err = errors.Join(err, fault)
+		if n < len(lines) {
+			open := text[len(text)-len(rest)-len(lines)+n:]
+			if len(open) <= in.cut.limit {
+				return open, err
+			}
+			_, fault = in.read(b, lines[n:], arrival, true)
+			err = errors.Join(err, fault)
 		}
-		in.lines += b.Len() + b.Drops().Total() - before
+		text = rest
 	}
+}
+
+// read adds the points of lines to b, and returns how much of lines it has read: all of it, if last.
+func (in *intake) read(b *telemetry.Batch, lines []byte, arrival time.Time, last bool) (n int, err error) {
+	before := b.Len() + b.Drops().Total()
+	if last {
+		n, err = len(lines), in.decode.Decode(b, lines, arrival)
+	} else {
+		n, err = in.decode.DecodePart(b, lines, arrival)
+	}
+	if err != nil {
+		in.refused(err)
+	}
+	in.lines += b.Len() + b.Drops().Total() - before
+	return n, err
 }
 
 // refused reports the first of the lines that err is about.
@@ -57,9 +76,12 @@ func (in *intake) refused(err error) {
 	}
 }
 
-// tooLong counts and reports the lines that the cutter has left out.
+// tooLong counts and reports the lines that the cutter has left out since the last time.
 func (in *intake) tooLong() error {
 	n := in.cut.long
+	if n == 0 {
+		return nil
+	}
 	in.cut.long = 0
 	in.lines += n
 	in.out.Drop("too_long", n)

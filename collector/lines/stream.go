@@ -157,7 +157,7 @@ func (s *stream) makeRoom(ctx context.Context) bool {
 // chew makes points of what was read, and posts them when the next bite might not fit into their message.
 func (s *stream) chew(ctx context.Context) bool {
 	before := s.batch.Size()
-	s.decodeText()
+	s.decodeText(false)
 	size := s.batch.Size()
 	return 2*size-before <= telemetry.TargetFrame || s.next(ctx)
 }
@@ -176,8 +176,8 @@ func (s *stream) next(ctx context.Context) bool {
 }
 
 // decodeText makes points of what was read, but for the begin of a line at its end.
-func (s *stream) decodeText() {
-	rest, _ := s.take(s.batch, s.text[s.from:s.end])
+func (s *stream) decodeText(last bool) {
+	rest, _ := s.take(s.batch, s.text[s.from:s.end], last)
 	s.from = s.end - len(rest)
 }
 
@@ -201,7 +201,7 @@ func (s *stream) post(busy bool) bool {
 		b = s.out.Batch()
 		s.batch, s.text = b, append(b.Text(s.end)[:0], s.text[:s.end]...)
 	}
-	s.decodeText()
+	s.decodeText(!busy)
 	rest := s.text[s.from:s.end]
 	s.from, s.end = 0, len(rest)
 	s.size *= 2

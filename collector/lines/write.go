@@ -123,7 +123,7 @@ func (u *upload) read(body io.Reader, length int64) error {
 	}
 	u.text[u.end] = '\n' // the last line may lack it
 	u.end++
-	u.decodeText()
+	u.decodeText(true)
 	u.emit()
 	return nil
 }
@@ -136,7 +136,7 @@ func (u *upload) makeRoom() bool {
 	if size > u.limit {
 		size = u.limit
 		if len(u.text) >= u.limit {
-			rest = u.decodeText()
+			rest = u.decodeText(false)
 		}
 	}
 	if u.held >= heldText {
@@ -153,9 +153,9 @@ func (u *upload) makeRoom() bool {
 }
 
 // decodeText makes points of the text, and returns the begin of a line at its end.
-func (u *upload) decodeText() (rest []byte) {
+func (u *upload) decodeText(last bool) (rest []byte) {
 	dropped, lines := u.batch.Drops().Total(), u.lines
-	rest, err := u.take(u.batch, u.text[:u.end])
+	rest, err := u.take(u.batch, u.text[:u.end], last)
 	u.held += u.end
 	u.left += u.batch.Drops().Total() - dropped
 	for _, err := range flat(err) {
