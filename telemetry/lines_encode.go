@@ -2,9 +2,7 @@ package telemetry
 
 import (
 	"encoding/binary"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -26,16 +24,17 @@ func (b *Batch) AppendLines(dst []byte) []byte {
 // A lineWriter writes the points of a group as lines. Whatever is the same on several lines it puts together before.
 type lineWriter struct {
 	group *Group
-	ready []byte     // text that is made once
-	spans []lineSpan // of ready: for each dictionary, the text for each of its values
+	made  []byte // text that is made once
 	cells []lineCell
 	tags  int // how many of the cells are before the fields
 	most  int // bytes a line has at most
 	keys  []string
+	spans []lineSpan
+	wide  []byte // numbers that came with less than eight bytes
 	time  timeWriter
 }
 
-// A lineSpan is a piece of ready.
+// A lineSpan is a piece of made.
 type lineSpan struct{ from, to int }
 
 // cellKind says how the text of a cell is made.
@@ -44,56 +43,71 @@ type cellKind uint8
 const (
 	cellFixed cellKind = iota // the same on every line
 	cellDict                  // made before for each value of the dictionary
-	cellTag                   // an own text on each line
-	cellText                  // the same in quotes
-	cellNumber
+	cellFloat
+	cellInt
+	cellUint
+	cellTag  // an own text on each line
+	cellText // the same in quotes
 )
 
 // A lineCell is one tag or field on all lines.
 type lineCell struct {
 	kind   cellKind
+	width  uint8      // cellDict: bytes an index
+	before lineSpan   // what stands before the value; cellFixed: all of it
+	n      int        // the length of that
+	lo, hi uint64     // the first 16 bytes of it
+	words  [][8]byte  // numbers
+	index  []byte     // cellDict
+	spans  []lineSpan // cellDict
+	absent []bool     // of a field: lines that do not have it
 	col    *Column
-	before lineSpan // what stands before the value; cellFixed: all of it
-	spans  []lineSpan
-	outer  string // cellTag: what it is on lines that do not say
+	name   lineSpan // cellTag: what stands before it if there is one
+	outer  string   // cellTag: what it is on lines that do not say
 }
 
 // start prepares the writing of g.
 func (w *lineWriter) start(g *Group, host string) {
 	w.group = g
-	w.ready, w.spans, w.cells = w.ready[:0], w.spans[:0], w.cells[:0]
-	w.most = 2*longestNumber + 2 // the time, and what numbers may write too much
+	w.made, w.spans, w.cells, w.wide = w.made[:0], w.spans[:0], w.cells[:0], w.wide[:0]
+	w.most = 2*longestNumber + 2 // the time, and what is written too much
 	w.startTags(host)
 	w.tags = len(w.cells)
 	for i := range g.fields {
 		w.startField(&g.fields[i])
+	}
+	w.made = append(w.made, make([]byte, 16)...) // so that whole words can be taken from everywhere
+	for i := range w.cells {
+		c := &w.cells[i]
+		c.n = c.before.to - c.before.from
+		c.lo, c.hi = word(w.made, c.before.from), word(w.made, c.before.from+8)
 	}
 }
 
 // startTags prepares the series and its tags.
 func (w *lineWriter) startTags(host string) {
 	g := w.group
-	from := len(w.ready)
-	w.ready = appendSeries(w.ready, g.Series)
+	from := len(w.made)
+	w.made = appendSeries(w.made, g.Series)
 	for _, key := range w.tagKeys(host) {
 		tag := g.Tag(key)
 		if key == "host" && tag.outer == "" {
 			tag.outer = host
 		}
 		if text, same := tag.Const(); same {
-			w.ready = appendTag(w.ready, key, text)
+			w.made = appendTag(w.made, key, text)
 			continue
 		}
 		w.tagCell(key, tag, w.since(from))
-		from = len(w.ready)
+		from = len(w.made)
 	}
 	w.cells = append(w.cells, lineCell{before: w.since(from)})
 }
 
-// since returns what was added to ready since it had the length from, and counts it for the length of a line.
+// since returns what was added to made since it had the length from, and counts it for the length of a line.
 func (w *lineWriter) since(from int) lineSpan {
-	w.most += len(w.ready) - from
-	return lineSpan{from, len(w.ready)}
+	w.most += len(w.made) - from
+	return lineSpan{from, len(w.made)}
 }
 
 // tagKeys returns the keys of all tags of the group, sorted.
@@ -121,27 +135,30 @@ func (w *lineWriter) tagCell(key string, tag TagView, before lineSpan) {
 	c := tag.col
 	w.most += 2*(longest(c.texts)+len(tag.outer)+len(key)) + 2
 	if c.form != formDict || c.absent != nil {
-		from := len(w.ready)
-		w.ready = appendKey(w.ready, key)
+		from := len(w.made)
+		w.made = appendKey(w.made, key)
 		w.cells = append(w.cells, lineCell{before: before})
-		w.cells = append(w.cells, lineCell{kind: cellTag, col: c, before: w.since(from), outer: tag.outer})
+		w.cells = append(w.cells, lineCell{kind: cellTag, col: c, name: w.since(from), outer: tag.outer})
 		return
 	}
-	w.dictCell(c, func(dst []byte, text string) []byte {
+	w.dictCell(c, c.texts, func(dst []byte, text string) []byte {
 		dst = append(dst, dst[before.from:before.to]...)
 		return appendTag(dst, key, tag.or(text))
 	})
 }
 
-// dictCell adds a cell of the texts that made makes of the texts of c.
-func (w *lineWriter) dictCell(c *Column, made func(dst []byte, text string) []byte) {
+// boolNames are what the values of a bool column are called.
+var boolNames = [2]string{"false", "true"}
+
+// dictCell adds a cell of what form makes of the texts that the indices of c stand for.
+func (w *lineWriter) dictCell(c *Column, texts []string, form func(dst []byte, text string) []byte) {
 	first := len(w.spans)
-	for _, text := range c.texts {
-		from := len(w.ready)
-		w.ready = made(w.ready, text)
-		w.spans = append(w.spans, lineSpan{from, len(w.ready)})
+	for _, text := range texts {
+		from := len(w.made)
+		w.made = form(w.made, text)
+		w.spans = append(w.spans, lineSpan{from, len(w.made)})
 	}
-	w.cells = append(w.cells, lineCell{kind: cellDict, col: c, spans: w.spans[first:]})
+	w.cells = append(w.cells, lineCell{kind: cellDict, width: c.width, absent: c.absent, index: c.data, spans: w.spans[first:]})
 }
 
 func longest(texts []string) int {
@@ -154,43 +171,60 @@ func longest(texts []string) int {
 
 // startField adds the cell of a field.
 func (w *lineWriter) startField(c *Column) {
-	from := len(w.ready)
-	w.ready = appendKey(w.ready, c.Name)
+	from := len(w.made)
+	w.made = appendKey(w.made, c.Name)
 	name := w.since(from)
 	switch {
 	case c.form == formConst:
 		if c.one.Present() {
-			w.ready = appendFieldValue(w.ready, c.one)
-			w.cells = append(w.cells, lineCell{before: w.since(from)})
+			w.made = appendFieldValue(w.made, c.one)
+			w.since(from)
+			w.cells = append(w.cells, lineCell{before: lineSpan{from, len(w.made)}})
 		}
+	case c.typ == TypeBool: // a dictionary of two
+		w.most += len("false")
+		w.dictCell(c, boolNames[:], func(dst []byte, text string) []byte {
+			return append(append(dst, dst[name.from:name.to]...), text...)
+		})
 	case c.form == formPacked:
 		w.most += longestNumber
-		w.cells = append(w.cells, lineCell{kind: cellNumber, col: c, before: name})
+		w.cells = append(w.cells, lineCell{kind: cellKinds[c.typ], absent: c.absent, before: name, words: w.words(c)})
 	case c.form == formDict:
 		w.most += 2*longest(c.texts) + 2
-		w.dictCell(c, func(dst []byte, text string) []byte {
+		w.dictCell(c, c.texts, func(dst []byte, text string) []byte {
 			return appendQuoted(append(dst, dst[name.from:name.to]...), text)
 		})
 	default:
 		w.most += 2*longest(c.texts) + 2
-		w.cells = append(w.cells, lineCell{kind: cellText, col: c, before: name})
+		w.cells = append(w.cells, lineCell{kind: cellText, absent: c.absent, before: name, col: c})
 	}
+}
+
+// cellKinds are the kinds of numbers by type.
+var cellKinds = [256]cellKind{TypeFloat: cellFloat, TypeInt: cellInt, TypeUint: cellUint}
+
+// words returns the numbers of c with eight bytes each.
+func (w *lineWriter) words(c *Column) [][8]byte {
+	data := c.data
+	if c.width < 8 {
+		from := len(w.wide)
+		for row := range c.n {
+			w.wide = binary.LittleEndian.AppendUint64(w.wide, c.bits(row))
+		}
+		data = w.wide[from:]
+	}
+	return wordsOf(data)
 }
 
 // append writes all lines behind dst.
 func (w *lineWriter) append(dst []byte) []byte {
-	times := w.group.Times()
-	for row, t := range times[:w.group.n] {
-		dst = slices.Grow(dst, w.most)
-		at := len(dst)
+	for row, t := range w.group.Times() {
+		if cap(dst)-len(dst) < w.most {
+			dst = slices.Grow(dst, w.most)
+		}
 		buf := dst[:cap(dst)]
-		for i := range w.cells[:w.tags] {
-			at = w.cell(buf, at, &w.cells[i], row)
-		}
-		tags := at
-		for i := range w.cells[w.tags:] {
-			at = w.cell(buf, at, &w.cells[w.tags+i], row)
-		}
+		tags := w.put(buf, len(dst), w.cells[:w.tags], row)
+		at := w.put(buf, tags, w.cells[w.tags:], row)
 		if at == tags {
 			continue // no field is left of the point
 		}
@@ -203,78 +237,97 @@ func (w *lineWriter) append(dst []byte) []byte {
 	return dst
 }
 
-// cell writes the value that c has in row, with what goes before it.
-func (w *lineWriter) cell(buf []byte, at int, c *lineCell, row int) int {
-	switch c.kind {
-	case cellFixed:
-		return at + copy(buf[at:], w.ready[c.before.from:c.before.to])
-	case cellTag:
-		text := c.col.Text(row)
-		if text == "" {
-			text = c.outer
+// put writes the values that cells have in row, each with what goes before it.
+func (w *lineWriter) put(buf []byte, at int, cells []lineCell, row int) int {
+	for i := range cells {
+		c := &cells[i]
+		if c.absent != nil && c.absent[row] {
+			continue
 		}
-		if text = encodable(text); text == "" {
-			return at
+		putWord(buf, at, c.lo)
+		putWord(buf, at+8, c.hi)
+		if c.n > 16 {
+			copy(buf[at:], w.made[c.before.from:c.before.to])
 		}
-		at += copy(buf[at:], w.ready[c.before.from:c.before.to])
-		return len(appendEscaped(buf[:at], text, isKeySpecial))
+		at += c.n
+		switch c.kind {
+		case cellFloat:
+			at = putFloat(buf, at, binary.LittleEndian.Uint64(c.words[row][:]))
+		case cellInt:
+			at = putInt(buf, at, int64(binary.LittleEndian.Uint64(c.words[row][:])))
+			buf[at] = 'i'
+			at++
+		case cellDict:
+			at = w.putSpan(buf, at, c.spans[c.indexAt(row)])
+		case cellUint:
+			at = putUint(buf, at, binary.LittleEndian.Uint64(c.words[row][:]))
+			buf[at] = 'u'
+			at++
+		case cellText:
+			at = len(appendQuoted(buf[:at], c.col.texts[row]))
+		case cellTag:
+			at = w.putTag(buf, at, c, row)
+		}
 	}
-	if c.col.absent != nil && c.col.absent[row] {
-		return at
-	}
-	if c.kind == cellDict {
-		s := c.spans[c.col.index(row)]
-		return at + copy(buf[at:], w.ready[s.from:s.to])
-	}
-	at += copy(buf[at:], w.ready[c.before.from:c.before.to])
-	if c.kind == cellText {
-		return len(appendQuoted(buf[:at], c.col.texts[row]))
-	}
-	return putValue(buf, at, c.col.typ, c.col.bits(row))
+	return at
 }
 
-// putValue writes a number or a bool as the value of a field.
-func putValue(buf []byte, at int, typ Type, bits uint64) int {
-	switch typ {
-	case TypeFloat:
-		return putFloat(buf, at, math.Float64frombits(bits))
-	case TypeInt:
-		at = putInt(buf, at, int64(bits))
-		buf[at] = 'i'
-		return at + 1
-	case TypeUint:
-		at = putUint(buf, at, bits)
-		buf[at] = 'u'
-		return at + 1
+// indexAt returns the index of row in the dictionary.
+func (c *lineCell) indexAt(row int) int {
+	switch c.width {
+	case 1:
+		return int(c.index[row])
+	case 2:
+		return int(c.index[2*row]) | int(c.index[2*row+1])<<8
 	}
-	return len(strconv.AppendBool(buf[:at], bits != 0))
+	return int(binary.LittleEndian.Uint32(c.index[4*row:]))
+}
+
+// putSpan writes the piece s of made, sixteen bytes at a time.
+func (w *lineWriter) putSpan(buf []byte, at int, s lineSpan) int {
+	for from, to := s.from, at; from < s.to; from, to = from+16, to+16 {
+		putWord(buf, to, word(w.made, from))
+		putWord(buf, to+8, word(w.made, from+8))
+	}
+	return at + s.to - s.from
 }
 
 // A timeWriter writes times. The digits that change seldom are kept.
 type timeWriter struct {
-	high uint64   // the time without its last eight digits
-	text [16]byte // the same in decimal
-	n    int
+	high   uint64 // the time without its last eight digits
+	lo, hi uint64 // the same in decimal
+	n      int
 }
 
 // put writes ns.
 func (w *timeWriter) put(buf []byte, at int, ns int64) int {
-	if ns < 0 {
+	if ns < 1e8 {
 		return putInt(buf, at, ns)
 	}
 	high := uint64(ns) / 1e8
-	if high == 0 {
-		return putUint(buf, at, uint64(ns))
-	}
-	if high != w.high || w.n == 0 {
+	if high != w.high {
 		var text [longestNumber]byte
 		w.high, w.n = high, putUint(text[:], 0, high)
-		copy(w.text[:], text[:])
+		w.lo, w.hi = word(text[:], 0), word(text[:], 8)
 	}
-	copy(buf[at:at+16], w.text[:])
+	putWord(buf, at, w.lo)
+	putWord(buf, at+8, w.hi)
 	at += w.n
-	binary.LittleEndian.PutUint64(buf[at:], digits(uint64(ns)%1e8)|ascii)
+	putWord(buf, at, digits(uint64(ns)-high*1e8)|ascii)
 	return at + 8
+}
+
+// putTag writes a tag that has an own text on each line.
+func (w *lineWriter) putTag(buf []byte, at int, c *lineCell, row int) int {
+	text := c.col.Text(row)
+	if text == "" {
+		text = c.outer
+	}
+	if text = encodable(text); text == "" {
+		return at
+	}
+	at += copy(buf[at:], w.made[c.name.from:c.name.to])
+	return len(appendEscaped(buf[:at], text, isKeySpecial))
 }
 
 // encodable returns name without the backslashes at its end: they would escape what follows.
@@ -345,5 +398,20 @@ func appendFieldValue(dst []byte, v Value) []byte {
 	}
 	at := len(dst)
 	dst = slices.Grow(dst, longestNumber)
-	return dst[:putValue(dst[:cap(dst)], at, v.typ, v.bits)]
+	buf := dst[:cap(dst)]
+	switch v.typ {
+	case TypeFloat:
+		at = putFloat(buf, at, v.bits)
+	case TypeInt:
+		at = putInt(buf, at, int64(v.bits))
+	case TypeUint:
+		at = putUint(buf, at, v.bits)
+	default:
+		return append(dst[:at], boolNames[v.bits&1]...)
+	}
+	if v.typ != TypeFloat {
+		buf[at] = byte(v.typ)
+		at++
+	}
+	return buf[:at]
 }

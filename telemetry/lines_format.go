@@ -5,24 +5,24 @@ import (
 	"math"
 	"math/bits"
 	"strconv"
+	"strings"
+	"unsafe"
 )
 
 // The functions here write into buf from at on and return the position after it. They may write up to longestNumber bytes
 // from at, whatever they return, so that whole words can be stored.
 
-const longestNumber = 40
+const longestNumber = 48
 
-// putUint writes v in decimal.
-func putUint(buf []byte, at int, v uint64) int {
-	if v < 1e8 {
-		d := digits(v)
-		zeros := bits.TrailingZeros64(d|1<<56) &^ 7
-		binary.LittleEndian.PutUint64(buf[at:], (d|ascii)>>zeros)
-		return at + 8 - zeros>>3
-	}
-	at = putUint(buf, at, v/1e8)
-	binary.LittleEndian.PutUint64(buf[at:], digits(v%1e8)|ascii)
-	return at + 8
+// putWord stores the eight bytes of v, the lowest one first. Like word, it does without slicing.
+func putWord(buf []byte, at int, v uint64) {
+	_ = buf[at+7]
+	binary.LittleEndian.PutUint64((*[8]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(buf)), at))[:], v)
+}
+
+// wordsOf returns data as words of eight bytes.
+func wordsOf(data []byte) [][8]byte {
+	return unsafe.Slice((*[8]byte)(unsafe.Pointer(unsafe.SliceData(data))), len(data)/8)
 }
 
 // ascii turns eight digits into their characters.
@@ -37,42 +37,119 @@ func digits(v uint64) uint64 {
 	return hi | (v-10*hi)<<8
 }
 
-// putInt writes v in decimal.
-func putInt(buf []byte, at int, v int64) int {
-	u := uint64(v)
-	if v < 0 {
-		buf[at] = '-'
-		at++
-		u = -u
+// A numeral is up to three characters, and in the last byte how many they are.
+type numeral uint32
+
+// numerals are the numbers of up to three digits, and fractions what such a number of thousandths is behind a point.
+var numerals, fractions = func() (whole, part [1000]numeral) {
+	for v := range whole {
+		text := strconv.Itoa(v)
+		whole[v] = numeralOf(text)
+		part[v] = numeralOf(strings.TrimRight("00"[:3-len(text)]+text, "0"))
 	}
-	return putUint(buf, at, u)
+	return whole, part
+}()
+
+func numeralOf(text string) numeral {
+	n := numeral(len(text)) << 24
+	for i := range len(text) {
+		n |= numeral(text[i]) << (8 * i)
+	}
+	return n
 }
 
-// putFloat writes v, which is finite, in the shortest form that reads back as v.
-func putFloat(buf []byte, at int, v float64) int {
-	raw := math.Float64bits(v)
-	exp := int(raw>>52&0x7ff) - 1023 // v is 1 to 2 times 2^exp
-	if exp < -29 || exp > 52 {
-		return putRareFloat(buf, at, v)
+// putNumeral writes the characters of n.
+func putNumeral(buf []byte, at int, n numeral) int {
+	_ = buf[at+3]
+	binary.LittleEndian.PutUint32((*[4]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(buf)), at))[:], uint32(n))
+	return at + int(n>>24)
+}
+
+// putUint writes v in decimal.
+func putUint(buf []byte, at int, v uint64) int {
+	switch {
+	case v < uint64(len(numerals)):
+		return putNumeral(buf, at, numerals[v])
+	case v < 1e8:
+		d := digits(v)
+		zeros := bits.TrailingZeros64(d) &^ 7
+		putWord(buf, at, (d|ascii)>>(zeros&63))
+		return at + 8 - zeros>>3
 	}
-	if v < 0 {
-		buf[at] = '-'
-		at++
+	at = putUint(buf, at, v/1e8)
+	putWord(buf, at, digits(v%1e8)|ascii)
+	return at + 8
+}
+
+// putInt writes v in decimal.
+func putInt(buf []byte, at int, v int64) int {
+	sign := v >> 63 // 0 or -1
+	buf[at] = '-'
+	return putUint(buf, at-int(sign), uint64(v^sign-sign))
+}
+
+// putFloat writes the finite float64 whose bits are raw in the shortest form that reads back as the same.
+func putFloat(buf []byte, at int, raw uint64) int {
+	v := math.Float64frombits(raw &^ (1 << 63))
+	thousandths := int64(v*1e3 + 0.5)
+	if v >= 1e9 || float64(thousandths)/1e3 != v { // no two decimals of less than 16 digits are the same float
+		return putLongFloat(buf, at, raw)
 	}
+	buf[at] = '-'
+	at += int(raw >> 63)
+	whole := uint64(thousandths) / 1e3
+	at = putUint(buf, at, whole)
+	part := uint64(thousandths) - 1e3*whole
+	if part == 0 {
+		return at
+	}
+	buf[at] = '.'
+	return putNumeral(buf, at+1, fractions[part])
+}
+
+// putLongFloat writes a float that is not a few thousandths.
+func putLongFloat(buf []byte, at int, raw uint64) int {
+	exp := int(raw>>52&0x7ff) - 1023 // the float is 1 to 2 times 2^exp
+	if uint(exp) > 52 {
+		return putSmall(buf, at, raw, exp)
+	}
+	buf[at] = '-'
+	at += int(raw >> 63)
+	m, down := raw&(1<<52-1)|1<<52, 52-exp // m / 2^down
+	whole := m >> (uint(down) & 63)
+	at = putUint(buf, at, whole)
+	if m&(1<<(uint(down)&63)-1) == 0 {
+		return at
+	}
+	d, places := shortest(m, down)
+	buf[at] = '.'
+	return putDigits(buf, at+1, d*pow10[16-places]-whole*1e16) // what does not fit into 64 bits goes away again
+}
+
+// putSmall writes a float below 1, or a very large one.
+func putSmall(buf []byte, at int, raw uint64, exp int) int {
 	m := raw&(1<<52-1) | 1<<52
-	if bits.TrailingZeros64(m) >= 52-exp {
-		return putUint(buf, at, m>>(52-exp))
+	d, places := uint64(0), 0
+	switch {
+	case exp > 0 || exp < -29 || m == 1<<52 && exp < -21:
+		return putRareFloat(buf, at, raw)
+	case m == 1<<52: // its neighbours are not equally far away, but it is short itself
+		d, places = pow5[-exp], -exp
+	default:
+		d, places = shortest(m, 52-exp)
 	}
-	if m == 1<<52 {
-		return putRareFloat(buf, at, math.Abs(v)) // its neighbours are not equally far away
+	buf[at] = '-'
+	at += int(raw >> 63)
+	putWord(buf, at, '.'<<8|'0')
+	if places <= 16 {
+		return putDigits(buf, at+2, d*pow10[16-places])
 	}
-	d, places := shortest(m, 52-exp)
-	return putDecimal(buf, at, d, places)
+	return putTiny(buf, at+2, d, places)
 }
 
 // putRareFloat writes floats that are zero, very small or very large.
-func putRareFloat(buf []byte, at int, v float64) int {
-	format := byte('f')
+func putRareFloat(buf []byte, at int, raw uint64) int {
+	v, format := math.Float64frombits(raw), byte('f')
 	if size := math.Abs(v); size != 0 && (size < 1e-9 || size >= 1e21) {
 		format = 'e'
 	}
@@ -80,74 +157,59 @@ func putRareFloat(buf []byte, at int, v float64) int {
 }
 
 // pow5 are the powers of five that fit into a uint64.
-var pow5 = [28]uint64{1, 5, 25, 125, 625, 3125, 15625, 78125, 390625, 1953125, 9765625, 48828125, 244140625, 1220703125,
+var pow5 = [32]uint64{1, 5, 25, 125, 625, 3125, 15625, 78125, 390625, 1953125, 9765625, 48828125, 244140625, 1220703125,
 	6103515625, 30517578125, 152587890625, 762939453125, 3814697265625, 19073486328125, 95367431640625, 476837158203125,
 	2384185791015625, 11920928955078125, 59604644775390625, 298023223876953125, 1490116119384765625, 7450580596923828125}
 
-// shortest returns the shortest decimal d / 10^places that reads back as the float m / 2^down, the nearest one if there are
-// several. m has 53 bits and is no power of two; down is 1 to 81, and the float is no integer.
+// shortest returns the shortest decimal d / 10^places that reads back as the float m / 2^down, but for zeros at its end; the
+// nearest one if there are several. m has 53 bits and is no power of two, down is 1 to 81, and the float is no integer. d is
+// below 1e17.
 //
-// The floats that are nearest to the float itself are those less than half a unit of m away. With so many places that a
-// unit of m is 1 to 10 units of d, there is a d in that stretch, and at most one that ends in 0: if there is one, it is
-// the shortest but for more zeros, else it is the d nearest. In units of 1/2^(shift+1) all this is integers, and half a
-// unit of m is pow5[places], an odd number: no d lies just on the border.
+// What reads back as the float is less than half a unit of m away from it. With so many places that a unit of m is 1 to 10
+// units of d, there is a d in that stretch, and at most one that ends in 0: if there is one, it is the shortest, else the d
+// nearest is. In units of 1/2^(shift+1) all this is integers, and half a unit of m is pow5[places], an odd number: so no d
+// lies just on the border.
 func shortest(m uint64, down int) (d uint64, places int) {
 	places = (down*1233 + 4095) >> 12 // down * log10(2), rounded up
-	half := pow5[places]
-	shift := uint(down - places)
+	half := pow5[places&31]
+	shift := uint(down-places) & 63
 	hi, lo := bits.Mul64(m, half)
-	d = hi<<(64-shift) | lo>>shift
+	d = hi<<1<<(63-shift) | lo>>shift
 	rest := lo & (1<<shift - 1)
 	last := d % 10
-	switch below := last<<shift | rest; {
-	case 2*below < half:
-		return trim(d-last, places)
-	case 2*(10<<shift-below) < half:
-		return trim(d-last+10, places)
-	case 2*rest > 1<<shift || 2*rest == 1<<shift && d&1 != 0:
+	below := last<<shift | rest
+	round := d - last
+	if 2*rest+d&1 > 1<<shift {
 		d++
 	}
-	return d, places
-}
-
-// trim takes the zeros at the end of d away.
-func trim(d uint64, places int) (uint64, int) {
-	for d%1e8 == 0 { // 17 digits are at most two of these
-		d, places = d/1e8, places-8
+	if 2*below < half {
+		d = round
 	}
-	if d%1e4 == 0 {
-		d, places = d/1e4, places-4
-	}
-	if d%100 == 0 {
-		d, places = d/100, places-2
-	}
-	if d%10 == 0 {
-		d, places = d/10, places-1
+	if 2*(10<<shift-below) < half {
+		d = round + 10
 	}
 	return d, places
 }
 
-// putDecimal writes d / 10^places.
-func putDecimal(buf []byte, at int, d uint64, places int) int {
-	end := putUint(buf, at, d)
-	whole := end - at - places
-	if whole <= 0 {
-		return putSmall(buf, at, d, -whole)
+// putDigits writes the sixteen digits of d, which is not 0, without the zeros at their end.
+func putDigits(buf []byte, at int, d uint64) int {
+	first, second := digits(d/1e8), d%1e8
+	putWord(buf, at, first|ascii)
+	if second == 0 {
+		return at + 8 - bits.LeadingZeros64(first)>>3
 	}
-	point := at + whole // what is behind it moves by one
-	b := buf[point : point+25]
-	x, y, z := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:])
-	b[0] = '.'
-	binary.LittleEndian.PutUint64(b[1:], x)
-	binary.LittleEndian.PutUint64(b[9:], y)
-	binary.LittleEndian.PutUint64(b[17:], z)
-	return end + 1
+	last := digits(second)
+	putWord(buf, at+8, last|ascii)
+	return at + 16 - bits.LeadingZeros64(last)>>3
 }
 
-// putSmall writes the digits of d after a point and zeros.
-func putSmall(buf []byte, at int, d uint64, zeros int) int {
-	binary.LittleEndian.PutUint64(buf[at:], ascii)
-	binary.LittleEndian.PutUint64(buf[at+8:], ascii)
-	buf[at+1] = '.'
-	return putUint(buf, at+2+zeros, d)
+// putTiny writes d, with so many zeros before it that it has places digits, 17 at least.
+func putTiny(buf []byte, at int, d uint64, places int) int {
+	putWord(buf, at, ascii)
+	at += places - 17
+	buf[at] = byte('0' + d/1e16)
+	if d %= 1e16; d == 0 {
+		return at + 1
+	}
+	return putDigits(buf, at+1, d)
 }

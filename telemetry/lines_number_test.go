@@ -14,7 +14,7 @@ func TestPutFloatIsShortest(t *testing.T) {
 	var buf [80]byte
 	f := func(v float64) {
 		t.Helper()
-		got := string(buf[:putFloat(buf[:], 0, v)])
+		got := string(buf[:putFloat(buf[:], 0, math.Float64bits(v))])
 		format := byte('f')
 		if a := math.Abs(v); a != 0 && (a < 1e-9 || a >= 1e21) {
 			format = 'e'

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
-	"unsafe"
 )
 
 // A lineSet is a series and the keys of its tags, and every value that each of these tags has had.
@@ -129,7 +128,7 @@ func (t *lineTable) reopen() {
 			lane.data = lane.col.data[:cap(lane.col.data)]
 			t.room = min(t.room, len(lane.data)/int(lane.col.width))
 			if lane.col.width == 8 {
-				lane.words = unsafe.Slice((*[8]byte)(unsafe.Pointer(unsafe.SliceData(lane.data))), len(lane.data)/8)
+				lane.words = wordsOf(lane.data)
 			}
 		}
 	}
