@@ -71,6 +71,9 @@ func (h *Host) environ(p config.Plugin) []string {
 	if h.o.Creds != "" {
 		env = append(env, "PACEWIRE_CREDS="+h.o.Creds)
 	}
+	if len(p.Run) == 0 {
+		env = append(env, "GOGC=50") // what a plugin holds are buffers: collecting them more often costs nothing that shows
+	}
 	if len(p.Run) == 0 && p.Parallel <= 1 {
 		env = append(env, "GOMAXPROCS=1") // a plugin is one worker; more threads only make it heavier
 	}

@@ -52,6 +52,10 @@ func (a *app) agent() *cobra.Command {
 	}
 }
 
+// busGC is how much garbage may gather beside what the bus holds, in percent. That is mostly the store's caches, which have
+// no pointers: collecting often costs no CPU that could be measured, and saves a third of the memory.
+const busGC = 25
+
 // settled is when a start is over.
 const settled = 10 * time.Second
 
@@ -160,6 +164,9 @@ func (a *app) openBus(ctx context.Context, s *config.Settings, name, password st
 		return host.Options{}, nil, exitWith(exitConfig, err)
 	}
 	streams.Store = server.MaxStore()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(busGC)
+	}
 	return host.Options{URL: server.URL(), InProcess: server, Streams: streams}, server.Shutdown, nil
 }
 
