@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -292,9 +293,7 @@ func (c *Conn) BadRequests() map[string]uint64 {
 	c.bad.mu.Lock()
 	defer c.bad.mu.Unlock()
 	out := make(map[string]uint64, len(c.bad.counts))
-	for rule, n := range c.bad.counts {
-		out[rule] = n
-	}
+	maps.Copy(out, c.bad.counts)
 	return out
 }
 

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -89,10 +90,8 @@ func (e *entry) hangs(now time.Time) string {
 	case !e.arrived.IsZero() && now.Sub(e.arrived) > silent:
 		return fmt.Sprintf("no heartbeat for %v", silent)
 	}
-	for _, flag := range e.last.Flags {
-		if flag == "hung" {
-			return "a call does not come back"
-		}
+	if slices.Contains(e.last.Flags, "hung") {
+		return "a call does not come back"
 	}
 	return ""
 }

@@ -12,10 +12,11 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
-	"golang.org/x/sync/errgroup"
 )
 
 // Options say what a host part looks after, and by which bus.

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,15 +19,22 @@ func newLogger(log *slog.Logger) *logger {
 	return &logger{log: log.With("part", "nats"), fatal: make(chan string, 1)} // 1: the first one counts
 }
 
-func (l *logger) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
-func (l *logger) Warnf(format string, v ...any)   { l.log.Warn(fmt.Sprintf(format, v...)) }
-func (l *logger) Errorf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
-func (l *logger) Debugf(format string, v ...any)  { l.log.Debug(fmt.Sprintf(format, v...)) }
+func (l *logger) Noticef(format string, v ...any) { l.pass(slog.LevelDebug, format, v) }
+func (l *logger) Warnf(format string, v ...any)   { l.pass(slog.LevelWarn, format, v) }
+func (l *logger) Errorf(format string, v ...any)  { l.pass(slog.LevelError, format, v) }
+func (l *logger) Debugf(format string, v ...any)  { l.pass(slog.LevelDebug, format, v) }
 func (l *logger) Tracef(string, ...any)           {}
+
+// pass logs what the server says as an attribute: our own messages are constant.
+func (l *logger) pass(level slog.Level, format string, v []any) {
+	if ctx := context.Background(); l.log.Enabled(ctx, level) {
+		l.log.Log(ctx, level, "server says", "text", fmt.Sprintf(format, v...))
+	}
+}
 
 func (l *logger) Fatalf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)
-	l.log.Error(text)
+	l.log.Error("server gives up", "text", text)
 	select {
 	case l.fatal <- text:
 	default:

@@ -8,8 +8,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pacewire/pacewire/agent/config"
 	"github.com/spf13/cobra"
+
+	"github.com/pacewire/pacewire/agent/config"
 )
 
 // starterConfig is what init writes, and what up runs where there is no config yet.

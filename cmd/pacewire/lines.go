@@ -42,7 +42,7 @@ func passOn(log *slog.Logger, plugin string, record map[string]any) {
 			attrs = append(attrs, slog.Any(key, v))
 		}
 	}
-	log.LogAttrs(context.Background(), level, printable(message), attrs...)
+	log.LogAttrs(context.Background(), level, printable(message), attrs...) //nolint:sloglint // it is the plugin's message, constant there
 }
 
 // printable escapes control characters: what a plugin prints must not play tricks on a terminal.

@@ -19,7 +19,7 @@ func (a *app) logger(to io.Writer) *slog.Logger {
 	}
 	text := a.flags.logFormat == "text" || a.flags.logFormat == "" && isTerminal(to)
 	if text {
-		return slog.New(tint.NewHandler(to, &tint.Options{Level: level, TimeFormat: "15:04:05", NoColor: a.flags.noColor || !isTerminal(to)}))
+		return slog.New(tint.NewTextHandler(to, &tint.Options{Level: level, TimeFormat: "15:04:05", NoColor: a.flags.noColor || !isTerminal(to)}))
 	}
 	return slog.New(slog.NewJSONHandler(to, &slog.HandlerOptions{Level: level}))
 }

@@ -11,9 +11,10 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/bus"
-	"github.com/spf13/cobra"
 )
 
 // Exit codes, after sysexits.h.

@@ -8,9 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/plugin"
-	"github.com/spf13/cobra"
 )
 
 func (a *app) once() *cobra.Command {

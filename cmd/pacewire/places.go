@@ -9,8 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/pacewire/pacewire/agent/config"
 	"golang.org/x/sys/unix"
+
+	"github.com/pacewire/pacewire/agent/config"
 )
 
 // stateDir returns where the program keeps its state.

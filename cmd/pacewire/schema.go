@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/pacewire/pacewire/agent/config"
 	"github.com/spf13/cobra"
+
+	"github.com/pacewire/pacewire/agent/config"
 )
 
 func (a *app) schema() *cobra.Command {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/lmittmann/tint"
+
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/agent/host"
 	"github.com/pacewire/pacewire/bus"
@@ -48,7 +49,7 @@ func newScreen(out io.Writer, plain bool) *screen {
 
 // logHandler writes log records into the screen.
 func (s *screen) logHandler() slog.Handler {
-	return tint.NewHandler(s, &tint.Options{Level: slog.LevelInfo, TimeFormat: "15:04:05", NoColor: s.plain})
+	return tint.NewTextHandler(s, &tint.Options{Level: slog.LevelInfo, TimeFormat: "15:04:05", NoColor: s.plain})
 }
 
 // Write takes a line of the log.

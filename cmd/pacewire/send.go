@@ -10,9 +10,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
-	"github.com/spf13/cobra"
 )
 
 // sendPiece is how much text goes into one batch; a line is never cut.

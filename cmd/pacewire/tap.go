@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
-	"github.com/spf13/cobra"
 )
 
 // errEnough ends a tap that has shown what was asked for.

@@ -11,11 +11,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/agent/host"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/embedded"
-	"github.com/spf13/cobra"
 )
 
 func (a *app) up() *cobra.Command {
@@ -68,7 +69,7 @@ func (a *app) serve(ctx context.Context, s *config.Settings, from string, live b
 		log = slog.New(screen.logHandler())
 	}
 	for _, w := range s.Warnings {
-		log.Warn(w.Message, "file", w.File, "line", w.Line, "hint", w.Hint)
+		log.Warn("config", "says", w.Message, "file", w.File, "line", w.Line, "hint", w.Hint)
 	}
 	name, err := hostName(s)
 	if err != nil {

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/pacewire/pacewire/agent/config"
 	"github.com/spf13/cobra"
+
+	"github.com/pacewire/pacewire/agent/config"
 )
 
 func (a *app) validate() *cobra.Command {

@@ -6,8 +6,9 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"github.com/pacewire/pacewire/telemetry"
 	"github.com/spf13/cobra"
+
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 // release is set by the linker for a release.

@@ -91,7 +91,7 @@ func TestMissed(t *testing.T) {
 	f := func(err, want error, wantUnknown uint64) {
 		t.Helper()
 		var got tally
-		if e := got.missed(err); e != want || got[counted] != wantUnknown || got[unknown] != wantUnknown {
+		if e := got.missed(err); !errors.Is(e, want) || got[counted] != wantUnknown || got[unknown] != wantUnknown {
 			t.Errorf("missed(%v) = %v, %v; want %v and %d unknown", err, e, got, want, wantUnknown)
 		}
 	}

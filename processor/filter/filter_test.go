@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -42,9 +43,7 @@ func pass(t testing.TB, p processor.Processor, wire []byte, in, out *telemetry.B
 // point returns a point of a series that is told apart by n.
 func point(series string, n int, tags telemetry.Tags, fields telemetry.Fields) telemetry.Point {
 	all := telemetry.Fields{"n": int64(n)}
-	for k, v := range fields {
-		all[k] = v
-	}
+	maps.Copy(all, fields)
 	return telemetry.Point{Series: series, Time: time.Unix(int64(n), 0), Tags: tags, Fields: all}
 }
 

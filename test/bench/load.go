@@ -88,7 +88,7 @@ func sendPaced(ctx context.Context, address string, n, rate int, left func(i int
 	for i := 0; i < n && ctx.Err() == nil; {
 		due := min(n, int(time.Since(begin).Seconds()*float64(rate))+1)
 		if due <= i {
-			time.Sleep(begin.Add(time.Duration(i) * time.Second / time.Duration(rate)).Sub(time.Now()))
+			time.Sleep(time.Until(begin.Add(time.Duration(i) * time.Second / time.Duration(rate))))
 			continue
 		}
 		first := i - i%perPiece

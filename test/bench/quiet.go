@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -91,11 +92,12 @@ func idle(ctx context.Context, s settings) ([]row, error) {
 	}
 	total, cpu := total(u.pss), spent.Seconds()/s.idle.Seconds()*100
 	const more = 8
-	extra := base + "process:\n"
+	var extra strings.Builder
+	extra.WriteString(base + "process:\n")
 	for i := range more {
-		extra += fmt.Sprintf("  t%d: { use: tag, from: send, add: { k: v } }\n", i)
+		extra.WriteString(fmt.Sprintf("  t%d: { use: tag, from: send, add: { k: v } }\n", i))
 	}
-	with, _, err := s.rest(ctx, "idle-more", extra)
+	with, _, err := s.rest(ctx, "idle-more", extra.String())
 	if err != nil {
 		return nil, err
 	}
@@ -146,9 +148,9 @@ func total(bytes map[string]int64) (mb float64) {
 }
 
 func each3(bytes map[string]int64) string {
-	text := ""
+	var text strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(bytes)) {
-		text += fmt.Sprintf(" %s %.1f", name, float64(bytes[name])/1e6)
+		text.WriteString(fmt.Sprintf(" %s %.1f", name, float64(bytes[name])/1e6))
 	}
-	return text[1:]
+	return text.String()[1:]
 }
