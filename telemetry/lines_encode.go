@@ -23,15 +23,16 @@ func (b *Batch) AppendLines(dst []byte) []byte {
 
 // A lineWriter writes the points of a group as lines. Whatever is the same on several lines it puts together before.
 type lineWriter struct {
-	group *Group
-	made  []byte // text that is made once
-	cells []lineCell
-	tags  int // how many of the cells are before the fields
-	most  int // bytes a line has at most
-	keys  []string
-	spans []lineSpan
-	wide  []byte // numbers that came with less than eight bytes
-	time  timeWriter
+	group  *Group
+	made   []byte // text that is made once
+	cells  []lineCell
+	tags   int // how many of the cells are before the fields
+	most   int // bytes a line has at most
+	keys   []string
+	spans  []lineSpan
+	wide   []byte // numbers that came with less than eight bytes
+	time   timeWriter
+	digits *numerals
 }
 
 // A lineSpan is a piece of made.
@@ -68,7 +69,7 @@ type lineCell struct {
 
 // start prepares the writing of g.
 func (w *lineWriter) start(g *Group, host string) {
-	w.group = g
+	w.group, w.digits = g, theNumerals()
 	w.made, w.spans, w.cells, w.wide = w.made[:0], w.spans[:0], w.cells[:0], w.wide[:0]
 	w.most = 2*longestNumber + 2 // the time, and what is written too much
 	w.startTags(host)
@@ -177,7 +178,7 @@ func (w *lineWriter) startField(c *Column) {
 	switch {
 	case c.form == formConst:
 		if c.one.Present() {
-			w.made = appendFieldValue(w.made, c.one)
+			w.made = w.digits.appendValue(w.made, c.one)
 			w.since(from)
 			w.cells = append(w.cells, lineCell{before: lineSpan{from, len(w.made)}})
 		}
@@ -230,7 +231,7 @@ func (w *lineWriter) append(dst []byte) []byte {
 		}
 		buf[tags] = ' ' // for the comma of the first field
 		buf[at] = ' '
-		at = w.time.put(buf, at+1, t)
+		at = w.time.put(w.digits, buf, at+1, t)
 		buf[at] = '\n'
 		dst = buf[:at+1]
 	}
@@ -252,15 +253,15 @@ func (w *lineWriter) put(buf []byte, at int, cells []lineCell, row int) int {
 		at += c.n
 		switch c.kind {
 		case cellFloat:
-			at = putFloat(buf, at, binary.LittleEndian.Uint64(c.words[row][:]))
+			at = w.digits.putFloat(buf, at, binary.LittleEndian.Uint64(c.words[row][:]))
 		case cellInt:
-			at = putInt(buf, at, int64(binary.LittleEndian.Uint64(c.words[row][:])))
+			at = w.digits.putInt(buf, at, int64(binary.LittleEndian.Uint64(c.words[row][:])))
 			buf[at] = 'i'
 			at++
 		case cellDict:
 			at = w.putSpan(buf, at, c.spans[c.indexAt(row)])
 		case cellUint:
-			at = putUint(buf, at, binary.LittleEndian.Uint64(c.words[row][:]))
+			at = w.digits.putUint(buf, at, binary.LittleEndian.Uint64(c.words[row][:]))
 			buf[at] = 'u'
 			at++
 		case cellText:
@@ -300,20 +301,20 @@ type timeWriter struct {
 }
 
 // put writes ns.
-func (w *timeWriter) put(buf []byte, at int, ns int64) int {
+func (w *timeWriter) put(t *numerals, buf []byte, at int, ns int64) int {
 	if ns < 1e8 {
-		return putInt(buf, at, ns)
+		return t.putInt(buf, at, ns)
 	}
 	high := uint64(ns) / 1e8
 	if high != w.high {
 		var text [longestNumber]byte
-		w.high, w.n = high, putUint(text[:], 0, high)
+		w.high, w.n = high, t.putUint(text[:], 0, high)
 		w.lo, w.hi = word(text[:], 0), word(text[:], 8)
 	}
 	putWord(buf, at, w.lo)
 	putWord(buf, at+8, w.hi)
 	at += w.n
-	putWord(buf, at, digits(uint64(ns)-high*1e8)|ascii)
+	putWord(buf, at, t.digits(uint64(ns)-high*1e8)|ascii)
 	return at + 8
 }
 
@@ -391,8 +392,8 @@ func appendQuoted(dst []byte, text string) []byte {
 	}
 }
 
-// appendFieldValue appends the value of a field.
-func appendFieldValue(dst []byte, v Value) []byte {
+// appendValue appends the value of a field.
+func (t *numerals) appendValue(dst []byte, v Value) []byte {
 	if v.typ == TypeString {
 		return appendQuoted(dst, v.text)
 	}
@@ -401,11 +402,11 @@ func appendFieldValue(dst []byte, v Value) []byte {
 	buf := dst[:cap(dst)]
 	switch v.typ {
 	case TypeFloat:
-		at = putFloat(buf, at, v.bits)
+		at = t.putFloat(buf, at, v.bits)
 	case TypeInt:
-		at = putInt(buf, at, int64(v.bits))
+		at = t.putInt(buf, at, int64(v.bits))
 	case TypeUint:
-		at = putUint(buf, at, v.bits)
+		at = t.putUint(buf, at, v.bits)
 	default:
 		return append(dst[:at], boolNames[v.bits&1]...)
 	}

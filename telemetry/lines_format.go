@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"sync"
 	"unsafe"
 )
 
@@ -28,106 +29,114 @@ func wordsOf(data []byte) [][8]byte {
 // ascii turns eight digits into their characters.
 const ascii = 0x3030303030303030
 
-// digits returns the eight digits of v, which is below 1e8, one in each byte, the first one lowest.
-func digits(v uint64) uint64 {
-	v = v/1e4 | v%1e4<<32                       // two numbers of four digits
-	hi := v * 10486 >> 20 & 0x0000007f_0000007f // divided by 100
-	v = hi | (v-100*hi)<<16                     // four of two
-	hi = v * 103 >> 10 & 0x000f_000f_000f_000f  // divided by 10
-	return hi | (v-10*hi)<<8
+// A numerals holds short numbers in decimal, so that longer ones are put together from a few pieces.
+type numerals struct {
+	quads  [10000]uint32 // the four digits of a number, one in each byte, the first one lowest
+	wholes [1000]piece   // numbers
+	parts  [1000]piece   // thousandths, as they stand behind a point
 }
 
-// A numeral is up to three characters, and in the last byte how many they are.
-type numeral uint32
+// A piece is up to three characters, and in the last byte how many they are.
+type piece uint32
 
-// numerals are the numbers of up to three digits, and fractions what such a number of thousandths is behind a point.
-var numerals, fractions = func() (whole, part [1000]numeral) {
-	for v := range whole {
+// theNumerals makes the one numerals there is: 48 KB that only who writes lines shall have.
+var theNumerals = sync.OnceValue(func() *numerals {
+	t := new(numerals)
+	for v := range t.quads {
+		t.quads[v] = uint32(v/1000) | uint32(v/100%10)<<8 | uint32(v/10%10)<<16 | uint32(v%10)<<24
+	}
+	for v := range t.wholes {
 		text := strconv.Itoa(v)
-		whole[v] = numeralOf(text)
-		part[v] = numeralOf(strings.TrimRight("00"[:3-len(text)]+text, "0"))
+		t.wholes[v] = pieceOf(text)
+		t.parts[v] = pieceOf(strings.TrimRight("00"[:3-len(text)]+text, "0"))
 	}
-	return whole, part
-}()
+	return t
+})
 
-func numeralOf(text string) numeral {
-	n := numeral(len(text)) << 24
+func pieceOf(text string) piece {
+	p := piece(len(text)) << 24
 	for i := range len(text) {
-		n |= numeral(text[i]) << (8 * i)
+		p |= piece(text[i]) << (8 * i)
 	}
-	return n
+	return p
 }
 
-// putNumeral writes the characters of n.
-func putNumeral(buf []byte, at int, n numeral) int {
+// put writes the characters of p.
+func (p piece) put(buf []byte, at int) int {
 	_ = buf[at+3]
-	binary.LittleEndian.PutUint32((*[4]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(buf)), at))[:], uint32(n))
-	return at + int(n>>24)
+	binary.LittleEndian.PutUint32((*[4]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(buf)), at))[:], uint32(p))
+	return at + int(p>>24)
+}
+
+// digits returns the eight digits of v, which is below 1e8, one in each byte, the first one lowest.
+func (t *numerals) digits(v uint64) uint64 {
+	high := v / 1e4
+	return uint64(t.quads[high]) | uint64(t.quads[v-1e4*high])<<32
 }
 
 // putUint writes v in decimal.
-func putUint(buf []byte, at int, v uint64) int {
+func (t *numerals) putUint(buf []byte, at int, v uint64) int {
 	switch {
-	case v < uint64(len(numerals)):
-		return putNumeral(buf, at, numerals[v])
+	case v < uint64(len(t.wholes)):
+		return t.wholes[v].put(buf, at)
 	case v < 1e8:
-		d := digits(v)
+		d := t.digits(v)
 		zeros := bits.TrailingZeros64(d) &^ 7
 		putWord(buf, at, (d|ascii)>>(zeros&63))
 		return at + 8 - zeros>>3
 	}
-	at = putUint(buf, at, v/1e8)
-	putWord(buf, at, digits(v%1e8)|ascii)
+	at = t.putUint(buf, at, v/1e8)
+	putWord(buf, at, t.digits(v%1e8)|ascii)
 	return at + 8
 }
 
 // putInt writes v in decimal.
-func putInt(buf []byte, at int, v int64) int {
+func (t *numerals) putInt(buf []byte, at int, v int64) int {
 	sign := v >> 63 // 0 or -1
 	buf[at] = '-'
-	return putUint(buf, at-int(sign), uint64(v^sign-sign))
+	return t.putUint(buf, at-int(sign), uint64(v^sign-sign))
 }
 
 // putFloat writes the finite float64 whose bits are raw in the shortest form that reads back as the same.
-func putFloat(buf []byte, at int, raw uint64) int {
+func (t *numerals) putFloat(buf []byte, at int, raw uint64) int {
 	v := math.Float64frombits(raw &^ (1 << 63))
 	thousandths := int64(v*1e3 + 0.5)
 	if v >= 1e9 || float64(thousandths)/1e3 != v { // no two decimals of less than 16 digits are the same float
-		return putLongFloat(buf, at, raw)
+		return t.putLongFloat(buf, at, raw)
 	}
 	buf[at] = '-'
 	at += int(raw >> 63)
 	whole := uint64(thousandths) / 1e3
-	at = putUint(buf, at, whole)
+	at = t.putUint(buf, at, whole)
 	part := uint64(thousandths) - 1e3*whole
 	if part == 0 {
 		return at
 	}
 	buf[at] = '.'
-	return putNumeral(buf, at+1, fractions[part])
+	return t.parts[part].put(buf, at+1)
 }
 
 // putLongFloat writes a float that is not a few thousandths.
-func putLongFloat(buf []byte, at int, raw uint64) int {
+func (t *numerals) putLongFloat(buf []byte, at int, raw uint64) int {
 	exp := int(raw>>52&0x7ff) - 1023 // the float is 1 to 2 times 2^exp
 	if uint(exp) > 52 {
-		return putSmall(buf, at, raw, exp)
+		return t.putSmall(buf, at, raw, exp)
 	}
 	buf[at] = '-'
 	at += int(raw >> 63)
 	m, down := raw&(1<<52-1)|1<<52, 52-exp // m / 2^down
 	whole := m >> (uint(down) & 63)
-	at = putUint(buf, at, whole)
+	at = t.putUint(buf, at, whole)
 	if m&(1<<(uint(down)&63)-1) == 0 {
 		return at
 	}
 	d, places := shortest(m, down)
 	buf[at] = '.'
-	return putDigits(buf, at+1, d*pow10[16-places]-whole*1e16) // what does not fit into 64 bits goes away again
+	return t.putDigits(buf, at+1, d*pow10[16-places]-whole*1e16) // what does not fit into 64 bits goes away again
 }
 
 // putSmall writes a float below 1, or a very large one.
-func putSmall(buf []byte, at int, raw uint64, exp int) int {
+func (t *numerals) putSmall(buf []byte, at int, raw uint64, exp int) int {
 	m := raw&(1<<52-1) | 1<<52
 	d, places := uint64(0), 0
 	switch {
@@ -142,9 +151,9 @@ func putSmall(buf []byte, at int, raw uint64, exp int) int {
 	at += int(raw >> 63)
 	putWord(buf, at, '.'<<8|'0')
 	if places <= 16 {
-		return putDigits(buf, at+2, d*pow10[16-places])
+		return t.putDigits(buf, at+2, d*pow10[16-places])
 	}
-	return putTiny(buf, at+2, d, places)
+	return t.putTiny(buf, at+2, d, places)
 }
 
 // putRareFloat writes floats that are zero, very small or very large.
@@ -192,24 +201,24 @@ func shortest(m uint64, down int) (d uint64, places int) {
 }
 
 // putDigits writes the sixteen digits of d, which is not 0, without the zeros at their end.
-func putDigits(buf []byte, at int, d uint64) int {
-	first, second := digits(d/1e8), d%1e8
+func (t *numerals) putDigits(buf []byte, at int, d uint64) int {
+	first, second := t.digits(d/1e8), d%1e8
 	putWord(buf, at, first|ascii)
 	if second == 0 {
 		return at + 8 - bits.LeadingZeros64(first)>>3
 	}
-	last := digits(second)
+	last := t.digits(second)
 	putWord(buf, at+8, last|ascii)
 	return at + 16 - bits.LeadingZeros64(last)>>3
 }
 
 // putTiny writes d, with so many zeros before it that it has places digits, 17 at least.
-func putTiny(buf []byte, at int, d uint64, places int) int {
+func (t *numerals) putTiny(buf []byte, at int, d uint64, places int) int {
 	putWord(buf, at, ascii)
 	at += places - 17
 	buf[at] = byte('0' + d/1e16)
 	if d %= 1e16; d == 0 {
 		return at + 1
 	}
-	return putDigits(buf, at+1, d)
+	return t.putDigits(buf, at+1, d)
 }

@@ -14,7 +14,7 @@ func TestPutFloatIsShortest(t *testing.T) {
 	var buf [80]byte
 	f := func(v float64) {
 		t.Helper()
-		got := string(buf[:putFloat(buf[:], 0, math.Float64bits(v))])
+		got := string(buf[:theNumerals().putFloat(buf[:], 0, math.Float64bits(v))])
 		format := byte('f')
 		if a := math.Abs(v); a != 0 && (a < 1e-9 || a >= 1e21) {
 			format = 'e'
@@ -79,7 +79,7 @@ func TestPutInt(t *testing.T) {
 	var buf [80]byte
 	f := func(v int64) {
 		t.Helper()
-		got := string(buf[:putInt(buf[:], 0, v)])
+		got := string(buf[:theNumerals().putInt(buf[:], 0, v)])
 		if want := strconv.FormatInt(v, 10); got != want {
 			t.Fatalf("int written as %s, want %s", got, want)
 		}
@@ -87,7 +87,7 @@ func TestPutInt(t *testing.T) {
 		if v != math.MinInt64 && (int64(bits) != v || next != len(got)+1) {
 			t.Fatalf("int %s read as %d, %d", got, int64(bits), next)
 		}
-		got = string(buf[:putUint(buf[:], 0, uint64(v))])
+		got = string(buf[:theNumerals().putUint(buf[:], 0, uint64(v))])
 		bits, next = parseUint(padded(got+"u"), 0)
 		if len(got) < 20 && (bits != uint64(v) || next != len(got)+1) {
 			t.Fatalf("uint %s read as %d, %d", got, bits, next)
