@@ -128,8 +128,12 @@ func (l *life) unanswered(err error) {
 	defer l.mu.Unlock()
 	l.seen.unacked++
 	l.seen.lost++
-	if l.seen.unacked == quiet && l.seen.greeted {
+	switch {
+	case l.seen.unacked != quiet:
+	case l.seen.offered > 0:
 		l.log.Warn("agent does not answer, work goes on with the last config", "error", err)
+	default:
+		l.log.Warn("no agent answers, nothing can be done before one does", "host", l.o.Host, "error", err)
 	}
 }
 
@@ -140,7 +144,7 @@ func (l *life) obey(ack telemetry.Ack, rtt time.Duration) error {
 	}
 	l.mu.Lock()
 	v := &l.seen
-	if v.unacked >= quiet && v.greeted {
+	if v.unacked >= quiet {
 		l.log.Info("agent answers again")
 	}
 	v.greeted, v.acked, v.unacked, v.known, v.rtt = true, ack.Seq, 0, ack.Digest, rtt
@@ -256,13 +260,17 @@ func (s sessionStatus) keeps(f *facts) {
 	}
 }
 
-// alarm raises one event for each new reason why somebody has to act.
+// alarm raises one event for each new reason why somebody has to act; nil says that the last one is gone.
 func (s sessionStatus) alarm(err error) {
 	s.mu.Lock()
-	again := s.alarmed == err.Error()
-	s.alarmed = err.Error()
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	again := s.alarmed == text
+	s.alarmed = text
 	s.mu.Unlock()
-	if again {
+	if again || err == nil {
 		return
 	}
 	var b telemetry.Batch

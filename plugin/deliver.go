@@ -50,13 +50,14 @@ type haul struct {
 	*Session
 	work       func(ctx context.Context, in *telemetry.Batch) error
 	deliveries []*delivery // nil where settled
+	points     []int       // in each
 	batches    []*telemetry.Batch
 	merged     telemetry.Batch
 }
 
 // gather waits for a delivery, and takes more as long as they come without waiting.
 func (h *haul) gather(ctx context.Context, src source, how Batching) error {
-	h.deliveries = h.deliveries[:0]
+	h.deliveries, h.points = h.deliveries[:0], h.points[:0]
 	points, bytes := 0, 0
 	for points < how.Points && bytes < how.Bytes {
 		d, err := h.next(ctx, src, how.Wait)
@@ -71,8 +72,10 @@ func (h *haul) gather(ctx context.Context, src source, how Batching) error {
 		if !h.admit(d) || !h.open(h.batch(len(h.deliveries)), d) {
 			continue
 		}
-		points += h.batch(len(h.deliveries)).Len()
+		n := h.batch(len(h.deliveries)).Len()
+		points += n
 		bytes += len(d.body)
+		h.points = append(h.points, n)
 		h.deliveries = append(h.deliveries, d)
 	}
 	return nil
@@ -228,7 +231,7 @@ func (h *haul) settle(x stretch) {
 	}
 	for i := x.from; i < x.to; i++ {
 		if h.deliveries[i] != nil {
-			h.count.pointsOut.Add(uint64(h.batches[i].Len()))
+			h.count.pointsOut.Add(uint64(h.points[i]))
 			h.count.batchesOut.Add(1)
 			h.count.bytesOut.Add(uint64(len(h.deliveries[i].body)))
 			h.deliveries[i].ack()

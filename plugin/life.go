@@ -35,6 +35,7 @@ type Options struct {
 const (
 	firstInterval = 10 * time.Second // of heartbeats, until the agent says otherwise
 	drainTime     = 10 * time.Second // for calls in progress and messages under way
+	lateTime      = time.Second      // for what was given up to come to its end
 	byeTime       = 500 * time.Millisecond
 )
 
@@ -59,7 +60,7 @@ func Serve(ctx context.Context, d Definition, o Options) error {
 	var g errgroup.Group
 	g.Go(func() error { return l.beatLoop(beats, cancel) })
 	g.Go(func() error { return l.surveyWhenAsked(beats) })
-	err = l.work(ctx)
+	err = l.finish(ctx, func() error { return l.work(ctx) })
 	stopBeats()
 	_ = g.Wait()
 	l.sayBye()
@@ -67,6 +68,25 @@ func Serve(ctx context.Context, d Definition, o Options) error {
 		return cause
 	}
 	return err
+}
+
+// finish returns what work does. When ctx ends, work has drainTime for calls in progress and messages under way; then these
+// are given up, and a call that does not even heed that is left behind.
+func (l *life) finish(ctx context.Context, work func() error) error {
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, l.giveUp) })()
+	done := make(chan error, 1)
+	go func() { done <- work() }()
+	select {
+	case err := <-done:
+		return err
+	case <-l.hard.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(lateTime):
+		return errors.New("drain: a call does not come back")
+	}
 }
 
 // A life is one plugin process between hello and goodbye.
@@ -88,6 +108,8 @@ type life struct {
 	beatNow   chan struct{}
 	hard      context.Context // ends when a drain has taken too long
 	giveUp    context.CancelFunc
+
+	replies sync.WaitGroup // that are still to be sent
 
 	mu      sync.Mutex
 	seen    seen   // what heartbeats tell and acks have told
@@ -161,6 +183,7 @@ func noBus(err error) error {
 
 func (l *life) close() {
 	l.giveUp()
+	l.replies.Wait()
 	if l.link != nil {
 		l.link.out.Close()
 	}
@@ -223,7 +246,7 @@ func answer(do func(context.Context, telemetry.CtlRequest) (any, error)) func(co
 
 // refreshed answers a refresh: the list of what there is, and then the wanted data.
 func (l *life) refreshed(ctx context.Context, r telemetry.CtlRequest) (any, error) {
-	if r.Mode == telemetry.ModeCollect && l.inventory.keepsFacts() {
+	if r.Mode == telemetry.ModeCollect && l.refreshable() {
 		wait, cancel := context.WithTimeout(ctx, 2*surveyApart)
 		surveyAnew(wait, l.refresh)
 		cancel()
@@ -232,14 +255,22 @@ func (l *life) refreshed(ctx context.Context, r telemetry.CtlRequest) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	go func() { // after the reply: the list comes first
+	l.replies.Go(func() { // after the reply: the list comes first
 		for _, m := range messages {
 			if err := l.link.data(m); err != nil {
 				l.log.Warn("plugin data not sent", "type", m.Type, "error", err)
 			}
 		}
-	}()
+	})
 	return telemetry.RefreshManifest{Items: l.inventory.items()}, nil
+}
+
+// refreshable reports whether somebody listens for a refresh.
+func (l *life) refreshable() bool {
+	l.mu.Lock()
+	idle := l.seen.state == "idle"
+	l.mu.Unlock()
+	return idle || l.inventory.keepsFacts()
 }
 
 // surveyWhenAsked has facts collected anew when somebody on this machine asks for it, until ctx ends.
@@ -249,7 +280,7 @@ func (l *life) surveyWhenAsked(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-l.o.Survey:
-			if l.inventory.keepsFacts() {
+			if l.refreshable() {
 				wait, cancel := context.WithTimeout(ctx, 2*surveyApart)
 				surveyAnew(wait, l.refresh)
 				cancel()
@@ -266,23 +297,30 @@ func (l *life) work(ctx context.Context) error {
 		case <-ctx.Done():
 			return l.drain(now)
 		case o := <-l.offers:
-			now = l.change(now, o)
+			now = l.change(ctx, now, o)
 		}
 	}
 }
 
 // change puts o in force in place of now. A config that cannot be used leaves now running.
-func (l *life) change(now *job, o offer) *job {
+func (l *life) change(ctx context.Context, now *job, o offer) *job {
 	if err := l.def.check(o.work.Config); err != nil {
 		l.rejected(o.rev, err)
+		if now == nil {
+			l.setState("failed")
+		}
 		return now
 	}
 	now.stop()
 	next := l.start(o)
-	if err := <-next.first; err != nil && now != nil {
-		l.rejected(o.rev, err)
-		next.stop()
-		return l.start(now.offer)
+	select {
+	case <-ctx.Done():
+	case err := <-next.first:
+		if err != nil && now != nil {
+			l.rejected(o.rev, err)
+			next.stop()
+			return l.start(now.offer)
+		}
 	}
 	return next
 }
@@ -293,11 +331,9 @@ func (l *life) rejected(rev uint64, err error) {
 	nudge(l.beatNow)
 }
 
-// drain ends now. What takes longer than drainTime is given up.
+// drain ends now, and waits until what it sent is stored.
 func (l *life) drain(now *job) error {
 	l.setState("draining")
-	late := time.AfterFunc(drainTime, l.giveUp)
-	defer late.Stop()
 	now.stop()
 	if err := l.link.flush(l.hard); err != nil {
 		return fmt.Errorf("drain: %w", err)
@@ -322,6 +358,14 @@ func (j *job) stop() {
 	<-j.done
 }
 
+// outcome notes how the first try went.
+func (j *job) outcome(err error) {
+	select {
+	case j.first <- err:
+	default: // it was not the first
+	}
+}
+
 func (l *life) start(o offer) *job {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(l.hard))
 	j := &job{offer: o, first: make(chan error, 1), cancel: cancel, done: make(chan struct{})}
@@ -334,17 +378,23 @@ func (l *life) start(o offer) *job {
 	return j
 }
 
-// keepTrying runs j until ctx ends, it is idle, or it says that trying again does not help.
+// keepTrying runs j until ctx ends, or it says that trying again does not help. Where there is nothing to do it waits for
+// somebody to ask whether there is now.
 func (l *life) keepTrying(ctx context.Context, j *job) {
 	for try := 1; ; try++ {
 		begun := time.Now()
 		err := l.lanes(ctx, j)
-		select {
-		case j.first <- err:
-		default:
+		idle := errors.Is(err, errIdle)
+		if idle {
+			err = nil
 		}
-		if ctx.Err() != nil || errors.Is(err, errIdle) {
+		j.outcome(err)
+		switch {
+		case ctx.Err() != nil, idle && !l.awaitRefresh(ctx):
 			return
+		case idle:
+			try = 0
+			continue
 		}
 		l.failed(err)
 		if time.Since(begun) > time.Minute {
@@ -353,6 +403,17 @@ func (l *life) keepTrying(ctx context.Context, j *job) {
 		if IsPermanent(err) || !sleep(ctx, pause(verdictOf(err), try)) {
 			return
 		}
+	}
+}
+
+// awaitRefresh waits for a refresh, and reports whether one came before ctx ended.
+func (l *life) awaitRefresh(ctx context.Context) bool {
+	select {
+	case o := <-l.refresh:
+		close(o.done)
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -369,10 +430,7 @@ func (l *life) lanes(ctx context.Context, j *job) error {
 				return
 			}
 		}
-		select {
-		case j.first <- nil:
-		default:
-		}
+		j.outcome(nil)
 	}()
 	for range n {
 		g.Go(func() error {

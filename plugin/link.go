@@ -45,6 +45,7 @@ type delivery struct {
 	stored       time.Time
 	seq          uint64
 	deliveries   int
+	fault        error // why it cannot be told who it is about
 	settler
 }
 
@@ -109,13 +110,10 @@ func (s *busSource) next(ctx context.Context) (*delivery, error) {
 		s.link.lost(lost - s.lost)
 		s.lost = lost
 	}
-	subject, err := bus.ParseSubject(d.Subject)
-	if err != nil {
-		return nil, err
-	}
+	subject, fault := bus.ParseSubject(d.Subject)
 	return &delivery{
 		host: subject.Host, plugin: subject.Plugin, id: d.ID, contentType: d.ContentType, body: d.Body,
-		stored: d.Stored, seq: d.StreamSeq, deliveries: d.Deliveries, settler: busSettler{s, d},
+		stored: d.Stored, seq: d.StreamSeq, deliveries: d.Deliveries, fault: fault, settler: busSettler{s, d},
 	}, nil
 }
 
@@ -134,6 +132,9 @@ func (b busSettler) ack() { _ = b.d.Ack() } // an error: settled before, or the 
 func (b busSettler) again(after time.Duration) { _ = b.d.Nak(after) }
 
 func (b busSettler) bury(ctx context.Context, body []byte, part int, code string, reason error) error {
-	l := b.source.link
-	return l.out.DeadPart(ctx, b.d, body, part, l.plugin, b.source.durable, reason.Error(), code)
+	l, d := b.source.link, *b.d
+	if part > 0 {
+		d.ContentType = string(telemetry.ContentMsgPack) // however the whole was written
+	}
+	return l.out.DeadPart(ctx, &d, body, part, l.plugin, b.source.durable, reason.Error(), code)
 }

@@ -1,6 +1,7 @@
 package plugin_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -205,9 +206,11 @@ func TestOnceIsBounded(t *testing.T) {
 	const n = 200_000
 	r, w := io.Pipe()
 	go func() {
+		buf := bufio.NewWriter(w)
 		for i := range n {
-			fmt.Fprintf(w, "cpu,k=%d v=%d\n", i%7, i)
+			fmt.Fprintf(buf, "cpu,k=%d v=%d\n", i%7, i)
 		}
+		_ = buf.Flush()
 		w.Close()
 	}()
 	status, out, stderr := callWith(t.Context(), tagging(), r, nil, "--once")

@@ -20,9 +20,13 @@ func (s *Session) Stream(ctx context.Context, f func(ctx context.Context, out *O
 	}()
 	var err error
 	for try := 1; ; try++ {
+		begun := time.Now()
 		err = guard(func() error { return f(ctx, o) })
 		if ctx.Err() != nil || s.once || s.Note(err) != nil || !s.wait(ctx, err, try) {
 			break
+		}
+		if time.Since(begun) > time.Minute {
+			try = 0
 		}
 	}
 	close(o.done)
@@ -100,13 +104,19 @@ func (o *Outlet) put(e entry, wait time.Duration) error {
 	size := e.batch.Size()
 	o.mu.Lock()
 	for o.bytes > 0 && o.bytes+size > outletBytes {
+		o.hurry = true
 		o.mu.Unlock()
+		nudge(o.wake)
 		select {
 		case <-o.room:
 		case <-o.session.life.Done():
 			return fmt.Errorf("stopped before the points were sent: %w", context.Cause(o.session.life))
 		}
 		o.mu.Lock()
+	}
+	if o.ended() {
+		o.mu.Unlock()
+		return errEnded
 	}
 	o.waiting = append(o.waiting, e)
 	o.bytes += size
@@ -121,6 +131,18 @@ func (o *Outlet) put(e entry, wait time.Duration) error {
 		nudge(o.room) // for another one that waits
 	}
 	return nil
+}
+
+// errEnded tells who speaks after Stream has returned that nobody listens any more.
+var errEnded = errors.New("the stream has ended")
+
+func (o *Outlet) ended() bool {
+	select {
+	case <-o.done:
+		return true
+	default:
+		return false
+	}
 }
 
 func nudge(c chan struct{}) {

@@ -279,6 +279,7 @@ func TestInventory(t *testing.T) {
 	if got := fmt.Sprint(a.Data()[0].Data["serial"]); got != "1" {
 		t.Errorf("serial %v", got)
 	}
+	plugintest.Until(t, "a heartbeat that lists them", func() bool { return a.Last("release").Items == 2 })
 	first := a.Last("release").Digest
 	mu.Lock()
 	serial = 2

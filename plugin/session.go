@@ -34,6 +34,7 @@ type Session struct {
 	serial  sync.Mutex // one call of the author's code at a time, whatever the number of inputs
 	buffers buffers
 	noted   string // the last error, so that one is logged once
+	denied  bool   // the last call was denied
 	once    bool   // a single tick, or the input to its end; what fails is not tried again
 	refresh chan refreshOrder
 }
@@ -43,7 +44,7 @@ type status interface {
 	running()           // New has succeeded
 	idle(err error)     // there is nothing to do here
 	hung(bool)          // a call outlives its deadline
-	alarm(err error)    // somebody has to act
+	alarm(err error)    // somebody has to act; nil: no more
 	keeps(facts *facts) // inventory was collected
 }
 
@@ -69,7 +70,7 @@ func (s *Session) live(ctx context.Context, build func(context.Context) (any, er
 		return err
 	}
 	s.status.running()
-	err = loop(ctx, p)
+	err = guard(func() error { return loop(ctx, p) })
 	if c, ok := p.(io.Closer); ok {
 		err = errors.Join(err, guard(c.Close))
 	}
@@ -150,6 +151,10 @@ func (s *Session) watch(limit time.Duration) (done func()) {
 func (s *Session) Note(err error) error {
 	if err == nil || errors.Is(err, ErrNoData) {
 		s.noted = ""
+		if s.denied {
+			s.denied = false
+			s.status.alarm(nil)
+		}
 		return nil
 	}
 	s.count.fail(classOf(err), err)
@@ -158,6 +163,7 @@ func (s *Session) Note(err error) error {
 		s.log.Warn("call failed", "error", err, stackOf(err))
 	}
 	if IsDenied(err) {
+		s.denied = true
 		s.status.alarm(err)
 	}
 	if IsPermanent(err) {

@@ -74,7 +74,7 @@ func (t *transformer) one(ctx context.Context, d *delivery) {
 		if !t.open(&t.in, d) {
 			return
 		}
-		t.out.Reset()
+		t.out = telemetry.Batch{} // one used before would remember, and cut its messages elsewhere: ids must fit contents
 		t.hand[0] = d
 		err := t.call(t.hand[:], func(ctx context.Context) error { return t.work(ctx, &t.in, &t.out) })
 		switch {
@@ -132,7 +132,7 @@ func (s *Session) admit(d *delivery) bool {
 	s.count.bytesIn.Add(uint64(len(d.body)))
 	if d.deliveries > 1 {
 		s.count.redelivered.Add(1)
-		if n := s.suspect.deaths(d); n >= tries {
+		if n := s.suspect.deaths(d) + 1; n >= tries { // the first time it was not suspected yet
 			s.setAside(d, d.body, 0, "crash", fmt.Errorf("the plugin has died %d times while it worked on this batch", n))
 			return false
 		}
@@ -142,6 +142,11 @@ func (s *Session) admit(d *delivery) bool {
 
 // open makes b the batch in d, and sets d aside when it is none.
 func (s *Session) open(b *telemetry.Batch, d *delivery) bool {
+	if d.fault != nil {
+		s.count.fail("subject", d.fault)
+		s.setAside(d, d.body, 0, "subject", d.fault)
+		return false
+	}
 	if err := b.Decode(d.contentType, "", d.body, d.stored); err != nil {
 		s.count.fail("decode", err)
 		s.setAside(d, d.body, 0, codeOf(err), err)

@@ -59,9 +59,10 @@ type window struct {
 	empty func(ctx context.Context, out func(host string) *telemetry.Batch) error
 	most  int
 
-	mu   sync.Mutex
-	in   telemetry.Batch
-	held []*delivery
+	mu     sync.Mutex
+	in     telemetry.Batch
+	held   []*delivery
+	broken bool // what it held was given back: it must not speak any more
 }
 
 // fill reads one input until it ends, and flushes once more.
@@ -81,6 +82,10 @@ func (w *window) fill(ctx context.Context, src source) error {
 func (w *window) take(d *delivery) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.broken {
+		d.again(0)
+		return nil
+	}
 	if !w.admit(d) || !w.open(&w.in, d) {
 		return nil
 	}
@@ -109,6 +114,9 @@ func (w *window) flush() error {
 
 // flushLocked sends what the processor has gathered, waits until it is stored and settles what it came from.
 func (w *window) flushLocked() error {
+	if w.broken {
+		return nil
+	}
 	outs := map[string]*telemetry.Batch{}
 	err := w.call(nil, func(ctx context.Context) error {
 		return w.empty(ctx, func(host string) *telemetry.Batch {
@@ -156,8 +164,9 @@ func (w *window) store(outs map[string]*telemetry.Batch) error {
 	return first
 }
 
-// letGo gives back what is held.
+// letGo gives back what is held, for another instance to make a whole window of.
 func (w *window) letGo() {
+	w.broken = true
 	for _, d := range w.held {
 		d.again(0)
 	}
