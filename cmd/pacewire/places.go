@@ -179,6 +179,9 @@ func (a *app) load(named []string, offline, starter bool) (*config.Settings, str
 		return nil, "", exitWith(exitConfig, fmt.Errorf("no config: there is no %s, and none was named: pacewire init writes one", main))
 	}
 	s, err := config.Load(o, files...)
+	if err == nil {
+		err = checkSettings(s)
+	}
 	return s, strings.Join(files, ", "), err
 }
 
