@@ -139,9 +139,6 @@ func (c *Column) widen(width uint8) {
 	c.width = width
 }
 
-// grows reports whether c is a column that was started and that rows can be added to.
-func (c *Column) grows() bool { return c.owned && c.wire == nil && c.form != formConst }
-
 // extend makes the rows up to n, which were written to data, memory of the column, rows of it.
 func (c *Column) extend(data []byte, n int) {
 	if data != nil {

@@ -20,8 +20,24 @@ func hosts(n, distinct int) *Batch {
 	return &b
 }
 
+// busy returns a batch of n points as agents mostly collect them: percentages with two decimals, and counters.
+func busy(n int) *Batch {
+	var b Batch
+	g := b.Group("cpu", []string{"cpu", "host", "keep", "rack"}, []Field{
+		{"ctx", TypeInt}, {"irq", TypeInt}, {"usage_idle", TypeFloat}, {"usage_system", TypeFloat}, {"usage_user", TypeFloat}})
+	base := time.Unix(1763559525, 0)
+	for i := range n {
+		g.Row(base.Add(time.Duration(i)*time.Microsecond),
+			[]string{fmt.Sprintf("cpu%d", i%16), fmt.Sprintf("web-%02d", i%20), []string{"yes", "no"}[i%10/9], fmt.Sprintf("r%d", i%4)},
+			Int(int64(100000+i*31)), Int(int64(i%200)), Float(float64(9000-i%7000)/100), Float(float64(i%3001)/100), Float(float64(i%9773)/100))
+	}
+	return &b
+}
+
 // benchBatches are what the benchmarks read and write.
 func benchBatches(run func(name string, b *Batch)) {
+	run("busy1000", busy(1000))
+	run("busy4000", busy(4000))
 	run("sample1000", sample(1000))
 	run("sample4000", sample(4000))
 	run("hosts1", hosts(4000, 1))

@@ -68,7 +68,7 @@ func (l *fieldLane) put(row int, v uint64) {
 // use opens t for b, unless it is open.
 func (t *lineTable) use(b *Batch) {
 	g := b.index[t.sig]
-	if g == nil || !t.fits(g) { // none yet, or somebody has changed it since
+	if g == nil || g.begun != g.Series { // none yet, or it has been changed since
 		g = b.addGroup(t.sig, t.set.series, t.set.keys, t.fields)
 	}
 	known := t.group == g && t.batch == b && t.gen == b.gen
@@ -81,24 +81,6 @@ func (t *lineTable) use(b *Batch) {
 		}
 	}
 	t.reopen()
-}
-
-// fits reports whether g still is what lines of t can be added to.
-func (t *lineTable) fits(g *Group) bool {
-	if g.Series != t.set.series || !g.timed || len(g.shared) > 0 || len(g.tags) != len(t.set.keys) || len(g.fields) != len(t.fields) {
-		return false
-	}
-	for i := range g.tags {
-		if c := &g.tags[i]; c.Name != t.set.keys[i] || !c.grows() {
-			return false
-		}
-	}
-	for i := range g.fields {
-		if c := &g.fields[i]; c.Name != t.fields[i].Name || c.typ != t.fields[i].Type || !c.grows() {
-			return false
-		}
-	}
-	return true
 }
 
 // reopen takes the memory behind the rows of the group's columns to write to.
