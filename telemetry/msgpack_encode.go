@@ -3,6 +3,7 @@ package telemetry
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
 // ticks are the units of a time on the wire, in ns, coarsest first: the coarser the tick, the shorter the times.
@@ -156,13 +157,27 @@ func (g *Group) appendTimes(dst []byte, c clock, from, to int) []byte {
 	width := intWidth(low, high)
 	dst = appendBinHead(dst, len(times)*width)
 	if width == 4 {
-		for _, t := range times {
-			dst = binary.LittleEndian.AppendUint32(dst, uint32(inTicks(t-base, c.unit)))
-		}
-		return dst
+		return appendTicks32(dst, times, base, c.unit)
 	}
 	for _, t := range times {
 		dst = appendLow(dst, uint64(inTicks(t-base, c.unit)), width)
+	}
+	return dst
+}
+
+// appendTicks32 appends times as 4 bytes each, which is what those of one message usually take.
+func appendTicks32(dst []byte, times []int64, base, unit int64) []byte {
+	from := len(dst)
+	dst = slices.Grow(dst, 4*len(times))[:from+4*len(times)]
+	out := dst[from:]
+	if unit == 1 {
+		for i, t := range times {
+			binary.LittleEndian.PutUint32(out[4*i:], uint32(t-base))
+		}
+		return dst
+	}
+	for i, t := range times {
+		binary.LittleEndian.PutUint32(out[4*i:], uint32(inTicks(t-base, unit)))
 	}
 	return dst
 }
@@ -238,8 +253,27 @@ func (c *Column) appendPacked(dst []byte, from, to int) []byte {
 	if width == 8 {
 		return append(dst, data...)
 	}
-	for ; len(data) >= 8; data = data[8:] {
-		dst = appendLow(dst, binary.LittleEndian.Uint64(data), width)
+	return appendNarrow(dst, data, width)
+}
+
+// appendNarrow appends the low width bytes, fewer than 8, of each of the 8-byte numbers in data.
+func appendNarrow(dst, data []byte, width int) []byte {
+	n, from := len(data)/8, len(dst)
+	dst = slices.Grow(dst, n*width)[:from+n*width]
+	out := dst[from:]
+	switch width {
+	case 1:
+		for i := range out {
+			out[i] = data[8*i]
+		}
+	case 2:
+		for i := range n {
+			binary.LittleEndian.PutUint16(out[2*i:], binary.LittleEndian.Uint16(data[8*i:]))
+		}
+	default:
+		for i := range n {
+			binary.LittleEndian.PutUint32(out[4*i:], binary.LittleEndian.Uint32(data[8*i:]))
+		}
 	}
 	return dst
 }
