@@ -30,13 +30,15 @@ type lineWriter struct {
 	most   int // bytes a line has at most
 	keys   []string
 	spans  []lineSpan
-	wide   []byte // numbers that came with less than eight bytes
+	wide   []byte     // numbers that came with less than eight bytes
+	parts  []lineCell // dictionaries that were joined
+	joint  []uint16   // the indices of those they became
 	time   timeWriter
 	digits *numerals
 }
 
 // A lineSpan is a piece of made.
-type lineSpan struct{ from, to int }
+type lineSpan struct{ from, to uint32 }
 
 // cellKind says how the text of a cell is made.
 type cellKind uint8
@@ -44,6 +46,7 @@ type cellKind uint8
 const (
 	cellFixed cellKind = iota // the same on every line
 	cellDict                  // made before for each value of the dictionary
+	cellJoint                 // made for each combination of dictionaries when it occurs first
 	cellFloat
 	cellInt
 	cellUint
@@ -61,6 +64,8 @@ type lineCell struct {
 	words  [][8]byte  // numbers
 	index  []byte     // cellDict
 	spans  []lineSpan // cellDict
+	joint  []uint16   // cellJoint: which combination
+	parts  []lineCell // cellJoint: the dictionaries
 	absent []bool     // of a field: lines that do not have it
 	col    *Column
 	name   lineSpan // cellTag: what stands before it if there is one
@@ -70,18 +75,20 @@ type lineCell struct {
 // start prepares the writing of g.
 func (w *lineWriter) start(g *Group, host string) {
 	w.group, w.digits = g, theNumerals()
-	w.made, w.spans, w.cells, w.wide = w.made[:0], w.spans[:0], w.cells[:0], w.wide[:0]
+	w.made, w.spans, w.cells, w.wide, w.parts = w.made[:0], w.spans[:0], w.cells[:0], w.wide[:0], w.parts[:0]
+	w.joint = w.joint[:0]
 	w.most = 2*longestNumber + 2 // the time, and what is written too much
 	w.startTags(host)
+	w.joinTags()
 	w.tags = len(w.cells)
 	for i := range g.fields {
 		w.startField(&g.fields[i])
 	}
-	w.made = append(w.made, make([]byte, 16)...) // so that whole words can be taken from everywhere
+	w.pad()
 	for i := range w.cells {
 		c := &w.cells[i]
-		c.n = c.before.to - c.before.from
-		c.lo, c.hi = word(w.made, c.before.from), word(w.made, c.before.from+8)
+		c.n = int(c.before.to - c.before.from)
+		c.lo, c.hi = word(w.made, int(c.before.from)), word(w.made, int(c.before.from)+8)
 	}
 }
 
@@ -108,7 +115,7 @@ func (w *lineWriter) startTags(host string) {
 // since returns what was added to made since it had the length from, and counts it for the length of a line.
 func (w *lineWriter) since(from int) lineSpan {
 	w.most += len(w.made) - from
-	return lineSpan{from, len(w.made)}
+	return lineSpan{uint32(from), uint32(len(w.made))}
 }
 
 // tagKeys returns the keys of all tags of the group, sorted.
@@ -157,7 +164,7 @@ func (w *lineWriter) dictCell(c *Column, texts []string, form func(dst []byte, t
 	for _, text := range texts {
 		from := len(w.made)
 		w.made = form(w.made, text)
-		w.spans = append(w.spans, lineSpan{from, len(w.made)})
+		w.spans = append(w.spans, lineSpan{uint32(from), uint32(len(w.made))})
 	}
 	w.cells = append(w.cells, lineCell{kind: cellDict, width: c.width, absent: c.absent, index: c.data, spans: w.spans[first:]})
 }
@@ -180,7 +187,7 @@ func (w *lineWriter) startField(c *Column) {
 		if c.one.Present() {
 			w.made = w.digits.appendValue(w.made, c.one)
 			w.since(from)
-			w.cells = append(w.cells, lineCell{before: lineSpan{from, len(w.made)}})
+			w.cells = append(w.cells, lineCell{before: lineSpan{uint32(from), uint32(len(w.made))}})
 		}
 	case c.typ == TypeBool: // a dictionary of two
 		w.most += len("false")
@@ -258,6 +265,12 @@ func (w *lineWriter) put(buf []byte, at int, cells []lineCell, row int) int {
 			at = w.digits.putInt(buf, at, int64(binary.LittleEndian.Uint64(c.words[row][:])))
 			buf[at] = 'i'
 			at++
+		case cellJoint:
+			s := c.spans[c.joint[row]]
+			if s.to == 0 {
+				s = w.join(c, row)
+			}
+			at = w.putSpan(buf, at, s)
 		case cellDict:
 			at = w.putSpan(buf, at, c.spans[c.indexAt(row)])
 		case cellUint:
@@ -286,11 +299,12 @@ func (c *lineCell) indexAt(row int) int {
 
 // putSpan writes the piece s of made, sixteen bytes at a time.
 func (w *lineWriter) putSpan(buf []byte, at int, s lineSpan) int {
-	for from, to := s.from, at; from < s.to; from, to = from+16, to+16 {
-		putWord(buf, to, word(w.made, from))
-		putWord(buf, to+8, word(w.made, from+8))
+	from, n := int(s.from), int(s.to-s.from)
+	for i := 0; i < n; i += 16 {
+		putWord(buf, at+i, word(w.made, from+i))
+		putWord(buf, at+i+8, word(w.made, from+i+8))
 	}
-	return at + s.to - s.from
+	return at + n
 }
 
 // A timeWriter writes times. The digits that change seldom are kept.

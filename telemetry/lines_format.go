@@ -92,6 +92,9 @@ func (t *numerals) putUint(buf []byte, at int, v uint64) int {
 
 // putInt writes v in decimal.
 func (t *numerals) putInt(buf []byte, at int, v int64) int {
+	if uint64(v) < uint64(len(t.wholes)) {
+		return t.wholes[v].put(buf, at)
+	}
 	sign := v >> 63 // 0 or -1
 	buf[at] = '-'
 	return t.putUint(buf, at-int(sign), uint64(v^sign-sign))
@@ -107,7 +110,11 @@ func (t *numerals) putFloat(buf []byte, at int, raw uint64) int {
 	buf[at] = '-'
 	at += int(raw >> 63)
 	whole := uint64(thousandths) / 1e3
-	at = t.putUint(buf, at, whole)
+	if whole < uint64(len(t.wholes)) {
+		at = t.wholes[whole].put(buf, at)
+	} else {
+		at = t.putUint(buf, at, whole)
+	}
 	part := uint64(thousandths) - 1e3*whole
 	if part == 0 {
 		return at
