@@ -203,13 +203,19 @@ func (s *system) exit(limit time.Duration) int {
 	return s.cmd.ProcessState.ExitCode()
 }
 
+// interrupt sends what Ctrl-C sends.
+func (s *system) interrupt() {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(os.Interrupt); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // drain interrupts the program, which has to end well and soon.
 func (s *system) drain() {
 	s.t.Helper()
 	begin := time.Now()
-	if err := s.cmd.Process.Signal(os.Interrupt); err != nil {
-		s.t.Fatal(err)
-	}
+	s.interrupt()
 	if code := s.exit(40 * time.Second); code != 0 {
 		s.t.Errorf("drained with exit code %d", code)
 	}
