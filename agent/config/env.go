@@ -1,7 +1,6 @@
 package config
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -9,9 +8,9 @@ import (
 )
 
 // reference is ${NAME}, or $${ for a literal ${, or a ${ that is neither.
-var reference = regexp.MustCompile(`\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{[^}]*\}?`)
+var reference = &pattern{text: `\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{[^}]*\}?`}
 
-var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var envName = &pattern{text: `^[A-Za-z_][A-Za-z0-9_]*$`}
 
 // expand replaces ${NAME} in every value below n. It works on the parsed tree, so that what the
 // environment holds cannot become structure.
@@ -31,7 +30,7 @@ func (l *loader) expand(s *source, n *yaml.Node) {
 
 // replace notes a fault at n for each name that is not allowed or not set.
 func (l *loader) replace(s *source, n *yaml.Node, text string) string {
-	return reference.ReplaceAllStringFunc(text, func(ref string) string {
+	return reference.re().ReplaceAllStringFunc(text, func(ref string) string {
 		if ref == "$${" {
 			return "${"
 		}
@@ -40,7 +39,7 @@ func (l *loader) replace(s *source, n *yaml.Node, text string) string {
 			s.settled[n] = true
 			return ref
 		}
-		m := reference.FindStringSubmatch(ref)
+		m := reference.re().FindStringSubmatch(ref)
 		if m[1] == "" {
 			return failed("for a literal ${ write $${; a default (:-) is not known here", "%s: want ${NAME}", ref)
 		}

@@ -10,8 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/pacewire/pacewire/internal/schema"
 )
 
 // loader turns sources into settings, in stages: read each file, join them, replace ${NAME}, check
@@ -19,9 +20,9 @@ import (
 type loader struct {
 	Options
 	secrets *regexp.Regexp
-	schemas map[*Program]*jsonschema.Schema // those used so far
-	sources []*source                       // the main file first
-	plain   map[string]setting              // top-level keys that are not joined; also "tags.site"
+	schemas map[*Program]*schema.Schema // those used so far
+	sources []*source                   // the main file first
+	plain   map[string]setting          // top-level keys that are not joined; also "tags.site"
 	plugins []*definition
 	byName  map[string]*definition
 	out     *Settings
@@ -42,7 +43,7 @@ func newLoader(o Options) *loader {
 	}
 	l := &loader{
 		Options: o,
-		schemas: make(map[*Program]*jsonschema.Schema),
+		schemas: make(map[*Program]*schema.Schema),
 		byName:  make(map[string]*definition),
 		plain:   make(map[string]setting),
 		out:     &Settings{Every: 10 * time.Second, Tags: map[string]string{}, Bus: Bus{Embedded: true, Sync: "always"}},
@@ -192,7 +193,7 @@ func kindOf(section string) (kind string, ok bool) {
 func (l *loader) allow(s *source, n *yaml.Node) {
 	list, nodes := s.texts("env", n)
 	for i, name := range list {
-		if !envName.MatchString(name) {
+		if !envName.re().MatchString(name) {
 			s.fault(nodes[i], "write the name alone: env: [HOME]", "env: want the name of an environment variable, got %s", s.got(nodes[i]))
 			continue
 		}

@@ -260,7 +260,7 @@ func TestRareSchemas(t *testing.T) {
 	f(`{"type":"object","patternProperties":{"^x":{"type":"integer"}},"additionalProperties":false}`, `{x1: 1, y: 2}`, "a: unknown key y")
 	f(`{"type":"object","required":["b"]}`, `{c: 1}`, "a: b is missing")
 	f(`{"type":"object","required":["b"],"properties":{"b":{"type":"integer"}}}`, `{b: x}`, "a.b: want a whole number, got x")
-	f(`{"type":["integer","boolean"]}`, `x`, "a: want true or false or a whole number, got x")
+	f(`{"type":["integer","boolean"]}`, `x`, "a: want a whole number or true or false, got x")
 	f(`{"oneOf":[{"type":"integer"},{"type":"boolean"}]}`, `x`, "a: want something else, got x")
 	f(`{"allOf":[{"type":"integer"},{"minimum":5}]}`, `4`, "a: want at least 5, got 4")
 	f(`{"type":"string","pattern":"^[0-9]+(KiB|MiB|GiB)$"}`, `5`, "a: want a size such as 1GiB, got 5")

@@ -30,7 +30,7 @@ var commonKeys = []string{
 	"use", "run", "from", "on", "config", "every", "cron", "timeout", "tags", "owner", "enabled", "start", "replicas", "parallel", "env",
 }
 
-var pluginName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+var pluginName = &pattern{text: `^[a-z0-9][a-z0-9_-]{0,62}$`}
 
 // plugin reads one entry of a section.
 func (l *loader) plugin(s *source, kind string, e entry) {
@@ -58,9 +58,9 @@ func (l *loader) named(d *definition) bool {
 	switch {
 	case name == "agent" || name == "all":
 		d.fault(d.key, "choose another one", "%s is reserved: no plugin can have this name", name)
-	case !pluginName.MatchString(name):
+	case !pluginName.re().MatchString(name):
 		hint := ""
-		if better := fold(name); pluginName.MatchString(better) {
+		if better := fold(name); pluginName.re().MatchString(better) {
 			hint = "did you mean " + better + "?"
 		}
 		d.fault(d.key, hint, "%q: a name has a-z, 0-9, _ and -, begins with a letter or digit, and is at most 63 long", name)
@@ -157,7 +157,7 @@ func (d *definition) readConfig(n *yaml.Node) {
 func (d *definition) readEnv(n *yaml.Node) {
 	list, nodes := d.texts("env", n)
 	for i, name := range list {
-		if !envName.MatchString(name) {
+		if !envName.re().MatchString(name) {
 			d.fault(nodes[i], "name it alone; its value comes from the agent's environment", "env: want the name of an environment variable, got %s", d.got(nodes[i]))
 			continue
 		}
@@ -165,11 +165,11 @@ func (d *definition) readEnv(n *yaml.Node) {
 	}
 }
 
-var cronForm = regexp.MustCompile(`^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|([0-9A-Za-z*/,?#-]+ +){4,5}[0-9A-Za-z*/,?#-]+)$`)
+var cronForm = &pattern{text: `^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|([0-9A-Za-z*/,?#-]+ +){4,5}[0-9A-Za-z*/,?#-]+)$`}
 
 func (d *definition) readCron(n *yaml.Node) string {
 	text := d.text("cron", n)
-	if text != "" && !cronForm.MatchString(text) {
+	if text != "" && !cronForm.re().MatchString(text) {
 		d.fault(n, "minute hour day month weekday, each * or numbers", "cron: want five fields such as \"*/5 * * * *\", got %s", d.got(n))
 		return ""
 	}
@@ -240,7 +240,7 @@ func (l *loader) find(d *definition, at *yaml.Node, name string) {
 		return
 	}
 	near := Suggest(name, l.programNames(d.Kind))
-	if pluginName.MatchString(name) && l.binary(d, at, name, near) {
+	if pluginName.re().MatchString(name) && l.binary(d, at, name, near) {
 		return
 	}
 	hint := "say what it runs: use: PROGRAM or run: COMMAND; known are " + few(l.programNames(d.Kind))
@@ -256,7 +256,7 @@ func (l *loader) find(d *definition, at *yaml.Node, name string) {
 // otherWord finds a key by which other programs mean run: or use:.
 func (d *definition) otherWord() bool {
 	for _, e := range d.beside {
-		if word := elsewhere[e.name]; word == "run" || word == "use" {
+		if word := elsewhere(e.name); word == "run" || word == "use" {
 			d.fault(e.key, "did you mean "+word+"?", "%s: unknown key %s", d.Name, e.name)
 			return true
 		}
@@ -308,7 +308,7 @@ func (l *loader) command(d *definition) {
 }
 
 // shellWords are what a shell would act upon; here it would become an argument.
-var shellWords = regexp.MustCompile(`^(\||\|\||&|&&|;|<|>|>>|2>&1|["'].*)$`)
+var shellWords = &pattern{text: `^(\||\|\||&|&&|;|<|>|>>|2>&1|["'].*)$`}
 
 // words cuts the string form of run: at blanks. What the environment brings in is not cut.
 func (l *loader) words(d *definition) []string {
@@ -318,7 +318,7 @@ func (l *loader) words(d *definition) []string {
 	}
 	_, holdsNames := d.written[d.run]
 	for i, word := range list {
-		if shellWords.MatchString(word) {
+		if shellWords.re().MatchString(word) {
 			d.fault(d.run, "write a list: run: [program, \"an argument\"], or run: [sh, -c, \"...\"]", "run: no shell reads this: %s would be passed on as it is", word)
 			return nil
 		}

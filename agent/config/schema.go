@@ -1,32 +1,22 @@
 package config
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/pacewire/pacewire/internal/schema"
 )
 
-// compile makes a program's schema ready, once.
-func (l *loader) compile(p *Program) (*jsonschema.Schema, error) {
+// schema reads a program's schema, once.
+func (l *loader) schema(p *Program) (*schema.Schema, error) {
 	if s, ok := l.schemas[p]; ok || len(p.Schema) == 0 {
 		return s, nil
 	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(p.Schema))
-	if err != nil {
-		return nil, err
-	}
-	const name = "settings:schema"
-	c := jsonschema.NewCompiler()
-	c.UseLoader(jsonschema.SchemeURLLoader{}) // a schema stands alone: nothing is fetched
-	if err := c.AddResource(name, doc); err != nil {
-		return nil, err
-	}
-	s, err := c.Compile(name)
+	s, err := schema.Parse(p.Schema)
 	if err == nil {
 		l.schemas[p] = s
 	}
@@ -37,10 +27,10 @@ func (l *loader) compile(p *Program) (*jsonschema.Schema, error) {
 func (l *loader) config(d *definition) {
 	d.Config, d.Shown = json.RawMessage("{}"), json.RawMessage("{}")
 	list := d.gather()
-	var sch *jsonschema.Schema
+	var sch *schema.Schema
 	if d.builtin != nil {
 		var err error
-		if sch, err = l.compile(d.builtin); err != nil {
+		if sch, err = l.schema(d.builtin); err != nil {
 			d.fault(d.key, "this is a fault of the program, not of the file", "%s: its schema is broken: %v", d.Program, err)
 			return
 		}
@@ -86,14 +76,14 @@ func (d *definition) gather() []entry {
 type checker struct {
 	*definition
 	files  func(s *source, key string, n *yaml.Node) // looks at the file of a secret
-	schema *jsonschema.Schema
+	schema *schema.Schema
 }
 
 // object converts the entries of a map; what is at fault is left out.
-func (c *checker) object(path string, list []entry, sch *jsonschema.Schema) map[string]any {
+func (c *checker) object(path string, list []entry, sch *schema.Schema) map[string]any {
 	out := make(map[string]any, len(list))
 	for _, e := range list {
-		sub := property(sch, e.name)
+		sub := sch.Property(e.name)
 		c.secret(path, e, sub, sch, list)
 		if v, ok := c.convert(join(path, e.name), e.key, e.val, sub); ok {
 			out[e.name] = v
@@ -110,7 +100,7 @@ func join(path, name string) string {
 }
 
 // secret looks at a setting that is a secret, or names the file of one.
-func (c *checker) secret(path string, e entry, sub, sch *jsonschema.Schema, list []entry) {
+func (c *checker) secret(path string, e entry, sub, sch *schema.Schema, list []entry) {
 	_, fromEnv := c.written[e.val]
 	if sub != nil && sub.WriteOnly && !fromEnv && e.val.Kind == yaml.ScalarNode {
 		c.warn(e.key, "put it into a file of its own: "+e.name+"_file: /path", "%s: a secret stands in plain text", join(path, e.name))
@@ -119,7 +109,7 @@ func (c *checker) secret(path string, e entry, sub, sch *jsonschema.Schema, list
 	if !isFile || sch == nil || e.val.Kind != yaml.ScalarNode {
 		return
 	}
-	if p := property(sch, base); p == nil || !p.WriteOnly {
+	if p := sch.Property(base); p == nil || !p.WriteOnly {
 		return
 	}
 	c.files(c.source, join(path, e.name), e.val)
@@ -129,10 +119,10 @@ func (c *checker) secret(path string, e entry, sub, sch *jsonschema.Schema, list
 }
 
 // shown copies converted settings without what is nobody else's business.
-func (c *checker) shown(values map[string]any, list []entry, sch *jsonschema.Schema) map[string]any {
+func (c *checker) shown(values map[string]any, list []entry, sch *schema.Schema) map[string]any {
 	out := make(map[string]any, len(values))
 	for _, e := range list {
-		sub := property(sch, e.name)
+		sub := sch.Property(e.name)
 		if sub != nil && sub.WriteOnly || c.secrets.MatchString(e.name+": x") {
 			out[e.name] = "***"
 			continue
@@ -142,7 +132,7 @@ func (c *checker) shown(values map[string]any, list []entry, sch *jsonschema.Sch
 	return out
 }
 
-func (c *checker) shownValue(v any, n *yaml.Node, sch *jsonschema.Schema) any {
+func (c *checker) shownValue(v any, n *yaml.Node, sch *schema.Schema) any {
 	if text, fromEnv := c.written[n]; fromEnv {
 		return text
 	}
@@ -152,7 +142,7 @@ func (c *checker) shownValue(v any, n *yaml.Node, sch *jsonschema.Schema) any {
 	case []any:
 		out := make([]any, len(v))
 		for i := range v {
-			out[i] = c.shownValue(v[i], n.Content[i], item(sch, i))
+			out[i] = c.shownValue(v[i], n.Content[i], sch.Item(i))
 		}
 		return out
 	case string:
@@ -161,55 +151,12 @@ func (c *checker) shownValue(v any, n *yaml.Node, sch *jsonschema.Schema) any {
 	return v
 }
 
-// property is the schema of a key, nil when there is none.
-func property(sch *jsonschema.Schema, name string) *jsonschema.Schema {
-	sch = follow(sch)
+// types lists what a schema accepts besides null; none means anything.
+func types(sch *schema.Schema) []string {
 	if sch == nil {
 		return nil
 	}
-	if p := sch.Properties[name]; p != nil {
-		return follow(p)
-	}
-	for pattern, p := range sch.PatternProperties {
-		if pattern.MatchString(name) {
-			return follow(p)
-		}
-	}
-	p, _ := sch.AdditionalProperties.(*jsonschema.Schema)
-	return follow(p)
-}
-
-func item(sch *jsonschema.Schema, i int) *jsonschema.Schema {
-	sch = follow(sch)
-	switch {
-	case sch == nil:
-		return nil
-	case i < len(sch.PrefixItems):
-		return follow(sch.PrefixItems[i])
-	case sch.Items2020 != nil:
-		return follow(sch.Items2020)
-	}
-	p, _ := sch.Items.(*jsonschema.Schema)
-	return follow(p)
-}
-
-// follow goes through references.
-func follow(sch *jsonschema.Schema) *jsonschema.Schema {
-	for range maxDepth {
-		if sch == nil || sch.Ref == nil {
-			return sch
-		}
-		sch = sch.Ref
-	}
-	return nil
-}
-
-// types lists what a schema accepts besides null; none means anything.
-func types(sch *jsonschema.Schema) []string {
-	if sch == nil || sch.Types == nil {
-		return nil
-	}
-	list := slices.DeleteFunc(sch.Types.ToStrings(), func(t string) bool { return t == "null" })
+	list := slices.DeleteFunc(slices.Clone(sch.Types), func(t string) bool { return t == "null" })
 	if slices.Contains(list, "number") {
 		list = slices.DeleteFunc(list, func(t string) bool { return t == "integer" })
 	}
@@ -217,7 +164,7 @@ func types(sch *jsonschema.Schema) []string {
 }
 
 // convert makes a JSON value of a node; ok is false when it is at fault.
-func (c *checker) convert(path string, key, n *yaml.Node, sch *jsonschema.Schema) (v any, ok bool) {
+func (c *checker) convert(path string, key, n *yaml.Node, sch *schema.Schema) (v any, ok bool) {
 	if c.settled[n] {
 		return nil, false
 	}
@@ -245,10 +192,10 @@ func (c *checker) convert(path string, key, n *yaml.Node, sch *jsonschema.Schema
 	return v, len(c.faults) == before
 }
 
-func (c *checker) list(path string, n *yaml.Node, sch *jsonschema.Schema) []any {
+func (c *checker) list(path string, n *yaml.Node, sch *schema.Schema) []any {
 	out := make([]any, 0, len(n.Content))
 	for i, child := range n.Content {
-		if v, ok := c.convert(index(path, i), child, child, item(sch, i)); ok {
+		if v, ok := c.convert(index(path, i), child, child, sch.Item(i)); ok {
 			out = append(out, v)
 		}
 	}
@@ -256,7 +203,7 @@ func (c *checker) list(path string, n *yaml.Node, sch *jsonschema.Schema) []any 
 }
 
 // scalar gives a scalar the type that is wanted of it.
-func (c *checker) scalar(path string, n *yaml.Node, sch *jsonschema.Schema, want []string) (any, bool) {
+func (c *checker) scalar(path string, n *yaml.Node, sch *schema.Schema, want []string) (any, bool) {
 	if len(want) != 1 {
 		return c.loose(n, want), true
 	}

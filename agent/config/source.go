@@ -190,11 +190,11 @@ func excerpt(line string, caret int, secrets *regexp.Regexp) (string, int) {
 }
 
 // userinfo is what stands before the @ of a URL, or of an address that lacks the scheme.
-var userinfo = regexp.MustCompile(`(://)[^\s"']+@|[^/\s"'@,\[{(:]+:[^/\s"'@,]+@`)
+var userinfo = &pattern{text: `(://)[^\s"']+@|[^/\s"'@,\[{(:]+:[^/\s"'@,]+@`}
 
 // noUserinfo hides the credentials in a text.
 func noUserinfo(text string) string {
-	return userinfo.ReplaceAllString(text, "${1}***@")
+	return userinfo.re().ReplaceAllString(text, "${1}***@")
 }
 
 // mask replaces literal secrets by *** and moves the caret with the text.
@@ -211,7 +211,7 @@ func mask(line string, caret int, secrets *regexp.Regexp) ([]rune, int) {
 		}
 		line = line[:from] + "***" + line[to:]
 	}
-	for _, m := range slices.Backward(userinfo.FindAllStringSubmatchIndex(line, -1)) {
+	for _, m := range slices.Backward(userinfo.re().FindAllStringSubmatchIndex(line, -1)) {
 		cut(max(m[0], m[3]), m[1]-len("@"))
 	}
 	for _, m := range slices.Backward(secrets.FindAllStringSubmatchIndex(line, -1)) {

@@ -65,7 +65,7 @@ func distance(a, b string) int {
 // didYouMean makes a hint of the nearest name, and otherwise gives the hint it was handed.
 func didYouMean(word string, from []string, otherwise string) string {
 	s := Suggest(word, from)
-	if other := elsewhere[strings.ToLower(word)]; s == "" && slices.Contains(from, other) {
+	if other := elsewhere(word); s == "" && slices.Contains(from, other) {
 		s = other
 	}
 	if s != "" {
@@ -74,15 +74,43 @@ func didYouMean(word string, from []string, otherwise string) string {
 	return otherwise
 }
 
-// elsewhere is what other programs of the field call our keys.
-var elsewhere = map[string]string{
-	"interval": "every", "period": "every", "schedule": "cron", "labels": "tags", "global_tags": "tags", "hostname": "host",
-	"inputs": "collect", "sources": "collect", "collectors": "collect", "receivers": "collect",
-	"processors": "process", "transforms": "process", "pipelines": "process",
-	"outputs": "publish", "sinks": "publish", "publishers": "publish", "exporters": "publish",
-	"input": "from", "source": "from", "command": "run", "cmd": "run", "exec": "run",
-	"plugin": "use", "program": "use", "type": "use", "settings": "config", "options": "config",
-	"warning": "warn", "disabled": "enabled", "nats": "bus", "logging": "log", "http": "web",
+// elsewhere is our key for what other programs of the field call it, "" when it is no such word.
+func elsewhere(word string) string {
+	switch strings.ToLower(word) {
+	case "interval", "period":
+		return "every"
+	case "schedule":
+		return "cron"
+	case "labels", "global_tags":
+		return "tags"
+	case "hostname":
+		return "host"
+	case "inputs", "sources", "collectors", "receivers":
+		return "collect"
+	case "processors", "transforms", "pipelines":
+		return "process"
+	case "outputs", "sinks", "publishers", "exporters":
+		return "publish"
+	case "input", "source":
+		return "from"
+	case "command", "cmd", "exec":
+		return "run"
+	case "plugin", "program", "type":
+		return "use"
+	case "settings", "options":
+		return "config"
+	case "warning":
+		return "warn"
+	case "disabled":
+		return "enabled"
+	case "nats":
+		return "bus"
+	case "logging":
+		return "log"
+	case "http":
+		return "web"
+	}
+	return ""
 }
 
 // few lists names for a hint, not all of a long list.

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"io"
-	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -91,11 +90,11 @@ func (s *source) known(theirs string, line, column int) bool {
 	first := strings.TrimSpace(before) == "" // the place is the first thing in its line
 	switch theirs {
 	case "mapping values are not allowed":
-		if m := glued.FindStringIndex(above); m != nil {
+		if m := glued.re().FindStringIndex(above); m != nil {
 			s.faultAt(line-1, len([]rune(above[:m[1]])), blankHint, blankMissing)
 			return true
 		}
-		if firstKey.MatchString(before) {
+		if firstKey.re().MatchString(before) {
 			s.faultAt(line, wordStart(text, column), "end the line above with its colon, or indent both lines alike", "a key below a line that already has a value")
 			return true
 		}
@@ -127,7 +126,7 @@ func (s *source) known(theirs string, line, column int) bool {
 // bracket finds what is wrong in { } or [ ]: ${NAME} without quotes, or the bracket that stays open.
 func (s *source) bracket(theirs string, line, column int) bool {
 	text := s.lines[line-1]
-	if m := bareName.FindStringSubmatchIndex(text); m != nil {
+	if m := bareName.re().FindStringSubmatchIndex(text); m != nil {
 		name := text[m[2]:m[3]]
 		s.faultAt(line, len([]rune(text[:m[2]]))+1, `write "`+name+`"`, "within { } and [ ], %s must be quoted", name)
 		return true
@@ -148,9 +147,9 @@ func (s *source) bracket(theirs string, line, column int) bool {
 }
 
 var (
-	glued    = regexp.MustCompile(`^\s*[A-Za-z0-9_-]+:\S`)
-	firstKey = regexp.MustCompile(`^\s*[A-Za-z0-9_-]+$`)
-	bareName = regexp.MustCompile(`[\s,:\[{](\$\{[A-Za-z_][A-Za-z0-9_]*\})`)
+	glued    = &pattern{text: `^\s*[A-Za-z0-9_-]+:\S`}
+	firstKey = &pattern{text: `^\s*[A-Za-z0-9_-]+$`}
+	bareName = &pattern{text: `[\s,:\[{](\$\{[A-Za-z_][A-Za-z0-9_]*\})`}
 )
 
 func (s *source) alias(name string) {
@@ -238,10 +237,10 @@ func parseError(text string) error {
 	}
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line \d+: )?`)
+var yamlLine = &pattern{text: `^yaml: (?:line \d+: )?`}
 
 func problemOf(err error) string {
-	return yamlLine.ReplaceAllString(err.Error(), "")
+	return yamlLine.re().ReplaceAllString(err.Error(), "")
 }
 
 // wordStart goes back from a column to where its word began.

@@ -130,7 +130,7 @@ func (s *source) keys(n *yaml.Node) {
 			s.fault(e.key, "quote it if it is text; ${NAME} in braces must be quoted too", "want a plain name as key, got %s", s.got(e.key))
 		case e.key.Tag == "!!merge":
 			s.fault(e.key, "write the settings out", "<< joins maps in other files, not here")
-		case empty(e.val) && glued.MatchString(e.name):
+		case empty(e.val) && glued.re().MatchString(e.name):
 			s.faultAt(e.key.Line, e.key.Column+strings.Index(e.name, ":")+1, blankHint, blankMissing)
 		case was != nil:
 			s.fault(e.key, "remove one of them", "%s is set twice: first in line %d", e.name, was.Line)

@@ -3,7 +3,6 @@ package config
 import (
 	"math"
 	"net"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -108,11 +107,11 @@ func (s *source) duration(key string, n *yaml.Node, least time.Duration) time.Du
 	return 0
 }
 
-var durationForm = regexp.MustCompile(`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d))+$`)
+var durationForm = &pattern{text: `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d))+$`}
 
 // parseDuration reads what time.ParseDuration does, and days; no sign.
 func parseDuration(text string) (time.Duration, bool) {
-	if !durationForm.MatchString(text) {
+	if !durationForm.re().MatchString(text) {
 		return 0, false
 	}
 	var days time.Duration
@@ -132,38 +131,47 @@ func parseDuration(text string) (time.Duration, bool) {
 
 const durationUnitsHint = "units are ms, s, m, h, d"
 
-var (
-	durationPart  = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)\s*([a-zµ]*)`)
-	durationUnits = map[string]string{
-		"": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s", "msec": "ms", "millis": "ms", "milliseconds": "ms",
-		"min": "m", "mins": "m", "minute": "m", "minutes": "m", "hr": "h", "hrs": "h", "hour": "h", "hours": "h", "day": "d", "days": "d",
-	}
-)
+var durationPart = &pattern{text: `^([0-9]+(?:\.[0-9]+)?)\s*([a-zµ]*)`}
 
 // durationHint guesses the duration meant by 10, 10 sec, 10S.
 func durationHint(text string) string {
 	text = strings.ToLower(strings.TrimSpace(text))
-	m := durationPart.FindStringSubmatch(text)
+	m := durationPart.re().FindStringSubmatch(text)
 	if m == nil || m[0] != text {
 		return durationUnitsHint
 	}
-	unit, known := durationUnits[m[2]]
-	if !known {
-		unit = m[2]
-	}
-	if d := m[1] + unit; durationForm.MatchString(d) {
+	if d := m[1] + durationUnit(m[2]); durationForm.re().MatchString(d) {
 		return "did you mean " + d + "?"
 	}
 	return durationUnitsHint
 }
 
-var (
-	sizeForm  = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)$`)
-	sizeUnits = map[string]float64{
-		"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
-		"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
+// durationUnit is our name of a unit.
+func durationUnit(word string) string {
+	switch word {
+	case "", "sec", "secs", "second", "seconds":
+		return "s"
+	case "msec", "millis", "milliseconds":
+		return "ms"
+	case "min", "mins", "minute", "minutes":
+		return "m"
+	case "hr", "hrs", "hour", "hours":
+		return "h"
+	case "day", "days":
+		return "d"
 	}
-)
+	return word
+}
+
+var sizeForm = &pattern{text: `^([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)$`}
+
+var sizeUnits = []struct {
+	name  string
+	bytes float64
+}{
+	{"B", 1}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12},
+	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
+}
 
 // size reads bytes, such as 1GiB.
 func (s *source) size(key string, n *yaml.Node) int64 {
@@ -179,25 +187,30 @@ func (s *source) size(key string, n *yaml.Node) int64 {
 }
 
 func parseSize(text string) (int64, bool) {
-	m := sizeForm.FindStringSubmatch(text)
-	if m == nil || sizeUnits[m[2]] == 0 {
+	m := sizeForm.re().FindStringSubmatch(text)
+	if m == nil {
 		return 0, false
 	}
-	n, err := strconv.ParseFloat(m[1], 64)
-	bytes := n * sizeUnits[m[2]]
-	return int64(bytes), err == nil && bytes >= 1 && bytes < math.MaxInt64
+	for _, unit := range sizeUnits {
+		if unit.name == m[2] {
+			n, err := strconv.ParseFloat(m[1], 64)
+			bytes := n * unit.bytes
+			return int64(bytes), err == nil && bytes >= 1 && bytes < math.MaxInt64
+		}
+	}
+	return 0, false
 }
 
 func sizeHint(text string) string {
 	const units = "units are B, KB, MB, GB, TB (of 1000) and KiB, MiB, GiB, TiB (of 1024)"
-	m := sizeForm.FindStringSubmatch(text)
+	m := sizeForm.re().FindStringSubmatch(text)
 	if m == nil {
 		return units
 	}
-	for _, unit := range []string{"B", "KB", "MB", "GB", "TB", "KiB", "MiB", "GiB", "TiB"} {
-		short := strings.TrimSuffix(strings.Replace(unit, "i", "", 1), "B")
-		if strings.EqualFold(m[2], unit) || strings.EqualFold(m[2], short) && strings.Contains(unit, "i") {
-			return "did you mean " + m[1] + unit + "?"
+	for _, unit := range sizeUnits {
+		short, binary := strings.CutSuffix(unit.name, "iB")
+		if strings.EqualFold(m[2], unit.name) || binary && strings.EqualFold(m[2], short) {
+			return "did you mean " + m[1] + unit.name + "?"
 		}
 	}
 	if m[2] == "" {

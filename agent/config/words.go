@@ -2,38 +2,25 @@ package config
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
-	"math/big"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/pacewire/pacewire/internal/schema"
 )
 
 // validate checks converted settings against the schema and says what is wrong in words.
 func (c *checker) validate(values map[string]any, list []entry) {
-	var invalid *jsonschema.ValidationError
-	if err := c.schema.Validate(map[string]any(values)); errors.As(err, &invalid) {
-		c.leaves(invalid, list)
-	}
-}
-
-// leaves goes down to the errors that say something; alternatives are one fault, not many.
-func (c *checker) leaves(e *jsonschema.ValidationError, list []entry) {
-	switch e.ErrorKind.(type) {
-	case *kind.Schema, *kind.Group, *kind.AllOf, *kind.Reference:
-		for _, cause := range e.Causes {
-			c.leaves(cause, list)
+	for _, f := range c.schema.Check(values) {
+		at := c.spot(f.Path, list)
+		if at.schema == nil {
+			at.schema = f.Schema
 		}
-		return
+		c.explain(f, at)
 	}
-	c.explain(e.ErrorKind, c.spot(e.InstanceLocation, list))
 }
 
 // spot is a place in the settings: the value, its key, its schema, and its name in a message.
@@ -41,7 +28,7 @@ type spot struct {
 	path     string
 	key, val *yaml.Node
 	list     []entry // the pairs of the map that it is
-	schema   *jsonschema.Schema
+	schema   *schema.Schema
 }
 
 // spot walks from the settings along a location in the JSON value.
@@ -54,7 +41,7 @@ func (c *checker) spot(location []string, list []entry) spot {
 				return at
 			}
 			child := at.val.Content[i]
-			at = spot{index(at.path, i), child, child, entries(child), item(at.schema, i)}
+			at = spot{index(at.path, i), child, child, entries(child), at.schema.Item(i)}
 			continue
 		}
 		i := slices.IndexFunc(at.list, func(e entry) bool { return e.name == step })
@@ -62,7 +49,7 @@ func (c *checker) spot(location []string, list []entry) spot {
 			return at
 		}
 		e := at.list[i]
-		at = spot{join(at.path, e.name), e.key, e.val, entries(e.val), property(at.schema, e.name)}
+		at = spot{join(at.path, e.name), e.key, e.val, entries(e.val), at.schema.Property(e.name)}
 	}
 	return at
 }
@@ -71,29 +58,25 @@ func index(path string, i int) string {
 	return path + "[" + strconv.Itoa(i) + "]"
 }
 
-// explain words one error of the validator.
-func (c *checker) explain(k jsonschema.ErrorKind, at spot) {
-	switch k := k.(type) {
-	case *kind.AdditionalProperties:
-		for _, name := range k.Properties {
-			c.unknown(name, at)
-		}
-	case *kind.Required:
-		c.missing(k.Missing, at)
-	case *kind.PropertyNames:
-		i := slices.Index(names(at.list), k.Property)
-		c.fault(at.list[max(0, i)].key, about(at.schema), "%s: %s cannot be a key here", at.label(c), k.Property)
-	case *kind.Enum:
-		words := texts(k.Want)
+// explain words one fault.
+func (c *checker) explain(f schema.Fault, at spot) {
+	switch f.Keyword {
+	case "additionalProperties":
+		c.unknown(f.Name, at)
+	case "required":
+		c.missing(f.Name, at)
+	case "propertyNames":
+		i := slices.Index(names(at.list), f.Name)
+		c.fault(at.list[max(0, i)].key, about(at.schema), "%s: %s cannot be a key here", at.label(c), f.Name)
+	case "enum":
+		words := texts(f.Schema.Enum)
 		c.fault(at.val, at.hint(didYouMean(at.val.Value, words, about(at.schema))), "%s: want %s, got %s", at.path, alternatives(words), c.value(at))
-	case *kind.Pattern:
+	case "pattern":
 		c.pattern(at)
-	case *kind.MaxItems:
-		c.fault(at.val, about(at.schema), "%s: want %s, got %d", at.label(c), limit(k, at.schema), k.Got)
-	case *kind.MinItems:
-		c.fault(at.val, about(at.schema), "%s: want %s, got %d", at.label(c), limit(k, at.schema), k.Got)
+	case "minItems", "maxItems":
+		c.fault(at.val, about(at.schema), "%s: want %s, got %d", at.label(c), limit(f), len(at.val.Content))
 	default:
-		c.fault(at.place(), about(at.schema), "%s: want %s, got %s", at.label(c), limit(k, at.schema), c.value(at))
+		c.fault(at.place(), about(at.schema), "%s: want %s, got %s", at.label(c), limit(f), c.value(at))
 	}
 }
 
@@ -128,47 +111,47 @@ func (at spot) hint(text string) string {
 	return text
 }
 
-// limit words the bound that a value is beyond.
-func limit(k jsonschema.ErrorKind, sch *jsonschema.Schema) string {
-	number := func(r *big.Rat) string { return strings.TrimSuffix(strings.TrimRight(r.FloatString(6), "0"), ".") }
-	switch k := k.(type) {
-	case *kind.Minimum, *kind.Maximum:
-		if sch != nil && sch.Minimum != nil && sch.Maximum != nil {
-			return "a number from " + number(sch.Minimum) + " to " + number(sch.Maximum)
+// limit words what a value does not keep.
+func limit(f schema.Fault) string {
+	limits := f.Schema.Limits
+	number := limits[f.Keyword].String()
+	switch f.Keyword {
+	case "minimum", "maximum":
+		least, most := limits["minimum"].String(), limits["maximum"].String()
+		switch {
+		case most == "":
+			return "at least " + least
+		case least == "":
+			return "at most " + most
 		}
-		if m, ok := k.(*kind.Minimum); ok {
-			return "at least " + number(m.Want)
-		}
-		return "at most " + number(k.(*kind.Maximum).Want)
-	case *kind.ExclusiveMinimum:
-		return "more than " + number(k.Want)
-	case *kind.ExclusiveMaximum:
-		return "less than " + number(k.Want)
-	case *kind.MultipleOf:
-		return "a multiple of " + number(k.Want)
-	case *kind.MinLength:
-		if k.Want == 1 {
+		return "a number from " + least + " to " + most
+	case "exclusiveMinimum":
+		return "more than " + number
+	case "exclusiveMaximum":
+		return "less than " + number
+	case "multipleOf":
+		return "a multiple of " + number
+	case "minLength":
+		if number == "1" {
 			return "a text that is not empty"
 		}
-		return fmt.Sprintf("at least %d characters", k.Want)
-	case *kind.MaxLength:
-		return fmt.Sprintf("at most %d characters", k.Want)
-	case *kind.MinItems:
-		return "a list of at least " + strconv.Itoa(k.Want)
-	case *kind.MaxItems:
-		return "a list of at most " + strconv.Itoa(k.Want)
-	case *kind.MinProperties:
-		return "a map of at least " + strconv.Itoa(k.Want)
-	case *kind.MaxProperties:
-		return "a map of at most " + strconv.Itoa(k.Want)
-	case *kind.UniqueItems:
+		return "at least " + number + " characters"
+	case "maxLength":
+		return "at most " + number + " characters"
+	case "minItems":
+		return "a list of at least " + number
+	case "maxItems":
+		return "a list of at most " + number
+	case "minProperties":
+		return "a map of at least " + number
+	case "maxProperties":
+		return "a map of at most " + number
+	case "uniqueItems":
 		return "a list without repetitions"
-	case *kind.Const:
-		return texts([]any{k.Want})[0]
-	case *kind.Format:
-		return "text in the form " + k.Want
+	case "const":
+		return texts([]any{*f.Schema.Const})[0]
 	}
-	return wanted(sch)
+	return wanted(f.Schema)
 }
 
 func texts(values []any) []string {
@@ -209,12 +192,10 @@ func (c *checker) unknown(name string, at spot) {
 	c.fault(key, didYouMean(name, slices.Concat(known, commonKeys), hint), "%s has no setting %s", c.Program, name)
 }
 
-// missing reports settings without a default. What was refused before is not missing.
-func (c *checker) missing(list []string, at spot) {
-	have := names(at.list)
-	list = slices.DeleteFunc(slices.Clone(list), func(name string) bool { return slices.Contains(have, name) })
-	for _, name := range list {
-		c.fault(at.key, about(property(at.schema, name)), "%s: %s is missing", at.label(c), name)
+// missing reports a setting without a default. What was refused before is not missing.
+func (c *checker) missing(name string, at spot) {
+	if !slices.Contains(names(at.list), name) {
+		c.fault(at.key, about(at.schema.Property(name)), "%s: %s is missing", at.label(c), name)
 	}
 }
 
@@ -233,7 +214,7 @@ func (c *checker) pattern(at spot) {
 }
 
 // mismatch reports a value of the wrong type.
-func (c *checker) mismatch(path string, n *yaml.Node, sch *jsonschema.Schema) {
+func (c *checker) mismatch(path string, n *yaml.Node, sch *schema.Schema) {
 	at := spot{path: path, val: n, schema: sch}
 	c.fault(n, at.hint(typeHint(n, types(sch))), "%s: want %s, got %s", path, wanted(sch), c.value(at))
 }
@@ -271,13 +252,13 @@ func booleanHint(text string) string {
 }
 
 var (
-	integerForm = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
-	numberForm  = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$`)
+	integerForm = &pattern{text: `^-?(0|[1-9][0-9]*)$`}
+	numberForm  = &pattern{text: `^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$`}
 )
 
 // isInteger reports a whole number that 64 bits can hold.
 func isInteger(text string) bool {
-	if !integerForm.MatchString(text) {
+	if !integerForm.re().MatchString(text) {
 		return false
 	}
 	_, signed := strconv.ParseInt(text, 10, 64)
@@ -287,7 +268,7 @@ func isInteger(text string) bool {
 
 // isNumber reports a number as JSON writes it. The bounds keep the validator's exact arithmetic cheap.
 func isNumber(text string) bool {
-	if len(text) > 40 || !numberForm.MatchString(text) {
+	if len(text) > 40 || !numberForm.re().MatchString(text) {
 		return false
 	}
 	_, err := strconv.ParseFloat(text, 64)
@@ -325,7 +306,7 @@ const (
 	formSize
 )
 
-func form(sch *jsonschema.Schema) int {
+func form(sch *schema.Schema) int {
 	if sch == nil || sch.Pattern == nil || sch.Pattern.MatchString("x") {
 		return formText
 	}
@@ -339,7 +320,7 @@ func form(sch *jsonschema.Schema) int {
 }
 
 // wanted words what a schema accepts.
-func wanted(sch *jsonschema.Schema) string {
+func wanted(sch *schema.Schema) string {
 	switch form(sch) {
 	case formDuration:
 		return "a duration such as 10s"
@@ -350,7 +331,7 @@ func wanted(sch *jsonschema.Schema) string {
 		return "something else"
 	}
 	if sch.Enum != nil {
-		return alternatives(texts(sch.Enum.Values))
+		return alternatives(texts(sch.Enum))
 	}
 	if sch.Pattern != nil {
 		return "text that matches " + sch.Pattern.String()
@@ -369,13 +350,13 @@ func wanted(sch *jsonschema.Schema) string {
 }
 
 // about tells what a setting is for, from its schema.
-func about(sch *jsonschema.Schema) string {
+func about(sch *schema.Schema) string {
 	if sch == nil {
 		return ""
 	}
 	text := sch.Description
 	if sch.Default != nil && !sch.WriteOnly {
-		if value := texts([]any{*sch.Default})[0]; value != "" && value != "null" && len(value) < 40 {
+		if value := texts([]any{sch.Default})[0]; value != "" && value != "null" && len(value) < 40 {
 			text = strings.TrimPrefix(text+"; default "+value, "; ")
 		}
 	}
