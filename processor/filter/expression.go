@@ -62,7 +62,7 @@ func language(s *scan) *conf.Config {
 		f.Name = name
 		c.Functions[name] = f
 	}
-	for name, f := range totals {
+	for name, f := range totals() {
 		c.Functions[name] = &builtin.Function{Name: name, Func: f}
 	}
 	return c

@@ -39,7 +39,7 @@ func hintName(text string, at int, name string) string {
 	if at > 0 && at <= len(runes) && runes[at-1] == '-' {
 		return `a name with a dash stands in brackets, as tags["my-key"]`
 	}
-	if other := elsewhere[strings.ToLower(name)]; other != "" {
+	if other := elsewhere(name); other != "" {
 		return "did you mean " + other + "?"
 	}
 	known := []string{"series", "tags", "fields", "time", "now", "glob"}
@@ -52,12 +52,27 @@ func hintName(text string, at int, name string) string {
 	return fmt.Sprintf("did you mean fields.%s or tags.%s?", name, name)
 }
 
-// elsewhere is what other programs of the field call ours.
-var elsewhere = map[string]string{
-	"label": "tags", "labels": "tags", "attributes": "tags", "value": "fields", "values": "fields",
-	"startswith": `tags.host startsWith "web"`, "endswith": `tags.host endsWith "-1"`, "regex": `tags.host matches "^web"`,
-	"like": `glob(tags.host, "web-*")`, "match": `tags.host matches "^web"`,
-	"name": "series", "measurement": "series", "metric": "series", "timestamp": "time", "ts": "time",
+// elsewhere is ours for what other programs of the field say, "" when it is no such word.
+func elsewhere(word string) string {
+	switch strings.ToLower(word) {
+	case "label", "labels", "attributes":
+		return "tags"
+	case "value", "values":
+		return "fields"
+	case "name", "measurement", "metric":
+		return "series"
+	case "timestamp", "ts":
+		return "time"
+	case "startswith":
+		return `tags.host startsWith "web"`
+	case "endswith":
+		return `tags.host endsWith "-1"`
+	case "regex", "match":
+		return `tags.host matches "^web"`
+	case "like":
+		return `glob(tags.host, "web-*")`
+	}
+	return ""
 }
 
 // nearest returns the name in known that is one typing error from name, or differs in case only; "" if none is.

@@ -56,7 +56,7 @@ func totalBinary(node *ast.Node, n *ast.BinaryNode) {
 		}
 		return
 	}
-	_, ok := totals[n.Operator]
+	_, ok := totals()[n.Operator]
 	if !ok || !unknown(n.Left) && !unknown(n.Right) || isNil(n.Left) || isNil(n.Right) {
 		return
 	}
@@ -83,22 +83,24 @@ func isNil(n ast.Node) bool {
 }
 
 // totals are the functions, by the operator they stand for; "true" is for what has to be a bool.
-var totals = map[string]func(args ...any) (any, error){
-	"true": func(args ...any) (any, error) { return args[0] == true, nil },
-	"==":   comparing("=="), "!=": comparing("!="),
-	"<": comparing("<"), "<=": comparing("<="), ">": comparing(">"), ">=": comparing(">="),
-	"in":         in,
-	"contains":   texts(strings.Contains),
-	"startsWith": texts(strings.HasPrefix),
-	"endsWith":   texts(strings.HasSuffix),
-	"matches":    matches,
-	"+":          computing(runtime.Add),
-	"-":          computing(runtime.Subtract),
-	"*":          computing(runtime.Multiply),
-	"/":          computing(func(a, b any) any { return runtime.Divide(a, b) }),
-	"%":          computing(func(a, b any) any { return runtime.Modulo(a, b) }),
-	"**":         computing(func(a, b any) any { return runtime.Exponent(a, b) }),
-	"^":          computing(func(a, b any) any { return runtime.Exponent(a, b) }),
+func totals() map[string]func(args ...any) (any, error) {
+	return map[string]func(args ...any) (any, error){
+		"true": func(args ...any) (any, error) { return args[0] == true, nil },
+		"==":   comparing("=="), "!=": comparing("!="),
+		"<": comparing("<"), "<=": comparing("<="), ">": comparing(">"), ">=": comparing(">="),
+		"in":         in,
+		"contains":   texts(strings.Contains),
+		"startsWith": texts(strings.HasPrefix),
+		"endsWith":   texts(strings.HasSuffix),
+		"matches":    matches,
+		"+":          computing(runtime.Add),
+		"-":          computing(runtime.Subtract),
+		"*":          computing(runtime.Multiply),
+		"/":          computing(func(a, b any) any { return runtime.Divide(a, b) }),
+		"%":          computing(func(a, b any) any { return runtime.Modulo(a, b) }),
+		"**":         computing(func(a, b any) any { return runtime.Exponent(a, b) }),
+		"^":          computing(func(a, b any) any { return runtime.Exponent(a, b) }),
+	}
 }
 
 // comparing returns the comparison op.

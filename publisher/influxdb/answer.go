@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -79,9 +78,6 @@ func (e endpoint) judgeSuccess(resp *http.Response, said string) error {
 	return nil
 }
 
-// dropCount is how InfluxDB 1 and 2 say how many points they did not store.
-var dropCount = regexp.MustCompile(`\bdropped=([0-9]+)$`)
-
 // judgeRefusal reads the answer to a write that the server would not take as a whole.
 func (e endpoint) judgeRefusal(said string) error {
 	if strings.Contains(said, "database is required") {
@@ -90,8 +86,10 @@ func (e endpoint) judgeRefusal(said string) error {
 	r := &refusal{reason: told(said)}
 	// Version 1 stores the lines that it can read, and says "partial write" if there are any. Other versions store none.
 	r.all = e.version == 1 && strings.HasPrefix(said, "unable to parse")
-	if m := dropCount.FindStringSubmatch(said); m != nil {
-		r.dropped, _ = strconv.Atoi(m[1])
+	// Versions 1 and 2 say at the end how many points they did not store.
+	if count, ok := strings.CutPrefix(said[strings.LastIndexByte(said, ' ')+1:], "dropped="); ok {
+		n, _ := strconv.ParseUint(count, 10, 31)
+		r.dropped = int(n)
 	}
 	return r
 }
