@@ -47,7 +47,6 @@ var foreign = []struct{ module, code, tests string }{
 	{"github.com/nats-io/nats.go", "bus bus/*", "test/*"},
 	{"go.yaml.in/yaml/v3", "agent/config", ""},
 	{"github.com/google/jsonschema-go", "plugin", ""},
-	{"github.com/santhosh-tekuri/jsonschema/v6", "agent/config", "plugin plugin/* internal/* cmd/* test/*"},
 	{"github.com/spf13/cobra", "cmd/*", ""},
 	{"github.com/spf13/pflag", "plugin cmd/*", ""},
 	{"github.com/lmittmann/tint", "plugin cmd/*", ""},
