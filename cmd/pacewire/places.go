@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,6 +63,9 @@ type note struct {
 
 const noteName = "agent.json"
 
+// errNoAgent is why a verb knows no bus.
+var errNoAgent = errors.New("no agent runs here")
+
 // leaveNote writes n, and returns a function that takes it away.
 func leaveNote(n note) (gone func(), err error) {
 	dir, err := runDir()
@@ -111,7 +115,7 @@ func readNote() (note, error) {
 	}
 	text, err := os.ReadFile(filepath.Join(dir, noteName))
 	if err != nil {
-		return n, exitWith(exitNoBus, fmt.Errorf("no agent runs here (%w): start pacewire up, or name a bus by --bus", err))
+		return n, exitWith(exitNoBus, fmt.Errorf("%w (%w): start pacewire up, or name a bus by --bus", errNoAgent, err))
 	}
 	if err := json.Unmarshal(text, &n); err != nil {
 		return n, fmt.Errorf("%s: %w", filepath.Join(dir, noteName), err)

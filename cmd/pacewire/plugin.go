@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,7 +35,7 @@ func (a *app) pluginList() *cobra.Command {
 				return a.showPrograms()
 			}
 			conn, here, err := a.connect(c.Context())
-			if err != nil && a.flags.bus == "" {
+			if errors.Is(err, errNoAgent) {
 				fmt.Fprintln(a.err, "no agent runs here; the built-in programs:")
 				return a.showPrograms()
 			}
