@@ -94,6 +94,7 @@ func TestDiagnostics(t *testing.T) {
 
 // TestDiagnosticsOfAStream checks that a stream, which has no end, is listened to for a while only.
 func TestDiagnosticsOfAStream(t *testing.T) {
+	t.Parallel()
 	d := collector.DefineStream(collector.StreamSpec[struct{}]{
 		Program: "one", Summary: "Speaks once.",
 		New: func(context.Context, struct{}, plugin.Env) (collector.Stream, error) {

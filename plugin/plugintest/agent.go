@@ -16,7 +16,8 @@ import (
 
 // An Agent answers the heartbeats of plugins on a bus, and gives them the work a test wants.
 type Agent struct {
-	Host string
+	Host     string
+	Interval time.Duration // of heartbeats; 0: what the plugins choose
 
 	url  string
 	conn *bus.Conn
@@ -65,6 +66,7 @@ func (a *Agent) answer(_ context.Context, s bus.Subject, h telemetry.Heartbeat) 
 	defer a.mu.Unlock()
 	a.beats[s.Plugin] = h
 	ack := a.work[s.Plugin]
+	ack.NextMS = a.Interval.Milliseconds()
 	ack.Version, ack.Server, ack.Seq, ack.Digest = telemetry.ProtocolVersion, "test", h.Seq, h.Digest
 	if ack.State == "" {
 		ack.State = telemetry.Accepted
@@ -74,6 +76,9 @@ func (a *Agent) answer(_ context.Context, s bus.Subject, h telemetry.Heartbeat) 
 	}
 	return telemetry.EncodeControl(ack, telemetry.MsgPack)
 }
+
+// Leave ends the agent without a word.
+func (a *Agent) Leave() { a.conn.Close() }
 
 // Give offers work to a plugin, under a revision of its own.
 func (a *Agent) Give(name string, w telemetry.Work) {
