@@ -76,6 +76,12 @@ publish: { file: { use: lines, from: [tidy, send], path: points.lp } }
 	await(t, 2*time.Second, "no process of a plugin is left", func() bool { return !slices.ContainsFunc(pids, alive) })
 	t.Logf("%d processes gone %v after their agent", len(pids), time.Since(killed).Round(time.Millisecond))
 
+	r := s.verb("plugin", "list", "-o", "json") // its note is still there
+	if r.code != 69 || r.out != "" {
+		t.Errorf("plugin list without the agent: exit code %d\n%s", r.code, r.out)
+	}
+	contains(t, "plugin list without the agent", r.err, "connection refused")
+
 	had := len(lines(t, s.path("points.lp")))
 	next := s.start("up", "--plain", "pacewire.yaml")
 	next.awaitRunning("deaf")

@@ -102,10 +102,10 @@ type note struct {
 	PID              int
 }
 
-// note reads it; ok is false while there is none.
+// note reads it; ok is false while there is none of an agent that runs.
 func (p place) note() (n note, ok bool) {
 	text, err := os.ReadFile(filepath.Join(p.dir, "run", "agent.json"))
-	return n, err == nil && json.Unmarshal(text, &n) == nil
+	return n, err == nil && json.Unmarshal(text, &n) == nil && alive(n.PID)
 }
 
 // A plugin is one as plugin list shows it.
