@@ -67,6 +67,7 @@ type lineKey struct {
 const (
 	maxLineMemory = 8 << 20 // bytes a LineDecoder remembers before it starts from nothing again
 	maxHead       = 1 << 10 // bytes of series and tags that are worth remembering
+	maxOthers     = 16      // bodies of one head that are tried
 	maxLineErrors = 5
 )
 

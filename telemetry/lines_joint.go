@@ -1,5 +1,7 @@
 package telemetry
 
+import "slices"
+
 // maxJoint is the number of combinations of tags that are worth a table.
 const maxJoint = 4096
 
@@ -34,8 +36,9 @@ func (w *lineWriter) joinable(cells []lineCell) (n, combinations int) {
 // joinCells returns the cell that cells, which are dictionaries, make together.
 func (w *lineWriter) joinCells(cells []lineCell, combinations int) lineCell {
 	first, part, rows := len(w.joint), len(w.parts), w.group.n
-	w.joint = append(w.joint, make([]uint16, rows)...)
+	w.joint = slices.Grow(w.joint, rows)[:first+rows]
 	joint := w.joint[first:]
+	clear(joint)
 	for i := range cells {
 		c := &cells[i]
 		size := uint16(len(c.spans))
@@ -51,7 +54,8 @@ func (w *lineWriter) joinCells(cells []lineCell, combinations int) lineCell {
 	}
 	w.parts = append(w.parts, cells...)
 	table := len(w.spans)
-	w.spans = append(w.spans, make([]lineSpan, combinations)...)
+	w.spans = slices.Grow(w.spans, combinations)[:table+combinations]
+	clear(w.spans[table:])
 	return lineCell{kind: cellJoint, joint: joint, parts: w.parts[part:], spans: w.spans[table:]}
 }
 
@@ -70,7 +74,7 @@ func (w *lineWriter) join(c *lineCell, row int) lineSpan {
 	return s
 }
 
-// padding is what is behind the text that is made once, so that whole words can be taken from everywhere in it.
+// padding is how much is behind the text that is made once, so that whole words can be taken from everywhere in it.
 const padding = 16
 
-func (w *lineWriter) pad() { w.made = append(w.made, make([]byte, padding)...) }
+func (w *lineWriter) pad() { w.made = append(w.made, new([padding]byte)[:]...) }

@@ -68,25 +68,30 @@ func (d *LineDecoder) shape(at int) *lineShape {
 	set := d.set()
 	body := d.body(set)
 	head := d.text[at:min(d.scan.head, len(d.text))]
-	first := d.shapes[string(head)]
+	first, others := d.shapes[string(head)], 0
 	for s := first; s != nil; s = s.other {
 		if s.body == body {
 			return s
 		}
+		others++
 	}
-	s := &lineShape{body: body, other: first, ids: make([]uint32, len(d.scan.tags))}
+	s := &lineShape{body: body, ids: make([]uint32, len(d.scan.tags))}
 	for i, tag := range d.scan.tags {
 		s.ids[i] = d.number(&set.words[i], tag.Value)
 	}
-	if first != nil {
-		s.head, first.other, s.other = first.head, s, first.other
+	d.size += 160 + len(head) + 4*len(s.ids)
+	switch {
+	case first == nil:
+		s.head = string(head)
+	case others < maxOthers:
+		s.head, s.other, first.other = first.head, first.other, s
 		return s
+	default: // too many to look through: the search begins anew
+		s.head = first.head
 	}
-	s.head = string(head)
 	if len(head) <= maxHead {
 		d.shapes[s.head] = s
 	}
-	d.size += 160 + len(head) + 4*len(s.ids)
 	return s
 }
 

@@ -34,7 +34,7 @@ func TestPutFloatIsShortest(t *testing.T) {
 	}
 	f(math.Copysign(0, -1))
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 300000 {
+	for range 60000 {
 		f(math.Float64frombits(r.Uint64()&^(0x7ff<<52) | uint64(1023-40+r.IntN(100))<<52))
 		f(float64(r.IntN(2000000)-1000000) / float64(pow10[r.IntN(8)]))
 		f(float64(r.IntN(100000)) / float64(1+r.IntN(1000)))
@@ -64,7 +64,7 @@ func TestParseFloatIsExact(t *testing.T) {
 		f(s)
 	}
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 300000 {
+	for range 60000 {
 		m := strconv.FormatUint(r.Uint64()>>r.IntN(64), 10)
 		cut := r.IntN(len(m) + 1)
 		f(m[:cut] + "." + m[cut:])
@@ -103,7 +103,7 @@ func TestPutInt(t *testing.T) {
 		f(int64(p) - 1)
 	}
 	r := rand.New(rand.NewPCG(5, 6))
-	for range 100000 {
+	for range 50000 {
 		f(int64(r.Uint64() >> r.IntN(64)))
 	}
 }

@@ -400,3 +400,72 @@ func TestLinesNoAllocations(t *testing.T) {
 		f("write", func() { out = b.AppendLines(out[:0]) })
 	}
 }
+
+// TestDecodeLinesForgets checks that a source of ever new tags and fields does not fill the memory or slow down.
+func TestDecodeLinesForgets(t *testing.T) {
+	var d LineDecoder
+	var b Batch
+	n := 0
+	f := func(format string) {
+		t.Helper()
+		for range 40 {
+			var text []byte
+			for range 1000 {
+				text = fmt.Appendf(text, format, n, n)
+				n++
+			}
+			b.Reset()
+			if err := d.Decode(&b, text, arrival); err != nil || b.Len() != 1000 {
+				t.Fatalf("%q: %d points of 1000, %v", format, b.Len(), err)
+			}
+			if d.size > maxLineMemory+1<<20 {
+				t.Fatalf("%q: %d bytes are remembered", format, d.size)
+			}
+		}
+	}
+	f("s,id=%d,long=" + strings.Repeat("x", 500) + " v=%d\n")
+	f("s%d v=%d\n")
+	f("s f%d=%d\n")
+	f("s,k%d=1 v=%d\n")
+	for _, s := range d.shapes {
+		others := 0
+		for ; s != nil; s = s.other {
+			others++
+		}
+		if others > maxOthers+1 {
+			t.Fatalf("%d shapes with one head", others)
+		}
+	}
+}
+
+// TestAppendLinesChanged writes groups that were changed since they came.
+func TestAppendLinesChanged(t *testing.T) {
+	f := func(want string, change func(g *Group)) {
+		t.Helper()
+		b, c := hosts(2000, 900), new(Batch)
+		if err := c.DecodeMsgPack(b.AppendMsgPack(nil)); err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range []*Batch{b, c} {
+			for g := range b.Groups() {
+				g.Keep(func(row int) bool { return row == 3 || row == 1999 })
+				change(g)
+			}
+			if got := string(b.AppendLines(nil)); got != want {
+				t.Errorf("written as\n%s\nwant\n%s", got, want)
+			}
+		}
+	}
+	f("net,dc=eu,host=web-3,if=eth0,role=front drop=3u,load=0.03,rx=23757i,state=\"ok\",up=true 1763559525997747000\n"+
+		"net,dc=eu,host=web-199,if=eth1,role=front drop=9u,load=19.99,rx=15830081i,state=\"degraded\",up=false 1763559525999743000\n", func(*Group) {})
+	f("a\\ b,host=web-3,if=eth0,role=x\\ y l=0.03,up=true 1763559525997747000\na\\ b,host=web-199,if=eth1,role=x\\ y l=19.99,up=false 1763559525999743000\n",
+		func(g *Group) {
+			g.Series = "a\nb"
+			g.SetTag("role", "x\ty")
+			g.DropTag("dc")
+			g.DropField("drop")
+			g.DropField("rx")
+			g.DropField("state")
+			g.RenameField("load", "l")
+		})
+}
