@@ -46,10 +46,12 @@ func TestWindowHolds(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- s.Window(ctx, time.Minute, c.process, c.flush) }()
 		time.Sleep(30 * time.Second)
+		synctest.Wait()
 		if acked, _, _ := fates[0].counts(); acked != 0 || c.n != 30 {
 			t.Errorf("settled before the flush: %+v, %d points", fates[0], c.n)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		for _, f := range fates {
 			if acked, back, _ := f.counts(); acked != 1 || back != 0 {
 				t.Errorf("after the flush: %+v", f)
