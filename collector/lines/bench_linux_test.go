@@ -1,7 +1,6 @@
 package lines
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -13,8 +12,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/pacewire/pacewire/telemetry"
 )
 
 const (
@@ -49,55 +46,6 @@ func sendUntilClosed(to string) error {
 		}
 	}
 }
-
-// benchText returns n lines of 4 tags and 5 fields.
-func benchText(n int) []byte {
-	var b bytes.Buffer
-	for i := range n {
-		fmt.Fprintf(&b, "cpu,cpu=cpu%d,host=web-%02d,keep=yes,rack=r%d usage_idle=%.2f,usage_system=%.2f,usage_user=%.2f,ctx=%di,irq=%di %d\n",
-			i%16, i%20, i%4, 90-float64(i%700)/10, float64(i%300)/10, float64(i%977)/10, 100000+i*31, i%200, 1_763_559_525_000_000_000+i*1000)
-	}
-	return b.Bytes()
-}
-
-// A counter encodes what is posted, at once, and counts it.
-type counter struct {
-	msg    []byte
-	free   []*telemetry.Batch
-	points int
-	bytes  int
-	frames int
-	limit  int
-	full   chan struct{}
-}
-
-func (c *counter) Post(b *telemetry.Batch, _ time.Duration) error {
-	before := c.points
-	for f := range b.Frames(telemetry.TargetFrame, func() []byte { return c.msg[:0] }) {
-		c.msg = f.Body
-		c.points += f.Points
-		c.bytes += len(f.Body)
-		c.frames++
-	}
-	b.Reset()
-	c.free = append(c.free, b)
-	if before < c.limit && c.points >= c.limit {
-		close(c.full)
-	}
-	return nil
-}
-
-func (c *counter) Batch() *telemetry.Batch {
-	if n := len(c.free); n > 0 {
-		b := c.free[n-1]
-		c.free = c.free[:n-1]
-		return b
-	}
-	return &telemetry.Batch{}
-}
-
-func (c *counter) Emit(*telemetry.Batch) error { return nil }
-func (c *counter) Drop(string, int)            {}
 
 // BenchmarkTCP takes points from a process of its own over one connection, and encodes them.
 func BenchmarkTCP(b *testing.B) { benchmarkStream(b, "tcp://127.0.0.1:0") }
@@ -140,7 +88,7 @@ func benchmarkStream(b *testing.B, listen string) {
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(took.Nanoseconds())/n, "ns/point")
 	b.ReportMetric(float64(used.Nanoseconds())/n, "cpu-ns/point")
-	b.ReportMetric(float64(c.bytes)/float64(c.frames), "B/message")
+	b.ReportMetric(float64(c.bytes)/float64(c.batches), "B/batch")
 	b.ReportMetric(float64(runtime.GOMAXPROCS(0)), "procs")
 	cancel()
 	<-done

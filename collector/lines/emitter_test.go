@@ -83,6 +83,11 @@ func (e *emitter) Emit(b *telemetry.Batch) error {
 
 func (e *emitter) Post(b *telemetry.Batch, _ time.Duration) error {
 	select {
+	case <-e.shut:
+		return errors.New("stopped")
+	default:
+	}
+	select {
 	case e.posted <- b:
 		return nil
 	case <-e.shut:

@@ -56,6 +56,7 @@ type listener struct {
 	log     *slog.Logger
 	reports reports
 	slots   chan struct{} // one for each connection that is open
+	stall   time.Duration // after so long without an answer from the bus requests over HTTP are turned away
 
 	streams []net.Listener
 	webs    []net.Listener
@@ -64,10 +65,14 @@ type listener struct {
 
 var _ collector.Stream = (*listener)(nil)
 
+const stallTime = 2 * time.Second
+
 // New opens the sockets that cfg names and returns the stream of what comes in.
 func New(ctx context.Context, cfg Config, env plugin.Env) (collector.Stream, error) {
-	l := &listener{cfg: cfg, unit: units[cfg.Precision], log: env.Log, slots: make(chan struct{}, cfg.MaxConnections)}
-	l.reports.log = env.Log
+	l := &listener{
+		cfg: cfg, unit: units[cfg.Precision], log: env.Log,
+		slots: make(chan struct{}, cfg.MaxConnections), stall: stallTime,
+	}
 	for _, entry := range cfg.Listen {
 		if err := l.open(ctx, entry); err != nil {
 			return nil, errors.Join(err, l.Close())

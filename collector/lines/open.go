@@ -47,6 +47,8 @@ func wayOut(err error) string {
 		return ": another program listens there: stop it, or set listen to another address"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return ": this machine does not have that address: set listen to one it has, or leave the host out for all of them"
+	case errors.Is(err, fs.ErrNotExist):
+		return ": make its folder first"
 	case errors.Is(err, fs.ErrPermission):
 		return ": set listen to an address this user may open: a port from 1024, a path in a folder of its own"
 	}

@@ -2,7 +2,6 @@ package lines
 
 import (
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -10,7 +9,6 @@ import (
 
 // reports are what goes wrong because of others. However often that is, each is logged once a second at most.
 type reports struct {
-	log         *slog.Logger
 	lines       throttle // cannot be read
 	connections throttle // are too many, or cannot be had
 	datagrams   throttle // were thrown away by the kernel

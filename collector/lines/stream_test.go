@@ -1,12 +1,23 @@
 package lines
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
+	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -19,7 +30,7 @@ func text(from, n int) string {
 	return b.String()
 }
 
-// check fails unless points are the lines of text, in their order.
+// check fails unless points are the lines of text from from on, in their order.
 func check(t testing.TB, points []telemetry.Point, from int) {
 	t.Helper()
 	for k, p := range points {
@@ -42,34 +53,401 @@ func TestTransports(t *testing.T) {
 		r.send(c, text(n, 1))
 		check(t, r.take(t, 1), n)
 	}
-	f("tcp://127.0.0.1:0", 20000)
-	f("unix://"+filepath.Join(t.TempDir(), "s"), 20000)
+	f("tcp://127.0.0.1:0", 50000)
+	f("unix://"+filepath.Join(t.TempDir(), "s"), 50000)
 	f("udp://127.0.0.1:0", 100)
 }
 
-// A line comes whole however its bytes come.
-func TestSplitLines(t *testing.T) {
-	cfg := config("tcp://127.0.0.1:0")
-	cfg.Flush = 0
-	r := start(t, cfg)
-	c := r.dial()
-	lines := text(0, 2)
-	for at := range lines {
-		r.send(c, lines[:at])
-		time.Sleep(50 * time.Microsecond) // so that the pieces do come apart
-		r.send(c, lines[at:])
+// A pipe is a stream whose other end the test holds; each write is one read.
+type pipe struct {
+	*emitter
+	t    testing.TB
+	log  journal
+	conn net.Conn
+	done chan struct{}
+}
+
+func newPipe(t testing.TB, change func(*Config)) *pipe {
+	t.Helper()
+	cfg := defaults()
+	cfg.Flush = plugin.Duration(time.Millisecond)
+	if change != nil {
+		change(&cfg)
 	}
-	points := r.take(t, 2*len(lines))
-	for k := 0; k < len(points); k += 2 {
-		check(t, points[k:k+2], 0)
+	near, far := net.Pipe()
+	p := &pipe{emitter: newEmitter(t), t: t, conn: far, done: make(chan struct{})}
+	l := &listener{cfg: cfg, unit: units[cfg.Precision], log: p.log.logger()}
+	go func() {
+		defer close(p.done)
+		defer near.Close()
+		s := &stream{intake: l.intake(p.emitter, "pipe"), src: near, room: 1, idle: cfg.IdleTimeout.Std()}
+		s.run(context.Background())
+	}()
+	t.Cleanup(p.end)
+	return p
+}
+
+// end closes the pipe and waits for the end of the stream.
+func (p *pipe) end() {
+	_ = p.conn.Close()
+	<-p.done
+}
+
+func (p *pipe) write(text string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p.conn, text); err != nil {
+		p.t.Fatal(err)
 	}
 }
 
-func TestLatency(t *testing.T) {
-	r := start(t, config("tcp://127.0.0.1:0"))
+// A line comes whole, wherever it is cut and however long its rest takes.
+func TestSplitLines(t *testing.T) {
+	p := newPipe(t, nil)
+	lines := text(0, 2)
+	for at := 1; at < len(lines); at++ {
+		p.write(lines[:at])
+		if at%10 == 0 { // the flush comes in between
+			until(t, "first line", func() bool { return p.count() >= strings.Count(lines[:at], "\n") })
+		}
+		p.write(lines[at:])
+		check(t, p.take(t, 2), 0)
+	}
+	for _, c := range lines {
+		p.write(string(c))
+	}
+	check(t, p.take(t, 2), 0)
+}
+
+// However the text is cut, the same points come out: from the small buffer, the larger pieces, and over their borders.
+func TestPieces(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	const n = 40000
+	p := newPipe(t, nil)
+	for lines := text(0, n); len(lines) > 0; {
+		k := min(len(lines), 1+random.IntN(1<<(6+random.IntN(14))))
+		p.write(lines[:k])
+		lines = lines[k:]
+	}
+	check(t, p.take(t, n), 0)
+}
+
+func TestNewlinesInTexts(t *testing.T) {
+	p := newPipe(t, func(c *Config) { c.Flush = plugin.Duration(10 * time.Second) })
+	line := "log text=\"one\ntwo\nthree\" 1\n"
+	n := 2*bite/len(line) + 1
+	p.write(strings.Repeat(line, n))
+	p.end()
+	for _, got := range p.take(t, n) {
+		if got.Fields["text"] != "one\ntwo\nthree" {
+			t.Fatalf("%q", got.Fields["text"])
+		}
+	}
+}
+
+// A quote that nobody closes does not keep back what follows.
+func TestOpenQuote(t *testing.T) {
+	p := newPipe(t, nil)
+	p.write("log text=\"one\n" + text(0, 1)[:10])
+	until(t, "bad line", func() bool { return p.dropped("line") == 1 })
+	p.write(text(0, 1)[10:])
+	check(t, p.take(t, 1), 0)
+
+	p = newPipe(t, func(c *Config) { c.Flush = plugin.Duration(time.Minute) })
+	p.write("log text=one\"\nlog text=\"one\n")
+	lines := strings.ReplaceAll(text(0, 4000), `"`, "") // s1 without quotes is no value
+	p.write(lines)
+	until(t, "bad lines", func() bool { return p.dropped("line") > 0 })
+}
+
+func TestBadLines(t *testing.T) {
+	f := func(bad string, n int) {
+		t.Helper()
+		p := newPipe(t, nil)
+		p.write(text(0, 10) + bad + "\n" + text(10, 10))
+		check(t, p.take(t, 20), 0)
+		p.end()
+		if got := p.dropped("line"); got != n {
+			t.Errorf("%.40q: %d lines refused, want %d", bad, got, n)
+		}
+		if p.log.count("line refused") != 1 || p.log.count("line=11 ") != 1 {
+			t.Errorf("%.40q: %s", bad, &p.log)
+		}
+	}
+	f("nonsense", 1)
+	f("cpu", 1)
+	f("cpu v=", 1)
+	f("a,b=c", 1)
+	f("\x00", 1)
+	f("\x00\x01\x02\xff\xfe", 1)
+	f("cpu v=1\x00", 1)
+	f("cpu,a=\xff v=1", 1)
+	f("bad\nworse\nworst", 3)
+	f(strings.Repeat("bad\n", 1000)+"bad", 1001)
+	f("GET / HTTP/1.1\r\nHost: localhost\r\n\r", 2)
+}
+
+// Noise of a kind that is not text does no harm, and the lines after it are read.
+func TestNoise(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	noise := make([]byte, 1<<20)
+	for i := range noise {
+		noise[i] = byte(random.Uint32())
+	}
+	p := newPipe(t, nil)
+	p.write(string(bytes.ReplaceAll(noise, []byte(`"`), nil)) + "\n")
+	p.write(text(0, 100))
+	until(t, "points", func() bool { return p.count() >= 100 })
+	p.end()
+	points := p.points
+	check(t, points[len(points)-100:], 0)
+}
+
+func TestLongLines(t *testing.T) {
+	p := newPipe(t, nil)
+	p.write(text(0, 10))
+	long := "cpu v=\"" + strings.Repeat("x", 1<<20)
+	for range 10 {
+		p.write(long)
+	}
+	p.write("\n" + text(10, 10))
+	check(t, p.take(t, 20), 0)
+	if n := p.dropped("too_long"); n != 1 {
+		t.Errorf("%d lines too long, want 1", n)
+	}
+	if p.log.count("longer than 65536 bytes") != 1 || p.log.count("send shorter lines, or raise max_line_bytes") != 1 || p.log.count("line=11 ") != 1 {
+		t.Errorf("log: %s", &p.log)
+	}
+}
+
+// The limit does not depend on how the text comes.
+func TestLineLimit(t *testing.T) {
+	f := func(length, points int) {
+		t.Helper()
+		for _, before := range []int{0, 3000, bite - 100, 4 * bite} {
+			p := newPipe(t, func(c *Config) { c.MaxLine = 5000 })
+			line := "cpu v=\"" + strings.Repeat("x", length-8) + "\"\n"
+			p.write(strings.Repeat("#", 99) + "\n" + strings.Repeat("#\n", before/2) + line + "end v=1\n")
+			p.take(t, points+1)
+			if n := p.dropped("too_long"); n != 1-points {
+				t.Errorf("line of %d bytes behind %d: %d too long", length, before, n)
+			}
+		}
+	}
+	f(5000, 1)
+	f(5001, 0)
+}
+
+// Half a number is a number too: a line counts when its end has come.
+func TestUnfinished(t *testing.T) {
+	p := newPipe(t, nil)
+	p.write(text(0, 1) + "cpu v=12")
+	p.end()
+	check(t, p.take(t, 1), 0)
+	if n := p.dropped("unfinished"); n != 1 || p.log.count("the connection ended before the line did") != 1 {
+		t.Errorf("%d lines unfinished: %s", n, &p.log)
+	}
+	p = newPipe(t, nil)
+	p.write(strings.Repeat("x", 100<<10))
+	p.end()
+	if n := p.dropped("unfinished"); n != 1 || p.dropped("too_long") != 1 {
+		t.Errorf("%d lines unfinished", n)
+	}
+}
+
+func TestPrecisionAndArrival(t *testing.T) {
+	p := newPipe(t, func(c *Config) { c.Precision = "s" })
+	begin := time.Now().Truncate(time.Microsecond)
+	p.write("a v=1 1763559525\na v=2\r\n# nothing\n\n")
+	points := p.take(t, 2)
+	if !points[0].Time.Equal(time.Unix(1763559525, 0)) {
+		t.Errorf("time %v", points[0].Time)
+	}
+	if at := points[1].Time; at.Before(begin) || at.After(time.Now()) {
+		t.Errorf("arrival %v", at)
+	}
+}
+
+func TestIdleTimeout(t *testing.T) {
+	cfg := config("tcp://127.0.0.1:0")
+	cfg.IdleTimeout = plugin.Duration(50 * time.Millisecond)
+	r := start(t, cfg)
 	c := r.dial()
-	begin := time.Now()
-	r.send(c, text(0, 1))
+	for i := range 3 {
+		r.send(c, text(i, 1))
+		check(t, r.take(t, 1), i)
+	}
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("idle connection: %d, %v", n, err)
+	}
+}
+
+func TestManyConnections(t *testing.T) {
+	r := start(t, config("tcp://127.0.0.1:0"))
+	const conns, each = 50, 400
+	var wg sync.WaitGroup
+	for i := range conns {
+		c := r.dial()
+		wg.Go(func() {
+			for k := 0; k < each; k += 20 {
+				r.send(c, text(i*each+k, 20))
+			}
+			_ = c.Close()
+		})
+	}
+	wg.Wait()
+	seen := map[int64]bool{}
+	for _, p := range r.take(t, conns*each) {
+		check(t, []telemetry.Point{p}, int(p.Fields["n"].(int64)))
+		seen[p.Fields["n"].(int64)] = true
+	}
+	if len(seen) != conns*each {
+		t.Errorf("%d different points", len(seen))
+	}
+}
+
+func TestConnectionLimit(t *testing.T) {
+	cfg := config("tcp://127.0.0.1:0")
+	cfg.MaxConnections = 2
+	r := start(t, cfg)
+	first, second := r.dial(), r.dial()
+	r.send(first, text(0, 1))
 	r.take(t, 1)
-	t.Logf("%v", time.Since(begin))
+	r.send(second, text(0, 1))
+	r.take(t, 1)
+	if n, err := r.dial().Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("third connection: %d, %v", n, err)
+	}
+	_ = first.Close()
+	until(t, "a place is free", func() bool { return len(r.l.slots) == 1 })
+	r.send(r.dial(), text(1, 1))
+	check(t, r.take(t, 1), 1)
+}
+
+// While the bus takes nothing, a sender is made to wait, nothing is lost and little is kept.
+func TestBackPressure(t *testing.T) {
+	f := func(listen string) {
+		t.Helper()
+		r := start(t, config(listen))
+		c := r.dial()
+		piece := text(0, 1000)
+		r.blocked.Lock()
+		sent := 0
+		for rest := piece; ; {
+			if err := c.SetWriteDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
+				t.Fatal(err)
+			}
+			n, err := io.WriteString(c, rest)
+			sent += n
+			if rest = rest[n:]; err != nil {
+				piece = rest + piece
+				break
+			}
+			rest = piece
+			if sent > 256<<20 {
+				r.blocked.Unlock()
+				t.Fatalf("%s: %d bytes taken while nothing can be stored", listen, sent)
+			}
+		}
+		r.blocked.Unlock()
+		_ = c.SetWriteDeadline(time.Time{})
+		r.send(c, piece)
+		n := (sent + len(piece)) / len(text(0, 1000)) * 1000
+		t.Logf("%s: held back after %d bytes", listen, sent)
+		points := r.take(t, n)
+		for i := 0; i < n; i += 1000 {
+			check(t, points[i:i+1000], 0)
+		}
+	}
+	f("tcp://127.0.0.1:0")
+	f("unix://" + filepath.Join(t.TempDir(), "s"))
+}
+
+// emitterFunc is what the emitter of a test runs, which ends with the test only.
+const emitterFunc = "github.com/pacewire/pacewire/collector/lines.newEmitter.func1"
+
+// At the end what has been received is taken, everything is closed, and nothing goes on.
+func TestEnd(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction(emitterFunc))
+	path := filepath.Join(t.TempDir(), "s")
+	r := start(t, config("tcp://127.0.0.1:0", "udp://127.0.0.1:0", "http://127.0.0.1:0", "unix://"+path))
+	var conns []net.Conn
+	dial := func(a net.Addr) net.Conn {
+		c, err := net.Dial(a.Network(), a.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+		return c
+	}
+	const n = 5000
+	r.send(dial(r.l.streams[0].Addr()), text(0, n))
+	r.send(dial(r.l.streams[1].Addr()), text(0, n))
+	r.send(dial(r.l.packets[0].LocalAddr()), text(0, 10))
+	dial(r.l.streams[0].Addr())
+	dial(r.l.webs[0].Addr())
+	begin := time.Now()
+	r.stop()
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+	r.take(t, 2*n+10)
+	for _, c := range conns[:2] {
+		if _, err := c.Read(make([]byte, 1)); err == nil {
+			t.Errorf("connection to %v is open", c.RemoteAddr())
+		}
+	}
+	for _, c := range conns {
+		_ = c.Close()
+	}
+}
+
+// A batch that nobody takes any more is counted.
+func TestLost(t *testing.T) {
+	p := newPipe(t, nil)
+	close(p.shut)
+	p.write(text(0, 20))
+	<-p.done
+	if n := p.dropped("not_sent"); n != 20 || p.log.count("points lost") != 1 {
+		t.Errorf("%d points lost: %s", n, &p.log)
+	}
+}
+
+// A spring is a source that never ends.
+type spring struct {
+	text []byte
+	at   int
+}
+
+func (s *spring) SetReadDeadline(time.Time) error { return nil }
+
+func (s *spring) Read(p []byte) (int, error) {
+	n := copy(p, s.text[s.at:])
+	s.at = (s.at + n) % len(s.text)
+	return n, nil
+}
+
+func TestAllocations(t *testing.T) {
+	c := &counter{limit: 1 << 60}
+	lines := bytes.ReplaceAll(benchText(5000), []byte(",irq="), []byte(",state=\"ok\",irq="))
+	l := &listener{cfg: defaults()}
+	s := &stream{intake: l.intake(c, "spring"), src: &spring{text: lines}, room: 1}
+	s.text = s.small[:]
+	steps := func() {
+		for range 40 {
+			if !s.step(t.Context()) {
+				t.Fatal("the stream ends")
+			}
+		}
+	}
+	for range 10 {
+		steps() // the memory grows to what it needs
+	}
+	before := c.points
+	if n := testing.AllocsPerRun(20, steps); n > 0 {
+		t.Errorf("%v allocations for %d points", n, (c.points-before)/20)
+	}
 }

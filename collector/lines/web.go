@@ -18,8 +18,7 @@ const (
 	bodyTime   = time.Minute      // for header and body together
 	idleTime   = 10 * time.Minute // of a connection between requests, where the config says nothing
 	maxHeader  = 16 << 10
-	webGrace   = 500 * time.Millisecond // for requests that are being answered at the end
-	stallTime  = 2 * time.Second        // after so long without an answer from the bus new requests are turned away
+	webGrace   = 300 * time.Millisecond // for requests that are being answered at the end
 	retryAfter = "2"                    // seconds
 )
 
@@ -28,7 +27,7 @@ type web struct {
 	l       *listener
 	out     collector.Emitter
 	busy    sync.RWMutex // requests hold it for reading
-	stalled atomic.Int32 // requests that have waited for longer than stallTime
+	stalled atomic.Int32 // requests that have waited for longer than stall
 	bodies  sync.Pool    // of *body
 }
 
@@ -96,7 +95,7 @@ func (w *web) handler() http.Handler {
 // emit stores b. While that takes too long new requests are turned away at once: their clients would only give up, and
 // send the same again.
 func (w *web) emit(b *telemetry.Batch) error {
-	t := time.AfterFunc(stallTime, func() { w.stalled.Add(1) })
+	t := time.AfterFunc(w.l.stall, func() { w.stalled.Add(1) })
 	defer func() {
 		if !t.Stop() {
 			w.stalled.Add(-1)
