@@ -54,7 +54,7 @@ type Definition struct {
 	Program string
 	Summary string
 	Version string
-	Schema  json.RawMessage // JSON Schema of the settings, with their defaults
+	Schema  func() json.RawMessage // makes the JSON Schema of the settings, with their defaults; it panics for a config that has none
 	Catalog []telemetry.Desc
 	Routes  []telemetry.Route
 	Proxy   bool
@@ -70,7 +70,7 @@ type Definition struct {
 
 // Define returns the definition of a program of a kind. loop is what the kind does with a P: it ends when its ctx does, or
 // with the error that made it give up. A spec that cannot work (a config that is no struct, defaults that do not fit the
-// schema) panics: the first test of the program meets it.
+// schema) panics when its schema is asked for: the first test of the program meets it.
 func Define[C, P any](kind Kind, spec Spec[C, P], loop func(ctx context.Context, s *Session, p P) error) Definition {
 	settings := newSettings(spec.Config, spec.Enum)
 	return Definition{
@@ -114,6 +114,6 @@ func (d Definition) Build(ctx context.Context, settings []byte, env Env) (any, e
 func (d Definition) Manifest() *telemetry.Manifest {
 	return &telemetry.Manifest{
 		Kind: string(d.Kind), Program: d.Program, Version: d.Version, API: API, Summary: d.Summary,
-		Schema: d.Schema, Catalog: d.Catalog, Routes: d.Routes, Proxy: d.Proxy,
+		Schema: d.Schema(), Catalog: d.Catalog, Routes: d.Routes, Proxy: d.Proxy,
 	}
 }

@@ -38,7 +38,7 @@ func (c *command) diagnose(ctx context.Context) error {
 	p.line("  %s %s/%s, %d CPUs, plugin API %d", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), API)
 	p.line("  host %s, process %d, user %d", c.o.Host, os.Getpid(), os.Getuid())
 	p.head("settings")
-	p.settings(d.Schema)
+	p.settings(d.Schema())
 	p.head("emits")
 	p.catalog(d)
 	err := c.try(ctx, &p)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -37,6 +38,7 @@ func Main(d Definition) {
 // Run does what args ask of d, and returns the exit status. It drains when ctx ends. With a bus, in args or environ, it
 // serves; without one it describes d, runs it once between the standard streams, or reports on it.
 func Run(ctx context.Context, d Definition, args []string, stdin io.Reader, stdout, stderr io.Writer, environ []string) int {
+	runtime.MemProfileRate = 0 // nobody asks a plugin for a profile, and its buckets are memory
 	c := command{def: d, stdin: stdin, stdout: stdout, stderr: stderr, env: environment(environ)}
 	if d.Command == "" {
 		c.def.Command = d.Program

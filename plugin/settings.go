@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/jsonschema-go/jsonschema"
 )
@@ -39,15 +40,19 @@ func Fits(schema, settings json.RawMessage) error {
 // settings reads the configs of one program: a struct C whose value in the spec holds the defaults.
 type settings[C any] struct {
 	base   C
-	schema json.RawMessage
+	schema func() json.RawMessage
 }
 
+// newSettings returns the settings of a program. Their schema is made when somebody asks: the process of one plugin has no
+// use for those of all the others.
 func newSettings[C any](base C, enum map[string][]any) settings[C] {
-	schema, err := schemaOf(base, enum)
-	if err != nil {
-		panic(fmt.Sprintf("plugin: config %T: %v", base, err))
-	}
-	return settings[C]{base, schema}
+	return settings[C]{base, sync.OnceValue(func() json.RawMessage {
+		schema, err := schemaOf(base, enum)
+		if err != nil {
+			panic(fmt.Sprintf("plugin: config %T: %v", base, err))
+		}
+		return schema
+	})}
 }
 
 // defaults returns the defaults as JSON. A secret has none.

@@ -137,17 +137,17 @@ func TestSecretFile(t *testing.T) {
 func TestSchema(t *testing.T) {
 	s := samples()
 	for _, text := range []string{string(s.defaults()), "{}", `{"password_file": "/run/secret"}`, `{"mode": "fast", "look_every": "1.5h"}`, `{"look_every": "0"}`} {
-		if err := Fits(s.schema, json.RawMessage(text)); err != nil {
+		if err := Fits(s.schema(), json.RawMessage(text)); err != nil {
 			t.Errorf("%s does not fit: %v", text, err)
 		}
 	}
 	for _, text := range []string{`{"nam": "x"}`, `{"mode": "medium"}`, `{"look_every": "10"}`, `{"look_every": 10}`, `{"limit": {"row": 1}}`, `{"map": {"a": "b"}}`, `[]`} {
-		if Fits(s.schema, json.RawMessage(text)) == nil {
+		if Fits(s.schema(), json.RawMessage(text)) == nil {
 			t.Errorf("%s fits", text)
 		}
 	}
 	want := map[string]string{"name": `"a"`, "mode": `"slow"`, "look_every": `"1m0s"`, "list": `["x","y"]`, "map": `{"one":1}`, "password": ""}
-	for key, p := range properties(s.schema) {
+	for key, p := range properties(s.schema()) {
 		if w, ok := want[key]; ok && string(p.Default) != w {
 			t.Errorf("default of %s is %s, want %s", key, p.Default, w)
 		}
@@ -155,8 +155,8 @@ func TestSchema(t *testing.T) {
 			t.Errorf("%s is not described", key)
 		}
 	}
-	if !strings.Contains(string(s.schema), `"rows":{"type":"integer","description":"a number","default":5}`) {
-		t.Errorf("the default of a nested setting is missing: %s", s.schema)
+	if !strings.Contains(string(s.schema()), `"rows":{"type":"integer","description":"a number","default":5}`) {
+		t.Errorf("the default of a nested setting is missing: %s", s.schema())
 	}
 }
 
@@ -171,10 +171,10 @@ func TestNoSchema(t *testing.T) {
 		}()
 		make()
 	}
-	f("want a struct", func() { newSettings("text", nil) })
-	f("want a struct", func() { newSettings[any](nil, nil) })
-	f("enum of x: no such setting", func() { newSettings(struct{}{}, map[string][]any{"x": {1}}) })
-	f("", func() { newSettings(struct{ F func() }{}, nil) })
+	f("want a struct", func() { newSettings("text", nil).schema() })
+	f("want a struct", func() { newSettings[any](nil, nil).schema() })
+	f("enum of x: no such setting", func() { newSettings(struct{}{}, map[string][]any{"x": {1}}).schema() })
+	f("", func() { newSettings(struct{ F func() }{}, nil).schema() })
 }
 
 // TestSecretIsNotSeen prints a secret in every way that might happen by accident.

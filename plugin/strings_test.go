@@ -45,8 +45,8 @@ func TestStringsInConfig(t *testing.T) {
 		New: func(context.Context, config, plugin.Env) (collector.Collector, error) { return nil, plugin.ErrNoData },
 	})
 	for _, want := range []string{`"type":["string","array"]`, `"items":{"type":"string"}`, `"default":["a"]`, `"description":"who"`} {
-		if !strings.Contains(string(d.Schema), want) {
-			t.Errorf("schema lacks %s: %s", want, d.Schema)
+		if !strings.Contains(string(d.Schema()), want) {
+			t.Errorf("schema lacks %s: %s", want, d.Schema())
 		}
 	}
 	for _, settings := range []string{`{"names":"b"}`, `{"names":["b","c"]}`} {

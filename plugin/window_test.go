@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 // counts is a window that counts its points, and fails when told.
 type counts struct {
+	mu        sync.Mutex
 	n         int
 	flushes   int
 	onProcess error
@@ -19,11 +21,15 @@ type counts struct {
 }
 
 func (c *counts) process(_ context.Context, in, _ *telemetry.Batch) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.n += in.Len()
 	return c.onProcess
 }
 
 func (c *counts) flush(_ context.Context, out func(string) *telemetry.Batch) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.flushes++
 	if c.onFlush != nil {
 		return c.onFlush
@@ -47,8 +53,11 @@ func TestWindowHolds(t *testing.T) {
 		go func() { done <- s.Window(ctx, time.Minute, c.process, c.flush) }()
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
-		if acked, _, _ := fates[0].counts(); acked != 0 || c.n != 30 {
-			t.Errorf("settled before the flush: %+v, %d points", fates[0], c.n)
+		c.mu.Lock()
+		n := c.n
+		c.mu.Unlock()
+		if acked, _, _ := fates[0].counts(); acked != 0 || n != 30 {
+			t.Errorf("settled before the flush: %+v, %d points", fates[0], n)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -84,7 +93,7 @@ func TestWindowIsFull(t *testing.T) {
 // TestWindowIsNeverHalf checks that after an error nothing of the window is sent and all of it is given back, whichever of
 // two inputs met the error.
 func TestWindowIsNeverHalf(t *testing.T) {
-	f := func(c counts, want string) {
+	f := func(c *counts, want string) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
 			a, fates := gives(2, 10)
@@ -106,8 +115,8 @@ func TestWindowIsNeverHalf(t *testing.T) {
 			}
 		})
 	}
-	f(counts{onProcess: errors.New("in process")}, "in process")
-	f(counts{onFlush: errors.New("in flush")}, "in flush")
+	f(&counts{onProcess: errors.New("in process")}, "in process")
+	f(&counts{onFlush: errors.New("in flush")}, "in flush")
 }
 
 func TestWindowWithoutStore(t *testing.T) {
@@ -129,7 +138,7 @@ func TestWindowPermanent(t *testing.T) {
 		src, fates := gives(1, 10)
 		src.ends = true
 		s, _ := fakeSession(t, &fakeLink{inputs: map[string]*fakeSource{"in": src}})
-		c := counts{onProcess: Permanent(errors.New("never"))}
+		c := &counts{onProcess: Permanent(errors.New("never"))}
 		if err := s.Window(t.Context(), time.Minute, c.process, c.flush); err != nil || len(fates[0].buried) != 1 || fates[0].acked != 1 {
 			t.Errorf("%v, %+v", err, fates[0])
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
@@ -32,7 +33,7 @@ func Chain(programs []plugin.Definition) plugin.Definition {
 			return newChain(ctx, cfg, env, known)
 		},
 	})
-	d.Schema = chainSchema(programs)
+	d.Schema = sync.OnceValue(func() json.RawMessage { return chainSchema(programs) })
 	return d
 }
 
@@ -44,7 +45,7 @@ func chainSchema(programs []plugin.Definition) json.RawMessage {
 		var settings struct {
 			Properties map[string]any `json:"properties"`
 		}
-		if err := json.Unmarshal(d.Schema, &settings); err != nil {
+		if err := json.Unmarshal(d.Schema(), &settings); err != nil {
 			panic(fmt.Sprintf("processor: schema of %s: %v", d.Program, err))
 		}
 		settings.Properties["use"] = map[string]any{"const": d.Program}

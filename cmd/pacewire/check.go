@@ -18,7 +18,7 @@ func checkSettings(s *config.Settings) error {
 		if err != nil {
 			return err
 		}
-		if err := d.Check(withoutFiles(d.Schema, p.Config)); err != nil {
+		if err := d.Check(withoutFiles(d.Schema(), p.Config)); err != nil {
 			faults = append(faults, config.Fault{Position: p.Position, Message: p.Name + ": " + err.Error()})
 		}
 	}

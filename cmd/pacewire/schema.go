@@ -22,7 +22,7 @@ func (a *app) schema() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.indented(d.Schema)
+				return a.indented(d.Schema())
 			}
 			return exitWith(exitUsage, fmt.Errorf("want schema config, or schema plugin PROGRAM"))
 		},

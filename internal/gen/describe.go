@@ -38,14 +38,13 @@ import (
 	"encoding/json"
 	"os"
 
-	"{{.Path}}/plugin"
 {{range $i, $f := .Folders}}	p{{$i}} "{{$.Path}}/{{$f}}"
 {{end}})
 
 func main() {
 	out := json.NewEncoder(os.Stdout)
 	out.SetEscapeHTML(false)
-	if err := out.Encode([]plugin.Definition{ {{range $i, $f := .Folders}}p{{$i}}.Define(), {{end}} }); err != nil {
+	if err := out.Encode([]any{ {{range $i, $f := .Folders}}p{{$i}}.Define().Manifest(), {{end}} }); err != nil {
 		panic(err)
 	}
 }

@@ -27,6 +27,8 @@ type Definition struct {
 	Catalog                []map[string]any
 }
 
+func (d Definition) Manifest() Definition { return d }
+
 func Main(Definition) {}
 `)
 	m.write(t, "plugin/plugintest/plugintest.go", `// Package plugintest is what gen needs of the real one.

@@ -45,7 +45,7 @@ func Conform(t testing.TB, d plugin.Definition, options ...Option) {
 	}
 	before := goleak.IgnoreCurrent()
 	c.names()
-	c.checkSchema(d.Schema)
+	c.checkSchema(d.Schema())
 	c.defaults()
 	c.catalog()
 	c.makeTwice()
@@ -83,10 +83,10 @@ func (c *conform) names() {
 }
 
 func (c *conform) defaults() {
-	if err := plugin.Fits(c.def.Schema, c.def.Defaults()); err != nil {
+	if err := plugin.Fits(c.def.Schema(), c.def.Defaults()); err != nil {
 		c.Errorf("defaults %s do not fit the schema: %v", c.def.Defaults(), err)
 	}
-	if err := plugin.Fits(c.def.Schema, c.settings); err != nil {
+	if err := plugin.Fits(c.def.Schema(), c.settings); err != nil {
 		c.Errorf("settings %s do not fit the schema: %v", c.settings, err)
 	}
 	if err := c.def.Check(c.settings); err != nil {

@@ -167,9 +167,9 @@ func TestBroken(t *testing.T) {
 	d.Kind = "collectors"
 	f(d, `kind "collectors"`)
 	d = spec(nil, nil)
-	d.Schema = json.RawMessage(`{"type": "object"}`)
+	d.Schema = func() json.RawMessage { return json.RawMessage(`{"type": "object"}`) }
 	f(d, "allows nothing besides")
-	d.Schema = json.RawMessage(`{`)
+	d.Schema = func() json.RawMessage { return json.RawMessage(`{`) }
 	f(d, "schema is no JSON")
 
 	f(edited(func(s *collector.Spec[config]) { s.Program = "" }), `program ""`)

@@ -65,7 +65,7 @@ func TestDefine(t *testing.T) {
 	if err := d.Check([]byte(`{"version": 2, "org": "o", "bucket": "b", "token": "t"}`)); err != nil {
 		t.Error(err)
 	}
-	if !strings.Contains(string(d.Schema), `"token_file"`) || !strings.Contains(string(d.Schema), `"password_file"`) {
+	if !strings.Contains(string(d.Schema()), `"token_file"`) || !strings.Contains(string(d.Schema()), `"password_file"`) {
 		t.Error("secrets cannot come from files")
 	}
 }
