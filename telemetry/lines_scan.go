@@ -165,22 +165,26 @@ func (s *lineScan) unescape(raw string, meant func(byte) byte) string {
 // name takes the name of what.
 func (s *lineScan) name(what string, tag bool) string {
 	_, name := s.token(tag)
-	s.check(what, name, MaxName)
+	s.check(what, "", name, MaxName)
 	return name
 }
 
-// check refuses the line if text, the name or the value of what, is not fit for it.
-func (s *lineScan) check(what, text string, limit int) {
+// check refuses the line if text, which is what of the tag called of, is not fit for it.
+func (s *lineScan) check(what, of, text string, limit int) {
+	why := ""
 	switch {
 	case text == "" && s.at < len(s.text) && s.text[s.at] < 0x20 && !s.endsLine():
-		s.refuse(CodeLine, "control character in "+what)
+		why = " begins with a control character"
 	case text == "":
-		s.refuse(CodeLine, "no "+what)
+		why = " is missing"
 	case len(text) > limit:
-		s.refuse(CodeLine, what+" is longer than "+strconv.Itoa(limit)+" bytes")
+		why = " is longer than " + strconv.Itoa(limit) + " bytes"
 	case !utf8.ValidString(text):
-		s.refuse(CodeLine, what+" is not UTF-8")
+		why = " is not UTF-8"
+	default:
+		return
 	}
+	s.refuse(CodeLine, what+of+why)
 }
 
 // tag takes one tag with the comma before it.
@@ -196,7 +200,7 @@ func (s *lineScan) tag() {
 	}
 	s.at++
 	_, value := s.token(true)
-	s.check("value of tag "+key, value, MaxTagValue)
+	s.check("value of tag ", key, value, MaxTagValue)
 	if len(s.tags) == MaxTags {
 		s.refuse(CodeLine, "more than "+strconv.Itoa(MaxTags)+" tags")
 	}
@@ -215,7 +219,7 @@ func (s *lineScan) sortTags() {
 // field takes one field and the comma after it; more is false if there is none.
 func (s *lineScan) field() (more bool) {
 	raw, name := s.token(true)
-	s.check("field name", name, MaxName)
+	s.check("field name", "", name, MaxName)
 	if s.code != 0 {
 		return false
 	}
