@@ -235,3 +235,8 @@ func (r *rig) send(c net.Conn, text string) {
 		r.t.Error(err)
 	}
 }
+
+// contextOf returns the context of t, to be ended before t.
+func contextOf(t testing.TB) (context.Context, context.CancelFunc) {
+	return context.WithCancel(t.Context())
+}

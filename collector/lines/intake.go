@@ -85,7 +85,7 @@ func (in *intake) tooLong() error {
 	in.cut.long = 0
 	in.lines += n
 	in.out.Drop("too_long", n)
-	err := &tooLongError{in.l.cfg.MaxLine, in.cut.start}
+	err := &tooLongError{in.lines, in.l.cfg.MaxLine, string(in.cut.start)}
 	if more, ok := in.l.reports.lines.pass(); ok {
 		in.l.log.Warn("line refused", "from", in.from, "line", in.lines, "error", err, "unreported", more)
 	}

@@ -38,11 +38,12 @@ func (t *throttle) pass() (held int, ok bool) {
 
 // A tooLongError is about a line that was left out for its length.
 type tooLongError struct {
+	line  int
 	limit int
-	start []byte
+	start string
 }
 
 func (e *tooLongError) Error() string {
 	return fmt.Sprintf("longer than %d bytes, begins with %q: send shorter lines, or raise max_line_bytes",
-		e.limit, strings.ToValidUTF8(string(e.start), "\uFFFD"))
+		e.limit, strings.ToValidUTF8(e.start, "\uFFFD"))
 }

@@ -33,8 +33,10 @@ type source interface {
 type stream struct {
 	intake
 	src  source
-	room int           // what a read needs at least
 	idle time.Duration // how long the source may be quiet; 0: for ever
+
+	room  int  // what a read needs at least
+	whole bool // what each read brings is a text of its own, which no other goes on with
 
 	text      []byte // small, or memory of batch
 	from, end int    // what was read and is no points yet
@@ -99,7 +101,7 @@ func (s *stream) step(ctx context.Context) (more bool) {
 		if !s.lingering {
 			s.linger(ctx)
 		}
-		return s.end-s.from < bite || s.chew(ctx)
+		return !s.whole && s.end-s.from < bite || s.chew(ctx)
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		s.flush()
 		return false
@@ -157,7 +159,7 @@ func (s *stream) makeRoom(ctx context.Context) bool {
 // chew makes points of what was read, and posts them when the next bite might not fit into their message.
 func (s *stream) chew(ctx context.Context) bool {
 	before := s.batch.Size()
-	s.decodeText(false)
+	s.decodeText(s.whole)
 	size := s.batch.Size()
 	return 2*size-before <= telemetry.TargetFrame || s.next(ctx)
 }

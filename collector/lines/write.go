@@ -159,14 +159,21 @@ func (u *upload) decodeText(last bool) (rest []byte) {
 	u.held += u.end
 	u.left += u.batch.Drops().Total() - dropped
 	for _, err := range flat(err) {
-		if e, ok := errors.AsType[*telemetry.DecodeError](err); ok {
-			err = fmt.Errorf("line %d: %s", lines+e.Line, e.Where)
-		} else {
-			u.left++ // a line that was too long
-		}
-		u.faults = append(u.faults, err)
+		u.fault(err, lines)
 	}
 	return rest
+}
+
+// fault keeps what is wrong with a line, for the answer; before is how many lines came before the text it is in.
+func (u *upload) fault(err error, before int) {
+	if e, ok := errors.AsType[*telemetry.DecodeError](err); ok {
+		err = fmt.Errorf("line %d: %s", before+e.Line, e.Where)
+	}
+	if e, ok := errors.AsType[*tooLongError](err); ok {
+		u.left++
+		err = fmt.Errorf("line %d: %w", e.line, e)
+	}
+	u.faults = append(u.faults, err)
 }
 
 // flat returns the errors that err joins.
@@ -216,7 +223,7 @@ func (u *upload) partial() string {
 		fmt.Fprintf(&b, "unable to parse %v\n", err)
 	}
 	if len(u.faults) == 0 {
-		b.WriteString("some fields cannot be held ")
+		b.WriteString("some fields cannot be held: ")
 	}
 	fmt.Fprintf(&b, "dropped=%d", u.left)
 	return b.String()
