@@ -95,11 +95,7 @@ publish: { file: { use: lines, from: [deaf, send], path: points.lp } }
 `, "deaf")
 	s.send("a,host=h v=1 1700000000000000001\n")
 	s.await(readyWithin, "the neighbour works", func() bool { return len(lines(t, s.path("points.lp"))) == 1 })
-	pid := s.plugins()["deaf"].PID
-	pids := append(below(t, []int{pid}), pid)
-	if len(pids) < 3 {
-		t.Fatalf("processes %v", pids)
-	}
+	pids := s.family(4)            // two plugins, and the children of the deaf one
 	const limit = 15 * time.Second // 5 s after TERM it is killed
 	begin := time.Now()
 	s.interrupt()

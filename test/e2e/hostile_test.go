@@ -12,23 +12,13 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// pidsOf are the processes of the plugins.
-func (s *system) pidsOf() map[string]int {
-	pids := map[string]int{}
-	for name, p := range s.plugins() {
-		pids[name] = p.PID
-	}
-	return pids
-}
-
 // Of what a TCP client sends, lines that are none and lines of 10 MB are left out; the others pass, also on the same connection,
 // and no process ends.
 func TestGarbageLines(t *testing.T) {
 	t.Parallel()
-	listen := freeAddress(t)
-	s := up(t, fmt.Sprintf("collect: { in: { use: lines, listen: \"tcp://%s\", flush: 10ms } }\npublish: { file: { use: lines, from: in, path: points.lp } }\n", listen))
+	s := up(t, "collect: { in: { use: lines, listen: 'tcp://127.0.0.1:0', flush: 10ms } }\npublish: { file: { use: lines, from: in, path: points.lp } }\n")
 	before := s.pidsOf()
-	conn, err := net.Dial("tcp", listen)
+	conn, err := net.Dial("tcp", s.listening("in"))
 	if err != nil {
 		t.Fatal(err)
 	}

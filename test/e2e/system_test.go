@@ -1,17 +1,10 @@
 package e2e
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,115 +16,9 @@ import (
 
 const (
 	readyWithin = 30 * time.Second // a loaded machine; a fifth of a second is usual
-	verbWithin  = 60 * time.Second
 	drainWithin = 5 * time.Second
+	endWithin   = 40 * time.Second // of a program that drains as long as it may
 )
-
-// A place is a folder with the state, the run folder and the files of one test.
-type place struct {
-	t   testing.TB
-	dir string
-}
-
-func newPlace(t testing.TB) place {
-	t.Helper()
-	return place{t, t.TempDir()}
-}
-
-// path returns the path of a file of the place.
-func (p place) path(name string) string { return filepath.Join(p.dir, name) }
-
-// write makes a file and returns its path.
-func (p place) write(name, text string) string {
-	p.t.Helper()
-	if err := os.WriteFile(p.path(name), []byte(text), 0o600); err != nil {
-		p.t.Fatal(err)
-	}
-	return p.path(name)
-}
-
-// command is the program with args, in this place and with nothing of our environment that it could trip over.
-func (p place) command(ctx context.Context, args ...string) *exec.Cmd {
-	c := exec.CommandContext(ctx, binary, args...)
-	c.Dir = p.dir
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "PACEWIRE_STATE=" + p.path("state"), "PACEWIRE_RUN=" + p.path("run")}
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test binary that is killed has no Cleanup
-	return c
-}
-
-// A result is what a verb printed and how it ended.
-type result struct {
-	out, err string
-	code     int
-}
-
-// verb runs the program to its end.
-func (p place) verb(args ...string) result {
-	p.t.Helper()
-	return p.verbWith("", args...)
-}
-
-// verbWith is verb with text on standard input.
-func (p place) verbWith(stdin string, args ...string) result {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), verbWithin)
-	defer cancel()
-	c := p.command(ctx, args...)
-	var out, err bytes.Buffer
-	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(stdin), &out, &err
-	_ = c.Run() // the code tells
-	if ctx.Err() != nil {
-		p.t.Fatalf("pacewire %s does not end:\n%s%s", strings.Join(args, " "), tail(out.String()), tail(err.String()))
-	}
-	return result{out.String(), err.String(), c.ProcessState.ExitCode()}
-}
-
-// do is verb for what has to succeed.
-func (p place) do(args ...string) string {
-	p.t.Helper()
-	r := p.verb(args...)
-	if r.code != 0 {
-		p.t.Fatalf("pacewire %s: exit code %d\n%s", strings.Join(args, " "), r.code, r.err)
-	}
-	return r.out
-}
-
-// A note is what a running agent leaves in its run folder.
-type note struct {
-	URL, Creds, Host string
-	PID              int
-}
-
-// note reads it; ok is false while there is none of an agent that runs.
-func (p place) note() (n note, ok bool) {
-	text, err := os.ReadFile(filepath.Join(p.dir, "run", "agent.json"))
-	return n, err == nil && json.Unmarshal(text, &n) == nil && alive(n.PID)
-}
-
-// A plugin is one as plugin list shows it.
-type plugin struct {
-	Name, State, Reason string
-	PID                 int
-	Restarts            int
-}
-
-// plugins asks for them; nil while nobody answers.
-func (p place) plugins() map[string]plugin {
-	p.t.Helper()
-	if _, ok := p.note(); !ok {
-		return nil
-	}
-	r := p.verb("plugin", "list", "-o", "json")
-	var list []plugin
-	if r.code != 0 || json.Unmarshal([]byte(r.out), &list) != nil {
-		return nil
-	}
-	byName := map[string]plugin{}
-	for _, one := range list {
-		byName[one.Name] = one
-	}
-	return byName
-}
 
 // A system is a running pacewire: an agent, the bus in it, and its plugins.
 type system struct {
@@ -182,7 +69,7 @@ func (s *system) end() {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-s.done:
-	case <-time.After(40 * time.Second):
+	case <-time.After(endWithin):
 		s.t.Errorf("pacewire does not end by TERM and is killed")
 		_ = s.cmd.Process.Kill()
 		<-s.done
@@ -216,7 +103,7 @@ func (s *system) drain() {
 	s.t.Helper()
 	begin := time.Now()
 	s.interrupt()
-	if code := s.exit(40 * time.Second); code != 0 {
+	if code := s.exit(endWithin); code != 0 {
 		s.t.Errorf("drained with exit code %d", code)
 	}
 	if took := time.Since(begin); took > drainWithin {
@@ -274,7 +161,7 @@ func (s *system) text() string {
 type record struct {
 	Time                            time.Time
 	Level, Msg, Plugin, Line, Error string
-	Reason                          string
+	Listen                          string
 }
 
 // records are the records of the log; a line that is none is an error.
@@ -311,6 +198,20 @@ func (s *system) tap(args ...string) *system {
 	return tap
 }
 
+// listening returns the TCP address that a plugin listens on, as the log tells it.
+func (s *system) listening(plugin string) (address string) {
+	s.t.Helper()
+	s.await(readyWithin, plugin+" says where it listens", func() bool {
+		for _, r := range s.records() {
+			if r.Plugin == plugin && r.Msg == "listening" {
+				address = strings.TrimPrefix(r.Listen, "tcp://")
+			}
+		}
+		return address != ""
+	})
+	return address
+}
+
 // connect is a connection to the bus of the system, as an operator's.
 func (s *system) connect() (*bus.Conn, string) {
 	s.t.Helper()
@@ -332,63 +233,4 @@ func (s *system) send(lines string, args ...string) {
 	if r := s.verbWith(lines, append([]string{"send"}, args...)...); r.code != 0 {
 		s.t.Fatalf("send: exit code %d: %s", r.code, r.err)
 	}
-}
-
-// tail returns the end of a text.
-func tail(text string) string {
-	const most = 16 << 10
-	return text[max(0, len(text)-most):]
-}
-
-// lines are the lines of a file; none when it is not there.
-func lines(t testing.TB, path string) (all []string) {
-	t.Helper()
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r := bufio.NewReader(f)
-	for {
-		line, err := r.ReadString('\n')
-		if errors.Is(err, io.EOF) { // what has no end yet is being written
-			return all
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, strings.TrimSuffix(line, "\n"))
-	}
-}
-
-// freeAddress is a TCP address of the loopback that nobody listens on.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// contains complains about each part that a text lacks.
-func contains(t testing.TB, what, text string, parts ...string) {
-	t.Helper()
-	for _, part := range parts {
-		if !strings.Contains(text, part) {
-			t.Errorf("%s does not say %q:\n%s", what, part, text)
-		}
-	}
-}
-
-// alive reports whether a process runs; a zombie does not.
-func alive(pid int) bool {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	_, state, _ := strings.Cut(string(text), ") ")
-	return state != "" && state[0] != 'Z' && state[0] != 'X'
 }
