@@ -56,7 +56,7 @@ type unpacked struct{ *gunzip }
 
 func (u unpacked) Read(p []byte) (int, error) {
 	n, err := u.gunzip.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: %w", errGzip, err)
 	}
 	return n, err
