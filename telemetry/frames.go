@@ -18,9 +18,11 @@ type Frame struct {
 func (b *Batch) Frames(target int, buf func() []byte) iter.Seq[Frame] {
 	return func(yield func(Frame) bool) {
 		b.dropUnsendable()
-		total := b.Size()
-		target = max(1, total/max(1, (total+target-1)/target)) // of equal size, not full ones and a rest
-		target = int(float64(target) / b.ratio())
+		if total := b.Size(); total > target {
+			n := (total + target - 1) / target
+			target = total/n + total/n/16 // of equal size, not full ones and a rest
+		}
+		target = max(1, int(float64(target)/b.ratio()))
 		p := packer{batch: b, target: target, buf: buf, yield: yield, parts: b.parts[:0]}
 		for _, g := range b.groups {
 			if !p.add(g) {

@@ -348,3 +348,19 @@ func FuzzDecodeMsgPack(f *testing.F) {
 		}
 	})
 }
+
+// TestFramesLeaveSmallBatchesWhole checks that what fits into one message is one message, however it was estimated.
+func TestFramesLeaveSmallBatchesWhole(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 10, 100, 1000} {
+		b := sample(n)
+		for range 3 { // the estimate learns
+			frames := 0
+			for range b.Frames(TargetFrame, func() []byte { return nil }) {
+				frames++
+			}
+			if frames != 1 {
+				t.Errorf("%d points left in %d messages", n, frames)
+			}
+		}
+	}
+}

@@ -38,7 +38,6 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 	flags    flags
-	calm     context.CancelFunc // lets a second interrupt kill
 }
 
 // flags are those of every verb.
@@ -72,7 +71,7 @@ func exitWith(code int, err error) error {
 
 // run runs the program and returns its exit code.
 func (a *app) run(ctx context.Context, calm context.CancelFunc, args []string) int {
-	a.calm = calm
+	context.AfterFunc(ctx, calm) // a second interrupt kills
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(a.in)

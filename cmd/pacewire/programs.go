@@ -41,7 +41,9 @@ func program(name string) (plugin.Definition, error) {
 	}
 	switch len(found) {
 	case 1:
-		return found[0], nil
+		d := found[0]
+		d.Command = "pacewire plugin run " + string(d.Kind) + "." + d.Program
+		return d, nil
 	case 0:
 		hint := "pacewire plugin list --programs names them"
 		if near := config.Suggest(name, append(names, shortNames(names)...)); near != "" {

@@ -107,7 +107,6 @@ func (a *app) serve(ctx context.Context, s *config.Settings, from string, live b
 	time.AfterFunc(settled, debug.FreeOSMemory) // what the start needed should not be held for days
 	context.AfterFunc(ctx, func() {
 		log.Info("draining; interrupt again to kill")
-		a.calm()
 	})
 	if screen != nil {
 		screen.follow(ctx, h, o, s)
