@@ -13,6 +13,7 @@ type intake struct {
 	l      *listener
 	out    collector.Emitter
 	from   string // who sends
+	apart  bool   // each text stands for itself: none goes on with another, and lines are numbered in each
 	lines  int    // how many have come before, without empty ones and comments
 	cut    cutter
 	decode telemetry.LineDecoder
@@ -51,7 +52,7 @@ func (in *intake) take(b *telemetry.Batch, text []byte, last bool) (rest []byte,
 
 // read adds the points of lines to b, and returns how much of lines it has read: all of it, if last.
 func (in *intake) read(b *telemetry.Batch, lines []byte, arrival time.Time, last bool) (n int, err error) {
-	before := b.Len() + b.Drops().Total()
+	before := in.known(b)
 	if last {
 		n, err = len(lines), in.decode.Decode(b, lines, arrival)
 	} else {
@@ -60,8 +61,16 @@ func (in *intake) read(b *telemetry.Batch, lines []byte, arrival time.Time, last
 	if err != nil {
 		in.refused(err)
 	}
-	in.lines += b.Len() + b.Drops().Total() - before
+	in.lines += in.known(b) - before
 	return n, err
+}
+
+// known returns how many lines b has taken, by which they are numbered.
+func (in *intake) known(b *telemetry.Batch) int {
+	if in.apart {
+		return 0
+	}
+	return b.Len() + b.Drops().Total()
 }
 
 // refused reports the first of the lines that err is about.
@@ -83,7 +92,9 @@ func (in *intake) tooLong() error {
 		return nil
 	}
 	in.cut.long = 0
-	in.lines += n
+	if !in.apart {
+		in.lines += n
+	}
 	in.out.Drop("too_long", n)
 	err := &tooLongError{in.lines, in.l.cfg.MaxLine, string(in.cut.start)}
 	if more, ok := in.l.reports.lines.pass(); ok {

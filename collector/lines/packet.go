@@ -14,7 +14,8 @@ const maxDatagram = 1 << 16
 func (l *listener) receive(ctx context.Context, conn *net.UDPConn, out collector.Emitter) {
 	d := &datagrams{UDPConn: conn, l: l, out: out, control: make([]byte, lostSize)}
 	defer conn.Close()
-	s := &stream{intake: l.intake(out, "udp://"+conn.LocalAddr().String()), src: d, room: maxDatagram, whole: true}
+	s := &stream{intake: l.intake(out, "udp://"+conn.LocalAddr().String()), src: d, room: maxDatagram}
+	s.apart = true
 	s.run(ctx)
 }
 

@@ -34,14 +34,14 @@ type stream struct {
 	intake
 	src  source
 	idle time.Duration // how long the source may be quiet; 0: for ever
-
-	room  int  // what a read needs at least
-	whole bool // what each read brings is a text of its own, which no other goes on with
+	room int           // what a read needs at least
 
 	text      []byte // small, or memory of batch
 	from, end int    // what was read and is no points yet
 	batch     *telemetry.Batch
 	size      int       // of the next piece of memory
+	weighed   int       // where text ended when the size of batch was looked at
+	weight    int       // what it was
 	lingering bool      // the read deadline is the one of what has been read, else the one of the next byte
 	last      time.Time // after which nothing is read any more; zero: not known yet
 	small     [4 << 10]byte
@@ -101,7 +101,10 @@ func (s *stream) step(ctx context.Context) (more bool) {
 		if !s.lingering {
 			s.linger(ctx)
 		}
-		return !s.whole && s.end-s.from < bite || s.chew(ctx)
+		if s.apart {
+			s.decodeText(true)
+		}
+		return s.end-s.weighed < bite || s.chew(ctx)
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		s.flush()
 		return false
@@ -158,10 +161,11 @@ func (s *stream) makeRoom(ctx context.Context) bool {
 
 // chew makes points of what was read, and posts them when the next bite might not fit into their message.
 func (s *stream) chew(ctx context.Context) bool {
-	before := s.batch.Size()
-	s.decodeText(s.whole)
+	s.decodeText(s.apart)
 	size := s.batch.Size()
-	return 2*size-before <= telemetry.TargetFrame || s.next(ctx)
+	more := size - s.weight
+	s.weighed, s.weight = s.end, size
+	return size+more <= telemetry.TargetFrame || s.next(ctx)
 }
 
 // next posts what was read and goes on with another batch.
@@ -206,6 +210,7 @@ func (s *stream) post(busy bool) bool {
 	s.decodeText(!busy)
 	rest := s.text[s.from:s.end]
 	s.from, s.end = 0, len(rest)
+	s.weighed, s.weight = 0, 0
 	s.size *= 2
 	if !busy {
 		s.size = 0
