@@ -40,6 +40,9 @@ type Options struct {
 	// Name is what the server shows for this connection; empty means User.
 	Name string
 
+	// Data says that the connection carries batches, not control messages.
+	Data bool
+
 	// NoEcho keeps messages from subscriptions of the same connection: an agent
 	// needs it, else its own subscription hides that nobody answers.
 	NoEcho bool
@@ -119,19 +122,30 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	return c, nil
 }
 
-// options are those of reference nats.md, section 2.
+// pace returns how often the server is pinged, and how long a write may take. A dead server must be noticed within 3 s on this
+// machine; elsewhere the network may hiccup. Each ping wakes both ends, which is most of what an idle plugin costs: so a
+// connection for data, whose acknowledgements tell of a dead server too, pings a third as often, and one to a server in
+// this process, which cannot die alone, hardly ever.
+func (o Options) pace() (ping, write time.Duration) {
+	switch {
+	case o.InProcess != nil:
+		return 30 * time.Second, 2 * time.Second
+	case !loopback(o.URL):
+		return 10 * time.Second, 10 * time.Second
+	case o.Data:
+		return 3 * time.Second, 2 * time.Second
+	}
+	return time.Second, 2 * time.Second
+}
+
+// options are what keeps a connection alive and honest.
 func (c *Conn) options() ([]nats.Option, error) {
 	o := c.opts
 	name := o.Name
 	if name == "" {
 		name = o.User
 	}
-	// A dead server must be noticed within 3 s on this machine; elsewhere the
-	// network may hiccup.
-	ping, write := 10*time.Second, 10*time.Second
-	if o.InProcess != nil || loopback(o.URL) {
-		ping, write = time.Second, 2*time.Second
-	}
+	ping, write := o.pace()
 	opts := []nats.Option{
 		nats.Name(name),
 		nats.Timeout(connectTimeout),

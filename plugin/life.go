@@ -158,7 +158,7 @@ func (l *life) dial(ctx context.Context) error {
 		return noBus(err)
 	}
 	l.log = slog.New(newBusLog(l.o.Log.Handler(), l.control, bus.LogSubject(l.o.Host, l.o.Plugin)))
-	options.Name, options.OnConnect = l.o.Host+"/"+l.o.Plugin+" data", nil
+	options.Name, options.OnConnect, options.Data = l.o.Host+"/"+l.o.Plugin+" data", nil, true
 	if l.data, err = bus.Dial(ctx, options); err != nil {
 		return noBus(err)
 	}

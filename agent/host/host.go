@@ -118,7 +118,7 @@ func (h *Host) dial(ctx context.Context) (err error) {
 	if h.conn, err = bus.Dial(ctx, o); err != nil {
 		return err
 	}
-	o.Name, o.NoEcho = h.o.Host+"/agent data", false
+	o.Name, o.NoEcho, o.Data = h.o.Host+"/agent data", false, true
 	if h.data, err = bus.Dial(ctx, o); err != nil {
 		h.conn.Close()
 		return err
