@@ -133,6 +133,9 @@ func (h *haul) deliver(ctx context.Context, x stretch) bool {
 		case err == nil:
 			h.settle(x)
 			return true
+		case IsRefused(err):
+			h.refuseRest(x, err)
+			return true
 		case errors.Is(err, ErrTooLarge), IsPermanent(err) && x.to-x.from > 1:
 			return h.halve(ctx, x, points, err)
 		case IsPermanent(err):
@@ -221,6 +224,7 @@ func (h *haul) refuse(x stretch, code string, reason error) {
 		h.deliveries[x.from] = nil
 		return
 	}
+	h.points[x.from] -= h.merged.Len()
 	h.setAside(d, h.merged.AppendMsgPack(nil), x.part, code, reason)
 }
 

@@ -32,6 +32,11 @@ func After(err error, d time.Duration) error { return &verdict{err: err, after: 
 // reason; a collector, or New, is not tried again before its config changes.
 func Permanent(err error) error { return &verdict{err: err, permanent: true} }
 
+// Refuse returns err with the news that what is still in the batch is refused for good, and that everything else of it is
+// confirmed: for publishers whose sink takes a batch in part and tells which. They leave the refused points in the batch;
+// those go to the dead letters with err as the reason. From other kinds it means what Permanent means.
+func Refuse(err error) error { return &verdict{err: err, permanent: true, rest: true} }
+
 // Denied returns err with the news that somebody has to act: a password is wrong, a database is missing. The batch waits
 // and is tried again slowly, and an alarm is raised.
 func Denied(err error) error { return &verdict{err: err, denied: true} }
@@ -41,6 +46,7 @@ type verdict struct {
 	err               error
 	after             time.Duration
 	permanent, denied bool
+	rest              bool // permanent for what is left in the batch only
 }
 
 func (v *verdict) Error() string { return v.err.Error() }
@@ -57,6 +63,9 @@ func verdictOf(err error) verdict {
 
 // IsPermanent reports whether err promises that trying again never helps.
 func IsPermanent(err error) bool { return verdictOf(err).permanent }
+
+// IsRefused reports whether err is about what is left in the batch only.
+func IsRefused(err error) bool { return verdictOf(err).rest }
 
 // IsDenied reports whether err says that somebody has to act.
 func IsDenied(err error) bool { return verdictOf(err).denied }

@@ -105,15 +105,23 @@ type fate struct {
 	acked  int
 	back   int
 	buried []string // codes
+	parts  []letter
+}
+
+// A letter is what was put into the dead letters.
+type letter struct {
+	part int
+	body []byte
 }
 
 func (f *fate) ack() { f.mu.Lock(); f.acked++; f.mu.Unlock() }
 
 func (f *fate) again(time.Duration) { f.mu.Lock(); f.back++; f.mu.Unlock() }
 
-func (f *fate) bury(_ context.Context, _ []byte, _ int, code string, _ error) error {
+func (f *fate) bury(_ context.Context, body []byte, part int, code string, _ error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.parts = append(f.parts, letter{part, body})
 	f.buried = append(f.buried, code)
 	return nil
 }

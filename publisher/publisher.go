@@ -11,7 +11,8 @@ import (
 // A Publisher is given every batch of its inputs, several messages in one batch where they wait together.
 type Publisher interface {
 	// Publish brings in to the sink. nil promises that the sink has confirmed every point; package plugin has the errors
-	// that say something else than "try again". in is its own until it returns, and nothing of it may be kept.
+	// that say something else than "try again". in is its own until it returns, and nothing of it may be kept. Whoever
+	// returns plugin.Refuse leaves in it what the sink has refused.
 	Publish(ctx context.Context, in *telemetry.Batch) error
 }
 

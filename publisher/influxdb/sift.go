@@ -27,7 +27,7 @@ func (p *sink) sift(ctx context.Context, in *telemetry.Batch, text []byte, why *
 	ends := lineEnds(text)
 	total := in.Len()
 	if len(ends) != total {
-		return refused(why, in) // a point without a line: nothing tells which is which
+		return plugin.Permanent(why) // a point without a line: nothing tells which is which
 	}
 	bad := make([]bool, total)
 	search := newSearch(ctx, p, text, ends)
@@ -38,11 +38,8 @@ func (p *sink) sift(ctx context.Context, in *telemetry.Batch, text []byte, why *
 	if in.Len() == 0 {
 		return nil // it has changed its mind
 	}
-	return refused(fmt.Errorf("%d of %d points refused, of %s: %w", in.Len(), total, series(in), why), in)
+	return plugin.Refuse(fmt.Errorf("%d of %d points refused, of %s: %w", in.Len(), total, series(in), why))
 }
-
-// refused returns the error for a batch of which only in was refused, and the rest stored.
-func refused(err error, _ *telemetry.Batch) error { return plugin.Permanent(err) }
 
 // keep leaves in b the points that are bad.
 func keep(b *telemetry.Batch, bad []bool) {
