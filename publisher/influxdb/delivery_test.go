@@ -137,7 +137,9 @@ func readBack(t testing.TB, s *servertest.Influx) (list []telemetry.Point) {
 	for _, result := range answer.Results {
 		for _, series := range result.Series {
 			for _, row := range series.Values {
-				list = append(list, pointOf(t, row))
+				if !slices.Contains(row, nil) { // else it is being written: the server writes field by field
+					list = append(list, pointOf(t, row))
+				}
 			}
 		}
 	}
