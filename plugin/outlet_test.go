@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,27 +35,37 @@ func words(n int) *telemetry.Batch {
 // TestEmitsTravelTogether checks that who emits while a message leaves shares the next one, and hears when it is stored.
 func TestEmitsTravelTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &fakeLink{hold: true}
+		l := &slowLink{turn: make(chan struct{})}
+		l.hold = true
+		s, _ := fakeSession(t, &l.fakeLink)
+		s.link, s.once = l, true
 		const n = 50
-		streams(t, l, func(_ context.Context, out *Outlet) error {
+		err := s.Stream(t.Context(), func(_ context.Context, out *Outlet) error {
 			var stored sync.WaitGroup
-			for range n {
-				stored.Go(func() {
-					if err := out.Emit(words(1)); err != nil {
-						t.Error(err)
-					}
-				})
+			var heard atomic.Int32
+			emit := func() {
+				if err := out.Emit(words(1)); err != nil {
+					t.Error(err)
+				}
+				heard.Add(1)
+			}
+			stored.Go(emit)
+			synctest.Wait() // its message is leaving
+			for range n - 1 {
+				stored.Go(emit)
 			}
 			synctest.Wait()
-			if m := len(l.messages()); m < 1 || m == n {
-				t.Errorf("%d messages for %d emits", m, n)
+			close(l.turn)
+			synctest.Wait()
+			if m := len(l.messages()); m != 2 || heard.Load() != 0 {
+				t.Errorf("%d messages for %d emits, %d of them heard before they were stored", m, n, heard.Load())
 			}
 			l.store(nil)
 			stored.Wait()
 			return nil
 		})
-		if l.points != n {
-			t.Errorf("%d points were sent, want %d", l.points, n)
+		if err != nil || l.points != n {
+			t.Errorf("%d points were sent, want %d; %v", l.points, n, err)
 		}
 	})
 }
