@@ -126,7 +126,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return exitWith(exitUsage, fmt.Errorf("%w: %s", err, "see "+c.CommandPath()+" --help"))
 	})
-	root.AddCommand(a.up(), a.agent(), a.once(), a.validate(), a.plugin(), a.send(), a.tap(), a.init(), a.schema(), a.version())
+	root.AddCommand(a.up(), a.agent(), a.once(), a.validate(), a.plugin(), a.send(), a.tap(), a.init(), a.schema(), a.version(), a.guard())
 	root.InitDefaultCompletionCmd() // now, so that it is strict too
 	strict(root)
 	return root

@@ -84,26 +84,32 @@ func leaveNote(n note) (gone func(), err error) {
 }
 
 // claimRun makes the run folder and takes it for this process, until release: a second agent there would put its own note
-// and credentials in the place of those that the first one's plugins need.
-func claimRun() (release func(), err error) {
+// and credentials in the place of those that the first one's plugins need. The id is the folder's: nobody else on this
+// machine has it, whatever he calls his folder, while we have the lock.
+func claimRun() (id string, release func(), err error) {
 	dir, err := runDir()
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, exitWith(exitConfig, fmt.Errorf("run folder: %w: set PACEWIRE_RUN to a folder that can be written", err))
+		return "", nil, exitWith(exitConfig, fmt.Errorf("run folder: %w: set PACEWIRE_RUN to a folder that can be written", err))
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "agent.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, exitWith(exitConfig, fmt.Errorf("run folder: %w: set PACEWIRE_RUN to a folder that can be written", err))
+		return "", nil, exitWith(exitConfig, fmt.Errorf("run folder: %w: set PACEWIRE_RUN to a folder that can be written", err))
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		lock.Close()
 		n, _ := readNote() // it may have none yet
-		return nil, exitWith(exitConfig, fmt.Errorf(
+		return "", nil, exitWith(exitConfig, fmt.Errorf(
 			"run folder %s is in use by another agent, process %d: stop that one, or set PACEWIRE_RUN to another folder", dir, n.PID))
 	}
-	return func() { lock.Close() }, nil
+	var st unix.Stat_t
+	if err := unix.Fstat(int(lock.Fd()), &st); err != nil {
+		lock.Close()
+		return "", nil, fmt.Errorf("run folder %s: %w", dir, err)
+	}
+	return fmt.Sprintf("%x-%x", st.Dev, st.Ino), func() { lock.Close() }, nil
 }
 
 // readNote returns what the local agent has left.

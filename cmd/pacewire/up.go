@@ -81,11 +81,16 @@ func (a *app) serve(ctx context.Context, s *config.Settings, from string, live b
 		return err
 	}
 	defer stopBus()
-	release, err := claimRun() // after the store, whose refusal says more
+	id, release, err := claimRun() // after the store, whose refusal says more
 	if err != nil {
 		return err
 	}
 	defer release()
+	done, err := leaveNothing(id, log)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if s.Bus.Embedded {
 		if o.Creds, err = leaveCreds(password); err != nil {
 			return err

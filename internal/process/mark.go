@@ -2,23 +2,40 @@ package process
 
 import (
 	"crypto/rand"
+	"errors"
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Mark is the environment variable by which the descendants of a process are
 // known even after they have left its group. A process that is itself marked
 // marks its own processes below its mark, so that ending it ends theirs too.
-const Mark = "PACEWIRE_RUN"
+const Mark = "PACEWIRE_MARK"
+
+// Own gives this process a mark of its own, and returns it: what Start starts
+// from now on is marked below it. Before, it sweeps what earlier processes with
+// the same id, started by the same, have left behind, and returns how many it met.
+//
+// The id has letters, digits and "-", and belongs to one process at a time.
+func Own(id string, grace time.Duration) (mark string, met int, err error) {
+	same := below(os.Getenv(Mark), id)
+	met, err = Sweep(same, grace)
+	// A part of its own for each life: who still sweeps the one before misses us.
+	mark = below(same, rand.Text())
+	// /proc goes on showing the environment we began with: we are not swept.
+	return mark, met, errors.Join(err, os.Setenv(Mark, mark))
+}
 
 // newMark is an environment entry that no other process has.
-func newMark() string {
-	own := os.Getenv(Mark)
-	if own != "" {
-		own += "."
+func newMark() string { return Mark + "=" + below(os.Getenv(Mark), rand.Text()) }
+
+func below(mark, id string) string {
+	if mark == "" {
+		return id
 	}
-	return Mark + "=" + own + rand.Text()
+	return mark + "." + id
 }
 
 // marked reports whether an environment, as in /proc/PID/environ, carries the

@@ -107,7 +107,7 @@ func Start(c Command) (*Process, error) {
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Args[0], err)
 	}
-	onSpawner(func() { err = p.cmd.Start() })
+	onSpawner(func() { err = startChild(p.cmd) })
 	if err != nil {
 		return nil, fmt.Errorf("start: %w", err) // exec names the path
 	}
@@ -200,48 +200,6 @@ func (p *Process) retire() {
 		p.killer.Stop()
 	}
 }
-
-// sweep ends what the process left behind. After Terminate the rest has what is
-// left of the grace: the shell of a pipeline dies at once, its parts may still be draining.
-func (p *Process) sweep() {
-	const shortest, longest, rounds = 5 * time.Millisecond, 100 * time.Millisecond, 200
-	for pause := shortest; p.inGrace(); pause = min(2*pause, longest) {
-		left := p.survivors()
-		if len(left) == 0 {
-			break
-		}
-		if pause == shortest {
-			p.signalStrays(left, syscall.SIGTERM)
-		}
-		time.Sleep(pause)
-	}
-	for range rounds {
-		_ = p.Signal(syscall.SIGKILL)
-		left := p.survivors()
-		if len(left) == 0 {
-			return
-		}
-		p.signalStrays(left, syscall.SIGKILL)
-		time.Sleep(shortest)
-	}
-}
-
-// signalStrays reaches those that left the group; its members hear Signal.
-func (p *Process) signalStrays(pids []int, sig syscall.Signal) {
-	for _, pid := range pids {
-		if group, err := syscall.Getpgid(pid); err == nil && group != p.PID() {
-			signalMarked(pid, p.mark, sig)
-		}
-	}
-}
-
-func (p *Process) inGrace() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return time.Now().Before(p.deadline)
-}
-
-func (p *Process) survivors() []int { return survivors(p.PID(), p.mark) }
 
 func (p *Process) summary(at time.Time) Exit {
 	state := p.cmd.ProcessState

@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -56,7 +57,7 @@ func (p *Process) finish() time.Time {
 	p.retire()
 	// The error repeats the exit code, or is exec.ErrWaitDelay: the output so
 	// far is what there is.
-	_ = p.cmd.Wait()
+	_ = waitChild(p.cmd)
 	return at
 }
 
@@ -101,25 +102,33 @@ func hasEnded(pid int) bool {
 // A process that wiped its environment and left the group is not found, nor is
 // the environment of another user's process readable.
 func survivors(group int, mark string) []int {
-	names, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		return nil
-	}
 	var pids []int
-	for _, name := range names {
-		pid, err := strconv.Atoi(filepath.Base(name))
-		if err != nil {
-			continue
-		}
-		s, err := readStat(pid)
-		if err != nil || s.dead || s.kernel {
-			continue // gone while we looked, or never ours
-		}
-		if s.group == group || hasMark(pid, mark) {
+	for pid, s := range processes() {
+		if !s.dead && (s.group == group || hasMark(pid, mark)) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// processes gives all but the threads of the kernel.
+func processes() iter.Seq2[int, stat] {
+	return func(yield func(int, stat) bool) {
+		names, _ := filepath.Glob("/proc/[0-9]*") // the pattern is a good one
+		for _, name := range names {
+			pid, err := strconv.Atoi(filepath.Base(name))
+			if err != nil {
+				continue
+			}
+			s, err := readStat(pid)
+			if err != nil || s.kernel {
+				continue // gone while we looked, or never ours
+			}
+			if !yield(pid, s) {
+				return
+			}
+		}
+	}
 }
 
 // hasMark reports whether a process carries the mark. While one becomes another program its environment reads as
@@ -159,9 +168,10 @@ func signalMarked(pid int, mark string, sig syscall.Signal) {
 
 // stat is what we need of /proc/PID/stat.
 type stat struct {
-	dead  bool
-	group int
-	cpu   time.Duration
+	dead   bool
+	parent int
+	group  int
+	cpu    time.Duration
 
 	kernel bool // a thread of the kernel
 	blank  bool // exec has begun, and has not come to the environment
@@ -182,17 +192,18 @@ func parseStat(text string) (stat, error) {
 	if len(f) < 13 {
 		return stat{}, fmt.Errorf("parse /proc/PID/stat: %d fields after the name, want 13 or more", len(f))
 	}
-	group, err1 := strconv.Atoi(f[2])
-	user, err2 := strconv.ParseInt(f[11], 10, 64)
-	system, err3 := strconv.ParseInt(f[12], 10, 64)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	parent, err1 := strconv.Atoi(f[1])
+	group, err2 := strconv.Atoi(f[2])
+	user, err3 := strconv.ParseInt(f[11], 10, 64)
+	system, err4 := strconv.ParseInt(f[12], 10, 64)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return stat{}, fmt.Errorf("parse /proc/PID/stat: %w", err)
 	}
 	dead := f[0] == "Z" || f[0] == "X"
-	const memory, environment = 20, 48 // the fields vsize and env_end
-	kernel := len(f) > memory && f[memory] == "0"
-	blank := !kernel && len(f) > environment && f[environment] == "0"
-	return stat{dead, group, time.Duration(user+system) * tick, kernel, blank}, nil
+	const memory, environment = 20, 48                     // the fields vsize and env_end
+	kernel := !dead && len(f) > memory && f[memory] == "0" // a zombie has none either
+	blank := !dead && !kernel && len(f) > environment && f[environment] == "0"
+	return stat{dead, parent, group, time.Duration(user+system) * tick, kernel, blank}, nil
 }
 
 func usage(pid int) (Usage, error) {

@@ -131,14 +131,14 @@ func TestParseStat(t *testing.T) {
 			t.Errorf("parseStat(%q) = %+v, %v; want %+v", text, got, err, want)
 		}
 	}
-	alive := stat{group: 4303, cpu: 370 * time.Millisecond}
+	alive := stat{parent: 1, group: 4303, cpu: 370 * time.Millisecond}
 	f("4851 (main) S"+rest, alive, true)
 	f("4851 (a) Z 1 (b) S"+rest, alive, true) // the name is the process's own choice
-	f("4851 (main) Z"+rest, stat{dead: true, group: 4303, cpu: alive.cpu}, true)
-	f("2 (kthreadd) S"+rest+" 0 0", stat{group: 4303, cpu: alive.cpu, kernel: true}, true)
+	f("4851 (main) Z"+rest, stat{dead: true, parent: 1, group: 4303, cpu: alive.cpu}, true)
+	f("2 (kthreadd) S"+rest+" 0 0", stat{parent: 1, group: 4303, cpu: alive.cpu, kernel: true}, true)
 	memory := rest + " 8192 0" + strings.Repeat(" 1", 26)
 	f("4851 (main) S"+memory+" 1 0", alive, true)
-	f("4851 (main) R"+memory+" 0 0", stat{group: 4303, cpu: alive.cpu, blank: true}, true)
+	f("4851 (main) R"+memory+" 0 0", stat{parent: 1, group: 4303, cpu: alive.cpu, blank: true}, true)
 	f("", stat{}, false)
 	f("4851 (main) S 1", stat{}, false)
 	f("4851 (main) S"+strings.ReplaceAll(rest, "30", "x"), stat{}, false)
@@ -173,12 +173,12 @@ func TestMarks(t *testing.T) {
 			t.Errorf("marked(%q, %q) = %v", environ, mark, got)
 		}
 	}
-	f("A=1\x00PACEWIRE_RUN=x\x00", "PACEWIRE_RUN=x", true)
-	f("PACEWIRE_RUN=x.y\x00", "PACEWIRE_RUN=x", true) // started by what we started
-	f("PACEWIRE_RUN=xy\x00", "PACEWIRE_RUN=x", false)
-	f("PACEWIRE_RUN=x\x00", "PACEWIRE_RUN=x.y", false) // the one above
-	f("B=PACEWIRE_RUN=x\x00", "PACEWIRE_RUN=x", false)
-	f("", "PACEWIRE_RUN=x", false)
+	f("A=1\x00PACEWIRE_MARK=x\x00", "PACEWIRE_MARK=x", true)
+	f("PACEWIRE_MARK=x.y\x00", "PACEWIRE_MARK=x", true) // started by what we started
+	f("PACEWIRE_MARK=xy\x00", "PACEWIRE_MARK=x", false)
+	f("PACEWIRE_MARK=x\x00", "PACEWIRE_MARK=x.y", false) // the one above
+	f("B=PACEWIRE_MARK=x\x00", "PACEWIRE_MARK=x", false)
+	f("", "PACEWIRE_MARK=x", false)
 
 	t.Setenv(Mark, "")
 	if a, b := newMark(), newMark(); a == b || !strings.HasPrefix(a, Mark+"=") {

@@ -12,10 +12,13 @@ import (
 // The plain version: process groups, and nothing that needs /proc, a
 // parent-death signal or a zombie that waits.
 
+// Adopt does nothing here: orphans are the init process's.
+func Adopt() (release func(), err error) { return func() {}, nil }
+
 // finish reaps first, for want of a wait that does not: what is left of the
 // group keeps its number, and only an empty group's could go to a stranger.
 func (p *Process) finish() time.Time {
-	_ = p.cmd.Wait()
+	_ = waitChild(p.cmd)
 	at := time.Now()
 	p.sweep()
 	p.retire()
