@@ -135,7 +135,15 @@ func (o Options) pace() (ping, write time.Duration) {
 	case o.Data:
 		return 3 * time.Second, 2 * time.Second
 	}
-	return time.Second, 2 * time.Second
+	return 1500 * time.Millisecond, 2 * time.Second
+}
+
+// pings returns how many may be unanswered. Over loopback one is enough: nothing gets lost there.
+func (o Options) pings() int {
+	if loopback(o.URL) && !o.Data {
+		return 1
+	}
+	return 2
 }
 
 // options are what keeps a connection alive and honest.
@@ -154,7 +162,7 @@ func (c *Conn) options() ([]nats.Option, error) {
 		nats.IgnoreAuthErrorAbort(),
 		nats.CustomReconnectDelay(reconnectDelay),
 		nats.PingInterval(ping),
-		nats.MaxPingsOutstanding(2),
+		nats.MaxPingsOutstanding(o.pings()),
 		nats.FlusherTimeout(write), // a write holds the lock that the ping needs
 		nats.ReconnectBufSize(-1),  // what is published while away would arrive late and unasked
 		nats.CustomInboxPrefix("_INBOX_" + o.User),

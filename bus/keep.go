@@ -14,7 +14,7 @@ type queued struct {
 
 const (
 	keepEvery = 250 * time.Millisecond
-	restEvery = time.Second // while nothing is in hand: an idle plugin should sleep
+	restEvery = 2500 * time.Millisecond // while nothing is in hand: an idle plugin should sleep, and half of AckWait is soon enough
 	stopWait  = 2 * time.Second
 )
 
@@ -24,7 +24,7 @@ const (
 func (k *Consumer) keep() {
 	defer close(k.done)
 	busy := min(k.opts.Progress/4, keepEvery)
-	rest := min(k.opts.Progress/4*3, restEvery)
+	rest := min(k.opts.Progress*5/3, restEvery)
 	next := time.NewTimer(busy)
 	defer next.Stop()
 	for {

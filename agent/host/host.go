@@ -54,7 +54,7 @@ type Host struct {
 }
 
 const (
-	watchEvery = time.Second
+	watchEvery = 2 * time.Second
 	askTime    = 5 * time.Second  // for one request on the bus
 	retryEvery = 2 * time.Second  // while the bus is away
 	firstConn  = 10 * time.Second // how long the first connection is waited for before it is reported
