@@ -89,10 +89,13 @@ func (c *client) message() *message {
 	return new(message)
 }
 
+// keptText is how much memory is kept for the next request.
+const keptText = 4 << 20
+
 // release gives m back. The transport may go on reading a body when the answer has come already: such a message is left to
-// the garbage collector.
+// the garbage collector, and so is a large one.
 func (c *client) release(m *message) {
-	if m.readers.Load() == 0 {
+	if m.readers.Load() == 0 && cap(m.text) <= keptText {
 		c.messages.Put(m)
 	}
 }

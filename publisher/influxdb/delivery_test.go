@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +19,7 @@ import (
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/internal/servertest"
 	"github.com/pacewire/pacewire/plugin/plugintest"
+	"github.com/pacewire/pacewire/publisher"
 	"github.com/pacewire/pacewire/publisher/deliverytest"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -172,13 +176,7 @@ func pointOf(t testing.TB, row []any) telemetry.Point {
 func TestInfluxDBConflictInAHaul(t *testing.T) {
 	s := influx(t)
 	write(t, s, "delivery v=1.5,n=-1i 1763559525000000000")
-	b := bustest.New(t)
-	agent, conn := plugintest.NewAgent(t, b.URL, "web-1"), b.Conn(t, "test")
-	out, err := bus.NewPublisher(conn, bus.PublisherOptions{Host: "web-1", Plugin: "source"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(out.Close)
+	p := newPipe(t)
 	const messages, each, bad = 6, 50, 123
 	for m := range messages {
 		var b telemetry.Batch
@@ -189,61 +187,143 @@ func TestInfluxDBConflictInAHaul(t *testing.T) {
 			}
 			b.Append(telemetry.Point{Series: "delivery", Time: time.Unix(1763559525, int64(n)), Fields: fields})
 		}
-		msg := bus.Message{Subject: bus.MetricsSubject("web-1", "source"), ContentType: string(telemetry.ContentMsgPack), Body: b.AppendMsgPack(nil)}
-		if err := out.Publish(t.Context(), msg); err != nil {
-			t.Fatal(err)
-		}
+		p.send(b.AppendMsgPack(nil))
 	}
-	agent.Give("out", telemetry.Work{Inputs: []telemetry.Input{agent.Input(t, "out", "source")}, Config: fmt.Appendf(nil, `{"url": %q}`, s.URL)})
-	agent.Start(t, Define(), "out")
-	plugintest.Until(t, "all to be settled", func() bool {
-		c, err := conn.ConsumerInfo(t.Context(), bus.StreamMetrics, "out")
-		return err == nil && c.AckFloor == messages && c.AckPending == 0
-	})
-	if got := deadPoints(t, conn, "out"); !slices.Equal(got, []int64{bad}) {
+	p.deliver(s.URL)
+	if got := p.dead(); !slices.Equal(got, []int64{bad}) {
 		t.Errorf("dead letters hold the points %v, want %d", got, bad)
 	}
 	got := rows(t, s, "SELECT n FROM delivery WHERE n >= 0")
 	if len(got) != messages*each-1 {
 		t.Errorf("%d points are stored, want %d", len(got), messages*each-1)
 	}
-	stats := agent.Beat(t, "out").Stats
-	plugintest.Until(t, "the counts of the end", func() bool { stats = agent.Beat(t, "out").Stats; return stats.Dead > 0 })
+	stats := p.stats(func(s *telemetry.Stats) bool { return s.Dead > 0 })
 	if stats.PointsOut != messages*each-1 || stats.Dead != 1 || stats.Redelivered != 0 {
 		t.Errorf("counted: %+v", stats)
 	}
 }
 
-// deadPoints returns n of the points in the dead letters of a plugin.
-func deadPoints(t *testing.T, conn *bus.Conn, plugin string) (list []int64) {
+// TestBomb checks that a small message which stands for a lot of text is delivered in pieces.
+func TestBomb(t *testing.T) {
+	var b telemetry.Batch
+	const points = 2000
+	for i := range points {
+		b.At(time.Unix(1763559525, int64(i)))
+		b.Add("bomb", telemetry.Fields{"n": i}, nil)
+	}
+	for g := range b.Groups() {
+		for i := range telemetry.MaxTags {
+			g.SetTag(fmt.Sprint("tag", i), strings.Repeat("x", telemetry.MaxTagValue))
+		}
+	}
+	var mu sync.Mutex
+	lines, longest, heap := 0, 0, uint64(0)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		var now runtime.MemStats
+		runtime.ReadMemStats(&now)
+		mu.Lock()
+		defer mu.Unlock()
+		lines, longest, heap = lines+bytes.Count(text, []byte("\n")), max(longest, len(text)), max(heap, now.HeapAlloc)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(s.Close)
+	p := newPipe(t)
+	p.send(b.AppendMsgPack(nil))
+	p.deliver(s.URL)
+	mu.Lock()
+	defer mu.Unlock()
+	if lines != points || longest > publisher.MaxText || heap > 12*publisher.MaxText { // with what the server has read
+		t.Errorf("%d lines of %d points, %d MiB at a time, %d MiB in use", lines, points, longest>>20, heap>>20)
+	}
+	if stats := p.stats(func(s *telemetry.Stats) bool { return s.PointsOut > 0 }); stats.PointsOut != points || stats.Dead != 0 {
+		t.Errorf("counted: %+v", stats)
+	}
+}
+
+// A pipe is a bus, an agent and a publisher called out.
+type pipe struct {
+	testing.TB
+	agent    *plugintest.Agent
+	conn     *bus.Conn
+	out      *bus.Publisher
+	messages uint64
+}
+
+func newPipe(t testing.TB) *pipe {
 	t.Helper()
-	in := bus.Input{Stream: bus.StreamDead, Durable: "reader", Filters: []string{bus.DeadSubject(plugin)}, Start: "all"}
-	if err := conn.EnsureConsumer(t.Context(), in); err != nil {
+	b := bustest.New(t)
+	p := &pipe{TB: t, agent: plugintest.NewAgent(t, b.URL, "web-1"), conn: b.Conn(t, "test")}
+	var err error
+	if p.out, err = bus.NewPublisher(p.conn, bus.PublisherOptions{Host: "web-1", Plugin: "source"}); err != nil {
 		t.Fatal(err)
 	}
-	dead, err := conn.Consume(t.Context(), in.Stream, in.Durable, bus.ConsumeOptions{})
-	if err != nil {
-		t.Fatal(err)
+	t.Cleanup(p.out.Close)
+	return p
+}
+
+// send has the bus store a message.
+func (p *pipe) send(body []byte) {
+	p.Helper()
+	m := bus.Message{Subject: bus.MetricsSubject("web-1", "source"), ContentType: string(telemetry.ContentMsgPack), Body: body}
+	if err := p.out.Publish(p.Context(), m); err != nil {
+		p.Fatal(err)
 	}
-	t.Cleanup(dead.Stop)
-	state, err := conn.StreamInfo(t.Context(), bus.StreamDead)
+	p.messages++
+}
+
+// deliver starts the publisher, and waits until it has settled everything.
+func (p *pipe) deliver(url string) {
+	p.Helper()
+	inputs := []telemetry.Input{p.agent.Input(p, "out", "source")}
+	p.agent.Give("out", telemetry.Work{Inputs: inputs, Config: fmt.Appendf(nil, `{"url": %q}`, url)})
+	p.agent.Start(p, Define(), "out")
+	plugintest.Until(p, "all to be settled", func() bool {
+		c, err := p.conn.ConsumerInfo(p.Context(), bus.StreamMetrics, "out")
+		return err == nil && c.AckFloor == p.messages && c.AckPending == 0
+	})
+}
+
+// stats returns what the publisher has counted, once that is late enough.
+func (p *pipe) stats(late func(*telemetry.Stats) bool) (s *telemetry.Stats) {
+	p.Helper()
+	plugintest.Until(p, "the counts of the end", func() bool { s = p.agent.Beat(p, "out").Stats; return late(s) })
+	return s
+}
+
+// dead returns n of the points in the dead letters.
+func (p *pipe) dead() (list []int64) {
+	p.Helper()
+	in := bus.Input{Stream: bus.StreamDead, Durable: "reader", Filters: []string{bus.DeadSubject("out")}, Start: "all"}
+	if err := p.conn.EnsureConsumer(p.Context(), in); err != nil {
+		p.Fatal(err)
+	}
+	dead, err := p.conn.Consume(p.Context(), in.Stream, in.Durable, bus.ConsumeOptions{})
 	if err != nil {
-		t.Fatal(err)
+		p.Fatal(err)
+	}
+	p.Cleanup(dead.Stop)
+	state, err := p.conn.StreamInfo(p.Context(), bus.StreamDead)
+	if err != nil {
+		p.Fatal(err)
 	}
 	for range state.Messages {
-		d, err := dead.Next(t.Context())
+		d, err := dead.Next(p.Context())
 		if err != nil {
-			t.Fatal(err)
+			p.Fatal(err)
 		}
 		if text := d.Header(bus.HeaderError); !strings.HasPrefix(text, "1 of 300 points refused, of delivery: ") {
-			t.Errorf("reason %q", text)
+			p.Errorf("reason %q", text)
 		}
 		var b telemetry.Batch
 		if err := b.Decode(d.ContentType, "", d.Body, d.Stored); err != nil {
-			t.Error(err)
+			p.Error(err)
 		}
-		for p := range b.Points() {
-			list = append(list, p.Fields["n"].(int64))
+		for point := range b.Points() {
+			list = append(list, point.Fields["n"].(int64))
 		}
 	}
 	return list

@@ -52,6 +52,9 @@ func New(_ context.Context, cfg Config, env plugin.Env) (publisher.Publisher, er
 // Publish writes in, and returns nil when the server has stored all of it. Points that the server will never take are
 // found, and those that it takes are stored in spite of them.
 func (p *sink) Publish(ctx context.Context, in *telemetry.Batch) error {
+	if err := publisher.FitsText(in); err != nil {
+		return err
+	}
 	if p.signed {
 		p.sign(in)
 	}

@@ -110,14 +110,24 @@ func New(_ context.Context, cfg Config, env plugin.Env) (publisher.Publisher, er
 
 // Publish appends in and, with sync, returns when it is on disk.
 func (p *sink) Publish(_ context.Context, in *telemetry.Batch) error {
+	if err := publisher.FitsText(in); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.text = p.encode(in, p.text[:0])
 	if len(p.text) == 0 {
 		return nil
 	}
-	return p.out.append(p.text)
+	err := p.out.append(p.text)
+	if cap(p.text) > keptText {
+		p.text = nil
+	}
+	return err
 }
+
+// keptText is how much memory is kept for the next text.
+const keptText = 4 << 20
 
 // Close ends the writing.
 func (p *sink) Close() error {
