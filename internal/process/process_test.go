@@ -21,9 +21,17 @@ import (
 const role = "PROCESS_TEST_ROLE"
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "guard" { // it has no environment
+		guard(os.Args[2])
+		return
+	}
 	switch os.Getenv(role) {
 	case "parent":
 		parent()
+	case "owner":
+		owner()
+	case "adopter":
+		adopter()
 	case "eater":
 		eater()
 	default:
