@@ -160,7 +160,7 @@ func cut(text string, most int) string {
 // refused tells of text that cannot be read and comes after so many lines.
 func (l *lineSource) refused(after int, err error) {
 	if e, ok := errors.AsType[*telemetry.DecodeError](err); ok {
-		err = fmt.Errorf("line %d: %s: %s", after+max(1, e.Line), e.Code, e.Where)
+		err = &telemetry.DecodeError{Code: e.Code, Line: after + max(1, e.Line), Where: e.Where}
 	}
 	l.solo.count.fail("input", err)
 	l.solo.o.Log.Warn("input left out", "error", err)

@@ -439,7 +439,10 @@ func TestDropsAndCodes(t *testing.T) {
 		}
 	}
 	f(&DecodeError{Code: CodeUTF8}, "batch: utf8")
-	f(&DecodeError{Code: CodeLine, Line: 3, Where: "no fields"}, "batch: line in line 3: no fields")
+	f(&DecodeError{Code: CodeSyntax, Where: "want a comma"}, "batch: syntax: want a comma")
+	f(&DecodeError{Code: CodeSyntax, Line: 2, Where: "want a comma"}, "line 2: syntax: want a comma")
+	f(&DecodeError{Code: CodeLine, Line: 3, Where: "no fields"}, "line 3: no fields")
+	f(&DecodeError{Code: CodeLine, Line: 3}, "line 3: line")
 }
 
 func TestValues(t *testing.T) {

@@ -66,19 +66,21 @@ type DecodeError struct {
 	Where string // the part that was being read
 }
 
-// Error says the code, the place and the part.
+// Error says what is wrong and where. What is wrong with a line of line protocol needs no code.
 func (e *DecodeError) Error() string {
-	var b strings.Builder
-	b.WriteString("batch: ")
-	b.WriteString(e.Code.String())
+	parts := make([]string, 0, 3)
 	if e.Line > 0 {
-		fmt.Fprintf(&b, " in line %d", e.Line)
+		parts = append(parts, fmt.Sprintf("line %d", e.Line))
+	} else {
+		parts = append(parts, "batch")
+	}
+	if e.Code != CodeLine || e.Where == "" {
+		parts = append(parts, e.Code.String())
 	}
 	if e.Where != "" {
-		b.WriteString(": ")
-		b.WriteString(e.Where)
+		parts = append(parts, e.Where)
 	}
-	return b.String()
+	return strings.Join(parts, ": ")
 }
 
 // Unwrap returns the code.
@@ -86,7 +88,8 @@ func (e *DecodeError) Unwrap() error { return e.Code }
 
 func refuse(c Code, where string) error { return &DecodeError{Code: c, Where: where} }
 
-// Drops counts, by code, the points, fields and lines that were left out of a batch that was otherwise taken.
+// Drops counts, by code, the points, fields and lines that were left out of a batch that was otherwise taken. A point that has
+// lost its last field counts twice: the field under its own code, then the point under no_fields.
 type Drops [codeCount]int
 
 // Count returns how many were left out for c.

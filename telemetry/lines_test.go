@@ -206,7 +206,7 @@ func TestDecodeLinesErrorsAreFew(t *testing.T) {
 	if b.Len() != 1 || b.Drops().Count(CodeLine) != 100 {
 		t.Errorf("%d points, drops %v; want 1 and 100", b.Len(), b.Drops())
 	}
-	if lines := strings.Split(err.Error(), "\n"); len(lines) != maxLineErrors || !strings.Contains(lines[4], `line in line 5: no space and fields after the series and its tags in "bad"`) {
+	if lines := strings.Split(err.Error(), "\n"); len(lines) != maxLineErrors || !strings.Contains(lines[4], `line 5: no space and fields after the series and its tags in "bad"`) {
 		t.Errorf("errors %q", lines)
 	}
 	if err := b.DecodeLines([]byte("x v=2 2"), arrival); err != nil || b.Len() != 1 {
