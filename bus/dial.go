@@ -122,9 +122,9 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	return c, nil
 }
 
-// pace returns how often the server is pinged, and how long a write may take. A dead server must be noticed within 3 s on this
+// pace returns how often the server is pinged, and how long a write may take. A dead server must be noticed within 3.5 s on this
 // machine; elsewhere the network may hiccup. Each ping wakes both ends, which is most of what an idle plugin costs: so a
-// connection for data, whose acknowledgements tell of a dead server too, pings a third as often, and one to a server in
+// connection for data, whose acknowledgements tell of a dead server too, pings seldom, and one to a server in
 // this process, which cannot die alone, hardly ever.
 func (o Options) pace() (ping, write time.Duration) {
 	switch {
@@ -133,9 +133,9 @@ func (o Options) pace() (ping, write time.Duration) {
 	case !loopback(o.URL):
 		return 10 * time.Second, 10 * time.Second
 	case o.Data:
-		return 3 * time.Second, 2 * time.Second
+		return 10 * time.Second, 2 * time.Second
 	}
-	return 1500 * time.Millisecond, 2 * time.Second
+	return 1750 * time.Millisecond, 2 * time.Second
 }
 
 // pings returns how many may be unanswered. Over loopback one is enough: nothing gets lost there.

@@ -29,35 +29,73 @@ type raw struct {
 // pointBytes is about what a point takes on the wire.
 const pointBytes = 36
 
-// rawNATS moves the bytes of s.points points over two hops of a bus in a process of its own.
-func rawNATS(ctx context.Context, s settings, sync string) (raw, error) {
+// startRawBus starts a bus in a process of its own, and returns its URL.
+func startRawBus(ctx context.Context, s settings, sync string) (server *exec.Cmd, url string, err error) {
 	dir := filepath.Join(s.dir, "raw")
 	if err := os.RemoveAll(dir); err != nil {
-		return raw{}, err
+		return nil, "", err
 	}
-	server := exec.CommandContext(ctx, os.Args[0], "-raw-bus", sync, "-dir", dir)
+	server = exec.CommandContext(ctx, os.Args[0], "-raw-bus", sync, "-dir", dir)
 	server.Stderr = os.Stderr
 	out, err := server.StdoutPipe()
 	if err != nil {
-		return raw{}, err
+		return nil, "", err
 	}
 	if err := server.Start(); err != nil {
+		return nil, "", err
+	}
+	url, err = bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		stopRawBus(server)
+		return nil, "", fmt.Errorf("raw bus: %w", err)
+	}
+	return server, strings.TrimSpace(url), nil
+}
+
+func stopRawBus(server *exec.Cmd) {
+	_ = server.Process.Signal(syscall.SIGINT)
+	_ = server.Wait()
+}
+
+// rawIdle returns what a bus with empty streams and no client uses of a core, in percent.
+func rawIdle(ctx context.Context, s settings) (float64, error) {
+	server, url, err := startRawBus(ctx, s, "always")
+	if err != nil {
+		return 0, err
+	}
+	defer stopRawBus(server)
+	conn, err := bus.Dial(ctx, bus.Options{URL: url, User: "bench", Wait: 10 * time.Second})
+	if err != nil {
+		return 0, err
+	}
+	err = conn.EnsureStreams(ctx, bus.DefaultStreams())
+	conn.Close()
+	if err != nil {
+		return 0, err
+	}
+	time.Sleep(2 * time.Second) // for the start to be over
+	before, err := cpuOf(server.Process.Pid)
+	if err != nil {
+		return 0, err
+	}
+	time.Sleep(s.idle / 2)
+	after, err := cpuOf(server.Process.Pid)
+	return (after - before).Seconds() / (s.idle / 2).Seconds() * 100, err
+}
+
+// rawNATS moves the bytes of s.points points over two hops of a bus in a process of its own.
+func rawNATS(ctx context.Context, s settings, sync string) (raw, error) {
+	server, url, err := startRawBus(ctx, s, sync)
+	if err != nil {
 		return raw{}, err
 	}
-	defer func() {
-		_ = server.Process.Signal(syscall.SIGINT)
-		_ = server.Wait()
-	}()
-	url, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return raw{}, fmt.Errorf("raw bus: %w", err)
-	}
+	defer stopRawBus(server)
 	us, err := cpuOf(os.Getpid())
 	if err != nil {
 		return raw{}, err
 	}
 	begin := time.Now()
-	if err := moveTwice(ctx, strings.TrimSpace(url), s.points*pointBytes/telemetry.TargetFrame); err != nil {
+	if err := moveTwice(ctx, url, s.points*pointBytes/telemetry.TargetFrame); err != nil {
 		return raw{}, err
 	}
 	took := time.Since(begin)
