@@ -2,42 +2,12 @@ package process
 
 import (
 	"bufio"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 )
-
-// adopter has children that leave others behind, many at once, and says how many of its own ended as they should. One that
-// is left has neither mark nor group. Then it waits for its stdin to end.
-func adopter() {
-	release := fatal(Adopt())
-	var good atomic.Int32
-	run := func(script string) {
-		p := fatal(Start(Command{Args: []string{"sh", "-c", script}, Env: []string{"PATH=" + os.Getenv("PATH")}}))
-		if p.Exit().Code == 7 {
-			good.Add(1)
-		}
-	}
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() {
-			for range 5 {
-				run(`(setsid sh -c 'sleep 0.1; :' &); exit 7`)
-			}
-		})
-	}
-	run(`(env -i setsid sh -c 'echo >hidden; exec sleep 60' &); until [ -s hidden ]; do sleep 0.01; done; exit 7`)
-	all.Wait()
-	fmt.Println("good", good.Load())
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	release()
-	fmt.Println("left", len(childrenOf(os.Getpid())))
-}
 
 // childrenOf are the children of a process, the dead ones included.
 func childrenOf(parent int) (all []stat) {
@@ -80,11 +50,15 @@ func TestAdopt(t *testing.T) {
 		all := childrenOf(cmd.Process.Pid)
 		return len(all) == 1 && !all[0].dead
 	})
+	hidden, ready := readPids(filepath.Join(cmd.Dir, "hidden"))
+	if len(hidden) != 1 || !ready {
+		t.Fatalf("hidden are %v", hidden)
+	}
 	stdin.Close()
-	said("left 0")
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
+	gone(t, hidden...)
 }
 
 // A pid of ours that is given away again is not taken for the new one.

@@ -26,7 +26,7 @@ const (
 	// guardWait lets a shell wait and then become the command: it takes a tenth of the memory of a Go program. A line on its
 	// standard input dismisses it, the end without one is ours. A service manager that signals us all does not mean it.
 	guardWait = `trap "" HUP INT TERM; read -r _ && exit; exec "$0" "$@"`
-	// guardPause is before a guard takes the place of one that somebody killed.
+	// guardPause is before a guard takes the place of the first that somebody killed.
 	guardPause = time.Second
 )
 
@@ -100,13 +100,13 @@ func guardEnv() []string {
 // keep starts the guard again when it ends, until Stop.
 func (g *Guard) keep(cmd *exec.Cmd) {
 	defer close(g.done)
-	for {
+	for pause := guardPause; ; pause = min(2*pause, time.Minute) {
 		err := waitChild(cmd)
 		for cmd = nil; cmd == nil; cmd, err = g.start() {
 			select {
 			case <-g.stop:
 				return
-			case <-time.After(guardPause):
+			case <-time.After(pause):
 				g.log.Warn("guard ended and is started again", "error", err)
 			}
 		}

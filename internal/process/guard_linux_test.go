@@ -18,57 +18,6 @@ import (
 	"time"
 )
 
-// wild starts one of each kind that leaves its parent, and says "ready" and their pids.
-const wild = `
-	sleep 60 & a=$!
-	setsid sleep 60 & b=$!
-	(setsid sh -c 'sleep 60 & echo $$ $! >twice; exec sleep 60' &)
-	(trap "" TERM HUP; exec setsid sleep 60) & c=$!
-	until [ -s twice ]; do sleep 0.01; done
-	echo ready $a $b $c $(cat twice) $$
-	exec sleep 60`
-
-// owner is a process as an agent is one: with a mark, a guard and a child that started others. It says what the child
-// says, and ends when its stdin does.
-func owner() {
-	done := fatal(own(os.Getenv("ID")))
-	p := fatal(Start(Command{
-		Args: []string{"sh", "-c", wild}, Env: []string{"PATH=" + os.Getenv("PATH")},
-		Stdout: os.Stdout, Stderr: os.Stderr, OnParentDeath: syscall.SIGKILL,
-	}))
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	p.Terminate(0)
-	<-p.Done()
-	done()
-}
-
-func own(id string) (done func(), err error) {
-	mark, _, err := Own(id, time.Second)
-	if err != nil {
-		return nil, err
-	}
-	g, err := StartGuard([]string{os.Args[0], "guard", mark}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return nil, err
-	}
-	return g.Stop, nil
-}
-
-// guard is what the guard of an owner becomes.
-func guard(mark string) {
-	if AwaitParent(os.Stdin) {
-		fatal(Sweep(mark, 200*time.Millisecond))
-	}
-}
-
-func fatal[T any](v T, err error) T {
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-	return v
-}
-
 // An owned is an owner as the test sees it.
 type owned struct {
 	cmd    *exec.Cmd
@@ -163,6 +112,7 @@ func TestOwnSweepsTheLifeBefore(t *testing.T) {
 	}
 	_ = o.cmd.Process.Kill()
 	_ = o.cmd.Wait()
+	gone(t, o.family[len(o.family)-1]) // the child itself, with its parent
 	left := len(marks(id))
 	if left == 0 {
 		t.Fatal("INVALID: nothing is left")
