@@ -37,6 +37,9 @@ type Options struct {
 	// credentials.
 	CredsFile string
 
+	// TLS names the files of an encrypted bus; its zero value leaves it to the URL.
+	TLS TLS
+
 	// Name is what the server shows for this connection; empty means User.
 	Name string
 
@@ -180,6 +183,7 @@ func (c *Conn) options() ([]nats.Option, error) {
 	if o.InProcess != nil {
 		opts = append(opts, nats.InProcessServer(o.InProcess))
 	}
+	opts = append(opts, o.TLS.options()...)
 	if o.CredsFile == "" {
 		return opts, nil
 	}

@@ -21,6 +21,7 @@ import (
 type Options struct {
 	Bus    string // URL
 	Creds  string // file with the plugin's own credentials; "": none
+	TLS    bus.TLS
 	Host   string
 	Plugin string // the plugin's name in the config
 	Dir    string // for state; it may not exist yet
@@ -148,7 +149,7 @@ func newLife(ctx context.Context, d Definition, o Options) (*life, error) {
 // dial opens the two connections: a full pipe of data must not delay a heartbeat.
 func (l *life) dial(ctx context.Context) error {
 	options := bus.Options{
-		URL: l.o.Bus, CredsFile: l.o.Creds, User: bus.User(l.o.Host, l.o.Plugin), Log: l.o.Log, Wait: l.o.Wait,
+		URL: l.o.Bus, CredsFile: l.o.Creds, TLS: l.o.TLS, User: bus.User(l.o.Host, l.o.Plugin), Log: l.o.Log, Wait: l.o.Wait,
 		OnDenied: func(err error) { l.count.fail("denied", err) },
 	}
 	var err error

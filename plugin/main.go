@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/pacewire/pacewire/bus"
 )
 
 // The exit statuses of a plugin's process. An agent starts it again, except after 64 and 78.
@@ -107,6 +109,7 @@ func (c *command) run(ctx context.Context, args []string) error {
 	if c.flags.NArg() > 0 {
 		return c.misused("unexpected %q", c.flags.Arg(0))
 	}
+	c.o.TLS = bus.TLSFrom(func(name string) string { return c.env[name] })
 	c.o.Log = newLog(c.stderr, c.env, c.verbose, c.o)
 	switch {
 	case c.describe && c.once:

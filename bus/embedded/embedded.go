@@ -134,7 +134,7 @@ func (o *Options) check() error {
 	ip := net.ParseIP(host)
 	local := host == "localhost" || ip != nil && ip.IsLoopback()
 	if !local && (o.authenticate() == nil || o.TLS == nil) {
-		return fmt.Errorf("listen %q is open to other machines: it needs bus.user and bus.tls, or use 127.0.0.1", o.Listen)
+		return fmt.Errorf("listen %q is open to other machines: without users and TLS only 127.0.0.1 and the like can be listened on", o.Listen)
 	}
 	if _, err := o.syncInterval(); err != nil {
 		return err

@@ -159,8 +159,8 @@ func TestRefusedSettings(t *testing.T) {
 	refuses(t, embedded.Options{}, "bus.store")
 	refuses(t, embedded.Options{Dir: dir, Listen: "nonsense"}, "host:port")
 	refuses(t, embedded.Options{Dir: dir, Listen: "127.0.0.1:x"}, "port")
-	refuses(t, embedded.Options{Dir: dir, Listen: "0.0.0.0:0"}, "bus.user", "bus.tls")
-	refuses(t, embedded.Options{Dir: dir, Listen: "0.0.0.0:0", User: "u", Password: "p"}, "bus.tls")
+	refuses(t, embedded.Options{Dir: dir, Listen: "0.0.0.0:0"}, "users and TLS", "only 127.0.0.1")
+	refuses(t, embedded.Options{Dir: dir, Listen: "0.0.0.0:0", User: "u", Password: "p"}, "only 127.0.0.1")
 	refuses(t, embedded.Options{Dir: dir, Listen: "127.0.0.1:0", Sync: "soon"}, `"soon"`, "always")
 	refuses(t, embedded.Options{Dir: dir, Listen: "127.0.0.1:0", Sync: "-1s"}, "always")
 }
