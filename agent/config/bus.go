@@ -19,26 +19,30 @@ func (l *loader) bus(s *source, n *yaml.Node) Bus {
 		return b
 	}
 	embedded := map[string]func(*yaml.Node){
-		"listen":    func(n *yaml.Node) { b.Listen = s.address("bus.listen", n) },
+		"listen":    func(n *yaml.Node) { b.Listen = s.local(n, s.address("bus.listen", n)) },
 		"store":     func(n *yaml.Node) { b.Store = s.text("bus.store", n) },
 		"sync":      func(n *yaml.Node) { b.Sync = s.sync(n) },
 		"max_store": func(n *yaml.Node) { b.MaxStore = s.size("bus.max_store", n) },
 		"max_age":   func(n *yaml.Node) { b.MaxAge = s.duration("bus.max_age", n, time.Second) },
 	}
-	known := map[string]func(*yaml.Node){
-		"urls": func(n *yaml.Node) { b.URLs = s.urls("bus.urls", n) },
+	external := map[string]func(*yaml.Node){
 		"creds_file": func(n *yaml.Node) {
 			b.CredsFile = s.text("bus.creds_file", n)
 			l.secretFile(s, "bus.creds_file", n)
 		},
-		"tls": func(n *yaml.Node) { b.TLS = s.tls(n) },
+		"tls": func(n *yaml.Node) { b.TLS = l.tls(s, n) },
 	}
+	known := map[string]func(*yaml.Node){"urls": func(n *yaml.Node) { b.URLs = s.urls("bus.urls", n) }}
 	maps.Copy(known, embedded)
+	maps.Copy(known, external)
 	s.fields("bus", n, known, []string{"urls", "listen", "store", "sync", "max_store", "max_age", "creds_file", "tls"})
 	b.Embedded = len(b.URLs) == 0
 	for _, e := range entries(n) {
-		if embedded[e.name] != nil && !b.Embedded {
+		switch {
+		case embedded[e.name] != nil && !b.Embedded:
 			s.fault(e.key, "set it on the NATS server, or remove urls:", "bus: %s is of the embedded bus, and urls: says that the bus is elsewhere", e.name)
+		case external[e.name] != nil && !hasKey(n, "urls"):
+			s.fault(e.key, "name the bus: urls: tls://bus.example:4222, or remove "+e.name, "bus: %s is of a bus elsewhere, and without urls: it is embedded", e.name)
 		}
 	}
 	return b
@@ -93,14 +97,18 @@ func (s *source) sync(n *yaml.Node) string {
 	return text
 }
 
-func (s *source) tls(n *yaml.Node) (t TLS) {
+// tls reads the names of certificates and of a key, which is a secret.
+func (l *loader) tls(s *source, n *yaml.Node) (t TLS) {
 	if !s.isMap("bus.tls", n, "{ ca_file: /etc/pacewire/ca.pem }") {
 		return t
 	}
 	s.fields("bus.tls", n, map[string]func(*yaml.Node){
 		"ca_file":   func(n *yaml.Node) { t.CAFile = s.text("bus.tls.ca_file", n) },
 		"cert_file": func(n *yaml.Node) { t.CertFile = s.text("bus.tls.cert_file", n) },
-		"key_file":  func(n *yaml.Node) { t.KeyFile = s.text("bus.tls.key_file", n) },
+		"key_file": func(n *yaml.Node) {
+			t.KeyFile = s.text("bus.tls.key_file", n)
+			l.secretFile(s, "bus.tls.key_file", n)
+		},
 	}, []string{"ca_file", "cert_file", "key_file"})
 	if (t.CertFile == "") != (t.KeyFile == "") {
 		s.fault(n, "", "bus.tls: cert_file and key_file go together")
@@ -117,7 +125,7 @@ func (s *source) log(n *yaml.Node) (g Log) {
 	if s.isMap("log", n, "{ level: info, format: text }") {
 		s.fields("log", n, map[string]func(*yaml.Node){
 			"level":  level,
-			"format": func(n *yaml.Node) { g.Format = s.oneOf("log.format", n, "text", "json", "logfmt") },
+			"format": func(n *yaml.Node) { g.Format = s.oneOf("log.format", n, "text", "json") },
 		}, []string{"level", "format"})
 	}
 	return g

@@ -82,7 +82,7 @@ type TLS struct {
 // Log says how the agent and hub log; empty fields leave the default.
 type Log struct {
 	Level  string // debug, info, warn, error
-	Format string // text, json, logfmt
+	Format string // text or json
 }
 
 // Web says where the page is served.

@@ -228,8 +228,10 @@ func (l *loader) topKey(at setting) {
 		l.out.Every = at.duration("every", at.val, shortest)
 	case "owner":
 		l.out.Owner = at.text("owner", at.val)
+		at.idle(ownerWay)
 	case "site":
 		l.out.Site = at.text("site", at.val)
+		at.idle(siteWay)
 	case "tags":
 		at.isMap("tags", at.val, "{ site: lab }")
 	case "bus":
@@ -238,6 +240,7 @@ func (l *loader) topKey(at setting) {
 		l.out.Log = at.log(at.val)
 	case "web":
 		l.out.Web = at.web(at.val)
+		at.idle(webWay)
 	}
 }
 

@@ -86,7 +86,7 @@ func (d *definition) keys() {
 		"on":       func(n *yaml.Node) { d.events(d.texts("on", n)) },
 		"config":   d.readConfig,
 		"every":    func(n *yaml.Node) { d.Every = d.duration("every", n, shortest) },
-		"cron":     func(n *yaml.Node) { d.Cron = d.readCron(n) },
+		"cron":     func(n *yaml.Node) { d.Cron = d.text("cron", n) },
 		"timeout":  func(n *yaml.Node) { d.Timeout = d.duration("timeout", n, time.Millisecond) },
 		"tags":     func(n *yaml.Node) { d.Tags = d.tags("tags", n) },
 		"owner":    func(n *yaml.Node) { d.Owner = d.text("owner", n) },
@@ -98,21 +98,12 @@ func (d *definition) keys() {
 	}
 	for _, e := range entries(d.val) {
 		if f := read[e.name]; f != nil {
-			d.onlyReaders(e)
+			d.misplaced(e)
 			f(e.val)
+			d.notYet(e)
 		} else {
 			d.beside = append(d.beside, e)
 		}
-	}
-	if d.Every != 0 && d.Cron != "" {
-		d.fault(d.key, "remove one of them", "every and cron exclude each other")
-	}
-}
-
-// onlyReaders refuses on a collector what is about reading from others.
-func (d *definition) onlyReaders(e entry) {
-	if d.Kind == Collector && (e.name == "from" || e.name == "on" || e.name == "start") {
-		d.fault(e.key, "remove it, or move the plugin to process: or publish:", "a collector reads from no plugin: it has no %s", e.name)
 	}
 }
 
@@ -165,28 +156,17 @@ func (d *definition) readEnv(n *yaml.Node) {
 	}
 }
 
-var cronForm = &pattern{text: `^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|([0-9A-Za-z*/,?#-]+ +){4,5}[0-9A-Za-z*/,?#-]+)$`}
-
-func (d *definition) readCron(n *yaml.Node) string {
-	text := d.text("cron", n)
-	if text != "" && !cronForm.re().MatchString(text) {
-		d.fault(n, "minute hour day month weekday, each * or numbers", "cron: want five fields such as \"*/5 * * * *\", got %s", d.got(n))
-		return ""
-	}
-	return text
-}
-
 // readStart gives new, all, a time, or the duration of "24h ago".
 func (d *definition) readStart(n *yaml.Node) string {
 	text := d.text("start", n)
 	ago, hasAgo := strings.CutSuffix(text, " ago")
-	_, isDuration := parseDuration(ago)
+	past, isDuration := parseDuration(ago)
 	_, err := time.Parse(time.RFC3339, text)
 	switch {
 	case text == "", text == "new", text == "all", err == nil:
 		return text
 	case isDuration && hasAgo:
-		return ago
+		return past.String() // which every program reads: days are ours
 	}
 	hint := didYouMean(text, []string{"new", "all"}, "")
 	if isDuration {

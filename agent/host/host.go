@@ -25,8 +25,9 @@ type Options struct {
 	Settings *config.Settings
 	Streams  bus.StreamSettings
 
-	URL       string    // of the bus, which the plugins get too
-	Creds     string    // file with credentials for it; "": none
+	URL       string // of the bus, which the plugins get too
+	Creds     string // file with credentials for it; "": none
+	TLS       bus.TLS
 	InProcess InProcess // an embedded bus of this process; nil: by URL
 
 	Executable string                    // runs built-ins as "Executable plugin run KIND.PROGRAM"
@@ -61,11 +62,10 @@ const (
 )
 
 // New prepares a host part. Run starts the plugins.
-func New(o Options) (*Host, error) {
+func New(o Options) *Host {
 	id := make([]byte, 8)
 	_, _ = rand.Read(id)
 	h := &Host{o: o, log: o.Log, inst: hex.EncodeToString(id), ready: make(chan struct{})}
-	var faults []error
 	if h.o.Beat == 0 {
 		h.o.Beat = beatInterval
 	}
@@ -73,11 +73,9 @@ func New(o Options) (*Host, error) {
 		if !p.Enabled {
 			continue
 		}
-		e, err := h.entry(p)
-		faults = append(faults, err)
-		h.plugins = append(h.plugins, e)
+		h.plugins = append(h.plugins, h.entry(p))
 	}
-	return h, errors.Join(faults...)
+	return h
 }
 
 // Ready is closed when the streams and consumers are there and every plugin has been started.
@@ -110,7 +108,7 @@ func (h *Host) Run(ctx context.Context) error {
 }
 
 func (h *Host) dial(ctx context.Context) (err error) {
-	o := bus.Options{URL: h.o.URL, CredsFile: h.o.Creds, User: bus.User(h.o.Host, bus.Agent),
+	o := bus.Options{URL: h.o.URL, CredsFile: h.o.Creds, TLS: h.o.TLS, User: bus.User(h.o.Host, bus.Agent),
 		Name: h.o.Host + "/agent control", NoEcho: true, Log: h.log, Wait: firstConn}
 	if h.o.InProcess != nil {
 		o.InProcess = h.o.InProcess

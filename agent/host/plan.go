@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -24,10 +23,7 @@ const (
 )
 
 // entry returns what p comes to: its process, its work and its inputs.
-func (h *Host) entry(p config.Plugin) (*entry, error) {
-	if err := notYet(p); err != nil {
-		return nil, err
-	}
+func (h *Host) entry(p config.Plugin) *entry {
 	e := &entry{host: h, conf: p, inputs: h.inputs(p)}
 	e.work = h.work(p, e.inputs)
 	e.rev = revision(e.work)
@@ -37,19 +33,7 @@ func (h *Host) entry(p config.Plugin) (*entry, error) {
 		Drain: e.drain, NoRestart: func(code int) bool { return code == exitUsage || code == exitConfig },
 		OnChange: e.changed,
 	})
-	return e, nil
-}
-
-// notYet refuses what a config may say but this version does not carry out: silence would be a lie.
-func notYet(p config.Plugin) error {
-	var faults []error
-	if p.Cron != "" {
-		faults = append(faults, fmt.Errorf("plugin %s: cron: schedules are not carried out by this version: use every", p.Name))
-	}
-	if p.Replicas > 1 {
-		faults = append(faults, fmt.Errorf("plugin %s: replicas: %d: this version runs one: use parallel", p.Name, p.Replicas))
-	}
-	return errors.Join(faults...)
+	return e
 }
 
 func (h *Host) command(p config.Plugin) []string {
@@ -71,6 +55,7 @@ func (h *Host) environ(p config.Plugin) []string {
 	if h.o.Creds != "" {
 		env = append(env, "PACEWIRE_CREDS="+h.o.Creds)
 	}
+	env = append(env, h.o.TLS.Environ()...)
 	if len(p.Run) == 0 {
 		env = append(env, "GOGC=50") // what a plugin holds are buffers: collecting them more often costs nothing that shows
 	}
@@ -124,7 +109,10 @@ func (h *Host) work(p config.Plugin, inputs []bus.Input) telemetry.Work {
 	if len(w.Config) == 0 {
 		w.Config = json.RawMessage("{}")
 	}
-	if p.Kind == config.Collector {
+	switch p.Kind {
+	case config.Processor:
+		w.Tags = p.Tags // those of all points were given by the collectors
+	case config.Collector:
 		w.Tags = map[string]string{}
 		maps.Copy(w.Tags, s.Tags)
 		maps.Copy(w.Tags, p.Tags)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
@@ -19,12 +20,12 @@ const askTime = 5 * time.Second
 
 // connect dials the bus that the flags name, or that of the local agent, and returns the name of the local host.
 func (a *app) connect(ctx context.Context) (*bus.Conn, string, error) {
-	o := bus.Options{URL: a.flags.bus, CredsFile: a.flags.creds, User: operator, Name: "pacewire " + operator, Wait: askTime}
+	o := bus.Options{URL: a.flags.bus, CredsFile: a.flags.creds, TLS: bus.TLSFrom(os.Getenv), User: operator, Name: "pacewire " + operator, Wait: askTime}
 	host := ""
 	if n, err := readNote(); err == nil {
 		host = n.Host
 		if o.URL == "" {
-			o.URL, o.CredsFile = n.URL, n.Creds
+			o.URL, o.CredsFile, o.TLS = n.URL, n.Creds, n.TLS
 		}
 	} else if o.URL == "" {
 		return nil, "", err

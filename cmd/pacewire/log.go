@@ -16,6 +16,8 @@ func (a *app) logger(to io.Writer) *slog.Logger {
 		level = slog.LevelDebug
 	case a.flags.quiet:
 		level = slog.LevelWarn
+	case a.logLevel != "":
+		_ = level.UnmarshalText([]byte(a.logLevel)) // debug, info, warn or error: checked with the config
 	}
 	text := a.flags.logFormat == "text" || a.flags.logFormat == "" && isTerminal(to)
 	if text {

@@ -38,6 +38,7 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 	flags    flags
+	logLevel string // of the config; the flags go before it
 }
 
 // flags are those of every verb.

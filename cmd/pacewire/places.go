@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/bus"
 )
 
 // stateDir returns where the program keeps its state.
@@ -55,10 +56,11 @@ func runDir() (string, error) {
 
 // A note is what a running agent leaves in its run folder, for verbs on the same machine.
 type note struct {
-	URL   string `json:"url"`
-	Creds string `json:"creds,omitempty"`
-	Host  string `json:"host"`
-	PID   int    `json:"pid"`
+	URL   string  `json:"url"`
+	Creds string  `json:"creds,omitempty"`
+	TLS   bus.TLS `json:"tls,omitzero"`
+	Host  string  `json:"host"`
+	PID   int     `json:"pid"`
 }
 
 const noteName = "agent.json"

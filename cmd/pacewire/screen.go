@@ -91,7 +91,7 @@ func (s *screen) close() {
 
 // tap keeps the latest point of each series.
 func (s *screen) tap(ctx context.Context, o host.Options) {
-	conn, err := bus.Dial(ctx, bus.Options{URL: o.URL, CredsFile: o.Creds, User: operator, Name: "pacewire up status"})
+	conn, err := bus.Dial(ctx, bus.Options{URL: o.URL, CredsFile: o.Creds, TLS: o.TLS, User: operator, Name: "pacewire up status"})
 	if err != nil {
 		return
 	}

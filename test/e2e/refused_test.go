@@ -35,7 +35,7 @@ func TestRefusedConfig(t *testing.T) {
 	f("collect: { host: { use: hots } }\n"+file, "pacewire.yaml:1:", "there is no collector program hots", "did you mean host?")
 	f("collect: { host: }\nprocess: { hot: { use: filter, from: host, keep: fields.v > } }\npublish: { db: { use: influxdb, from: hot, url: 'ftp://x' } }\n",
 		"pacewire.yaml:2:12: hot: keep: ", "fields.v >\n", "^", "pacewire.yaml:3:12: db: url: want http://")
-	f("collect: { host: { cron: '* * * * *' } }\n"+file, "host", "cron", "use every")
+	f("collect: { host: { cron: '* * * * *' } }\n"+file, "pacewire.yaml:1:20: cron: ", "use every")
 	f("", "sets nothing", "pacewire init")
 	f("every: 5s\n", "no plugin", "pacewire init")
 }
@@ -87,7 +87,7 @@ func TestRefusedBus(t *testing.T) {
 		contains(t, "the refusal", r.err, parts...)
 	}
 	f(fmt.Sprintf("{ listen: %q }", l.Addr()), l.Addr().String(), "in use", "bus.listen")
-	f("{ listen: '0.0.0.0:0' }", "0.0.0.0", "127.0.0.1")
+	f("{ listen: '0.0.0.0:0' }", "pacewire.yaml:1:16: bus.listen", "0.0.0.0", "127.0.0.1")
 	below := p.write("regular", "") + "/store"
 	f(fmt.Sprintf("{ store: %q }", below), below, "not a directory", "bus.store")
 	f("{ sync: never }", "pacewire.yaml:1:", "never", "always")
