@@ -8,24 +8,25 @@ import (
 // Schema returns the JSON Schema of a whole config, for editors. What it cannot say (references, cycles, settings of
 // commands of one's own) Load checks.
 func Schema(programs []Program) map[string]any {
-	return map[string]any{
-		"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "pacewire config", "type": "object",
-		"additionalProperties": false,
-		"properties": map[string]any{
-			"host":    text("the name of this machine; by default its own"),
-			"bus":     map[string]any{"description": "embedded, one URL or several, or a map", "type": []string{"string", "array", "object"}},
-			"every":   duration("the interval of collectors"),
-			"tags":    map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "string"}, "description": "of every point"},
-			"owner":   text("who is asked about plugins without an owner of their own"),
-			"site":    text("where the machine stands"),
-			"log":     map[string]any{"type": "object", "description": "level and format of the log"},
-			"env":     map[string]any{"type": "array", "items": map[string]any{"type": "string"}, "description": "the names that ${NAME} may use"},
-			"web":     map[string]any{"type": "object", "properties": map[string]any{"listen": text("where the page is served")}},
-			"collect": section(Collector, programs),
-			"process": section(Processor, programs),
-			"publish": section(Publisher, programs),
-		},
+	properties := map[string]any{
+		"host":  text("the name of this machine; by default its own"),
+		"bus":   busSchema(),
+		"every": duration("the interval of collectors"),
+		"tags":  scalars("of every point"),
+		"owner": text("who is asked about plugins without an owner of their own"),
+		"site":  text("where the machine stands"),
+		"log":   logSchema(),
+		"env":   several("the names that ${NAME} may use"),
+		"web":   object("the page and the API", map[string]any{"listen": text("where the page is served")}),
 	}
+	defs := map[string]any{}
+	for _, s := range sections {
+		properties[s.key] = section(s.kind, programs)
+		defs[s.kind] = byUse(s.kind, programs)
+	}
+	schema := object("", properties)
+	schema["$schema"], schema["title"], schema["$defs"] = "https://json-schema.org/draft/2020-12/schema", "pacewire config", defs
+	return schema
 }
 
 func text(description string) map[string]any {
@@ -36,49 +37,123 @@ func duration(description string) map[string]any {
 	return map[string]any{"type": "string", "pattern": `^[0-9]`, "description": description + ", such as 10s"}
 }
 
-// section is the schema of the plugins of one kind: for a plugin called like a program, or with use, the program's settings.
-func section(kind string, programs []Program) map[string]any {
-	named := map[string]any{}
-	var used []any
-	for _, p := range programs {
-		if p.Kind != kind {
-			continue
-		}
-		settings := plugins(p)
-		named[p.Name] = settings
-		used = append(used, map[string]any{
-			"if":   map[string]any{"properties": map[string]any{"use": map[string]any{"const": p.Name}}, "required": []string{"use"}},
-			"then": settings,
-		})
-	}
-	other := map[string]any{"type": []string{"object", "null"}}
-	if len(used) > 0 {
-		other["allOf"] = used
-	}
-	return map[string]any{"type": "object", "properties": named, "additionalProperties": other}
+// several is the schema of one name or several.
+func several(description string) map[string]any {
+	return map[string]any{"type": []string{"string", "array"}, "items": map[string]any{"type": "string"}, "description": description}
 }
 
-// plugins is the schema of a plugin that runs p: its own settings beside those that every plugin has.
-func plugins(p Program) map[string]any {
-	var schema struct {
-		Properties map[string]any `json:"properties"`
+// scalars is the schema of a map whose values are taken as text.
+func scalars(description string) map[string]any {
+	return map[string]any{"type": "object", "description": description,
+		"additionalProperties": map[string]any{"type": []string{"string", "number", "boolean"}}}
+}
+
+// object is the schema of a map with these keys and no others.
+func object(description string, properties map[string]any) map[string]any {
+	m := map[string]any{"type": "object", "additionalProperties": false, "properties": properties}
+	if description != "" {
+		m["description"] = description
 	}
-	_ = json.Unmarshal(p.Schema, &schema) // without a schema every setting is as good as another
+	return m
+}
+
+func busSchema() map[string]any {
+	m := object("embedded, one URL or several, or a map", map[string]any{
+		"urls":       several("of a bus elsewhere; without them it is embedded"),
+		"listen":     text("embedded: where, such as 127.0.0.1:4222"),
+		"store":      text("embedded: the folder of its streams"),
+		"sync":       text("embedded: always, or how long what is acknowledged may not be on disk yet, such as 1s"),
+		"max_store":  text("embedded: how much it keeps, such as 1GiB"),
+		"max_age":    duration("embedded: how long it keeps points"),
+		"creds_file": text("elsewhere: a file with the credentials"),
+		"tls": object("elsewhere: the files of an encrypted bus", map[string]any{
+			"ca_file": text("whom to trust"), "cert_file": text("who this machine is"), "key_file": text("the key of cert_file"),
+		}),
+	})
+	m["type"], m["items"] = []string{"string", "array", "object"}, map[string]any{"type": "string"}
+	return m
+}
+
+func logSchema() map[string]any {
+	m := object("level of the log, or level and format", map[string]any{
+		"level":  map[string]any{"enum": []string{"debug", "info", "warn", "error"}},
+		"format": map[string]any{"enum": []string{"text", "json"}},
+	})
+	m["type"] = []string{"string", "object"}
+	return m
+}
+
+// section is the schema of the plugins of one kind. What use names decides about the settings, or else the plugin's name; a
+// command's stand under config.
+func section(kind string, programs []Program) map[string]any {
+	used := map[string]any{"$ref": "#/$defs/" + kind}
+	commands := plugin("", common())
+	called := map[string]any{}
+	for _, p := range programs {
+		if p.Kind == kind {
+			called[p.Name] = choose("use", used, choose("run", commands, settings(p)))
+		}
+	}
+	return map[string]any{"type": []string{"object", "null"}, "properties": called,
+		"additionalProperties": choose("use", used, choose("run", commands, open()))}
+}
+
+// choose is the schema then where key is set, and otherwise the other one.
+func choose(key string, then, otherwise map[string]any) map[string]any {
+	return map[string]any{"if": map[string]any{"type": "object", "required": []string{key}}, "then": then, "else": otherwise}
+}
+
+// byUse is the schema of the plugins whose use is a built-in of kind.
+func byUse(kind string, programs []Program) map[string]any {
+	all := []any{open()} // of a program pacewire-<use> the settings are not known
+	for _, p := range programs {
+		if p.Kind == kind {
+			is := map[string]any{"properties": map[string]any{"use": map[string]any{"const": p.Name}}}
+			all = append(all, map[string]any{"if": is, "then": settings(p)})
+		}
+	}
+	return map[string]any{"allOf": all}
+}
+
+// settings is the schema of a plugin that runs p: its own settings beside those that every plugin has, or under config.
+func settings(p Program) map[string]any {
+	var schema map[string]any
+	if json.Unmarshal(p.Schema, &schema) != nil || schema["properties"] == nil {
+		return open() // without a schema every setting is as good as another
+	}
 	properties := common()
-	maps.Copy(properties, schema.Properties)
-	return map[string]any{"type": []string{"object", "null"}, "description": p.Summary, "properties": properties}
+	properties["config"] = schema
+	own, _ := schema["properties"].(map[string]any)
+	maps.Copy(properties, own)
+	return plugin(p.Summary, properties)
+}
+
+// plugin is the schema of a plugin with these keys and no others.
+func plugin(description string, properties map[string]any) map[string]any {
+	m := object(description, properties)
+	m["type"] = []string{"object", "null"}
+	return m
+}
+
+// open is the schema of a plugin whose settings are not known.
+func open() map[string]any {
+	return map[string]any{"type": []string{"object", "null"}, "properties": common()}
 }
 
 // common is the schema of the keys that every plugin has.
 func common() map[string]any {
-	names := map[string]any{"type": []string{"string", "array"}, "items": map[string]any{"type": "string"}}
 	return map[string]any{
-		"use": text("the program, if the plugin is not called like it"), "run": names, "from": names, "on": names,
+		"use": text("the program, if the plugin is not called like it"), "run": several("a command, instead of a program"),
+		"from": several("the plugins whose points it gets"), "on": several("the types of events that it gets"),
 		"config": map[string]any{"type": "object", "description": "settings of the program"},
-		"every":  duration("the interval"), "cron": text("times, instead of every"), "timeout": duration("of one call"),
-		"tags": map[string]any{"type": "object"}, "owner": text("who is asked about it"),
+		"every":  duration("the interval"), "cron": text("times, instead of every: not carried out by this version"), "timeout": duration("of one call"),
+		"tags": scalars("of its points"), "owner": text("who is asked about it"),
 		"enabled": map[string]any{"type": "boolean"}, "start": text("where a new reader begins: new, all, 24h ago, or a time"),
-		"replicas": map[string]any{"type": "integer", "minimum": 1}, "parallel": map[string]any{"type": "integer", "minimum": 1},
-		"env": map[string]any{"type": "array", "items": map[string]any{"type": "string"}},
+		"replicas": count("processes: more than one is not carried out by this version"), "parallel": count("workers in its process"),
+		"env": several("names of the environment that its process gets"),
 	}
+}
+
+func count(of string) map[string]any {
+	return map[string]any{"type": "integer", "minimum": 1, "description": "how many " + of}
 }
