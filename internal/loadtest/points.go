@@ -71,6 +71,13 @@ func (p *piece) number(from int) {
 	}
 }
 
+// Text returns the first n points, 2,000 at most, as line protocol.
+func Text(n int) []byte {
+	p := newPiece()
+	p.number(0)
+	return p.lines(0, n)
+}
+
 // lines returns the text of the points of the piece from the from-th to before the to-th.
 func (p *piece) lines(from, to int) []byte {
 	begin := 0

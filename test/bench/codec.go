@@ -9,16 +9,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/loadtest"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
 // sample returns a batch as the pipeline carries it, with n points.
 func sample(n int) (*telemetry.Batch, []byte, error) {
-	l := newLines()
-	l.number(0)
-	text := l.text[:l.ends[n-1]+1]
+	text := loadtest.Text(n)
 	var b telemetry.Batch
-	err := b.DecodeLines(text, time.Unix(0, baseTime))
+	err := b.DecodeLines(text, time.Now())
 	return &b, text, err
 }
 
@@ -41,7 +40,7 @@ func codec(_ context.Context, s settings) ([]row, error) {
 	var parsed telemetry.Batch
 	parse := perPoint(n, func() {
 		parsed.Reset()
-		_ = d.Decode(&parsed, text, time.Unix(0, baseTime))
+		_ = d.Decode(&parsed, text, time.Now())
 	})
 	var out []byte
 	write := perPoint(n, func() { out = b.AppendLines(out[:0]) })

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/loadtest"
 )
 
 // config returns the config of the measured pipeline: line protocol over TCP, a filter and a tag, HTTP out.
@@ -41,13 +43,13 @@ type result struct {
 // pipeline runs the pipeline at full speed.
 func pipeline(ctx context.Context, s settings, name, sync string, apart bool) (result, error) {
 	var r result
-	sink, err := newSink(s.points)
+	sink, err := loadtest.NewSink(s.points, nil)
 	if err != nil {
 		return r, err
 	}
-	defer sink.close()
+	defer sink.Close()
 	listen := fmt.Sprintf("127.0.0.1:%d", freePort())
-	sys, err := start(ctx, s, name, config(sync, listen, sink.url, apart))
+	sys, err := start(ctx, s, name, config(sync, listen, sink.URL, apart))
 	if err != nil {
 		return r, err
 	}
@@ -57,10 +59,7 @@ func pipeline(ctx context.Context, s settings, name, sync string, apart bool) (r
 		return r, err
 	}
 	begin := time.Now()
-	if err := send(ctx, listen, s.points); err != nil {
-		return r, err
-	}
-	if err := sink.settle(ctx); err != nil {
+	if err := deliver(ctx, listen, sink, loadtest.Load{Points: s.points}); err != nil {
 		return r, fmt.Errorf("%w\n%s", err, sys.log)
 	}
 	took := time.Since(begin)
@@ -71,11 +70,30 @@ func pipeline(ctx context.Context, s settings, name, sync string, apart bool) (r
 	each, sum := after.since(before)
 	n := float64(s.points)
 	r = result{rate: n / took.Seconds(), micros: float64(sum.Nanoseconds()) / 1e3 / n, each: map[string]float64{},
-		peak: after.peak, bytes: float64(sink.bytes.Load()) / float64(sink.want)}
+		peak: after.peak, bytes: float64(sink.Bytes()) / float64(loadtest.Arriving(s.points))}
 	for name, cpu := range each {
 		r.each[name] = float64(cpu.Nanoseconds()) / 1e3 / n
 	}
 	return r, nil
+}
+
+// patience is how long a point may be missing while no other comes, before it counts as lost.
+const patience = 15 * time.Second
+
+// deliver sends a load to a listener, waits for it at the sink, and compares both.
+func deliver(ctx context.Context, listen string, sink *loadtest.Sink, l loadtest.Load) error {
+	sent, err := loadtest.Send(ctx, listen, l)
+	if err != nil {
+		return err
+	}
+	count, err := sink.Settle(ctx, sent, patience)
+	if err != nil {
+		return err
+	}
+	if !count.OK() || sent != l.Points {
+		return fmt.Errorf("%d points sent: %s", sent, count)
+	}
+	return nil
 }
 
 // pipelines measures full speed with each sync, and raw NATS beside it.

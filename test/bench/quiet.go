@@ -8,35 +8,34 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/loadtest"
 )
 
 // latency sends 1,000 points a second and measures each from its leaving to its arrival.
 func latency(ctx context.Context, s settings) ([]row, error) {
 	const rate, seconds = 1000, 20
 	n := rate * seconds
-	sink, err := newSink(n)
+	left := make([]atomic.Int64, n)
+	took := make([]atomic.Int64, n)
+	sink, err := loadtest.NewSink(n, func(i int) { took[i].Store(time.Now().UnixNano() - left[i].Load()) })
 	if err != nil {
 		return nil, err
 	}
-	defer sink.close()
-	left := make([]atomic.Int64, n)
-	took := make([]atomic.Int64, n)
-	sink.at = func(i int) { took[i].Store(time.Now().UnixNano() - left[i].Load()) }
+	defer sink.Close()
 	listen := fmt.Sprintf("127.0.0.1:%d", freePort())
-	sys, err := start(ctx, s, "latency", config("always", listen, sink.url, false))
+	sys, err := start(ctx, s, "latency", config("always", listen, sink.URL, false))
 	if err != nil {
 		return nil, err
 	}
 	defer sys.stop()
-	if err := sendPaced(ctx, listen, n, rate, func(i int, at time.Time) { left[i].Store(at.UnixNano()) }); err != nil {
-		return nil, err
-	}
-	if err := sink.settle(ctx); err != nil {
+	leaves := func(i int, before time.Time) { left[i].Store(before.UnixNano()) }
+	if err := deliver(ctx, listen, sink, loadtest.Load{Points: n, Rate: rate, Left: leaves}); err != nil {
 		return nil, err
 	}
 	var all []float64
 	for i := rate; i < n; i++ { // without the first second
-		if !dropped(i) {
+		if !loadtest.Dropped(i) {
 			all = append(all, float64(took[i].Load())/1e6)
 		}
 	}
@@ -55,21 +54,18 @@ func latency(ctx context.Context, s settings) ([]row, error) {
 func memory(ctx context.Context, s settings) ([]row, error) {
 	const rate, seconds = 50_000, 20
 	n := rate * seconds
-	sink, err := newSink(n)
+	sink, err := loadtest.NewSink(n, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer sink.close()
+	defer sink.Close()
 	listen := fmt.Sprintf("127.0.0.1:%d", freePort())
-	sys, err := start(ctx, s, "memory", config("always", listen, sink.url, false))
+	sys, err := start(ctx, s, "memory", config("always", listen, sink.URL, false))
 	if err != nil {
 		return nil, err
 	}
 	defer sys.stop()
-	if err := sendPaced(ctx, listen, n, rate, func(int, time.Time) {}); err != nil {
-		return nil, err
-	}
-	if err := sink.settle(ctx); err != nil {
+	if err := deliver(ctx, listen, sink, loadtest.Load{Points: n, Rate: rate}); err != nil {
 		return nil, err
 	}
 	u, err := sys.usage()

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/loadtest"
 )
 
 // telegrafBeside does the same work with a Telegraf binary, if there is one: socket to HTTP in one process, filter and tag
@@ -18,14 +20,14 @@ func telegrafBeside(ctx context.Context, s settings) ([]row, error) {
 	if s.telegraf == "" {
 		return nil, nil
 	}
-	sink, err := newSink(s.points)
+	sink, err := loadtest.NewSink(s.points, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer sink.close()
+	defer sink.Close()
 	listen := fmt.Sprintf("127.0.0.1:%d", freePort())
 	path := filepath.Join(s.dir, "telegraf.conf")
-	if err := os.WriteFile(path, []byte(telegrafConfig(listen, sink.url)), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(telegrafConfig(listen, sink.URL)), 0o600); err != nil {
 		return nil, err
 	}
 	var log bytes.Buffer
@@ -38,11 +40,8 @@ func telegrafBeside(ctx context.Context, s settings) ([]row, error) {
 		_ = c.Process.Signal(syscall.SIGTERM)
 		_ = c.Wait()
 	}()
-	begin, err := sendWhenReady(ctx, listen, s.points)
+	begin, err := deliverWhenReady(ctx, listen, sink, s.points)
 	if err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, &log)
-	}
-	if err := sink.settle(ctx); err != nil {
 		return []row{{"Telegraf: socket to HTTP in one process", err.Error(), "", "", "", noBar}}, nil
 	}
 	took := time.Since(begin)
@@ -52,11 +51,11 @@ func telegrafBeside(ctx context.Context, s settings) ([]row, error) {
 		fmt.Sprintf("%.0f, %.2f", n/took.Seconds(), float64(cpu.Nanoseconds())/1e3/n), "no bus in between", "", "", noBar}}, err
 }
 
-// sendWhenReady sends as soon as the listener is there.
-func sendWhenReady(ctx context.Context, listen string, n int) (begin time.Time, err error) {
+// deliverWhenReady delivers as soon as the listener is there.
+func deliverWhenReady(ctx context.Context, listen string, sink *loadtest.Sink, n int) (begin time.Time, err error) {
 	for range 100 {
 		begin = time.Now()
-		if err = send(ctx, listen, n); !errors.Is(err, syscall.ECONNREFUSED) {
+		if err = deliver(ctx, listen, sink, loadtest.Load{Points: n}); !errors.Is(err, syscall.ECONNREFUSED) {
 			return begin, err
 		}
 		time.Sleep(100 * time.Millisecond)
