@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -15,7 +17,49 @@ import (
 
 // ChainConfig is the config of a chain.
 type ChainConfig struct {
-	Steps []map[string]any `json:"steps" jsonschema:"processors in their order, each with use and its own settings"`
+	Steps []map[string]json.RawMessage `json:"steps" jsonschema:"processors in their order, each with use and its own settings"`
+
+	known map[string]plugin.Definition // of programs, by name
+}
+
+// Validate asks each step's program about its settings.
+func (c ChainConfig) Validate() error {
+	if len(c.Steps) == 0 {
+		return errors.New("steps: none is given: list what is to be done, such as { use: tag, add: { site: lab } }")
+	}
+	var faults []error
+	for i, step := range c.Steps {
+		d, settings, err := c.read(step)
+		if err == nil {
+			err = d.Check(settings)
+		}
+		if err != nil {
+			faults = append(faults, stepFault(i, d, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// read returns the program of a step, and its settings.
+func (c ChainConfig) read(step map[string]json.RawMessage) (plugin.Definition, []byte, error) {
+	var use string
+	_ = json.Unmarshal(step["use"], &use) // the schema wants a text; without one there is no such program
+	d, ok := c.known[use]
+	if !ok {
+		return d, nil, fmt.Errorf("use: there is no processor %q, but there are %s", use, strings.Join(slices.Sorted(maps.Keys(c.known)), ", "))
+	}
+	settings := maps.Clone(step)
+	delete(settings, "use")
+	text, err := json.Marshal(settings)
+	return d, text, err
+}
+
+// stepFault says in which step err is.
+func stepFault(i int, d plugin.Definition, err error) error {
+	if d.Program == "" {
+		return fmt.Errorf("steps: number %d: %w", i+1, err)
+	}
+	return fmt.Errorf("steps: number %d, %s: %w", i+1, d.Program, err)
 }
 
 // Chain describes the processor chain, which runs several of programs one after the other in one process. It spares the way
@@ -28,9 +72,9 @@ func Chain(programs []plugin.Definition) plugin.Definition {
 	d := Define(Spec[ChainConfig]{
 		Program: "chain",
 		Summary: "Runs several processors one after the other in one process.",
-		Config:  ChainConfig{Steps: []map[string]any{}},
+		Config:  ChainConfig{Steps: []map[string]json.RawMessage{}, known: known},
 		New: func(ctx context.Context, cfg ChainConfig, env plugin.Env) (Processor, error) {
-			return newChain(ctx, cfg, env, known)
+			return newChain(ctx, cfg, env)
 		},
 	})
 	d.Schema = sync.OnceValue(func() json.RawMessage { return chainSchema(programs) })
@@ -61,7 +105,8 @@ func chainSchema(programs []plugin.Definition) json.RawMessage {
 			"type": "array", "default": []any{}, "description": "processors in their order, each with use and its own settings",
 			"items": map[string]any{
 				"type": "object", "required": []string{"use"}, "allOf": steps,
-				"properties": map[string]any{"use": map[string]any{"type": "string", "enum": names}},
+				"properties": map[string]any{"use": map[string]any{
+					"type": "string", "enum": names, "description": "the program of the step"}},
 			},
 		}},
 	})
@@ -77,55 +122,35 @@ type chain struct {
 	between []telemetry.Batch // what step i puts out, but for the last
 }
 
-func newChain(ctx context.Context, cfg ChainConfig, env plugin.Env, known map[string]plugin.Definition) (*chain, error) {
+func newChain(ctx context.Context, cfg ChainConfig, env plugin.Env) (Processor, error) {
 	c := &chain{between: make([]telemetry.Batch, len(cfg.Steps))}
-	var faults []error
 	for i, step := range cfg.Steps {
-		p, err := newStep(ctx, step, env, known)
+		d, settings, err := cfg.read(step)
+		var p Processor
+		if err == nil {
+			p, err = newStep(ctx, d, settings, env)
+		}
 		if err != nil {
-			faults = append(faults, fmt.Errorf("steps: number %d: %w", i+1, err))
-			continue
+			return nil, errors.Join(stepFault(i, d, err), c.Close())
 		}
 		c.steps = append(c.steps, p)
-	}
-	if len(cfg.Steps) == 0 {
-		faults = append(faults, errors.New("steps: none is given: list what is to be done, such as { use: tag, add: { site: lab } }"))
-	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, plugin.Permanent(errors.Join(err, c.Close()))
 	}
 	return c, nil
 }
 
-func newStep(ctx context.Context, step map[string]any, env plugin.Env, known map[string]plugin.Definition) (Processor, error) {
-	use, _ := step["use"].(string)
-	d, ok := known[use]
-	if !ok {
-		var names []string
-		for name := range known {
-			names = append(names, name)
-		}
-		return nil, fmt.Errorf("use: no processor %q: there are %s", use, strings.Join(names, ", "))
-	}
-	settings := map[string]any{}
-	for key, v := range step {
-		if key != "use" {
-			settings[key] = v
-		}
-	}
-	text, err := json.Marshal(settings)
+func newStep(ctx context.Context, d plugin.Definition, settings []byte, env plugin.Env) (Processor, error) {
+	made, err := d.Build(ctx, settings, env)
 	if err != nil {
 		return nil, err
 	}
-	made, err := d.Build(ctx, text, env)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", use, err)
-	}
 	p, ok := made.(Processor)
-	if _, windows := made.(Flusher); windows || !ok {
-		return nil, fmt.Errorf("%s works by windows: give it a plugin of its own", use)
+	if _, windows := made.(Flusher); ok && !windows {
+		return p, nil
 	}
-	return p, nil
+	if closer, ok := made.(io.Closer); ok {
+		err = closer.Close()
+	}
+	return nil, plugin.Permanent(errors.Join(errors.New("it works by windows: give it a plugin of its own"), err))
 }
 
 // Process brings in through all steps.
@@ -138,7 +163,12 @@ func (c *chain) Process(ctx context.Context, in, out *telemetry.Batch) error {
 			to.SetHost(in.Host())
 		}
 		if err := step.Process(ctx, in, to); err != nil {
-			return err
+			return fmt.Errorf("step %d: %w", i+1, err)
+		}
+		if to != out {
+			for code, n := range to.Drops() {
+				out.Drops()[code] += n
+			}
 		}
 		in = to
 	}

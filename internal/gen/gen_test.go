@@ -83,6 +83,7 @@ func TestAddAndRemove(t *testing.T) {
 	}
 
 	m.write(t, "cmd/pacewire-own/main.go", "package main\n\nfunc main() {}\n") // by hand: none of gen's business
+	m.write(t, "docs/plugins/processor.own.md", "# own\n\nDoes | things. And more.\n")
 	for _, path := range []string{"collector/toy", "publisher/toy"} {
 		if err := os.RemoveAll(m.file(path)); err != nil {
 			t.Fatal(err)
@@ -101,10 +102,17 @@ func TestAddAndRemove(t *testing.T) {
 	)
 	m.gen(t)
 	after := m.files(t)
-	if _, ok := after["cmd/pacewire-own/main.go"]; !ok {
-		t.Error("a command that gen did not write is gone")
+	if index := m.read(t, "docs/plugins/README.md"); !strings.Contains(index, `| [own](processor.own.md) | Does \| things. |`) {
+		t.Errorf("the index has no page that was made by hand:\n%s", index)
 	}
-	delete(after, "cmd/pacewire-own/main.go")
+	for _, path := range []string{"cmd/pacewire-own/main.go", "docs/plugins/processor.own.md"} {
+		if _, ok := after[path]; !ok {
+			t.Errorf("%s, which gen did not write, is gone", path)
+		}
+		delete(after, path)
+	}
+	delete(after, "docs/plugins/README.md")
+	delete(before, "docs/plugins/README.md")
 	if !maps.Equal(after, before) {
 		t.Errorf("with the toys gone the tree is not as before them:\n%s", dump(after, before))
 	}

@@ -99,6 +99,5 @@ func (m module) render(programs []program) (map[string][]byte, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	index(want, programs)
-	return want, sample(want, programs)
+	return want, errors.Join(m.index(want, programs), sample(want, programs))
 }

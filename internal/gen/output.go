@@ -39,7 +39,7 @@ func (m module) compare(want map[string][]byte) ([]change, error) {
 	return changes, err
 }
 
-// written returns the files that gen wrote for programs, now or before: all schemas and pages, and commands with its header.
+// written returns the files that gen wrote for programs, now or before: all schemas, and commands and pages with its header.
 func (m module) written() (map[string][]byte, error) {
 	mine := map[string][]byte{}
 	for _, pattern := range []string{"schemas/plugins/*.json", "docs/plugins/*.md", "cmd/pacewire-*/main.go", "cmd/pacewire-*/main_test.go"} {
@@ -52,7 +52,7 @@ func (m module) written() (map[string][]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			if filepath.Ext(file) == ".go" && !bytes.HasPrefix(text, []byte(header)) {
+			if begin := map[string]string{".go": header, ".md": pageHeader}[filepath.Ext(file)]; !bytes.HasPrefix(text, []byte(begin)) {
 				continue
 			}
 			path, err := filepath.Rel(m.root, file)

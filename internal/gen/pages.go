@@ -136,7 +136,7 @@ func code(text string) string {
 
 // page returns the page of docs/plugins that is made of a README.
 func (p program) page(readme string) []byte {
-	note := fmt.Sprintf("<!-- Made from %s/README.md by make gen; DO NOT EDIT. -->\n\n", p.path())
+	note := fmt.Sprintf(pageHeader+" from %s/README.md by make gen; DO NOT EDIT. -->\n\n", p.path())
 	return []byte(note + moveLinks(readme, p.path(), "docs/plugins"))
 }
 
@@ -153,10 +153,45 @@ func moveLinks(text, from, to string) string {
 	})
 }
 
+// pageHeader begins each page that gen writes, and tells it which it may remove.
+const pageHeader = "<!-- Made"
+
+// handmade returns the programs without a folder of their own, which have a page that somebody wrote: its first sentence is
+// their summary.
+func (m module) handmade() ([]program, error) {
+	files, err := filepath.Glob(m.file("docs/plugins/*.*.md"))
+	if err != nil {
+		return nil, err
+	}
+	var found []program
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		if strings.HasPrefix(string(text), pageHeader) {
+			continue
+		}
+		kind, name, _ := strings.Cut(strings.TrimSuffix(filepath.Base(file), ".md"), ".")
+		_, about, ok := strings.Cut(string(text), "# "+name+"\n\n")
+		if !ok || !slices.Contains(kinds(), kind) {
+			return nil, fmt.Errorf("docs/plugins/%s: want a page of KIND.NAME.md that begins with # NAME and a sentence", filepath.Base(file))
+		}
+		summary, _, _ := strings.Cut(about, ". ")
+		found = append(found, program{folder{kind: kind, name: name}, definition{Program: name, Summary: strings.TrimSuffix(summary, ".") + "."}})
+	}
+	return found, nil
+}
+
 // index puts the list of all programs into want.
-func index(want map[string][]byte, programs []program) {
+func (m module) index(want map[string][]byte, programs []program) error {
+	more, err := m.handmade()
+	if err != nil {
+		return err
+	}
+	programs = slices.SortedFunc(slices.Values(slices.Concat(programs, more)), func(a, b program) int { return strings.Compare(a.label(), b.label()) })
 	var b strings.Builder
-	b.WriteString("<!-- Made by make gen; DO NOT EDIT. -->\n\n# Plugins\n\nEvery setting at its default: [sample.yaml](../sample.yaml).\n")
+	b.WriteString(pageHeader + " by make gen; DO NOT EDIT. -->\n\n# Plugins\n\nEvery setting at its default: [sample.yaml](../sample.yaml).\n")
 	for _, kind := range kinds() {
 		fmt.Fprintf(&b, "\n## %ss\n\n| program | what it does |\n|---|---|\n", strings.ToUpper(kind[:1])+kind[1:])
 		for _, p := range programs {
@@ -167,6 +202,7 @@ func index(want map[string][]byte, programs []program) {
 		}
 	}
 	want["docs/plugins/README.md"] = []byte(b.String())
+	return nil
 }
 
 // binaryNote says which file holds a program that is not in pacewire itself.

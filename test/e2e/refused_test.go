@@ -35,6 +35,8 @@ func TestRefusedConfig(t *testing.T) {
 	f("collect: { host: { use: hots } }\n"+file, "pacewire.yaml:1:", "there is no collector program hots", "did you mean host?")
 	f("collect: { host: }\nprocess: { hot: { use: filter, from: host, keep: fields.v > } }\npublish: { db: { use: influxdb, from: hot, url: 'ftp://x' } }\n",
 		"pacewire.yaml:2:12: hot: keep: ", "fields.v >\n", "^", "pacewire.yaml:3:12: db: url: want http://")
+	f("collect: { host: }\nprocess: { both: { use: chain, from: host, steps: [{ use: tag, drop: [a] }, { use: filter, keep: fields.v > }] } }\n"+
+		"publish: { file: { use: lines, from: both } }\n", "pacewire.yaml:2:12: both: steps: number 2, filter: keep: ", "fields.v >\n", "^")
 	f("collect: { host: { cron: '* * * * *' } }\n"+file, "pacewire.yaml:1:20: cron: ", "use every")
 	f("", "sets nothing", "pacewire init")
 	f("every: 5s\n", "no plugin", "pacewire init")
