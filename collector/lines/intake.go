@@ -1,6 +1,8 @@
 package lines
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"time"
 
@@ -14,7 +16,7 @@ type intake struct {
 	out    collector.Emitter
 	from   string // who sends
 	apart  bool   // each text stands for itself: none goes on with another, and lines are numbered in each
-	lines  int    // how many have come before, without empty ones and comments
+	lines  int    // how many have come before
 	cut    cutter
 	decode telemetry.LineDecoder
 }
@@ -30,6 +32,9 @@ func (l *listener) intake(out collector.Emitter, from string) intake {
 // those of the lines that are left out.
 func (in *intake) take(b *telemetry.Batch, text []byte, last bool) (rest []byte, err error) {
 	arrival := time.Now()
+	if in.apart {
+		in.lines = 0
+	}
 	for {
 		lines, rest := in.cut.next(text)
 		err = errors.Join(err, in.tooLong())
@@ -52,7 +57,6 @@ func (in *intake) take(b *telemetry.Batch, text []byte, last bool) (rest []byte,
 
 // read adds the points of lines to b, and returns how much of lines it has read: all of it, if last.
 func (in *intake) read(b *telemetry.Batch, lines []byte, arrival time.Time, last bool) (n int, err error) {
-	before := in.known(b)
 	if last {
 		n, err = len(lines), in.decode.Decode(b, lines, arrival)
 	} else {
@@ -61,27 +65,24 @@ func (in *intake) read(b *telemetry.Batch, lines []byte, arrival time.Time, last
 	if err != nil {
 		in.refused(err)
 	}
-	in.lines += in.known(b) - before
+	in.lines += bytes.Count(lines[:n], []byte{'\n'})
 	return n, err
 }
 
-// known returns how many lines b has taken, by which they are numbered.
-func (in *intake) known(b *telemetry.Batch) int {
-	if in.apart {
-		return 0
-	}
-	return b.Len() + b.Drops().Total()
-}
-
-// refused reports the first of the lines that err is about.
+// refused numbers the lines that err is about as the sender does, and reports the first of them.
 func (in *intake) refused(err error) {
-	line := in.lines
-	if e, ok := errors.AsType[*telemetry.DecodeError](err); ok {
-		err = e
-		line += e.Line
+	var first *telemetry.DecodeError
+	for _, fault := range flat(err) {
+		if e, ok := errors.AsType[*telemetry.DecodeError](fault); ok {
+			e.Line += in.lines
+			first = cmp.Or(first, e)
+		}
+	}
+	if first == nil {
+		return
 	}
 	if more, ok := in.l.reports.lines.pass(); ok {
-		in.l.log.Warn("line refused", "from", in.from, "line", line, "error", err, "unreported", more)
+		in.l.log.Warn("line refused", "from", in.from, "line", first.Line, "error", first.Where, "unreported", more)
 	}
 }
 
@@ -92,9 +93,7 @@ func (in *intake) tooLong() error {
 		return nil
 	}
 	in.cut.long = 0
-	if !in.apart {
-		in.lines += n
-	}
+	in.lines += n
 	in.out.Drop("too_long", n)
 	err := &tooLongError{in.lines, in.l.cfg.MaxLine, string(in.cut.start)}
 	if more, ok := in.l.reports.lines.pass(); ok {

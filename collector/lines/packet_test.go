@@ -3,6 +3,8 @@ package lines
 import (
 	"strings"
 	"testing"
+
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 func TestDatagrams(t *testing.T) {
@@ -29,6 +31,21 @@ func TestOpenDatagram(t *testing.T) {
 	r.send(c, "log text=\"one")
 	r.send(c, text(0, 1))
 	check(t, r.take(t, 1), 0)
+}
+
+// Lines are numbered in each datagram, also behind one that is too long.
+func TestDatagramNumbers(t *testing.T) {
+	cfg := defaults()
+	cfg.MaxLine = 100
+	l := &listener{cfg: cfg, unit: units[cfg.Precision], log: env(t).Log}
+	in := l.intake(newEmitter(t), "test")
+	in.apart = true
+	for range 2 {
+		_, err := in.take(&telemetry.Batch{}, []byte("#\n"+strings.Repeat("x", 101)+"\n\nbad\n"), true)
+		if err == nil || !strings.Contains(err.Error(), "line 4: ") {
+			t.Errorf("%v", err)
+		}
+	}
 }
 
 func TestLargestDatagram(t *testing.T) {

@@ -188,6 +188,25 @@ func TestBadLines(t *testing.T) {
 	f("GET / HTTP/1.1\r\nHost: localhost\r\n\r", 2)
 }
 
+// A record has the line's number once, as the sender counts: empty lines, comments and newlines in texts of earlier reads too.
+func TestLineNumbers(t *testing.T) {
+	f := func(before string, want int) {
+		t.Helper()
+		p := newPipe(t, nil)
+		p.write(before + text(0, 1))
+		p.take(t, 1+strings.Count(before, "log"))
+		p.write("bad\n")
+		p.end()
+		if p.log.count(fmt.Sprintf(`line=%d error="no space`, want)) != 1 {
+			t.Errorf("behind %.40q: want line %d: %s", before, want, &p.log)
+		}
+	}
+	f("", 2)
+	f("# one\n\n\r\n", 5)
+	f("log text=\"one\ntwo\" 1\n", 4)
+	f(strings.Repeat("#\n", bite), bite+2)
+}
+
 // Noise of a kind that is not text does no harm, and the lines after it are read.
 func TestNoise(t *testing.T) {
 	seed := rand.Uint64()

@@ -137,6 +137,7 @@ func TestWriteRefused(t *testing.T) {
 	f("/write", text(0, 1)+strings.Repeat("bad\n", 1000), 400, `dropped=1000`, 1)
 	f("/write", "a v=1,w=nan", 400, `partial write: some fields cannot be held: dropped=1`, 1)
 	f("/write", text(0, 1)+"a v=\""+strings.Repeat("x", 100<<10)+"\"\n"+text(1, 1), 400, `line 2: longer than 65536 bytes`, 2)
+	f("/write", "# a\n\n"+strings.Repeat("x", 100<<10)+"\nbad\n", 400, `unable to parse line 4: no space`, 0)
 	f("/write", "\x00\x01\x02", 400, `unable to parse line 1: `, 0)
 	f("/api/v2/write", "bad", 400, `{"code":"invalid","message":"unable to parse line 1: `, 0)
 	f("/write?precision=x", text(0, 1), 400, `{"error":"invalid precision \"x\" (use n, ns, u, us, ms, s, m or h)"}`, 0)

@@ -154,20 +154,20 @@ func (u *upload) makeRoom() bool {
 
 // decodeText makes points of the text, and returns the begin of a line at its end.
 func (u *upload) decodeText(last bool) (rest []byte) {
-	dropped, lines := u.batch.Drops().Total(), u.lines
+	dropped := u.batch.Drops().Total()
 	rest, err := u.take(u.batch, u.text[:u.end], last)
 	u.held += u.end
 	u.left += u.batch.Drops().Total() - dropped
 	for _, err := range flat(err) {
-		u.fault(err, lines)
+		u.fault(err)
 	}
 	return rest
 }
 
-// fault keeps what is wrong with a line, for the answer; before is how many lines came before the text it is in.
-func (u *upload) fault(err error, before int) {
+// fault keeps what is wrong with a line, for the answer.
+func (u *upload) fault(err error) {
 	if e, ok := errors.AsType[*telemetry.DecodeError](err); ok {
-		err = fmt.Errorf("line %d: %s", before+e.Line, e.Where)
+		err = fmt.Errorf("line %d: %s", e.Line, e.Where)
 	}
 	if e, ok := errors.AsType[*tooLongError](err); ok {
 		u.left++
