@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -14,8 +15,8 @@ import (
 // seen is what heartbeats tell, and what acks have told.
 type seen struct {
 	state    string
-	idleFor  error
 	hung     bool
+	failing  bool
 	rev      uint64 // config in force
 	offered  uint64 // config that was offered last
 	interval time.Duration
@@ -116,6 +117,9 @@ func (l *life) heartbeat(bye string) (telemetry.Heartbeat, time.Duration) {
 	if v.hung {
 		h.Flags = append(h.Flags, "hung")
 	}
+	if v.failing {
+		h.Flags = append(h.Flags, "failing")
+	}
 	if bye != "" {
 		return h, byeTime
 	}
@@ -213,7 +217,7 @@ func (l *life) inForce(rev uint64) {
 // failed notes that the work cannot go on as it is.
 func (l *life) failed(err error) {
 	l.count.fail("failed", err)
-	l.log.Error("work failed", "error", err, stackOf(err))
+	l.log.Error("work failed", slog.Any("error", err), stackOf(err))
 	l.setState("failed")
 }
 
@@ -241,6 +245,13 @@ func (s sessionStatus) hung(hangs bool) {
 	if hangs {
 		s.log.Error("a call does not come back")
 	}
+	nudge(s.beatNow)
+}
+
+func (s sessionStatus) failing(fails bool) {
+	s.mu.Lock()
+	s.seen.failing = fails
+	s.mu.Unlock()
 	nudge(s.beatNow)
 }
 

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"maps"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -95,9 +96,7 @@ func clone(m map[string]uint64) map[string]uint64 {
 		return nil
 	}
 	n := make(map[string]uint64, len(m))
-	for k, v := range m {
-		n[k] = v
-	}
+	maps.Copy(n, m)
 	return n
 }
 

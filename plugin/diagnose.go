@@ -174,7 +174,7 @@ func (p *page) head(text string) { p.line("\n%s", text) }
 // text writes words, each line behind indent.
 func (p *page) text(indent, words string) {
 	line := indent
-	for _, word := range strings.Fields(words) {
+	for word := range strings.FieldsSeq(words) {
 		if line != indent && len(line)+1+len(word) > columns {
 			p.line("%s", line)
 			line = indent

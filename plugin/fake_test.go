@@ -173,6 +173,14 @@ func (s *fakeStatus) hung(hangs bool) {
 	s.hangs = hangs
 }
 
+func (s *fakeStatus) failing(fails bool) {
+	if fails {
+		s.say("failing")
+	} else {
+		s.say("well")
+	}
+}
+
 func (s *fakeStatus) alarm(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

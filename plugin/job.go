@@ -8,8 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pacewire/pacewire/telemetry"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 // A job is work under one config, tried again when it fails.

@@ -12,9 +12,10 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
-	"golang.org/x/sync/errgroup"
 )
 
 // Options say which plugin a program is run as, and where its bus is.
@@ -105,7 +106,7 @@ type life struct {
 	refresh   chan refreshOrder
 	offers    chan offer
 	beatNow   chan struct{}
-	hard      context.Context // ends when a drain has taken too long
+	hard      context.Context //nolint:containedctx // the life of the process itself: it ends when a drain has taken too long
 	giveUp    context.CancelFunc
 
 	replies sync.WaitGroup // that are still to be sent

@@ -146,6 +146,8 @@ func (s *solo) running() { s.works, s.built = true, time.Since(s.begun) }
 
 func (s *solo) idle(err error) { s.o.Log.Info("nothing to do here", "reason", err) }
 
+func (*solo) failing(bool) {}
+
 func (s *solo) hung(hangs bool) {
 	if hangs {
 		s.o.Log.Error("a call does not come back")

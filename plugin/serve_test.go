@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -357,4 +358,28 @@ func TestWindow(t *testing.T) {
 	if err != nil || info.AckPending != 0 || info.Pending != 0 {
 		t.Errorf("after the drain: %+v, %v; want nothing pending", info, err)
 	}
+}
+
+// TestFailingIsTold checks that a sink that takes nothing shows in the heartbeat while it lasts, and no longer.
+func TestFailingIsTold(t *testing.T) {
+	b := bustest.New(t)
+	a := plugintest.NewAgent(t, b.URL, "web-1")
+	var away atomic.Bool
+	away.Store(true)
+	s := sink{fail: func(*telemetry.Batch) error {
+		if away.Load() {
+			return errors.New("nobody there")
+		}
+		return nil
+	}}
+	a.Give("count", telemetry.Work{EveryMS: 20})
+	a.Give("out", telemetry.Work{Inputs: []telemetry.Input{a.Input(t, "out", "count")}})
+	a.Start(t, counting(), "count")
+	a.Start(t, s.define(), "out")
+	failing := func() bool { return slices.Contains(a.Last("out").Flags, "failing") }
+	plugintest.Until(t, "the sink fails", func() bool {
+		return failing() && a.Last("out").Error != nil && a.Last("out").Error.Message == "nobody there"
+	})
+	away.Store(false)
+	plugintest.Until(t, "the sink is well", func() bool { return !failing() && len(s.points()) > 0 })
 }

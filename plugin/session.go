@@ -26,7 +26,7 @@ type Session struct {
 	tags    []telemetry.Tag // of every point that does not say them itself, sorted
 	link    link
 	count   *counters
-	life    context.Context // ends when a drain has taken too long
+	life    context.Context //nolint:containedctx // the session's own life: it ends when a drain has taken too long
 	log     *slog.Logger
 	status  status
 	suspect *suspects
@@ -44,6 +44,7 @@ type status interface {
 	running()           // New has succeeded
 	idle(err error)     // there is nothing to do here
 	hung(bool)          // a call outlives its deadline
+	failing(bool)       // the last call failed, and is or will be tried again
 	alarm(err error)    // somebody has to act; nil: no more
 	keeps(facts *facts) // inventory was collected
 }
@@ -150,7 +151,10 @@ func (s *Session) watch(limit time.Duration) (done func()) {
 // never to go away is returned, and the loop ends with it.
 func (s *Session) Note(err error) error {
 	if err == nil || errors.Is(err, ErrNoData) {
-		s.noted = ""
+		if s.noted != "" {
+			s.noted = ""
+			s.status.failing(false)
+		}
 		if s.denied {
 			s.denied = false
 			s.status.alarm(nil)
@@ -160,7 +164,8 @@ func (s *Session) Note(err error) error {
 	s.count.fail(classOf(err), err)
 	if text := err.Error(); text != s.noted && !errors.Is(err, ErrTooLarge) { // which is mended by halving
 		s.noted = text
-		s.log.Warn("call failed", "error", err, stackOf(err))
+		s.status.failing(true)
+		s.log.Warn("call failed", slog.Any("error", err), stackOf(err))
 	}
 	if IsDenied(err) {
 		s.denied = true

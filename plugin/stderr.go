@@ -19,9 +19,7 @@ func newLog(w io.Writer, env map[string]string, verbose bool, o Options) *slog.L
 		h := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
 		return slog.New(h).With("host", o.Host, "plugin", o.Plugin)
 	}
-	return slog.New(tint.NewHandler(w, &tint.Options{
-		Level: level, TimeFormat: time.TimeOnly, NoColor: env["NO_COLOR"] != "" || !isTerminal(w),
-	}))
+	return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: env["NO_COLOR"] != "" || !isTerminal(w)}))
 }
 
 func isTerminal(w io.Writer) bool {

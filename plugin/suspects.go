@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -33,9 +34,7 @@ func remember(dir string) *suspects {
 	if err != nil || json.Unmarshal(text, &noted) != nil {
 		return s // none, or a torn note: a poisonous batch then takes one death more
 	}
-	for seq, n := range noted.Seen {
-		s.seen[seq] = n
-	}
+	maps.Copy(s.seen, noted.Seen)
 	for _, seq := range noted.Hand {
 		s.seen[seq]++
 	}

@@ -7,9 +7,10 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
-	"golang.org/x/sync/errgroup"
 )
 
 // tries is how often a processor is given a batch before it goes to the dead letters.

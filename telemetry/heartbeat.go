@@ -36,7 +36,7 @@ type Heartbeat struct {
 	Digest    Digest          `json:"inv,omitzero"`      // InventoryDigest of all items
 	Items     uint64          `json:"inv_n,omitzero"`    // number of items
 	Bye       string          `json:"bye,omitzero"`      // why it leaves: shutdown, upgrade, suspend, maintenance
-	Flags     []string        `json:"flags,omitzero"`    // ephemeral, refreshing, hung
+	Flags     []string        `json:"flags,omitzero"`    // ephemeral, refreshing, hung, failing
 	Owner     string          `json:"owner,omitzero"`    // label from the config, not a proof
 
 	ConfigRev uint64             `json:"cfg_rev,omitzero"` // config revision in force

@@ -208,9 +208,9 @@ func (g *Group) appendPointTags(dst []byte, row int) []byte {
 		tags = append(tags, Tag{g.tags[i].Name, g.tags[i].Text(row)})
 	}
 	var near []Tag // each key once, the nearest first
-	for i := len(tags) - 1; i >= 0; i-- {
-		if tags[i].Value != "" && value(near, tags[i].Key) == "" {
-			near = append(near, tags[i])
+	for _, tag := range slices.Backward(tags) {
+		if tag.Value != "" && value(near, tag.Key) == "" {
+			near = append(near, tag)
 		}
 	}
 	if len(near) == 0 {

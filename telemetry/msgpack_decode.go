@@ -178,9 +178,9 @@ func (d *decoder) drop(g *Group, row int, c Code) {
 
 // finish leaves out what was found bad: fields of a type this version does not know, marked points, points without fields.
 func (d *decoder) finish(g *Group) {
-	for i := len(g.fields) - 1; i >= 0; i-- {
-		if !g.fields[i].typ.known() {
-			g.fields = dropColumn(g.fields, g.fields[i].Name)
+	for _, v := range slices.Backward(g.fields) {
+		if !v.typ.known() {
+			g.fields = dropColumn(g.fields, v.Name)
 		}
 	}
 	if d.bad != nil {

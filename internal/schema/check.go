@@ -138,7 +138,7 @@ func (c *checker) object(s *Schema, v map[string]any, path []string) {
 }
 
 func (c *checker) property(s *Schema, name string, v any, path []string) {
-	below := append(path[:len(path):len(path)], name)
+	below := append(slices.Clip(path), name)
 	p, known := s.Properties[name]
 	if known {
 		c.check(p, v, below)
@@ -168,7 +168,7 @@ func (c *checker) list(s *Schema, v []any, path []string) {
 			item = s.prefixItems[i]
 		}
 		if item != nil {
-			c.check(item, one, append(path[:len(path):len(path)], strconv.Itoa(i)))
+			c.check(item, one, append(slices.Clip(path), strconv.Itoa(i)))
 		}
 	}
 }

@@ -3,7 +3,6 @@ package plugintest
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
@@ -89,7 +88,7 @@ func (a *Agent) Give(name string, w telemetry.Work) {
 	rev := a.work[name].ConfigRev + 1
 	a.work[name] = telemetry.Ack{ConfigRev: rev, Work: &w}
 	a.mu.Unlock()
-	a.Ask(context.Background(), name, "beat", telemetry.CtlRequest{})
+	_, _ = a.Ask(context.Background(), name, "beat", telemetry.CtlRequest{}) // not started yet: its first beat asks
 }
 
 // Refuse makes the agent refuse a plugin.
@@ -168,7 +167,7 @@ func (a *Agent) Start(t testing.TB, d plugin.Definition, name string) *Process {
 	o := plugin.Options{Bus: a.url, Host: a.Host, Plugin: name, Dir: t.TempDir(),
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Wait: 10 * time.Second}
 	go func() { p.done <- plugin.Serve(ctx, d, o) }()
-	t.Cleanup(func() { p.Stop(t) })
+	t.Cleanup(func() { _ = p.Stop(t) })
 	return p
 }
 
@@ -197,7 +196,7 @@ func Until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal(fmt.Sprintf("waited in vain: %s", what))
+			t.Fatalf("waited in vain: %s", what)
 		}
 	}
 }

@@ -11,9 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
-	"go.uber.org/goleak"
 )
 
 // Env returns what a plugin may use in a test: a log to the test's output, and a folder that goes with the test.

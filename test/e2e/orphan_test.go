@@ -32,7 +32,7 @@ const wildCount = 7 + 1 + 1 + 2 + 2 + 1
 func upWild(t *testing.T) (*system, string) {
 	t.Helper()
 	s := up(t, wild, "back", "away", "twice", "deaf", "sheds")
-	mark := strings.SplitN(markOf(s.pidsOf()["host"]), ".", 2)[0]
+	mark, _, _ := strings.Cut(markOf(s.pidsOf()["host"]), ".")
 	if mark == "" {
 		t.Fatal("a plugin has no mark")
 	}
@@ -168,7 +168,7 @@ func cost(t testing.TB, pid int) (pss, cpu int) {
 		t.Fatalf("guard %d: %v, %v", pid, err1, err2)
 	}
 	_, after, _ := strings.Cut(string(rollup), "\nPss:")
-	fmt.Sscan(after, &pss)
+	_, _ = fmt.Sscan(after, &pss)
 	_, after, _ = strings.Cut(string(stat), ") ")
 	f := strings.Fields(after)
 	for _, ticks := range f[11:13] {

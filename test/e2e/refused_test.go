@@ -24,8 +24,8 @@ func TestRefusedConfig(t *testing.T) {
 		}
 	}
 	const file = "publish: { file: { use: lines, from: host } }\n"
-	f("evry: 5s\ncollect: { host: { onyl: [cpu] } }\n"+file,
-		"pacewire.yaml:1:1: ", "unknown key evry", "did you mean every?", "pacewire.yaml:2:", "onyl", "did you mean only?", "^")
+	f("evry: 5s\ncollect: { host: { onyl: [cpu] } }\n"+file, //nolint:misspell // it is the mistake
+		"pacewire.yaml:1:1: ", "unknown key evry", "did you mean every?", "pacewire.yaml:2:", "onyl", "did you mean only?", "^") //nolint:misspell // it is the mistake
 	f("every: [5s]\ncollect: { host: { only: cpu, mount_timeout: soon } }\n"+file, "pacewire.yaml:1:8: every", "mount_timeout", "soon")
 	f("collect: { host: }\nprocess: { a: { use: filter, from: b }, b: { use: filter, from: [host, a] } }\n"+file,
 		"pacewire.yaml:2:", "a reads b reads a", "remove one of these from:")
