@@ -53,7 +53,7 @@ func (e *entry) changed(s supervise.Status) {
 	defer e.mu.Unlock()
 	if s.PID != 0 && s.PID != e.pid {
 		e.pid, e.begun, e.arrived = s.PID, time.Now(), time.Time{}
-		e.last = telemetry.Heartbeat{}
+		e.last, e.refused = telemetry.Heartbeat{}, ""
 	}
 }
 
@@ -80,7 +80,7 @@ func (e *entry) hangs(now time.Time) string {
 	state := e.child.Status().State
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if state != supervise.Running {
+	if state != supervise.Running || e.refused != "" { // the next process would be refused too
 		return ""
 	}
 	silent := max(silentFor*time.Duration(e.last.IntervalMS)*time.Millisecond, silentLeast)
@@ -123,7 +123,7 @@ func (e *entry) status(host string) telemetry.PluginStatus {
 		s.State = string(supervise.Starting)
 	default:
 		s.State = e.last.State
-		if e.last.State != "running" && e.last.Error != nil {
+		if (e.last.State != "running" || slices.Contains(e.last.Flags, "failing")) && e.last.Error != nil {
 			s.Reason = e.last.Error.Message
 		}
 	}
