@@ -79,7 +79,7 @@ func (e *entry) beat(b telemetry.Heartbeat, arrived time.Time, ack *telemetry.Ac
 	defer e.mu.Unlock()
 	if reason := e.refusal(b, arrived); reason != "" {
 		ack.State, ack.Reason = telemetry.Refused, reason
-		if b.Inst == e.last.Inst || e.last.Inst == "" {
+		if own := b.Inst == e.last.Inst || e.last.Inst == ""; own && e.refused != reason {
 			e.refused = reason
 			e.host.log.Error("plugin refused", "plugin", e.conf.Name, "reason", reason)
 		}

@@ -87,15 +87,17 @@ func (h *Host) Run(ctx context.Context) error {
 		return err
 	}
 	defer h.close()
-	if err := h.provide(ctx); err != nil {
+	if err := h.provide(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
 	if err := h.listen(); err != nil {
 		return err
 	}
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 	var children sync.WaitGroup
 	for _, e := range h.plugins {
-		children.Go(func() { e.run(context.WithoutCancel(ctx)) })
+		children.Go(func() { e.run(running) })
 	}
 	close(h.ready)
 	g, watching := errgroup.WithContext(ctx)
@@ -103,6 +105,7 @@ func (h *Host) Run(ctx context.Context) error {
 	g.Go(func() error { return h.report(watching) })
 	err := g.Wait()
 	h.stop(context.WithoutCancel(ctx))
+	end() // for those whose run had not begun when they were to stop
 	children.Wait()
 	return err
 }
@@ -195,17 +198,23 @@ func (h *Host) watch(ctx context.Context) error {
 		case <-t.C:
 		}
 		now := time.Now()
-		stalled := now.Sub(last) > 2*watchEvery // our own delay is nobody's silence
+		h.inspect(last, now)
 		last = now
-		for _, e := range h.plugins {
-			if stalled || !h.conn.Connected() {
-				e.excuse(now)
-				continue
-			}
-			if reason := e.hangs(now); reason != "" {
-				h.log.Warn("plugin hangs and is replaced", "plugin", e.conf.Name, "reason", reason)
-				e.child.Replace(reason)
-			}
+	}
+}
+
+// inspect replaces plugins that hang at now; last is when it did so before. Our own delay is nobody's silence, nor is that of
+// the bus.
+func (h *Host) inspect(last, now time.Time) {
+	blind := now.Sub(last) > 2*watchEvery || !h.conn.Connected()
+	for _, e := range h.plugins {
+		if blind {
+			e.excuse(now)
+			continue
+		}
+		if reason := e.hangs(now); reason != "" {
+			h.log.Warn("plugin hangs and is replaced", "plugin", e.conf.Name, "reason", reason)
+			e.child.Replace(reason)
 		}
 	}
 }
