@@ -37,10 +37,12 @@ const (
 )
 
 // Stop ends Run: drain, TERM, KILL. It waits until Run has ended, or ctx has;
-// the child is stopping all the same.
+// the child is stopping all the same. Before the first Run it makes that one
+// return at once, as the goroutine meant to call it may still be on its way.
 func (c *Child) Stop(ctx context.Context) error {
 	c.mu.Lock()
 	cancel, done := c.cancel, c.done
+	c.early = done == nil
 	c.mu.Unlock()
 	if cancel == nil {
 		return nil

@@ -103,6 +103,7 @@ type Child struct {
 	proc   running
 	cancel context.CancelFunc
 	done   chan struct{} // closed when Run ends, nil before
+	early  bool          // Stop came before the first Run
 }
 
 // running is what supervision needs of a process; tests have one without a process.
@@ -172,6 +173,10 @@ func (c *Child) begin(ctx context.Context) (context.Context, error) {
 	}
 	ctx, c.cancel = context.WithCancel(ctx)
 	c.done = make(chan struct{})
+	if c.early {
+		c.early = false
+		c.cancel()
+	}
 	select {
 	case <-c.orders: // came too late for the Run before
 	default:

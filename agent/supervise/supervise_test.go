@@ -178,6 +178,34 @@ func TestStopWithoutAProcess(t *testing.T) {
 	})
 }
 
+// A stop may overtake the goroutine that is to call Run.
+func TestStopBeforeRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		launched := 0
+		c := New(Spec{Name: "x", Command: []string{"x"}})
+		c.launch = func(process.Command) (running, error) {
+			launched++
+			return nil, errors.New("not to be had")
+		}
+		for range 2 {
+			if err := c.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Run(t.Context()); err != nil || launched != 0 || c.Status().State != Stopped {
+			t.Errorf("Run after Stop: %v, %d starts, %s", err, launched, c.Status().State)
+		}
+		if err := c.Stop(t.Context()); err != nil { // after a Run it means nothing to the next
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Run(ctx); err != nil || launched == 0 {
+			t.Errorf("the next Run: %v, %d starts", err, launched)
+		}
+	})
+}
+
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{}
