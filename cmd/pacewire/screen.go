@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,28 +23,39 @@ import (
 )
 
 // A screen is the live status of up on a terminal: plugins with their rates, the latest points, the last log lines. It is
-// drawn over itself once a second.
+// drawn anew once a second, as large as the terminal then is, on the terminal's second buffer: what stood there before
+// stands there again in the end.
 type screen struct {
 	out   io.Writer
+	size  func() (width, height int)
 	plain bool // no colours
 
+	where     map[string]string        // what publishers write to
+	intervals map[string]time.Duration // how often a plugin's points come, where that is known
+
 	mu     sync.Mutex
-	log    []string
-	points map[string]string // the latest by series
-	before map[string]uint64 // points of each plugin a second ago
-	drawn  int               // lines
+	live   bool     // drawn; else log lines go to the terminal as they are
+	log    []string // since live, the last ones
+	points map[string]seen
+	counts map[string]*tally
+	drawn  [2]int // width and height
 	done   chan struct{}
 	wait   sync.WaitGroup
 }
 
-const (
-	logLines   = 6
-	pointLines = 14
-	lineWidth  = 110
-)
+// seen is the latest point of a series.
+type seen struct {
+	text   string
+	plugin string
+	at     time.Time
+}
+
+// logLines is how many lines of the log are shown.
+const logLines = 6
 
 func newScreen(out io.Writer, plain bool) *screen {
-	return &screen{out: out, plain: plain, points: map[string]string{}, before: map[string]uint64{}, done: make(chan struct{})}
+	return &screen{out: out, size: func() (int, int) { return terminalSize(out) }, plain: plain,
+		points: map[string]seen{}, counts: map[string]*tally{}, done: make(chan struct{})}
 }
 
 // logHandler writes log records into the screen.
@@ -56,37 +67,77 @@ func (s *screen) logHandler() slog.Handler {
 func (s *screen) Write(line []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.log = append(s.log, strings.TrimRight(string(line), "\n"))
-	if len(s.log) > logLines {
-		s.log = s.log[len(s.log)-logLines:]
+	if !s.live {
+		return s.out.Write(line)
 	}
+	s.log = append(s.log, strings.TrimRight(string(line), "\n"))
+	s.log = s.log[max(len(s.log)-logLines, 0):]
 	return len(line), nil
 }
 
-// follow draws what h does, once a second, until close.
+// follow draws what h does, once a second, until ctx ends or close. What is logged while the plugins drain goes to the
+// ordinary terminal: a second interrupt, which kills, finds it as it was.
 func (s *screen) follow(ctx context.Context, h *host.Host, o host.Options, c *config.Settings) {
-	where := destinations(c)
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.where, s.intervals = destinations(c), intervals(c)
+	tapping, cancel := context.WithCancel(ctx)
+	s.wait.Go(func() { s.tap(tapping, o) })
+	s.enter()
 	s.wait.Go(func() {
 		defer cancel()
-		t := time.NewTicker(time.Second)
-		defer t.Stop()
-		for {
-			s.draw(h, where)
-			select {
-			case <-s.done:
-				s.draw(h, where)
-				return
-			case <-t.C:
-			}
-		}
+		s.redraw(ctx, h)
+		s.leave()
+		<-s.done
+		s.farewell(h.Statuses(), time.Now())
 	})
-	s.wait.Go(func() { s.tap(ctx, o) })
+}
+
+func (s *screen) redraw(ctx context.Context, h *host.Host) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		s.draw(h.Statuses(), time.Now())
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.done:
+			return
+		case <-t.C:
+		}
+	}
 }
 
 func (s *screen) close() {
 	close(s.done)
 	s.wait.Wait()
+}
+
+func (s *screen) enter() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live = true
+	_, _ = io.WriteString(s.out, enterScreen)
+}
+
+// leave gives the terminal back, with the last lines of the log.
+func (s *screen) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live = false
+	_, _ = io.WriteString(s.out, leaveScreen)
+	for _, line := range s.log {
+		_, _ = io.WriteString(s.out, line+"\n")
+	}
+}
+
+// farewell leaves the plugins and what they did on the terminal.
+func (s *screen) farewell(statuses []telemetry.PluginStatus, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	width, _ := s.size()
+	title, rows := s.table(statuses, now)
+	for _, line := range append([]string{title}, rows...) {
+		_, _ = io.WriteString(s.out, cut(line, width)+"\n")
+	}
 }
 
 // tap keeps the latest point of each series.
@@ -104,7 +155,7 @@ func (s *screen) tap(ctx context.Context, o host.Options) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for g := range b.Groups() {
-			s.points[g.Series] = oneLine(g.Point(0))
+			s.points[g.Series] = seen{oneLine(g.Point(0)), m.Subject.Plugin, m.Stored}
 		}
 		return nil
 	}
@@ -155,67 +206,77 @@ func destinations(c *config.Settings) map[string]string {
 	return where
 }
 
-// draw writes the screen over the one before.
-func (s *screen) draw(h *host.Host, where map[string]string) {
-	statuses := h.Statuses()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var text bytes.Buffer
-	fmt.Fprintf(&text, "pacewire  %s  %d plugins  Ctrl-C drains and ends\n\n", time.Now().Format("15:04:05"), len(statuses))
-	s.table(&text, statuses, where)
-	text.WriteString("\nlatest points\n")
-	series := slices.Sorted(maps.Keys(s.points))
-	for i, name := range series {
-		if i == pointLines {
-			fmt.Fprintf(&text, "  and %d more series: pacewire tap\n", len(series)-pointLines)
-			break
+// intervals says how often the points of collectors come, and those of processors, which have the slowest's they read.
+func intervals(c *config.Settings) map[string]time.Duration {
+	known := map[string]time.Duration{}
+	for _, p := range c.Plugins {
+		if p.Kind == config.Collector && p.Cron == "" {
+			known[p.Name] = cmp.Or(p.Every, c.Every)
 		}
-		fmt.Fprintf(&text, "  %s\n", cutLine(s.points[name]))
 	}
-	text.WriteString("\n")
-	for _, line := range s.log {
-		fmt.Fprintf(&text, "%s\n", line)
+	for range c.Plugins { // processors read processors, in any order
+		for _, p := range c.Plugins {
+			for _, from := range p.From {
+				known[p.Name] = max(known[p.Name], known[from])
+			}
+		}
 	}
-	s.replace(text.String())
+	return known
 }
 
-func (s *screen) table(to io.Writer, statuses []telemetry.PluginStatus, where map[string]string) {
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+// draw writes the screen over the one before.
+func (s *screen) draw(statuses []telemetry.PluginStatus, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := frame{head: fmt.Sprintf("pacewire  %s  %d plugins  Ctrl-C drains and ends", now.Format("15:04:05"), len(statuses)), log: s.log}
+	f.title, f.rows = s.table(statuses, now)
+	for _, name := range slices.Sorted(maps.Keys(s.points)) {
+		f.points = append(f.points, "  "+s.latest(s.points[name], now))
+	}
+	width, height := s.size()
+	text := over(f.lines(width, height), height)
+	if size := [2]int{width, height}; size != s.drawn { // what a terminal does to its lines when resized nobody knows
+		text = clearAll + text
+		s.drawn = size
+	}
+	_, _ = io.WriteString(s.out, text)
+}
+
+// latest returns a point, with its age if newer ones should have come.
+func (s *screen) latest(p seen, now time.Time) string {
+	if every := s.intervals[p.plugin]; every > 0 && now.Sub(p.at) > 2*every {
+		return "(" + age(p.at) + " ago) " + p.text
+	}
+	return p.text
+}
+
+func (s *screen) table(statuses []telemetry.PluginStatus, now time.Time) (title string, rows []string) {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "  PLUGIN\tKIND\tSTATE\tPOINTS/S\tPOINTS\tMEMORY\tPID\tRESTARTS\tGOES TO")
 	for _, st := range statuses {
-		n := uint64(0)
-		if st.Stats != nil {
-			n = st.Stats.PointsOut
-		}
-		rate := n - min(n, s.before[st.Name])
-		s.before[st.Name] = n
-		note := where[st.Name]
+		note := s.where[st.Name]
 		if st.Reason != "" {
 			note = printable(st.Reason)
 		}
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%d\t%d\t%s\t%s\t%d\t%s\n",
-			st.Name, st.Kind, st.State, rate, n, size(st.RSS), orDash(st.PID), st.Restarts, note)
+		n := s.count(st, now)
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%.1f\t%d\t%s\t%s\t%d\t%s\n",
+			st.Name, st.Kind, st.State, n.rate(), n.total, size(st.RSS), orDash(st.PID), st.Restarts, note)
 	}
-	w.Flush()
+	_ = w.Flush()
+	lines := strings.Split(strings.TrimRight(text.String(), "\n"), "\n")
+	return lines[0], lines[1:]
 }
 
-func cutLine(line string) string {
-	if r := []rune(line); len(r) > lineWidth {
-		return string(r[:lineWidth-1]) + "…"
+// count returns the tally of a plugin.
+func (s *screen) count(st telemetry.PluginStatus, now time.Time) *tally {
+	t := s.counts[st.Name]
+	if t == nil {
+		t = &tally{samples: []sample{{at: now}}}
+		s.counts[st.Name] = t
 	}
-	return line
-}
-
-// replace clears the lines drawn before and writes text.
-func (s *screen) replace(text string) {
-	var b strings.Builder
-	if s.drawn > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA", s.drawn)
+	if st.Stats != nil {
+		t.see(st.Stats.PointsOut, now)
 	}
-	for line := range strings.Lines(text) {
-		b.WriteString("\r\x1b[2K" + line)
-	}
-	b.WriteString("\x1b[J")
-	s.drawn = strings.Count(text, "\n")
-	_, _ = io.WriteString(s.out, b.String())
+	return t
 }
