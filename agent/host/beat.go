@@ -24,16 +24,13 @@ type request struct {
 	enc telemetry.Encoding
 }
 
-// listen answers heartbeats, takes plugin data and the requests to the agent itself.
+// listen answers heartbeats and the requests to the agent itself. Plugin data are for those who asked: the agent keeps none,
+// so that no plugin can fill its memory with them.
 func (h *Host) listen() error {
 	name := bus.Name(h.o.Host)
 	decodeBeat := func(body []byte) (beat, error) {
 		b, enc, err := telemetry.DecodeHeartbeat(body)
 		return beat{b, enc}, err
-	}
-	decodeData := func(body []byte) (telemetry.PluginData, error) {
-		d, _, err := telemetry.DecodePluginData(body)
-		return d, err
 	}
 	decodeRequest := func(body []byte) (request, error) {
 		r, enc, err := telemetry.DecodeCtlRequest(body)
@@ -42,10 +39,6 @@ func (h *Host) listen() error {
 	// An operator asks from an inbox of the operator; agents and hubs from theirs.
 	asked := bus.Rules{Responders: []string{bus.User(h.o.Host, bus.Agent), "operator", "hub"}, Reply: true}
 	_, err := bus.Handle(h.conn, bus.Pattern(bus.AreaBeat, name, bus.Any, bus.HTB), bus.Rules{Reply: true}, decodeBeat, h.answer)
-	if err != nil {
-		return err
-	}
-	_, err = bus.Handle(h.conn, bus.Pattern(bus.AreaBeat, name, bus.Any, bus.PLG), bus.Rules{}, decodeData, h.take)
 	if err != nil {
 		return err
 	}
@@ -141,19 +134,4 @@ func (e *entry) note(b telemetry.Heartbeat) {
 	case "idle":
 		log.Info("plugin finds nothing to do here")
 	}
-}
-
-// take keeps plugin data.
-func (h *Host) take(_ context.Context, s bus.Subject, d telemetry.PluginData) ([]byte, error) {
-	e := h.find(s.Plugin)
-	if e == nil || d.Plugin != s.Plugin {
-		return nil, nil
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.info == nil {
-		e.info = map[string]telemetry.PluginData{}
-	}
-	e.info[d.Type] = d
-	return nil, nil
 }

@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -250,32 +251,14 @@ func TestNoted(t *testing.T) {
 	f(`level=INFO msg="plugin finds nothing to do here"`, 1)
 }
 
-// Plugin data are kept by their type, those of a plugin under a name that is not its own are not.
+// Plugin data are not for the agent: it listens to none, however many a plugin sends.
 func TestPluginData(t *testing.T) {
 	b := bustest.New(t)
-	h := connected(t, b, pair)
+	connected(t, b, pair)
 	conn := b.Conn(t, bus.User("h1", "numbers"))
-	tell := func(subject, plugin string, facts telemetry.Facts) {
-		t.Helper()
-		body, err := telemetry.EncodeControl(telemetry.PluginData{Version: 1, Host: "h1", Plugin: plugin, Type: telemetry.DataInfo, Time: 1, Data: facts}, telemetry.MsgPack)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := conn.Tell(bus.HeartbeatSubject("h1", subject, bus.PLG), body); err != nil {
-			t.Fatal(err)
-		}
-	}
-	tell("sink", "numbers", telemetry.Facts{"a": int64(1)})
-	tell("other", "other", telemetry.Facts{"a": int64(2)})
-	tell("numbers", "numbers", telemetry.Facts{"a": int64(3)})
-	e := h.find("numbers")
-	bustest.Wait(t, soon, "the data are there", func() bool {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		return e.info[telemetry.DataInfo].Data["a"] == int64(3)
-	})
-	if info := h.find("sink").info; len(info) > 0 {
-		t.Errorf("sink has %v", info)
+	_, err := conn.Request(t.Context(), bus.HeartbeatSubject("h1", "numbers", bus.PLG), []byte("{}"))
+	if !errors.Is(err, bus.ErrNoResponders) {
+		t.Errorf("somebody takes plugin data: %v", err)
 	}
 }
 

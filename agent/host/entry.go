@@ -30,8 +30,7 @@ type entry struct {
 	pid      int
 	received uint64
 	lost     uint64
-	info     map[string]telemetry.PluginData // by type
-	refused  string                          // why this plugin is refused
+	refused  string // why this plugin is refused
 }
 
 const (
