@@ -141,7 +141,7 @@ func (p *Publisher) foreign(s *slot) {
 	if strings.HasPrefix(s.id[0], string(p.ids.stem)) {
 		p.ids.reboot()
 	}
-	s.setID(p.ids.next())
+	s.setID(p.ids.next(s.msg.Subject))
 	s.renew()
 	s.sends, s.answers = 0, 0
 	p.postpone(s, time.Now())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -347,6 +348,35 @@ func TestLostUnread(t *testing.T) {
 	}
 	if s := k.Stats(); read == sent || s.LostUnread != sent-read {
 		t.Errorf("INVALID or wrong: %d of %d read, %+v", read, sent, s)
+	}
+}
+
+// An event between two batches is no hole for who reads batches only.
+func TestEventsAreNoGaps(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "h1_cpu")
+	k := consumer(t, c, input("out"), bus.ConsumeOptions{})
+	p := publisher(t, c, bus.PublisherOptions{})
+	event := bus.Message{Subject: bus.EventSubject("h1", "cpu", "denied"), Body: []byte("event v=1")}
+	for _, m := range []bus.Message{metric("1"), event, event, metric("2")} {
+		if err := p.Publish(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, seq := range []string{"/1", "/2"} {
+		d := next(t, k)
+		if !strings.HasSuffix(d.ID, seq) {
+			t.Errorf("id %q, want the end %s", d.ID, seq)
+		}
+		if err := d.Ack(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := k.Stats(); s.LostUnread != 0 {
+		t.Errorf("%d batches lost, none was", s.LostUnread)
+	}
+	if s := streamState(t, c, bus.StreamEvents); s.Messages != 2 {
+		t.Errorf("%d events stored, want 2", s.Messages)
 	}
 }
 

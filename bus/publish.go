@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -286,12 +287,14 @@ func DerivedID(id, plugin string, part int) string {
 	return out
 }
 
-// idSource makes ids <host>/<plugin>/<boot>/<seq>. The boot is random, so that
-// nobody can use up ids before us.
+// idSource makes ids <host>/<plugin>/<boot>/<seq> for batches and .../e<seq> for
+// what goes to other streams: readers take a hole in the first sequence for a
+// loss, see gapCounter. The boot is random, so that nobody can use up ids before us.
 type idSource struct {
-	owner string // <host>/<plugin>/
-	stem  []byte // <host>/<plugin>/<boot>/
-	seq   uint64
+	owner   string // <host>/<plugin>/
+	stem    []byte // <host>/<plugin>/<boot>/
+	batches uint64
+	others  uint64
 }
 
 func newIDs(host, plugin string) idSource {
@@ -304,13 +307,18 @@ func (s *idSource) reboot() {
 	var boot [8]byte
 	_, _ = rand.Read(boot[:]) // never fails
 	s.stem = append(hex.AppendEncode([]byte(s.owner), boot[:]), '/')
-	s.seq = 0
+	s.batches, s.others = 0, 0
 }
 
-func (s *idSource) next() string {
-	s.seq++
+func (s *idSource) next(subject string) string {
 	var buf [3*maxToken + 48]byte
-	return string(strconv.AppendUint(append(buf[:0], s.stem...), s.seq, 10))
+	id := append(buf[:0], s.stem...)
+	if strings.HasPrefix(subject, prefix+AreaMetrics+".") {
+		s.batches++
+		return string(strconv.AppendUint(id, s.batches, 10))
+	}
+	s.others++
+	return string(strconv.AppendUint(append(id, 'e'), s.others, 10))
 }
 
 // size is what counts against the window and the server's payload limit, a few

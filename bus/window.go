@@ -93,7 +93,7 @@ func (p *Publisher) start(m Message, size int, done func(error)) (bool, error) {
 	s := &p.slots[i]
 	id := m.ID
 	if s.own = id == ""; s.own {
-		id = p.ids.next()
+		id = p.ids.next(m.Subject)
 	}
 	s.fill(m, id)
 	p.order++
