@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
@@ -11,25 +12,35 @@ import (
 
 // asked answers a request to the agent: list, or info of the plugin that args name.
 func (h *Host) asked(ctx context.Context, s bus.Subject, r request) ([]byte, error) {
-	reply := telemetry.CtlReply{ID: r.ID, OK: true}
 	list, fault := h.look(ctx, s.Verb, r.CtlRequest)
 	if fault == nil {
-		payload, err := telemetry.EncodeControl(list, telemetry.MsgPack)
-		if err != nil {
-			fault = &telemetry.Fault{Code: telemetry.FaultInternal, Message: err.Error()}
+		body, err := encodeList(r, list)
+		if err == nil {
+			return body, nil
 		}
-		reply.Payload = payload
+		fault = &telemetry.Fault{Code: telemetry.FaultInternal, Message: fmt.Sprintf( // silence would look like an agent that is gone
+			"%s of %d plugins, of which info tells one at a time: %v", s.Verb, len(list.Plugins), err)}
 	}
-	if fault != nil {
-		reply = telemetry.CtlReply{ID: r.ID, Error: fault}
+	return telemetry.EncodeControl(telemetry.CtlReply{ID: r.ID, Error: fault}, r.enc)
+}
+
+// encodeList returns the reply to r, in which list must have room.
+func encodeList(r request, list telemetry.PluginList) ([]byte, error) {
+	payload, err := telemetry.EncodeControl(list, telemetry.MsgPack)
+	if err != nil {
+		return nil, err
 	}
-	return telemetry.EncodeControl(reply, r.enc)
+	return telemetry.EncodeControl(telemetry.CtlReply{ID: r.ID, OK: true, Payload: payload}, r.enc)
 }
 
 func (h *Host) look(ctx context.Context, verb string, r telemetry.CtlRequest) (telemetry.PluginList, *telemetry.Fault) {
 	switch verb {
 	case "list":
-		return telemetry.PluginList{Plugins: h.Statuses()}, nil
+		list := h.Statuses()
+		for i := range list {
+			list[i].Reason = shorten(list[i].Reason)
+		}
+		return telemetry.PluginList{Plugins: list}, nil
 	case "info":
 		name, _ := r.Args["plugin"].(string)
 		e := h.find(name)
@@ -51,6 +62,16 @@ func (h *Host) look(ctx context.Context, verb string, r telemetry.CtlRequest) (t
 	}
 	return telemetry.PluginList{}, &telemetry.Fault{Code: telemetry.FaultNotFound, Message: fmt.Sprintf(
 		"the agent has no verb %q: it has list and info", verb)}
+}
+
+// shortReason is how many bytes of a reason stand in a list: info has all of it.
+const shortReason = 300
+
+func shorten(reason string) string {
+	if len(reason) <= shortReason {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:shortReason], "") + "..."
 }
 
 // pingTime is how long a plugin may take to tell its counters.

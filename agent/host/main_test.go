@@ -99,7 +99,7 @@ func (w *worker) note(what string) error {
 	return err
 }
 
-// settings returns the config in text. $J stands for the journal, a file of the test.
+// settings returns the config in text, whose built-ins are those of the tests.
 func settings(t testing.TB, text string) *config.Settings {
 	t.Helper()
 	o := config.Options{Offline: true}
@@ -113,7 +113,7 @@ func settings(t testing.TB, text string) *config.Settings {
 	return s
 }
 
-// journal returns the text of a config with the place of the journal put in, and a function that reads its lines.
+// journal returns the text of a config with a file put in for $J, and a function that reads the lines of that file, _ for blanks.
 func journal(t testing.TB, text string) (string, func() []string) {
 	path := filepath.Join(t.TempDir(), "journal")
 	return strings.ReplaceAll(text, "$J", path), func() []string {
@@ -153,6 +153,9 @@ func connected(t testing.TB, b *bustest.Bus, text string) *Host {
 		t.Fatal(err)
 	}
 	if err := h.listen(); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.conn.Flush(t.Context()); err != nil { // the server knows who listens
 		t.Fatal(err)
 	}
 	return h
