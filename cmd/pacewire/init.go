@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,19 +24,19 @@ func (a *app) init() *cobra.Command {
 	var force bool
 	c := &cobra.Command{
 		Use: "init [FILE]", Short: "Write a config to start from", Args: cobra.MaximumNArgs(1),
+		Long: "init writes a config with comments to FILE, or to the first of the usual places:\n" + usualPlaces() +
+			"\nThere every verb finds it; in another place it is named by -c.",
 		Example: "  pacewire init\n  pacewire init my.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
 			path, _ := config.Places(os.Geteuid() == 0, os.LookupEnv)
-			if a.flags.config != "" {
-				path = a.flags.config
-			}
-			if len(args) == 1 {
-				path = args[0]
+			then := "pacewire up; pacewire init FILE writes one elsewhere"
+			if named := cmp.Or(strings.Join(args, ""), a.flags.config); named != "" {
+				path, then = named, "pacewire up -c "+named
 			}
 			if err := writeNew(path, starterConfig, force); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(a.out, "%s written: look through it, then pacewire up -c %s\n", path, path)
+			_, err := fmt.Fprintf(a.out, "%s written: look through it, then %s\n", path, then)
 			return err
 		},
 	}

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -11,8 +14,7 @@ import (
 // others print is a line of information from stdout, and a warning from stderr.
 func pluginLines(log *slog.Logger) func(plugin, stream string, line []byte) {
 	return func(plugin, stream string, line []byte) {
-		var record map[string]any
-		if len(line) > 0 && line[0] == '{' && json.Unmarshal(line, &record) == nil && record["msg"] != nil {
+		if record := logged(line); record != nil {
 			passOn(log, plugin, record)
 			return
 		}
@@ -22,6 +24,35 @@ func pluginLines(log *slog.Logger) func(plugin, stream string, line []byte) {
 		}
 		log.Log(context.Background(), level, "plugin printed", "plugin", plugin, "line", printable(string(line)))
 	}
+}
+
+// logged returns the record of a log that a line is, nil if it is something else.
+func logged(line []byte) map[string]any {
+	var record map[string]any
+	if len(line) > 0 && line[0] == '{' && json.Unmarshal(line, &record) == nil && record["msg"] != nil {
+		return record
+	}
+	return nil
+}
+
+// spoken writes a line that a plugin printed for people: of a log record its level, message and facts.
+func spoken(line string) string {
+	record := logged([]byte(line))
+	if record == nil {
+		return printable(line)
+	}
+	text := fmt.Sprint(record["msg"])
+	if level, ok := record["level"].(string); ok {
+		text = strings.ToLower(level) + ": " + text
+	}
+	for _, key := range slices.Sorted(maps.Keys(record)) {
+		switch key {
+		case "level", "msg", "time", "plugin", "host":
+		default:
+			text += fmt.Sprintf(" %s=%v", key, record[key])
+		}
+	}
+	return printable(text)
 }
 
 // passOn logs a record of a built-in as it was meant.

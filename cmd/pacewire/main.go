@@ -112,11 +112,17 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "pacewire", Short: "Telemetry on a NATS bus, every plugin a process of its own", Long: about,
 		SilenceErrors: true, SilenceUsage: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if a.flags.output != "table" && a.flags.output != "json" {
+				return exitWith(exitUsage, fmt.Errorf("output %q: want -o table or -o json", a.flags.output))
+			}
+			return nil
+		},
 		Example: "  pacewire up                 # this machine, with the config found or the starter config\n" +
 			"  pacewire init               # write a config to start from",
 	}
 	f := root.PersistentFlags()
-	f.StringVarP(&a.flags.config, "config", "c", os.Getenv("PACEWIRE_CONFIG"), "config file, instead of the usual places")
+	f.StringVarP(&a.flags.config, "config", "c", os.Getenv("PACEWIRE_CONFIG"), "config file, instead of "+usualPlaces())
 	f.StringVar(&a.flags.bus, "bus", os.Getenv("PACEWIRE_BUS"), "URL of the bus; by default the local agent's")
 	f.StringVar(&a.flags.creds, "creds", os.Getenv("PACEWIRE_CREDS"), "file with credentials for the bus")
 	f.StringVarP(&a.flags.output, "output", "o", "table", "table or json")
@@ -127,6 +133,8 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return exitWith(exitUsage, fmt.Errorf("%w: %s", err, "see "+c.CommandPath()+" --help"))
 	})
+	suggest(root, "output", "table", "json")
+	suggest(root, "log-format", "text", "json")
 	root.AddCommand(a.up(), a.agent(), a.once(), a.validate(), a.plugin(), a.send(), a.tap(), a.init(), a.schema(), a.version(), a.guard())
 	root.InitDefaultCompletionCmd() // now, so that it is strict too
 	strict(root)

@@ -17,8 +17,9 @@ import (
 func (a *app) once() *cobra.Command {
 	return &cobra.Command{
 		Use: "once [PLUGIN...]", Short: "Run collectors once, and print their points",
-		Long:    "once runs the collectors of the config, or the named ones, one time each and prints their points as JSON lines.\nNothing is published, and no bus is needed.",
-		Example: "  pacewire once\n  pacewire once host -c my.yaml",
+		Long:              "once runs the collectors of the config, or the named ones, one time each and prints their points as JSON lines.\nNothing is published, and no bus is needed.",
+		Example:           "  pacewire once\n  pacewire once host -c my.yaml",
+		ValidArgsFunction: a.completeCollectors,
 		RunE: func(c *cobra.Command, args []string) error {
 			s, _, err := a.load(nil, false, true)
 			if err != nil {

@@ -61,6 +61,8 @@ type note struct {
 	TLS   bus.TLS `json:"tls,omitzero"`
 	Host  string  `json:"host"`
 	PID   int     `json:"pid"`
+
+	Embedded bool `json:"embedded,omitempty"` // the bus is the agent's own
 }
 
 const noteName = "agent.json"
@@ -175,6 +177,12 @@ func (a *app) configFiles(named []string) ([]string, error) {
 	return append([]string{main}, more...), err
 }
 
+// usualPlaces says where a config is looked for.
+func usualPlaces() string {
+	main, confd := config.Places(os.Geteuid() == 0, os.LookupEnv)
+	return main + " and " + filepath.Join(confd, "*.yaml")
+}
+
 // load reads the config. Without a file, starter says that the starter config is good enough.
 func (a *app) load(named []string, offline, starter bool) (*config.Settings, string, error) {
 	o := config.Options{Programs: forConfig(), Offline: offline}
@@ -188,7 +196,8 @@ func (a *app) load(named []string, offline, starter bool) (*config.Settings, str
 	}
 	if len(files) == 0 {
 		main, _ := config.Places(os.Geteuid() == 0, os.LookupEnv)
-		return nil, "", exitWith(exitConfig, fmt.Errorf("no config: there is no %s, and none was named: pacewire init writes one", main))
+		return nil, "", exitWith(exitConfig, fmt.Errorf(
+			"no config: there is no %s, and none was named by -c or PACEWIRE_CONFIG: pacewire init writes one", main))
 	}
 	s, err := config.Load(o, files...)
 	if err == nil {

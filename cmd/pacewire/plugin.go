@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -55,6 +59,7 @@ func (a *app) pluginList() *cobra.Command {
 	}
 	c.Flags().BoolVar(&builtIn, "programs", false, "the built-in programs, whether they run or not")
 	c.Flags().StringVar(&host, "host", "", "of another host on the bus")
+	_ = c.RegisterFlagCompletionFunc("host", completeHost)
 	return c
 }
 
@@ -164,32 +169,44 @@ func (a *app) pluginInfo() *cobra.Command {
 	var host string
 	c := &cobra.Command{
 		Use: "info NAME", Short: "Tell all that is known of a plugin, or of a program", Args: cobra.ExactArgs(1),
-		Long:    "info asks the agent for the plugin NAME. If there is none, NAME may be a built-in program.",
-		Example: "  pacewire plugin info host\n  pacewire plugin info processor.filter",
+		Long:              "info asks the agent for the plugin NAME. If there is none, NAME may be a built-in program.",
+		Example:           "  pacewire plugin info host\n  pacewire plugin info processor.filter",
+		ValidArgsFunction: a.completeInfo,
 		RunE: func(c *cobra.Command, args []string) error {
-			conn, here, err := a.connect(c.Context())
+			found, err := a.find(c.Context(), host, args[0])
 			if err == nil {
-				defer conn.Close()
-				if host != "" {
-					here = host
-				}
-				list, err := ask(c.Context(), conn, here, "info", map[string]any{"plugin": args[0]})
-				if err == nil && len(list) == 1 {
-					return a.showInfo(list[0])
-				}
-				if _, unknown := program(args[0]); unknown != nil {
-					return err
-				}
+				return a.showInfo(found)
 			}
-			d, err := program(args[0])
-			if err != nil {
-				return err
+			d, unknown := program(args[0])
+			if unknown != nil {
+				return fmt.Errorf("%w; %w", err, unknown)
+			}
+			if errors.Is(err, errNoAgent) {
+				fmt.Fprintln(a.err, "no agent runs here; the built-in program:")
 			}
 			return a.describe(d)
 		},
 	}
 	c.Flags().StringVar(&host, "host", "", "of another host on the bus")
+	_ = c.RegisterFlagCompletionFunc("host", completeHost)
 	return c
+}
+
+// find asks the agent of a host, by default of this one, for a plugin.
+func (a *app) find(ctx context.Context, host, name string) (telemetry.PluginStatus, error) {
+	conn, here, err := a.connect(ctx)
+	if err != nil {
+		return telemetry.PluginStatus{}, err
+	}
+	defer conn.Close()
+	list, err := ask(ctx, conn, cmp.Or(host, here), "info", map[string]any{"plugin": name})
+	if err == nil && len(list) != 1 {
+		err = fmt.Errorf("the agent of %s told of %d plugins %q", cmp.Or(host, here), len(list), name)
+	}
+	if err != nil {
+		return telemetry.PluginStatus{}, err
+	}
+	return list[0], nil
 }
 
 func (a *app) showInfo(s telemetry.PluginStatus) error {
@@ -216,13 +233,24 @@ func (a *app) showInfo(s telemetry.PluginStatus) error {
 		row("batches", fmt.Sprintf("%d in, %d out, %d given again, %d set aside", c.BatchesIn, c.BatchesOut, c.Redelivered, c.Dead))
 		row("calls", fmt.Sprintf("%d, p50 %dus, p99 %dus, max %dus", c.Calls, c.CallP50US, c.CallP99US, c.CallMaxUS))
 		row("ticks", fmt.Sprintf("%d, missed %d", c.Ticks, c.Missed))
-		row("errors", fmt.Sprint(c.Errors))
-		row("dropped", fmt.Sprint(c.Dropped))
+		row("errors", counts(c.Errors))
+		row("dropped", counts(c.Dropped))
 	}
 	for _, line := range s.Stderr {
-		row("stderr", printable(line))
+		row("stderr", spoken(line))
 	}
 	return w.Flush()
+}
+
+// counts writes counters as "error 6, timeout 1".
+func counts(of map[string]uint64) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		if of[name] > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", printable(name), of[name]))
+		}
+	}
+	return cmp.Or(strings.Join(parts, ", "), "none")
 }
 
 func (a *app) describe(d plugin.Definition) error {
@@ -241,6 +269,7 @@ func (a *app) pluginRun() *cobra.Command {
 			"--once runs it once, --describe prints its manifest, --help tells the rest.",
 		Example:            "  pacewire plugin run host\n  pacewire plugin run collector.host --once",
 		DisableFlagParsing: true, // the flags are the plugin's
+		ValidArgsFunction:  completeProgram,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
 				return c.Help()

@@ -12,7 +12,8 @@ import (
 func (a *app) schema() *cobra.Command {
 	return &cobra.Command{
 		Use: "schema config | plugin PROGRAM", Short: "Print a JSON Schema, for editors", Args: cobra.RangeArgs(1, 2),
-		Example: "  pacewire schema config > pacewire.schema.json\n  pacewire schema plugin filter",
+		Example:           "  pacewire schema config > pacewire.schema.json\n  pacewire schema plugin filter",
+		ValidArgsFunction: completeSchema,
 		RunE: func(_ *cobra.Command, args []string) error {
 			switch {
 			case args[0] == "config" && len(args) == 1:

@@ -49,12 +49,18 @@ func (a *app) send() *cobra.Command {
 			}
 			defer out.Close()
 			n, err := sendAll(c.Context(), out, bus.MetricsSubject(here, as), in)
-			fmt.Fprintf(a.err, "%d points stored\n", n)
+			points := "points"
+			if n == 1 {
+				points = "point"
+			}
+			fmt.Fprintf(a.err, "%d %s stored\n", n, points)
 			return err
 		},
 	}
 	c.Flags().StringVar(&as, "as", "send", "the plugin the points come from")
 	c.Flags().StringVar(&host, "host", "", "the host the points are about; by default this one")
+	_ = c.RegisterFlagCompletionFunc("as", a.completePlugins)
+	_ = c.RegisterFlagCompletionFunc("host", completeHost)
 	return c
 }
 

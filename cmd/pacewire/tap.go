@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -21,17 +24,24 @@ func (a *app) tap() *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use: "tap [PLUGIN...]", Short: "Show points as they go by",
-		Long:    "tap prints the points that the named plugins, or all, put on the bus. It reads by a consumer of its own and slows nobody down.",
-		Example: "  pacewire tap host -n 20\n  pacewire tap -f json -d 10s",
+		Long:              "tap prints the points that the named plugins, or all, put on the bus. It reads by a consumer of its own and slows nobody down.",
+		Example:           "  pacewire tap host -n 20\n  pacewire tap -f json -d 10s",
+		ValidArgsFunction: a.completePlugins,
 		RunE: func(c *cobra.Command, args []string) error {
+			if a.flags.output == "json" && !c.Flags().Changed("format") {
+				format = "json"
+			}
 			if format != "line" && format != "json" {
 				return exitWith(exitUsage, fmt.Errorf("format %q: want line or json", format))
 			}
-			conn, _, err := a.connect(c.Context())
+			conn, here, err := a.connect(c.Context())
 			if err != nil {
 				return err
 			}
 			defer conn.Close()
+			if err := a.known(c.Context(), conn, here, args); err != nil {
+				return err
+			}
 			ctx := c.Context()
 			if span > 0 {
 				var cancel context.CancelFunc
@@ -52,7 +62,40 @@ func (a *app) tap() *cobra.Command {
 	c.Flags().IntVarP(&count, "count", "n", 0, "end after so many points")
 	c.Flags().DurationVarP(&span, "duration", "d", 0, "end after a time")
 	c.Flags().StringVarP(&format, "format", "f", "line", "line (line protocol) or json")
+	suggest(c, "format", "line", "json")
 	return c
+}
+
+// known complains about names that no plugin of this machine has: a tap of them would wait for ever. On a bus that others
+// use too it only warns, and says nothing where no agent answers: the points may come from elsewhere.
+func (a *app) known(ctx context.Context, conn *bus.Conn, host string, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	list, err := ask(ctx, conn, host, "list", nil)
+	if err != nil {
+		return nil //nolint:nilerr // points need no agent
+	}
+	have := []string{"send", bus.Agent}
+	for _, s := range list {
+		have = append(have, s.Name)
+	}
+	n, err := readNote()
+	ours := err == nil && n.Embedded && a.flags.bus == ""
+	for _, name := range names {
+		if slices.Contains(have, name) {
+			continue
+		}
+		hint := "it has " + strings.Join(have[2:], ", ")
+		if near := config.Suggest(name, have); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		if ours {
+			return exitWith(exitUsage, fmt.Errorf("host %s has no plugin %q: %s", host, name, hint))
+		}
+		fmt.Fprintf(a.err, "warning: host %s has no plugin %q: %s\n", host, name, hint)
+	}
+	return nil
 }
 
 // shower returns a function that prints messages, count points of them if that is above 0.

@@ -107,7 +107,7 @@ func (a *app) serve(ctx context.Context, s *config.Settings, from string, live b
 	if err != nil {
 		return exitWith(exitConfig, err)
 	}
-	gone, err := leaveNote(note{URL: o.URL, Creds: o.Creds, TLS: o.TLS, Host: name, PID: os.Getpid()})
+	gone, err := leaveNote(note{URL: o.URL, Creds: o.Creds, TLS: o.TLS, Host: name, PID: os.Getpid(), Embedded: s.Bus.Embedded})
 	if err != nil {
 		return err
 	}

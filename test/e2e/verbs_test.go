@@ -62,7 +62,7 @@ func TestSendAndTap(t *testing.T) {
 		}
 	}
 	f("a,host=elsewhere v=1.5 1700000000000000001\nb,k=x n=2i,u=3u,ok=true,s=\"two words\" 1700000000000000002\n", "2 points stored")
-	f(`{"series":"c","time":"2023-11-14T22:13:20.000000003Z","tags":{"k":"y"},"fields":{"v":4,"ok":false}}`, "1 points stored")
+	f(`{"series":"c","time":"2023-11-14T22:13:20.000000003Z","tags":{"k":"y"},"fields":{"v":4,"ok":false}}`, "1 point stored")
 	f(`[{"series":"d","time":"2023-11-14T22:13:20.000000004Z","fields":{"v":1}},{"series":"d","time":"2023-11-14T22:13:20.000000005Z","fields":{"v":2}}]`, "2 points stored")
 
 	want := []string{
@@ -84,6 +84,11 @@ func TestSendAndTap(t *testing.T) {
 			t.Errorf("send %.20q: exit code %d, %s", text, r.code, r.err)
 		}
 	}
+	r := s.verb("tap", "flie")
+	if r.code != 64 {
+		t.Errorf("tap of what is not there: exit code %d", r.code)
+	}
+	contains(t, "tap of what is not there", r.err, `no plugin "flie"`, "did you mean file?")
 	s.drain()
 }
 
@@ -191,6 +196,7 @@ func TestMisuse(t *testing.T) {
 	f(64, "up --plian", "--plian", "pacewire up --help")
 	f(64, "tap -n many", `"many"`, "pacewire tap --help")
 	f(64, "tap -f xml", `"xml"`, "line or json")
+	f(64, "tap -o xml", `"xml"`, "-o table or -o json")
 	f(64, "schema", "pacewire schema --help")
 	f(64, "schema plugin flter", `"flter"`, "did you mean filter?")
 	f(64, "plugin run hsot", `"hsot"`, "did you mean host?")
