@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ type seen struct {
 	rev      uint64 // config in force
 	offered  uint64 // config that was offered last
 	interval time.Duration
+	term     uint64 // highest of an ack
 	greeted  bool   // the agent knows us
 	seq      uint64 // of heartbeats
 	acked    uint64 // seq of the last ack
@@ -141,8 +143,24 @@ func (l *life) unanswered(err error) {
 	}
 }
 
+// newer reports whether nobody with a higher term has spoken before ack: who lost the say is not obeyed any more.
+func (l *life) newer(ack telemetry.Ack) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if ack.Term < l.seen.term {
+		return false
+	}
+	l.seen.term = ack.Term
+	return true
+}
+
 // obey does what ack wants.
 func (l *life) obey(ack telemetry.Ack, rtt time.Duration) error {
+	if !l.newer(ack) {
+		err := fmt.Errorf("ack of %s: its term %d is over", ack.Server, ack.Term)
+		l.unanswered(err)
+		return err
+	}
 	if ack.State == telemetry.Refused {
 		return fmt.Errorf("%w: %s", ErrRefused, ack.Reason)
 	}
@@ -153,7 +171,7 @@ func (l *life) obey(ack telemetry.Ack, rtt time.Duration) error {
 	}
 	v.greeted, v.acked, v.unacked, v.known, v.rtt = true, ack.Seq, 0, ack.Digest, rtt
 	if ack.NextMS > 0 {
-		v.interval = time.Duration(ack.NextMS) * time.Millisecond
+		v.interval = max(time.Duration(ack.NextMS)*time.Millisecond, cmp.Or(l.o.LeastBeat, leastInterval))
 	}
 	fresh := ack.Work != nil && ack.ConfigRev != v.offered
 	if fresh {

@@ -60,6 +60,9 @@ func (h *haul) gather(ctx context.Context, src source, how Batching) error {
 	h.deliveries, h.points = h.deliveries[:0], h.points[:0]
 	points, bytes := 0, 0
 	for points < how.Points && bytes < how.Bytes {
+		if ctx.Err() != nil { // what is there already would be given on and on
+			return ctx.Err()
+		}
 		d, err := h.next(ctx, src, how.Wait)
 		switch {
 		case errors.Is(err, io.EOF) && len(h.deliveries) > 0:
@@ -173,10 +176,7 @@ func (h *haul) merge(x stretch, again bool) int {
 	for i := x.from; i < x.to; i++ {
 		b := h.batches[i]
 		if again {
-			d := h.deliveries[i]
-			_ = b.Decode(d.contentType, "", d.body, d.stored) // it was decoded before
-			b.SetHost(d.host)
-			b.DefaultTag("host", d.host)
+			_ = decode(b, h.deliveries[i]) // it was decoded before
 		}
 		if x.points.to > 0 {
 			b.Slice(x.points.from, x.points.to)

@@ -71,7 +71,8 @@ func (s *Session) emit(b *telemetry.Batch, host string, id func(n int) string, d
 	for f := range b.Frames(telemetry.TargetFrame, func() []byte { return s.buffers.take(room) }) {
 		if f.Err != nil {
 			s.count.fail(telemetry.CodeTooLarge.String(), f.Err)
-			s.log.Warn("point dropped", "error", f.Err)
+			s.log.Warn("point is too large to be sent", "error", f.Err)
+			failed.CompareAndSwap(nil, &f.Err)
 			continue
 		}
 		n++

@@ -30,10 +30,14 @@ type Options struct {
 	Wait   time.Duration // how long the first connection may take; 0: for ever
 
 	Survey <-chan os.Signal // each asks for a survey of the inventory; nil: nobody does
+
+	// LeastBeat is the shortest interval of heartbeats an agent gets; 0: 1 s. Only a test needs another value.
+	LeastBeat time.Duration
 }
 
 const (
 	firstInterval = 10 * time.Second // of heartbeats, until the agent says otherwise
+	leastInterval = time.Second
 	drainTime     = 10 * time.Second // for calls in progress and messages under way
 	lateTime      = time.Second      // for what was given up to come to its end
 	byeTime       = 500 * time.Millisecond
@@ -109,7 +113,8 @@ type life struct {
 	hard      context.Context //nolint:containedctx // the life of the process itself: it ends when a drain has taken too long
 	giveUp    context.CancelFunc
 
-	replies sync.WaitGroup // that are still to be sent
+	subs    []*bus.Subscription // to what the agent asks
+	replies sync.WaitGroup      // that are still to be sent
 
 	mu      sync.Mutex
 	seen    seen   // what heartbeats tell and acks have told
@@ -183,6 +188,9 @@ func noBus(err error) error {
 
 func (l *life) close() {
 	l.giveUp()
+	for _, s := range l.subs { // no reply is begun any more
+		s.Stop()
+	}
 	l.replies.Wait()
 	if l.link != nil {
 		l.link.out.Close()
@@ -211,9 +219,11 @@ func (l *life) listen(stop context.CancelCauseFunc) error {
 	}
 	for verb, do := range verbs {
 		subject := bus.CtlSubject(l.o.Host, l.o.Plugin, verb)
-		if _, err := bus.Handle(l.control, subject, bus.Rules{}, decodeRequest, answer(do)); err != nil {
+		s, err := bus.Handle(l.control, subject, bus.Rules{}, decodeRequest, answer(do))
+		if err != nil {
 			return fmt.Errorf("listen on %s: %w", subject, err)
 		}
+		l.subs = append(l.subs, s)
 	}
 	return nil
 }

@@ -424,7 +424,7 @@ func TestSilentAgent(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		done <- plugin.Serve(ctx, counting(), plugin.Options{Bus: b.URL, Host: "web-1", Plugin: "count", Dir: t.TempDir(),
-			Log: slog.New(slog.NewTextHandler(&log, nil))})
+			Log: slog.New(slog.NewTextHandler(&log, nil)), LeastBeat: a.Interval})
 	}()
 	plugintest.Until(t, "work", func() bool { h := a.Last("count"); return h.Stats != nil && h.Stats.PointsOut > 0 })
 	a.Leave()

@@ -38,14 +38,15 @@ type source interface {
 
 // A delivery is one batch that has to be settled.
 type delivery struct {
-	host, plugin string // who it is about and who made it
-	id           string
-	contentType  string
-	body         []byte
-	stored       time.Time
-	seq          uint64
-	deliveries   int
-	fault        error // why it cannot be told who it is about
+	host, plugin    string // who it is about and who made it
+	id              string
+	contentType     string
+	contentEncoding string
+	body            []byte
+	stored          time.Time
+	seq             uint64
+	deliveries      int
+	fault           error // why it cannot be told who it is about
 	settler
 }
 
@@ -112,7 +113,7 @@ func (s *busSource) next(ctx context.Context) (*delivery, error) {
 	}
 	subject, fault := bus.ParseSubject(d.Subject)
 	return &delivery{
-		host: subject.Host, plugin: subject.Plugin, id: d.ID, contentType: d.ContentType, body: d.Body,
+		host: subject.Host, plugin: subject.Plugin, id: d.ID, contentType: d.ContentType, contentEncoding: d.Header("Content-Encoding"), body: d.Body,
 		stored: d.Stored, seq: d.StreamSeq, deliveries: d.Deliveries, fault: fault, settler: busSettler{s, d},
 	}, nil
 }

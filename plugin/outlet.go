@@ -50,12 +50,15 @@ type Outlet struct {
 	due     time.Time          // when the first of those posted must leave; zero: none is posted
 	hurry   bool               // somebody waits for an answer, or a message is full
 	free    []*telemetry.Batch // posted before and sent
+
+	merged telemetry.Batch // what leaves together; of run alone
 }
 
 // An entry is a batch that waits to be sent.
 type entry struct {
 	batch  *telemetry.Batch
-	stored chan error // who waits; nil: the batch was posted
+	stored chan error    // who waits; nil: the batch was posted
+	left   chan struct{} // closed when the batch is encoded and under way; nil: the batch was posted
 }
 
 // outletBytes is how much may wait: two messages, one to be filled while the other leaves.
@@ -67,14 +70,15 @@ func (o *Outlet) Emit(b *telemetry.Batch) error {
 		o.session.count.drops(b.Drops())
 		return nil
 	}
-	stored := make(chan error, 1)
-	if err := o.put(entry{b, stored}, 0); err != nil {
+	e := entry{b, make(chan error, 1), make(chan struct{})}
+	if err := o.put(e, 0); err != nil {
 		return err
 	}
 	select {
-	case err := <-stored:
+	case err := <-e.stored:
 		return err
 	case <-o.session.life.Done():
+		<-e.left // b is not the caller's before
 		return fmt.Errorf("stopped before the points were stored: %w", context.Cause(o.session.life))
 	}
 }
@@ -209,18 +213,25 @@ func (o *Outlet) send(entries []entry) {
 			waiters = append(waiters, e.stored)
 		}
 	}
-	out := entries[0].batch
-	for _, e := range entries[1:] {
+	out := &o.merged // not the batch of one of them: it is its owner's again, without the points of others
+	for _, e := range entries {
 		for g := range e.batch.Groups() {
 			out.Take(g)
 		}
 		o.session.count.drops(e.batch.Drops())
+		*e.batch.Drops() = telemetry.Drops{}
 	}
 	o.session.emit(out, o.session.Env.Host, nil, func(err error) {
 		for _, w := range waiters {
 			w <- err
 		}
 	})
+	out.Reset()
+	for _, e := range entries {
+		if e.left != nil {
+			close(e.left)
+		}
+	}
 	o.recycle(entries)
 }
 

@@ -135,8 +135,12 @@ type slowLink struct {
 }
 
 func (l *slowLink) send(ctx context.Context, m message, done func(error)) error {
-	<-l.turn
-	return l.fakeLink.send(ctx, m, done)
+	select {
+	case <-l.turn:
+		return l.fakeLink.send(ctx, m, done)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // TestPostBlocks checks that no more than outletBytes wait while the bus does not take them, and that everybody who waited

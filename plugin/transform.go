@@ -22,6 +22,9 @@ func (s *Session) Transform(ctx context.Context, f func(ctx context.Context, in,
 	return s.each(ctx, func(ctx context.Context, src source) error {
 		t := transformer{Session: s, work: f}
 		for {
+			if ctx.Err() != nil { // what is there already would be given on and on
+				return nil
+			}
 			d, err := src.next(ctx)
 			if err != nil {
 				return ended(err)
@@ -71,9 +74,12 @@ func (t *transformer) one(ctx context.Context, d *delivery) {
 	if !t.admit(d) {
 		return
 	}
+	if !t.open(&t.in, d) {
+		return
+	}
 	for try := 1; ; try++ {
-		if !t.open(&t.in, d) {
-			return
+		if try > 1 {
+			_ = decode(&t.in, d) // it was taken before, and the try before may have changed it
 		}
 		t.out = telemetry.Batch{} // one used before would remember, and cut its messages elsewhere: ids must fit contents
 		t.hand[0] = d
@@ -100,11 +106,14 @@ func (t *transformer) forward(d *delivery) {
 		id = nil
 	}
 	t.emit(&t.out, d.host, id, func(err error) {
-		if err != nil {
+		switch {
+		case err == nil:
+			d.ack()
+		case errors.Is(err, telemetry.CodeTooLarge): // the other points of it are stored
+			go t.setAside(d, d.body, 0, telemetry.CodeTooLarge.String(), err) // not on the goroutine of the acknowledgements
+		default:
 			d.again(nakDelay)
-			return
 		}
-		d.ack()
 	})
 }
 
@@ -148,7 +157,7 @@ func (s *Session) open(b *telemetry.Batch, d *delivery) bool {
 		s.setAside(d, d.body, 0, "subject", d.fault)
 		return false
 	}
-	if err := b.Decode(d.contentType, "", d.body, d.stored); err != nil {
+	if err := decode(b, d); err != nil {
 		s.count.fail("decode", err)
 		s.setAside(d, d.body, 0, codeOf(err), err)
 		return false
@@ -156,9 +165,17 @@ func (s *Session) open(b *telemetry.Batch, d *delivery) bool {
 	s.count.drops(b.Drops())
 	*b.Drops() = telemetry.Drops{}
 	s.count.pointsIn.Add(uint64(b.Len()))
+	return true
+}
+
+// decode makes b the batch in d, about the host that its subject names.
+func decode(b *telemetry.Batch, d *delivery) error {
+	if err := b.Decode(d.contentType, d.contentEncoding, d.body, d.stored); err != nil {
+		return err
+	}
 	b.SetHost(d.host)
 	b.DefaultTag("host", d.host)
-	return true
+	return nil
 }
 
 // codeOf returns the code of a decoder's error.
@@ -169,7 +186,8 @@ func codeOf(err error) string {
 	return "decode"
 }
 
-// setAside puts body, all of d or a part of it, into the dead letters, and settles d if it is all.
+// setAside puts body, all of d or a part of it, into the dead letters, and settles d if it is all. What even they cannot take
+// whole is cut. When they take nothing for long, d is given again later: nobody behind it waits for ever.
 func (s *Session) setAside(d *delivery, body []byte, part int, code string, reason error) {
 	for try := 1; ; try++ {
 		err := d.bury(s.life, body, part, code, reason)
@@ -177,8 +195,12 @@ func (s *Session) setAside(d *delivery, body []byte, part int, code string, reas
 			break
 		}
 		s.count.fail("dead_letter", err)
-		if !s.wait(s.life, err, try) {
-			d.again(0)
+		switch {
+		case errors.Is(err, bus.ErrTooLarge) && len(body) > cutLetter:
+			reason = fmt.Errorf("%w (cut: the first %d of %d bytes)", reason, cutLetter, len(body))
+			body = body[:cutLetter]
+		case try == tries || !s.wait(s.life, err, try):
+			d.again(nakDelay)
 			return
 		}
 	}
@@ -188,6 +210,9 @@ func (s *Session) setAside(d *delivery, body []byte, part int, code string, reas
 		d.ack()
 	}
 }
+
+// cutLetter is what is kept of a body that is too large for a dead letter.
+const cutLetter = 64 << 10
 
 // wait waits before the next try, as long as err asks or else longer each time, and reports whether there is to be one.
 func (s *Session) wait(ctx context.Context, err error, try int) bool {

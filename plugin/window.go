@@ -68,6 +68,9 @@ type window struct {
 // fill reads one input until it ends, and flushes once more.
 func (w *window) fill(ctx context.Context, src source) error {
 	for {
+		if ctx.Err() != nil { // what is there already would be given on and on
+			return w.flush()
+		}
 		d, err := src.next(ctx)
 		if err != nil {
 			return errors.Join(ended(err), w.flush())

@@ -39,6 +39,8 @@ func (w *web) write(d dialect, rw http.ResponseWriter, r *http.Request) {
 	u := &upload{intake: in, web: w, batch: &p.batch}
 	err = u.read(text, r.ContentLength)
 	switch {
+	case errors.Is(u.refused, telemetry.CodeTooLarge): // the other points are stored, and no further try will help this one
+		d.fail(http.StatusRequestEntityTooLarge, u.refused.Error())
 	case u.refused != nil:
 		w.turnAway(rw, d, u.refused)
 	case err != nil:

@@ -165,7 +165,7 @@ func (a *Agent) Start(t testing.TB, d plugin.Definition, name string) *Process {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Process{cancel: cancel, done: make(chan error, 1)}
 	o := plugin.Options{Bus: a.url, Host: a.Host, Plugin: name, Dir: t.TempDir(),
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Wait: 10 * time.Second}
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Wait: 10 * time.Second, LeastBeat: a.Interval}
 	go func() { p.done <- plugin.Serve(ctx, d, o) }()
 	t.Cleanup(func() { _ = p.Stop(t) })
 	return p

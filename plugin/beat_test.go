@@ -1,0 +1,96 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// An agent cannot make a plugin beat without pause.
+func TestShortestInterval(t *testing.T) {
+	f := func(least time.Duration, next int64, want time.Duration) {
+		t.Helper()
+		l := &life{log: slog.New(slog.DiscardHandler), o: Options{LeastBeat: least}}
+		l.seen.interval = firstInterval
+		if err := l.obey(telemetry.Ack{State: telemetry.Accepted, NextMS: next}, 0); err != nil || l.seen.interval != want {
+			t.Errorf("next_ms %d: %v, %v; want %v", next, l.seen.interval, err, want)
+		}
+	}
+	f(0, 0, firstInterval) // as it is
+	f(0, 1, time.Second)
+	f(0, 1500, 1500*time.Millisecond)
+	f(0, telemetry.MaxIntervalMS, time.Hour)
+	f(20*time.Millisecond, 50, 50*time.Millisecond)
+	f(20*time.Millisecond, 1, 20*time.Millisecond)
+}
+
+// Who has lost the say is not obeyed: neither its work nor its refusal.
+func TestTerm(t *testing.T) {
+	l := &life{log: slog.New(slog.DiscardHandler), offers: make(chan offer, 1)}
+	f := func(term, rev uint64, state string, want, unacked int) {
+		t.Helper()
+		err := l.obey(telemetry.Ack{Server: "a", Term: term, State: state, ConfigRev: rev, Work: &telemetry.Work{}}, 0)
+		if (err != nil) != (unacked > 0) || errors.Is(err, ErrRefused) || l.seen.offered != uint64(want) || l.seen.unacked != unacked {
+			t.Errorf("term %d: %v, config %d, %d unanswered; want config %d, %d unanswered", term, err, l.seen.offered, l.seen.unacked, want, unacked)
+		}
+	}
+	f(0, 1, telemetry.Accepted, 1, 0)
+	f(5, 2, telemetry.Accepted, 2, 0)
+	f(4, 3, telemetry.Accepted, 2, 1)
+	f(4, 3, telemetry.Refused, 2, 2)
+	f(5, 4, telemetry.Accepted, 4, 0)
+	f(6, 5, telemetry.Accepted, 5, 0)
+	if err := l.obey(telemetry.Ack{Term: 6, State: telemetry.Refused}, 0); !errors.Is(err, ErrRefused) {
+		t.Errorf("a refusal in term: %v", err)
+	}
+}
+
+// When a life is closed it listens no more, so nobody begins a reply that it would have to wait for.
+func TestCloseListensNoMore(t *testing.T) {
+	b := bustest.New(t)
+	l, err := newLife(t.Context(), Definition{Kind: Collector, Program: "p"}, Options{Bus: b.URL, Host: "h1", Plugin: "p", Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.listen(func(error) {}); err != nil {
+		t.Fatal(err)
+	}
+	agent := b.Conn(t, bus.User("h1", bus.Agent))
+	ask := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		body, err := telemetry.EncodeControl(telemetry.CtlRequest{ID: "1"}, telemetry.MsgPack)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = agent.Request(ctx, bus.CtlSubject("h1", "p", "ping"), body)
+		return err
+	}
+	if err := l.control.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	release := make(chan struct{})
+	l.replies.Go(func() { <-release }) // a reply that takes long
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		l.close()
+	}()
+	bustest.Wait(t, 10*time.Second, "nobody listens", func() bool { return errors.Is(ask(), bus.ErrNoResponders) })
+	select {
+	case <-closed:
+		t.Error("closed before the reply was sent")
+	default:
+	}
+	close(release)
+	<-closed
+}
