@@ -35,7 +35,10 @@ func drawAny(depth int) *rapid.Generator[any] {
 }
 
 func TestControlRoundTrip(t *testing.T) {
-	roundTrip(t, DecodeHeartbeat, func(h *Heartbeat) { h.Version, h.Seq, h.IntervalMS = 1, h.Seq|1, 1+h.IntervalMS&0xffff })
+	roundTrip(t, DecodeHeartbeat, func(h *Heartbeat) {
+		h.Version, h.Seq, h.IntervalMS = 1, h.Seq|1, 1+h.IntervalMS&0xffff
+		h.State = []string{"", "starting", "running", "idle", "draining", "failed"}[h.Seq%6]
+	})
 	roundTrip(t, DecodeAck, func(a *Ack) {
 		a.Version, a.State, a.NextMS = 1, Accepted, a.NextMS&0xffff
 		if w := a.Work; w != nil {

@@ -197,6 +197,9 @@ func TestEncodeRefuses(t *testing.T) {
 	beat = fullBeat()
 	beat.IntervalMS = MaxIntervalMS + 1
 	f(beat, ControlRange, "int_ms")
+	beat = fullBeat()
+	beat.State = "Running"
+	f(beat, ControlRange, "state")
 	f(Ack{Version: 1, Server: "h", State: Accepted, NextMS: -1}, ControlRange, "next_ms")
 	f(Ack{Version: 1, Server: "h", State: Accepted, Work: &Work{Config: json.RawMessage("{}"), Parallel: 5000}}, ControlRange, "parallel")
 	f(Ack{Version: 1, Server: "h", State: "maybe"}, ControlRange, "state")

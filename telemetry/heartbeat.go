@@ -72,7 +72,11 @@ func (h Heartbeat) check() error {
 	if h.IntervalMS <= 0 || h.IntervalMS > MaxIntervalMS {
 		return &ControlError{ControlRange, "int_ms", fmt.Sprintf("%d, expected 1 to %d", h.IntervalMS, int64(MaxIntervalMS))}
 	}
-	return nil
+	switch h.State {
+	case "", "starting", "running", "idle", "draining", "failed":
+		return nil
+	}
+	return &ControlError{ControlRange, "state", quote(h.State) + " is none of starting, running, idle, draining, failed"}
 }
 
 // checkVersion refuses other versions before anything of the message is used: what follows may mean something else.
