@@ -54,7 +54,8 @@ func TestTerm(t *testing.T) {
 // When a life is closed it listens no more, so nobody begins a reply that it would have to wait for.
 func TestCloseListensNoMore(t *testing.T) {
 	b := bustest.New(t)
-	l, err := newLife(t.Context(), Definition{Kind: Collector, Program: "p"}, Options{Bus: b.URL, Host: "h1", Plugin: "p", Dir: t.TempDir()})
+	def := Define(Collector, Spec[struct{}, any]{Program: "p", Summary: "Waits."}, func(context.Context, *Session, any) error { return nil })
+	l, err := newLife(t.Context(), def, Options{Bus: b.URL, Host: "h1", Plugin: "p", Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
