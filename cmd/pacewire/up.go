@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -114,14 +116,31 @@ func (a *app) serve(ctx context.Context, s *config.Settings, from string, live b
 	defer gone()
 	log.Info("pacewire runs", "version", version(), "host", name, "config", from, "bus", o.URL, "plugins", len(s.Plugins))
 	time.AfterFunc(settled, debug.FreeOSMemory) // what the start needed should not be held for days
-	context.AfterFunc(ctx, func() {
+	ctx, calm := hangUp(ctx, log)
+	defer calm()
+	defer context.AfterFunc(ctx, func() {
 		log.Info("draining; interrupt again to kill")
-	})
+	})()
 	if screen != nil {
 		screen.follow(ctx, h, o, s)
 		defer screen.close()
 	}
 	return h.Run(ctx)
+}
+
+// hangUp returns a context that ends with a hang-up too, be it of a terminal that was closed. More of them, as terminals send,
+// change nothing until calm is called; where they are ignored (nohup) they remain so.
+func hangUp(ctx context.Context, log *slog.Logger) (_ context.Context, calm context.CancelFunc) {
+	if signal.Ignored(syscall.SIGHUP) {
+		return ctx, func() {}
+	}
+	hung, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+	told := context.AfterFunc(hung, func() {
+		if ctx.Err() == nil {
+			log.Warn("hang-up ends the agent: it does not read its config again, start it anew for that")
+		}
+	})
+	return hung, func() { told(); stop() }
 }
 
 // override puts the flags over the config.

@@ -41,7 +41,13 @@ func up(t testing.TB, config string, but ...string) *system {
 // start starts the program, which ends with the test. What it prints is in files named after the verb.
 func (p place) start(args ...string) *system {
 	p.t.Helper()
-	s := &system{place: p, cmd: p.command(context.Background(), args...), out: p.path(args[0] + ".out"), log: p.path(args[0] + ".log"), done: make(chan struct{})}
+	return p.launch(p.command(context.Background(), args...), args[0])
+}
+
+// launch starts a command that is the program with a verb.
+func (p place) launch(cmd *exec.Cmd, verb string) *system {
+	p.t.Helper()
+	s := &system{place: p, cmd: cmd, out: p.path(verb + ".out"), log: p.path(verb + ".log"), done: make(chan struct{})}
 	open := func(path string) *os.File {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
