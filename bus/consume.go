@@ -38,6 +38,7 @@ type ConsumerStats struct {
 	Bytes       uint64 // of their bodies
 	Redelivered uint64 // of these, given out before, here or elsewhere
 	LostUnread  uint64 // batches that sources sent and the stream dropped before we read them
+	LostAway    uint64 // messages dropped before Consume and after this consumer's place: at most so many were for it
 	Unconfirmed uint64 // acks the stream did not confirm: the messages come again
 	Resets      uint64 // pulls given up for silence
 	Held        int    // given out and not settled
@@ -105,7 +106,8 @@ func (c *Conn) Consume(ctx context.Context, stream, durable string, o ConsumeOpt
 	}
 	o.Messages = max(o.Messages, lanes)
 	o.Bytes = max(o.Bytes, lanes*(maxMsg+64<<10)) // else the largest message never fits a lane
-	if _, err := c.ConsumerInfo(ctx, stream, durable); err != nil {
+	place, err := c.ConsumerInfo(ctx, stream, durable)
+	if err != nil {
 		return nil, fmt.Errorf("consume: %w", err)
 	}
 	k := &Consumer{
@@ -115,6 +117,7 @@ func (c *Conn) Consume(ctx context.Context, stream, durable string, o ConsumeOpt
 		kick:     make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	k.held.init()
+	k.stats.LostAway = c.lostAway(ctx, stream, durable, place, o.Log)
 	if err := k.subscribe(); err != nil {
 		return nil, fmt.Errorf("consume %s of %s: %w", durable, stream, translate(err))
 	}

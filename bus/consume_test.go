@@ -351,6 +351,56 @@ func TestLostUnread(t *testing.T) {
 	}
 }
 
+// What limits discard while nobody reads is counted as a bound: what another filter would have selected counts too.
+func TestLostAway(t *testing.T) {
+	b := bustest.Bare(t, embedded.Options{})
+	c := b.Conn(t, "hub")
+	settings := smallStreams()
+	settings.MetricsMaxBytes = 1 << 20
+	if err := c.EnsureStreams(t.Context(), settings); err != nil {
+		t.Fatal(err)
+	}
+	p := publisher(t, c, bus.PublisherOptions{})
+	f := func(durable, start string, mine, others int, want func(gone, lost uint64) bool) {
+		t.Helper()
+		in := input(durable)
+		in.Start = start
+		if err := c.EnsureConsumer(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		other := bus.Message{Subject: bus.MetricsSubject("h1", "mem"), Body: make([]byte, 50<<10)}
+		for range others {
+			if err := p.Publish(t.Context(), other); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range mine {
+			if err := p.Publish(t.Context(), metric(string(other.Body))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		read := consumerState(t, c, durable).Pending
+		k := consumer(t, c, in, bus.ConsumeOptions{})
+		for range read {
+			if err := next(t, k).Ack(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		gone := uint64(mine) - read
+		if s := k.Stats(); !want(gone, s.LostAway) || s.LostUnread != 0 {
+			t.Errorf("%s: %d of %d read, %+v", durable, read, mine, s)
+		}
+		k.Stop()
+	}
+	exact := func(gone, lost uint64) bool { return lost == gone }
+	f("fresh", "all", 0, 0, exact)
+	f("near", "all", 10, 0, exact)
+	f("far", "new", 60, 0, func(gone, lost uint64) bool { return gone > 0 && lost == gone })
+	f("far", "new", 5, 0, exact) // it has caught up, and is told of nothing twice
+	f("late", "new", 0, 0, exact)
+	f("mixed", "new", 30, 30, func(gone, lost uint64) bool { return gone > 0 && lost > gone })
+}
+
 // An event between two batches is no hole for who reads batches only.
 func TestEventsAreNoGaps(t *testing.T) {
 	b := bustest.New(t)
