@@ -181,7 +181,7 @@ func (d *definition) sources() {
 	if d.Kind == Collector || hasKey(d.val, "from") || hasKey(d.val, "on") {
 		return
 	}
-	d.fault(d.key, "name plugins (from: [cpu, mem]), or from: all", "%s reads nothing: a %s needs from:", d.Name, d.Kind)
+	d.fault(d.key, "name plugins (from: [host, app]), or from: all", "%s reads nothing: a %s needs from:", d.Name, d.Kind)
 }
 
 func hasKey(n *yaml.Node, key string) bool {

@@ -272,6 +272,9 @@ func (c *Child) verdict(exit Exit, o order) ended {
 		return ended{restart: o.kind == restart, reason: fmt.Sprintf("%s (%s)", o.reason, exit)}
 	}
 	e := ended{reason: exit.String()}
+	if exit.Signal == "SIGKILL" {
+		return e // it had no time to say why: its last line is about something else
+	}
 	said := 1
 	if exit.Signal == "" && c.spec.NoRestart != nil && c.spec.NoRestart(exit.Code) {
 		e.final, said = true, 3

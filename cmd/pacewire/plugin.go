@@ -131,7 +131,7 @@ func (a *app) showPlugins(list []telemetry.PluginStatus) error {
 			if s.Stats != nil {
 				in, out = s.Stats.PointsIn, s.Stats.PointsOut
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", s.Name, s.Kind, s.Program, s.State,
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", printable(s.Name), printable(s.Kind), printable(s.Program), printable(s.State),
 				age(time.Unix(0, s.Since)), orDash(s.PID), s.Restarts, in, out, size(s.RSS), printable(s.Reason))
 		}
 	})
@@ -214,7 +214,7 @@ func (a *app) showInfo(s telemetry.PluginStatus) error {
 		return json.NewEncoder(a.out).Encode(s)
 	}
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	row := func(key string, v any) { fmt.Fprintf(w, "%s\t%v\n", key, v) }
+	row := func(key string, v any) { fmt.Fprintf(w, "%s\t%s\n", key, printable(fmt.Sprint(v))) }
 	row("name", s.Name)
 	row("kind", s.Kind)
 	row("program", s.Program+" "+orVersion(s.Version))

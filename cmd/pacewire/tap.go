@@ -105,7 +105,7 @@ func (a *app) shower(format string, count int) func(bus.Tapped) error {
 	shown := 0
 	return func(m bus.Tapped) error {
 		if err := b.Decode(m.ContentType, "", m.Body, m.Stored); err != nil {
-			fmt.Fprintf(a.err, "%s: %v\n", m.Subject.Raw, err)
+			fmt.Fprintf(a.err, "%s: %s\n", m.Subject.Raw, printable(err.Error()))
 			return nil
 		}
 		b.DefaultTag("host", m.Subject.Host)
@@ -118,6 +118,9 @@ func (a *app) shower(format string, count int) func(bus.Tapped) error {
 			buf = b.AppendLines(buf[:0])
 		}
 		shown += b.Len()
+		if isTerminal(a.out) {
+			buf = harmless(buf)
+		}
 		if _, err := a.out.Write(buf); err != nil {
 			return err
 		}
@@ -126,4 +129,13 @@ func (a *app) shower(format string, count int) func(bus.Tapped) error {
 		}
 		return nil
 	}
+}
+
+// harmless returns lines as a terminal may show them: texts of points are anybody's, and may hold what would move its cursor.
+func harmless(text []byte) []byte {
+	var out []byte
+	for line := range strings.Lines(string(text)) {
+		out = append(append(out, printable(strings.TrimSuffix(line, "\n"))...), '\n')
+	}
+	return out
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/signal"
 	"syscall"
 	"testing"
 )
@@ -13,6 +14,9 @@ const hungUp = "collect: { host: { every: 200ms, only: [load] } }\npublish: { fi
 // A terminal that is closed drains the agent: no note and no process are left, and a second hang-up does not cut it short.
 func TestHangUp(t *testing.T) {
 	t.Parallel()
+	caught := make(chan os.Signal, 1) // caught here, it is default in what we start, also where our own parent ignores it
+	signal.Notify(caught, syscall.SIGHUP)
+	defer signal.Stop(caught)
 	s := up(t, hungUp)
 	pids := s.pidsOf()
 	for range 2 {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,11 @@ func run(m *testing.M) (int, error) {
 	defer os.RemoveAll(dir)
 	if binary = os.Getenv("PACEWIRE_BINARY"); binary == "" {
 		binary = filepath.Join(dir, "pacewire")
-		if out, err := exec.Command("go", "build", "-trimpath", "-o", binary, "../../cmd/pacewire").CombinedOutput(); err != nil {
+		build := []string{"build", "-trimpath", "-o", binary, "../../cmd/pacewire"}
+		if raceEnabled { // then the program is to be watched, more than its tests
+			build = slices.Insert(build, 1, "-race")
+		}
+		if out, err := exec.Command("go", build...).CombinedOutput(); err != nil {
 			return 0, fmt.Errorf("build: %w\n%s", err, out)
 		}
 	}
