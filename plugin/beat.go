@@ -299,13 +299,29 @@ func (s sessionStatus) alarm(err error) {
 	again := s.alarmed == text
 	s.alarmed = text
 	s.mu.Unlock()
-	if again || err == nil {
+	if !again && err != nil {
+		s.raise("denied", err.Error())
+	}
+}
+
+// raise sends one event of the plugin itself.
+func (l *life) raise(kind, text string) {
+	var b telemetry.Batch
+	b.Add("event", telemetry.Fields{"message": text}, telemetry.Tags{"plugin": l.o.Plugin, "type": kind})
+	m := message{host: l.o.Host, event: kind, body: b.AppendMsgPack(nil)}
+	if err := l.link.send(l.hard, m, func(error) {}); err != nil {
+		l.log.Warn("event not sent", "error", err)
+	}
+}
+
+// unread tells of batches that the limits of the stream took before this plugin had read them: of n while it read, or of at
+// most n while it was away.
+func (l *life) unread(n uint64, away bool) {
+	if away {
+		l.count.drop("lost_away_batches_at_most", int(n))
+		l.raise("lost_unread", fmt.Sprintf("at most %d batches were dropped by the stream while nobody read here: raise max_age and max_store of the bus", n))
 		return
 	}
-	var b telemetry.Batch
-	b.Add("event", telemetry.Fields{"message": err.Error()}, telemetry.Tags{"plugin": s.o.Plugin, "type": "denied"})
-	m := message{host: s.o.Host, event: "denied", body: b.AppendMsgPack(nil)}
-	if err := s.link.send(s.hard, m, func(error) {}); err != nil {
-		s.log.Warn("event not sent", "error", err)
-	}
+	l.count.drop("lost_unread_batches", int(n))
+	l.raise("lost_unread", fmt.Sprintf("%d batches were dropped by the stream before they were read: this plugin is too slow, or max_age and max_store of the bus are too small", n))
 }

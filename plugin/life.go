@@ -174,7 +174,7 @@ func (l *life) dial(ctx context.Context) error {
 		return err
 	}
 	l.link = &busLink{host: l.o.Host, plugin: l.o.Plugin, conn: l.data, control: l.control, out: out,
-		lost: func(n uint64) { l.count.drop("lost_unread_batches", int(n)) }}
+		unread: l.unread}
 	return nil
 }
 

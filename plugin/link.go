@@ -64,7 +64,7 @@ type busLink struct {
 	conn         *bus.Conn
 	control      *bus.Conn
 	out          *bus.Publisher
-	lost         func(n uint64) // is told of batches that the stream dropped before they were read
+	unread       func(n uint64, away bool) // is told of batches that the stream dropped before they were read
 }
 
 func (l *busLink) send(ctx context.Context, m message, done func(error)) error {
@@ -90,6 +90,9 @@ func (l *busLink) read(ctx context.Context, in telemetry.Input) (source, error) 
 	if err != nil {
 		return nil, err
 	}
+	if n := c.Stats().LostAway; n > 0 {
+		l.unread(n, true)
+	}
 	return &busSource{link: l, consumer: c, durable: in.Durable}, nil
 }
 
@@ -108,7 +111,7 @@ func (s *busSource) next(ctx context.Context) (*delivery, error) {
 		return nil, err
 	}
 	if lost := s.consumer.Stats().LostUnread; lost > s.lost {
-		s.link.lost(lost - s.lost)
+		s.link.unread(lost-s.lost, false)
 		s.lost = lost
 	}
 	subject, fault := bus.ParseSubject(d.Subject)
