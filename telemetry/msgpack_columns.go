@@ -193,10 +193,7 @@ func (d *decoder) unknown(g *Group, k kind) {
 // packed reads a column of numbers of one width.
 func (d *decoder) packed(c *Column) {
 	data := d.bin("column")
-	width := 0
-	if c.n > 0 && len(data)%c.n == 0 {
-		width = len(data) / c.n
-	}
+	width := widthOf(data, c.n)
 	switch {
 	case d.failed():
 		return
@@ -213,6 +210,14 @@ func (d *decoder) packed(c *Column) {
 	if c.typ == TypeFloat && !finite(data, width) {
 		d.dropNonFinite(c)
 	}
+}
+
+// widthOf returns how many bytes of data each of n numbers has, 0 when they do not share it evenly.
+func widthOf(data []byte, n int) int {
+	if n == 0 || len(data)%n != 0 {
+		return 0
+	}
+	return len(data) / n
 }
 
 func widthAllowed(typ Type, width int) bool {
@@ -322,10 +327,7 @@ func (d *decoder) dictionary(c *Column) {
 
 func (d *decoder) indices(c *Column) {
 	data := d.bin("dictionary indices")
-	width := 0
-	if c.n > 0 && len(data)%c.n == 0 {
-		width = len(data) / c.n
-	}
+	width := widthOf(data, c.n)
 	switch {
 	case d.failed():
 		return
