@@ -29,12 +29,16 @@ type Ack struct {
 	Reason        string   `json:"reason,omitzero"`  // of a refusal: name_taken, api_version, config_invalid, conflict, not_allowed
 	NextMS        int64    `json:"next_ms,omitzero"` // interval of Heartbeats wanted; 0: as it is
 	Digest        Digest   `json:"inv,omitzero"`     // inventory that the watcher holds complete
-	Flags         []string `json:"flags,omitzero"`   // warmup, conflict, maintenance
+	Flags         []string `json:"flags,omitzero"`   // warmup, conflict, maintenance, FlagHold
 	BatchVersions []uint64 `json:"batch_v,omitzero"` // versions of batches its readers take; none: 1
 
 	ConfigRev uint64 `json:"cfg_rev,omitzero"` // config revision wanted
 	*Work            // when ConfigRev differs from the Heartbeat's; nil: nothing new
 }
+
+// FlagHold in an Ack asks the plugin to make itself ready for its work, and not to begin it: another process of its name
+// is at work still. An Ack without it lets it begin.
+const FlagHold = "hold"
 
 // Work is all that a plugin needs to know of its task. It comes whole or not at all: on the wire its keys stand among
 // those of the Ack, and an Ack without "config" has no Work.
@@ -43,7 +47,7 @@ type Work struct {
 	Inputs        []Input           `json:"inputs,omitzero"`          // consumers of a processor or publisher
 	Tags          map[string]string `json:"tags,omitzero"`            // to add to each point that lacks them
 	EveryMS       int64             `json:"every_ms,omitzero"`        // interval of a collector; 0: on request only
-	Cron          string            `json:"cron,omitzero"`            // times of a collector, instead of EveryMS
+	Schedule      *Schedule         `json:"schedule,omitzero"`        // what EveryMS alone does not say
 	TimeoutMS     int64             `json:"timeout_ms,omitzero"`      // of one call; 0: the kind's default
 	MaxAckPending int64             `json:"max_ack_pending,omitzero"` // messages unacknowledged at most; 0: the default
 	Parallel      int64             `json:"parallel,omitzero"`        // calls at a time; 0: one

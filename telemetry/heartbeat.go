@@ -36,11 +36,11 @@ type Heartbeat struct {
 	Digest    Digest          `json:"inv,omitzero"`      // InventoryDigest of all items
 	Items     uint64          `json:"inv_n,omitzero"`    // number of items
 	Bye       string          `json:"bye,omitzero"`      // why it leaves: shutdown, upgrade, suspend, maintenance
-	Flags     []string        `json:"flags,omitzero"`    // ephemeral, refreshing, hung, failing
+	Flags     []string        `json:"flags,omitzero"`    // ephemeral, refreshing, hung, failing, FlagExclusive
 	Owner     string          `json:"owner,omitzero"`    // label from the config, not a proof
 
 	ConfigRev uint64             `json:"cfg_rev,omitzero"` // config revision in force
-	State     string             `json:"state,omitzero"`   // starting, running, idle, draining, failed
+	State     string             `json:"state,omitzero"`   // starting, ready, running, idle, draining, failed
 	Error     *Fault             `json:"err,omitzero"`     // last error
 	Stats     *Stats             `json:"stats,omitzero"`   // plugins only
 	Plugins   *PluginCounts      `json:"np,omitzero"`      // agents only
@@ -51,6 +51,10 @@ type Heartbeat struct {
 	RTTUS    int64  `json:"rtt_us,omitzero"`   // last filtered round trip
 	OffsetUS int64  `json:"off_us,omitzero"`   // last filtered clock offset
 }
+
+// FlagExclusive in a Heartbeat says that two processes of this plugin must not work at the same time: both would collect,
+// or each would have a part of the window, or both would need the same port. A swap ends the old one first.
+const FlagExclusive = "exclusive"
 
 // PluginCounts sums up the plugins of one agent.
 type PluginCounts struct {
@@ -73,10 +77,10 @@ func (h Heartbeat) check() error {
 		return &ControlError{ControlRange, "int_ms", fmt.Sprintf("%d, expected 1 to %d", h.IntervalMS, int64(MaxIntervalMS))}
 	}
 	switch h.State {
-	case "", "starting", "running", "idle", "draining", "failed":
+	case "", "starting", "ready", "running", "idle", "draining", "failed":
 		return nil
 	}
-	return &ControlError{ControlRange, "state", quote(h.State) + " is none of starting, running, idle, draining, failed"}
+	return &ControlError{ControlRange, "state", quote(h.State) + " is none of starting, ready, running, idle, draining, failed"}
 }
 
 // checkVersion refuses other versions before anything of the message is used: what follows may mean something else.

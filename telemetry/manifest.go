@@ -16,6 +16,7 @@ type Manifest struct {
 	OS      string            `json:"os,omitzero"`
 	Arch    string            `json:"arch,omitzero"`
 	Proxy   bool              `json:"proxy,omitzero"` // its points may be about other hosts
+	Live    bool              `json:"live,omitzero"`  // takes a new config while it runs; else it is swapped for one
 }
 
 // Desc describes one series that a plugin emits.

@@ -7,7 +7,7 @@ type PluginStatus struct {
 	Program  string `json:"program"`
 	Version  string `json:"version,omitzero"`
 	Host     string `json:"host"`
-	State    string `json:"state"`             // starting, running, idle, draining, backing_off, failed, stopped
+	State    string `json:"state"`             // see agent/host/DESIGN.md
 	Reason   string `json:"reason,omitzero"`   // why it is not simply running
 	Since    int64  `json:"since,omitzero"`    // when the state began, ns
 	PID      int64  `json:"pid,omitzero"`      // 0: no process
@@ -16,6 +16,11 @@ type PluginStatus struct {
 	CPUMS    uint64 `json:"cpu_ms,omitzero"`   // of this process
 	Config   uint64 `json:"cfg_rev,omitzero"`  // revision in force
 	Beat     int64  `json:"beat,omitzero"`     // when the last heartbeat came, ns
+
+	Attached bool   `json:"attached,omitzero"`  // started by somebody else
+	Next     int64  `json:"next,omitzero"`      // when the next start is due, if backing off, ns
+	LastExit string `json:"last_exit,omitzero"` // how the last process ended, as "exit code 1"
+	LastEnd  int64  `json:"last_end,omitzero"`  // when it did, ns
 
 	Stats    *Stats    `json:"stats,omitzero"`
 	Manifest *Manifest `json:"manifest,omitzero"` // info only
@@ -26,6 +31,9 @@ type PluginStatus struct {
 // PluginList is the payload of the reply to list and info.
 type PluginList struct {
 	Plugins []PluginStatus `json:"plugins"`
+
+	// More says that the list goes on: ask again with the last name as args.after.
+	More bool `json:"more,omitzero"`
 }
 
 func (PluginList) bounds() bounds { return beatBounds }

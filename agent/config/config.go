@@ -26,6 +26,9 @@ type Program struct {
 
 	// Inventory says that it reports facts instead of points, so that nobody has to read it.
 	Inventory bool
+
+	// Path is the executable of a program that was found in a plugin directory; empty for a built-in.
+	Path string
 }
 
 // Options says what a config is checked against.
@@ -44,16 +47,17 @@ type Options struct {
 
 // Settings is a config without fault.
 type Settings struct {
-	Host    string            // empty: the machine's name
-	Bus     Bus               // where the bus is; embedded when the file does not say
-	Every   time.Duration     // the interval of collectors
-	Tags    map[string]string // of every point; a plugin's own go before these
-	Owner   string            // who is asked about plugins without an owner of their own
-	Site    string            // where the machine stands
-	Log     Log               // of agent and hub
-	Env     []string          // the names that ${NAME} may use, sorted
-	Web     Web               // the page and the API
-	Plugins []Plugin          // collectors, processors, publishers, each in the order of the files
+	Host      string            // empty: the machine's name
+	Bus       Bus               // where the bus is; embedded when the file does not say
+	Every     time.Duration     // the interval of collectors
+	Tags      map[string]string // of every point; a plugin's own go before these
+	Owner     string            // who is asked about plugins without an owner of their own
+	Site      string            // where the machine stands
+	Log       Log               // of agent and hub
+	Env       []string          // the names that ${NAME} may use, sorted
+	Web       Web               // the page and the API
+	Discovery Discovery
+	Plugins   []Plugin // collectors, processors, publishers, each in the order of the files
 
 	// Warnings is what works but is hardly meant.
 	Warnings Faults
@@ -101,7 +105,7 @@ type Plugin struct {
 	On   []string // event types
 
 	Every    time.Duration // 0: Settings.Every, or what the program finds right
-	Cron     string        // instead of Every
+	Schedule Schedule      // of a collector, beyond Every
 	Timeout  time.Duration // 0: the default of the kind
 	Tags     map[string]string
 	Owner    string // empty: Settings.Owner
@@ -111,12 +115,53 @@ type Plugin struct {
 	Parallel int
 	Env      []string // names of the environment that are passed on to the process
 
+	Limits   Limits // of the process and all it starts
+	RunAs    string // user of the process; empty: the agent's
+	Keep     bool   // on_agent_exit: keep. The process goes on when the agent ends, and the next agent takes it over
+	SHA256   string // of the executable, lower-case hex; empty: not pinned
+	Attached bool   // somebody else starts the process
+
 	// Config is a JSON object of the settings that the file sets; keys are sorted.
 	Config json.RawMessage
 
 	// Shown is Config for other eyes: *** for secrets, ${NAME} as it stands in the file.
 	Shown    json.RawMessage
 	Position Position
+}
+
+// Schedule says when a collector is asked, beyond a plain interval.
+type Schedule struct {
+	Cron     string        // instead of an interval
+	Timezone string        // of Cron, an IANA name; empty: the machine's
+	Align    bool          // ticks at multiples of the interval on the wall clock
+	Splay    time.Duration // each host ticks later by a part of this
+	From     time.Time     // no tick before; zero: at once
+	Until    time.Time     // no tick at or after; zero: for ever
+	Count    int           // no tick after so many; 0: for ever
+}
+
+// Limits bound what the processes of a plugin use. Zero: no limit.
+type Limits struct {
+	Memory    int64   // bytes
+	CPU       float64 // cores
+	Files     int     // open at a time
+	Processes int     // at a time
+}
+
+// Levels of trust in programs.
+const (
+	TrustOff     = "off"     // run them
+	TrustWarn    = "warn"    // run them, and say what is wrong
+	TrustEnforce = "enforce" // refuse what is wrong
+)
+
+// Discovery says where programs are found besides the built-ins, and which are run.
+type Discovery struct {
+	Dirs      []string // plugin directories
+	Autostart bool     // a program that is found runs under its own name, without being named
+	Trust     string   // TrustOff, TrustWarn or TrustEnforce; empty: warn for commands of the config, enforce for programs of Dirs
+	Keys      string   // folder of public keys, *.pem; empty: none
+	RemoteRun bool     // on an external bus, load and swap may name commands outside Dirs
 }
 
 // Load reads files, the main one first and then those of conf.d, and joins them.

@@ -86,7 +86,7 @@ func (d *definition) keys() {
 		"on":       func(n *yaml.Node) { d.events(d.texts("on", n)) },
 		"config":   d.readConfig,
 		"every":    func(n *yaml.Node) { d.Every = d.duration("every", n, shortest) },
-		"cron":     func(n *yaml.Node) { d.Cron = d.text("cron", n) },
+		"cron":     func(n *yaml.Node) { d.Schedule.Cron = d.text("cron", n) },
 		"timeout":  func(n *yaml.Node) { d.Timeout = d.duration("timeout", n, time.Millisecond) },
 		"tags":     func(n *yaml.Node) { d.Tags = d.tags("tags", n) },
 		"owner":    func(n *yaml.Node) { d.Owner = d.text("owner", n) },

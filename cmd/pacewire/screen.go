@@ -210,7 +210,7 @@ func destinations(c *config.Settings) map[string]string {
 func intervals(c *config.Settings) map[string]time.Duration {
 	known := map[string]time.Duration{}
 	for _, p := range c.Plugins {
-		if p.Kind == config.Collector && p.Cron == "" {
+		if p.Kind == config.Collector && p.Schedule.Cron == "" {
 			known[p.Name] = cmp.Or(p.Every, c.Every)
 		}
 	}
