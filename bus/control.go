@@ -79,6 +79,11 @@ type Rules struct {
 	// Reply says that a message without a reply subject is a bad request.
 	Reply bool
 
+	// Parallel is how many calls of the handler may be under way at a time, in
+	// no order; what comes meanwhile waits within Pending. 0: one at a time, in
+	// order.
+	Parallel int
+
 	// MaxBytes of a body; 0 means what the server lets pass.
 	MaxBytes int
 
@@ -101,13 +106,15 @@ type Subscription struct {
 	sub    *nats.Subscription
 	cancel context.CancelFunc
 	done   chan struct{}
+	room   chan struct{} // holds one for each parallel call; nil: calls are made in order
+	calls  sync.WaitGroup
 }
 
-// Handle calls h for each good message on pattern, in order, on one goroutine of
-// its own. Every handler of control subjects goes through here, because the
-// server answers on reply subjects with its own rights and so lends them to
-// whoever names one (the bus as deputy). A message is refused, counted in
-// BadRequests and dropped unless
+// Handle calls h for each good message on pattern: in order, on one goroutine of
+// its own, unless rules.Parallel says otherwise. Every handler of control
+// subjects goes through here, because the server answers on reply subjects with
+// its own rights and so lends them to whoever names one (the bus as deputy). A
+// message is refused, counted in BadRequests and dropped unless
 //
 //  1. its own subject parses and fits pattern,
 //  2. it carries no Nats-* header, so it does not come out of a stream,
@@ -119,46 +126,80 @@ type Subscription struct {
 func Handle[T any](c *Conn, pattern string, rules Rules, decode func(body []byte) (T, error),
 	h func(ctx context.Context, s Subject, m T) (reply []byte, err error),
 ) (*Subscription, error) {
-	return c.subscribe(pattern, rules, func(ctx context.Context, s Subject, msg *nats.Msg) {
-		m, err := decode(msg.Data)
+	return c.subscribe(pattern, &rules, func(ctx context.Context, sub *Subscription, msg *nats.Msg) {
+		s, m, rule, err := admit(&rules, pattern, decode, msg)
 		if err != nil {
-			c.bad.refuse(c, ruleBody, msg.Subject, err)
-			return
-		}
-		if rule, err := rules.responder(&s, msg.Reply); err != nil {
 			c.bad.refuse(c, rule, msg.Subject, err)
 			return
 		}
-		reply, err := h(ctx, s, m)
-		if err != nil {
-			c.bad.note(c, "handler", msg.Subject, err)
-		}
-		if reply != nil && msg.Reply != "" {
-			if err := c.nc.Publish(msg.Reply, reply); err != nil {
-				c.bad.note(c, "reply", msg.Subject, err)
-			}
-		}
+		sub.call(ctx, func() {
+			reply, err := h(ctx, s, m)
+			c.answer(msg, reply, err)
+		})
 	})
 }
 
-// subscribe applies the rules that need no decoding.
-func (c *Conn) subscribe(pattern string, rules Rules, h func(context.Context, Subject, *nats.Msg)) (*Subscription, error) {
+// admit applies all rules to a message, and names the one it breaks.
+func admit[T any](r *Rules, pattern string, decode func([]byte) (T, error), msg *nats.Msg) (s Subject, m T, rule string, err error) {
+	if s, rule, err = r.envelope(pattern, msg); err != nil {
+		return s, m, rule, err
+	}
+	if m, err = decode(msg.Data); err != nil {
+		return s, m, ruleBody, err
+	}
+	rule, err = r.responder(&s, msg.Reply)
+	return s, m, rule, err
+}
+
+// answer sends what a handler said.
+func (c *Conn) answer(msg *nats.Msg, reply []byte, err error) {
+	if err != nil {
+		c.bad.note(c, "handler", msg.Subject, err)
+	}
+	if reply == nil || msg.Reply == "" {
+		return
+	}
+	if err := c.nc.Publish(msg.Reply, reply); err != nil {
+		c.bad.note(c, "reply", msg.Subject, err)
+	}
+}
+
+// call makes one call of a handler, or starts it as soon as there is room.
+func (s *Subscription) call(ctx context.Context, f func()) {
+	if s.room == nil {
+		f()
+		return
+	}
+	select {
+	case s.room <- struct{}{}:
+		s.calls.Go(func() {
+			defer func() { <-s.room }()
+			f()
+		})
+	case <-ctx.Done(): // stopped: what waited is dropped
+	}
+}
+
+func (c *Conn) subscribe(pattern string, rules *Rules, h func(context.Context, *Subscription, *nats.Msg)) (*Subscription, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Subscription{cancel: cancel, done: make(chan struct{})}
-	sub, err := c.nc.QueueSubscribe(pattern, rules.Queue, func(msg *nats.Msg) {
-		parsed, rule, err := rules.envelope(pattern, msg)
-		if err != nil {
-			c.bad.refuse(c, rule, msg.Subject, err)
-			return
-		}
-		h(ctx, parsed, msg)
-	})
+	if rules.Parallel > 0 {
+		s.room = make(chan struct{}, rules.Parallel)
+	}
+	sub, err := c.nc.QueueSubscribe(pattern, rules.Queue, func(msg *nats.Msg) { h(ctx, s, msg) })
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("subscribe %s: %w", pattern, translate(err))
 	}
 	s.sub = sub
-	sub.SetClosedHandler(func(string) { cancel(); close(s.done) })
+	sub.SetClosedHandler(func(string) { // no call begins after it
+		if c.nc.IsClosed() {
+			cancel() // what is under way has nobody to answer any more
+		}
+		s.calls.Wait()
+		cancel()
+		close(s.done)
+	})
 	msgs, size := rules.Pending, rules.PendingBytes
 	if msgs == 0 {
 		msgs = defaultPending
@@ -182,8 +223,8 @@ func (s *Subscription) Dropped() uint64 {
 	return uint64(n)
 }
 
-// Stop ends the subscription at once, waits for the handler's present call and
-// must not be called by it.
+// Stop ends the subscription at once and waits for the handler's present calls,
+// unless the connection is closed. It must not be called by a handler.
 func (s *Subscription) Stop() {
 	s.cancel()
 	if s.sub.Unsubscribe() == nil {
