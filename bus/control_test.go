@@ -166,6 +166,44 @@ func TestHeartbeatReply(t *testing.T) {
 	}
 }
 
+// Underscores in names do not lend one plugin the inbox of another, and keep none
+// from its own.
+func TestResponderWithUnderscores(t *testing.T) {
+	b := bustest.New(t)
+	agent := b.Conn(t, bus.User("a_b", bus.Agent))
+	sub, err := bus.Handle(agent, bus.Pattern(bus.AreaBeat, bus.Any, bus.Any, bus.HTB), bus.Rules{}, text,
+		func(context.Context, bus.Subject, string) ([]byte, error) { return []byte("ack"), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Stop()
+	if err := agent.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	own := bus.HeartbeatSubject("a_b", "c_d", bus.HTB)
+	if _, err := b.Conn(t, bus.User("a_b", "c_d")).Request(t.Context(), own, []byte("beat")); err != nil {
+		t.Errorf("own inbox: %v", err)
+	}
+	if err := raw(t, b).PublishRequest(own, "_INBOX_"+bus.User("a", "b_c_d")+".x", []byte("beat")); err != nil {
+		t.Fatal(err)
+	}
+	wantBad(t, agent, map[string]uint64{"responder": 1})
+	// What asks on ctl is the host's agent.
+	plugin := b.Conn(t, bus.User("a_b", "mem"))
+	mem, err := bus.Handle(plugin, bus.CtlSubject("a_b", "mem", "ping"), bus.Rules{}, command,
+		func(context.Context, bus.Subject, string) ([]byte, error) { return []byte("done"), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mem.Stop()
+	if err := plugin.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := agent.Request(t.Context(), bus.CtlSubject("a_b", "mem", "ping"), []byte("id=1")); err != nil {
+		t.Errorf("the host's agent: %v", err)
+	}
+}
+
 func TestResponders(t *testing.T) {
 	b := bustest.New(t)
 	server := b.Conn(t, "hub")

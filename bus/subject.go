@@ -114,8 +114,13 @@ func HTTPExchangeSubject(host, plugin, exchange, direction string) string {
 }
 
 // User is the identity of a plugin on the bus: the user it connects as, and what
-// its inboxes begin with.
-func User(host, plugin string) string { return Token(host) + "_" + Token(plugin) }
+// its inboxes begin with. No two plugins have the same: underscores of the host
+// are "=5F", which no token has, so the first underscore ends the host.
+func User(host, plugin string) string { return userOf(Token(host), Token(plugin)) }
+
+func userOf(host, plugin string) string {
+	return strings.ReplaceAll(host, "_", "=5F") + "_" + plugin
+}
 
 // shapes name the tokens after the area, for each area and number of tokens.
 var shapes = map[string][]string{
@@ -182,11 +187,11 @@ func (s *Subject) users() []string {
 	case AreaHub:
 		return nil
 	case AreaCtl, AreaHTTP:
-		return []string{tokens[2] + "_" + Agent, hubUser}
+		return []string{userOf(tokens[2], Agent), hubUser}
 	case AreaDead:
 		return []string{hubUser}
 	default:
-		return []string{tokens[2] + "_" + tokens[3]}
+		return []string{userOf(tokens[2], tokens[3])}
 	}
 }
 

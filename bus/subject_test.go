@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/pacewire/pacewire/bus"
 )
 
@@ -54,6 +56,27 @@ func TestPatterns(t *testing.T) {
 	f(bus.EventFilter("down"), "pw.events.*.*.down")
 	f(bus.Pattern(bus.AreaBeat, bus.Name("web.1"), bus.Any, bus.HTB), "pw.hb.web=2E1.*.htb")
 	f(bus.User("web.1", "cpu"), "web=2E1_cpu")
+	f(bus.User("a_b", "c"), "a=5Fb_c")
+	f(bus.User("a", "b_c"), "a_b_c")
+}
+
+// One user is one plugin of one host, whatever they are called, and is what a
+// subject of that plugin says.
+func TestUsersDiffer(t *testing.T) {
+	name := rapid.OneOf(rapid.StringOf(rapid.SampledFrom([]rune("ab_=5F."))), rapid.String())
+	rapid.Check(t, func(t *rapid.T) {
+		host, plugin := name.Draw(t, "host"), name.Draw(t, "plugin")
+		other, second := name.Draw(t, "other host"), name.Draw(t, "other plugin")
+		same := bus.Token(host) == bus.Token(other) && bus.Token(plugin) == bus.Token(second)
+		user := bus.User(host, plugin)
+		if (user == bus.User(other, second)) != same {
+			t.Fatalf("%q of %q and %q of %q: users %q, %q", plugin, host, second, other, user, bus.User(other, second))
+		}
+		first, last, _ := strings.Cut(user, "_")
+		if bus.Token(host) != strings.ReplaceAll(first, "=5F", "_") || bus.Token(plugin) != last {
+			t.Fatalf("%q of %q: user %q", plugin, host, user)
+		}
+	})
 }
 
 func TestParseSubjectRefuses(t *testing.T) {
