@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
@@ -18,6 +19,7 @@ type seen struct {
 	state    string
 	hung     bool
 	failing  bool
+	alone    bool   // it cannot work beside the process that works now
 	rev      uint64 // config in force
 	offered  uint64 // config that was offered last
 	interval time.Duration
@@ -122,6 +124,9 @@ func (l *life) heartbeat(bye string) (telemetry.Heartbeat, time.Duration) {
 	if v.failing {
 		h.Flags = append(h.Flags, "failing")
 	}
+	if v.alone || l.turn.waits() && l.def.Kind == Collector { // two would collect twice
+		h.Flags = append(h.Flags, telemetry.FlagExclusive)
+	}
 	if bye != "" {
 		return h, byeTime
 	}
@@ -178,6 +183,9 @@ func (l *life) obey(ack telemetry.Ack, rtt time.Duration) error {
 		v.offered = ack.ConfigRev
 	}
 	l.mu.Unlock()
+	if !slices.Contains(ack.Flags, telemetry.FlagHold) {
+		l.turn.comes()
+	}
 	if fresh {
 		l.offer(offer{ack.ConfigRev, *ack.Work})
 	}
@@ -247,6 +255,14 @@ type sessionStatus struct {
 
 func (s sessionStatus) running() {
 	s.setState("running")
+	s.started <- struct{}{}
+}
+
+func (s sessionStatus) ready(alone bool) {
+	s.mu.Lock()
+	s.seen.alone = s.seen.alone || alone
+	s.mu.Unlock()
+	s.setState("ready")
 	s.started <- struct{}{}
 }
 

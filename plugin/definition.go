@@ -114,6 +114,6 @@ func (d Definition) Build(ctx context.Context, settings []byte, env Env) (any, e
 func (d Definition) Manifest() *telemetry.Manifest {
 	return &telemetry.Manifest{
 		Kind: string(d.Kind), Program: d.Program, Version: d.Version, API: API, Summary: d.Summary,
-		Schema: d.Schema(), Catalog: d.Catalog, Routes: d.Routes, Proxy: d.Proxy,
+		Schema: d.Schema(), Catalog: d.Catalog, Routes: d.Routes, Proxy: d.Proxy, Live: true,
 	}
 }

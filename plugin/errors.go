@@ -15,6 +15,11 @@ var (
 	// device that is not fitted. From New it makes the plugin idle until it gets another config or a refresh.
 	ErrNoData = errors.New("no data")
 
+	// ErrTaken is returned by New, wrapped, when another process has what this one needs alone: a lock, a device. While it
+	// takes over from that process it is ready all the same, and New is called again when that one has gone; at any other
+	// time it is an error like others. An address in use (EADDRINUSE) says the same.
+	ErrTaken = errors.New("taken by another process")
+
 	// ErrRefused is returned by Serve when the agent does not want this plugin; the reason is wrapped with it.
 	ErrRefused = errors.New("refused by the agent")
 

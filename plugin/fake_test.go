@@ -166,6 +166,7 @@ func (s *fakeStatus) say(what string) {
 }
 
 func (s *fakeStatus) running()   { s.say("running") }
+func (s *fakeStatus) ready(bool) { s.say("ready") }
 func (s *fakeStatus) idle(error) { s.say("idle") }
 func (s *fakeStatus) hung(hangs bool) {
 	s.mu.Lock()

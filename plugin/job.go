@@ -93,7 +93,7 @@ func (l *life) awaitRefresh(ctx context.Context) bool {
 func (l *life) lanes(ctx context.Context, j *job) error {
 	n := max(1, int(j.work.Parallel))
 	g, ctx := errgroup.WithContext(ctx)
-	started := make(chan struct{}, n)
+	started := make(chan struct{}, 2*n) // each may be ready first
 	go func() {
 		for range n {
 			select {
@@ -119,6 +119,7 @@ func (l *life) lanes(ctx context.Context, j *job) error {
 func (l *life) session(work telemetry.Work, started chan<- struct{}) *Session {
 	s := &Session{
 		work: work, tags: sortedTags(work.Tags), link: l.link, count: &l.count, life: l.hard, suspect: l.suspect, refresh: l.refresh, log: l.log,
+		turn:   l.turn,
 		status: sessionStatus{l, started},
 	}
 	s.Env = Env{Log: l.log, Host: l.o.Host, Name: l.o.Plugin, Dir: l.o.Dir, Event: s.event}

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -25,6 +26,7 @@ type Options struct {
 	TLS    bus.TLS
 	Host   string
 	Plugin string // the plugin's name in the config
+	Inst   string // id of this process, by which its agent knows it from another one of its name; "": one of its own
 	Dir    string // for state; it may not exist yet
 	Log    *slog.Logger
 	Wait   time.Duration // how long the first connection may take; 0: for ever
@@ -110,6 +112,7 @@ type life struct {
 	refresh   chan refreshOrder
 	offers    chan offer
 	beatNow   chan struct{}
+	turn      *turn
 	hard      context.Context //nolint:containedctx // the life of the process itself: it ends when a drain has taken too long
 	giveUp    context.CancelFunc
 
@@ -127,14 +130,18 @@ type offer struct {
 	work telemetry.Work
 }
 
+func newInst() string {
+	id := make([]byte, 8)
+	_, _ = rand.Read(id)
+	return hex.EncodeToString(id)
+}
+
 func newLife(ctx context.Context, d Definition, o Options) (*life, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	id := make([]byte, 8)
-	_, _ = rand.Read(id)
 	l := &life{
-		def: d, o: o, inst: hex.EncodeToString(id), begun: time.Now(), suspect: remember(o.Dir),
+		def: d, o: o, inst: cmp.Or(o.Inst, newInst()), begun: time.Now(), suspect: remember(o.Dir), turn: newTurn(),
 		refresh: make(chan refreshOrder, 16), // as many refreshes as are joined in one survey
 		offers:  make(chan offer, 1),         // the newest replaces one that nobody took yet
 		beatNow: make(chan struct{}, 1),
@@ -219,7 +226,7 @@ func (l *life) listen(stop context.CancelCauseFunc) error {
 	}
 	for verb, do := range verbs {
 		subject := bus.CtlSubject(l.o.Host, l.o.Plugin, verb)
-		s, err := bus.Handle(l.control, subject, bus.Rules{}, decodeRequest, answer(do))
+		s, err := bus.Handle(l.control, subject, bus.Rules{}, decodeRequest, l.ifMeant(answer(do)))
 		if err != nil {
 			return fmt.Errorf("listen on %s: %w", subject, err)
 		}
@@ -239,8 +246,21 @@ func decodeRequest(body []byte) (request, error) {
 	return request{r, enc}, err
 }
 
+// ifMeant keeps from do what is for another process of this name: while a new one takes over there are two.
+func (l *life) ifMeant(do handler) handler {
+	return func(ctx context.Context, s bus.Subject, r request) ([]byte, error) {
+		if inst, named := r.Args["inst"].(string); named && inst != l.inst {
+			return nil, nil
+		}
+		return do(ctx, s, r)
+	}
+}
+
+// A handler answers a control request.
+type handler func(context.Context, bus.Subject, request) ([]byte, error)
+
 // answer makes a handler of do, whose result is the payload of the reply.
-func answer(do func(context.Context, telemetry.CtlRequest) (any, error)) func(context.Context, bus.Subject, request) ([]byte, error) {
+func answer(do func(context.Context, telemetry.CtlRequest) (any, error)) handler {
 	return func(ctx context.Context, _ bus.Subject, r request) ([]byte, error) {
 		reply := telemetry.CtlReply{ID: r.ID, OK: true}
 		payload, err := do(ctx, r.CtlRequest)

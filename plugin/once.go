@@ -144,6 +144,8 @@ func (s *solo) gaveBack() {
 
 func (s *solo) running() { s.works, s.built = true, time.Since(s.begun) }
 
+func (s *solo) ready(bool) {} // nobody holds it back
+
 func (s *solo) idle(err error) { s.o.Log.Info("nothing to do here", "reason", err) }
 
 func (*solo) failing(bool) {}

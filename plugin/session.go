@@ -30,6 +30,7 @@ type Session struct {
 	log     *slog.Logger
 	status  status
 	suspect *suspects
+	turn    *turn // from when on it may work; nil: now
 
 	serial  sync.Mutex // one call of the author's code at a time, whatever the number of inputs
 	buffers buffers
@@ -41,7 +42,8 @@ type Session struct {
 
 // status is what a session tells about itself; the heartbeat shows it.
 type status interface {
-	running()           // New has succeeded
+	running()           // the work begins
+	ready(alone bool)   // New has succeeded, or waits with us for who works now; alone: it cannot work beside that one
 	idle(err error)     // there is nothing to do here
 	hung(bool)          // a call outlives its deadline
 	failing(bool)       // the last call failed, and is or will be tried again
@@ -62,7 +64,7 @@ var errIdle = errors.New("idle")
 func (s *Session) live(ctx context.Context, build func(context.Context) (any, error), loop func(context.Context, any) error) error {
 	life, end := context.WithCancel(s.life)
 	defer end()
-	p, err := s.build(life, build)
+	p, mine, err := s.prepare(ctx, func() (any, error) { return s.build(life, build) })
 	if errors.Is(err, ErrNoData) {
 		s.status.idle(err)
 		return errIdle
@@ -70,8 +72,10 @@ func (s *Session) live(ctx context.Context, build func(context.Context) (any, er
 	if err != nil {
 		return err
 	}
-	s.status.running()
-	err = guard(func() error { return loop(ctx, p) })
+	if mine {
+		s.status.running()
+		err = guard(func() error { return loop(ctx, p) })
+	}
 	if c, ok := p.(io.Closer); ok {
 		err = errors.Join(err, guard(c.Close))
 	}

@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pacewire/pacewire/plugin"
 )
 
 // errLocked says that another process, or another publisher of this one, writes the file.
-var errLocked = errors.New("somebody else writes to it: give each publisher a path of its own")
+var errLocked = fmt.Errorf("%w: give each publisher a path of its own", plugin.ErrTaken)
 
 // A journal is a file that grows by whole batches of lines. What of a batch could not be written is cut off again, so that
 // a second try leaves neither half lines nor lines twice; so is a torn line that a crash has left at the end. The file may

@@ -99,9 +99,7 @@ func New(_ context.Context, cfg Config, env plugin.Env) (publisher.Publisher, er
 	j := newJournal(cfg.Path, env.Log)
 	j.sync = cfg.Sync
 	j.rotation = rotation{size: size, every: cfg.RotateEvery.Std(), keep: cfg.Keep}
-	if err := j.open(); errors.Is(err, errLocked) {
-		env.Log.Warn("file is in use, waiting", "error", err)
-	} else if err != nil {
+	if err := j.open(); err != nil {
 		return nil, err
 	}
 	p.out = j
