@@ -4,8 +4,10 @@ package supervise
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +26,10 @@ type Spec struct {
 	Command []string
 	// Env is the whole environment, as "KEY=value"; nothing is inherited.
 	Env []string
+	// Each is called before each start, for what every process has of its own;
+	// nil for nothing. After an error that matches ErrNoStart there is no start
+	// until Restart or Retry, after another one the next is tried as after a crash.
+	Each func() (Start, error)
 	// Dir is the working directory, by default our own.
 	Dir string
 	// Log gets the child's starts and ends; nil for none.
@@ -49,6 +55,19 @@ type Spec struct {
 	// from the goroutine of Run: it may call Status, Replace, Kill and Signal,
 	// but must not wait for Stop or Restart.
 	OnChange func(Status)
+}
+
+// ErrNoStart is what an error of Spec.Each wraps when starting is no use before
+// something has changed: it is no crash.
+var ErrNoStart = errors.New("not to be started")
+
+// A Start is what one process has that the next one has not.
+type Start struct {
+	// Env is added to Spec.Env.
+	Env []string
+	// Done is called when the process has ended, or could not be started; nil
+	// for nothing.
+	Done func()
 }
 
 // State is where a child is in its life.
@@ -228,17 +247,20 @@ type ended struct {
 func (c *Child) live(ctx context.Context) ended {
 	c.set(func(s *Status) { s.State, s.Restarts = Starting, c.lives })
 	c.lives++
+	own, err := c.each()
+	if err != nil {
+		return c.notStarted(err)
+	}
+	defer own.Done()
 	stdout, stderr := c.lines("stdout", nil), c.lines("stderr", &c.stderr)
 	c.stderr.begin()
 	p, err := c.launch(process.Command{
-		Args: c.spec.Command, Env: c.spec.Env, Dir: c.spec.Dir,
+		Args: c.spec.Command, Env: slices.Concat(c.spec.Env, own.Env), Dir: c.spec.Dir,
 		Stdout: stdout, Stderr: stderr,
 		OnParentDeath: syscall.SIGKILL,
 	})
 	if err != nil {
-		c.gone(Exit{Code: -1, At: time.Now()})
-		c.answer(err)
-		return ended{reason: err.Error()}
+		return c.notStarted(err)
 	}
 	c.attach(p)
 	c.answer(nil)
@@ -248,6 +270,25 @@ func (c *Child) live(ctx context.Context) ended {
 	stderr.flush()
 	c.gone(exit)
 	return c.verdict(exit, o)
+}
+
+// each asks for what the next process has of its own.
+func (c *Child) each() (Start, error) {
+	own := Start{}
+	var err error
+	if c.spec.Each != nil {
+		own, err = c.spec.Each()
+	}
+	if own.Done == nil {
+		own.Done = func() {}
+	}
+	return own, err
+}
+
+func (c *Child) notStarted(err error) ended {
+	c.gone(Exit{Code: -1, At: time.Now()})
+	c.answer(err)
+	return ended{reason: err.Error(), final: errors.Is(err, ErrNoStart)}
 }
 
 func (c *Child) attach(p running) {
