@@ -2,12 +2,12 @@ package telemetry
 
 // LogLine is one line that a plugin printed, or that its agent has to say about it.
 type LogLine struct {
-	Seq    uint64 `json:"seq"`          // grows by one with each line of the plugin
-	Time   int64  `json:"t"`            // ns
-	Stream string `json:"stream"`       // stdout, stderr, or agent
-	Level  string `json:"level"`        // debug, info, warn, error
-	PID    int64  `json:"pid,omitzero"` // of the process that printed it
-	Text   string `json:"text"`
+	Seq    uint64 `json:"seq"`           // grows by one with each line of the plugin
+	Time   int64  `json:"t"`             // ns
+	Stream string `json:"stream"`        // stdout, stderr, or agent
+	Level  string `json:"level"`         // debug, info, warn, error
+	PID    int64  `json:"pid,omitzero"`  // of the process that printed it
+	Text   string `json:"text,omitzero"` // empty: a blank line
 }
 
 // LogPage is the payload of the reply to logs.

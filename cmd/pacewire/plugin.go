@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pacewire/pacewire/agent/journal"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -237,7 +238,7 @@ func (a *app) showInfo(s telemetry.PluginStatus) error {
 		row("dropped", counts(c.Dropped))
 	}
 	for _, line := range s.Stderr {
-		row("stderr", spoken(line))
+		row("stderr", journal.Read("stderr", []byte(line)))
 	}
 	return w.Flush()
 }

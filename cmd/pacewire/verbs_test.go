@@ -123,16 +123,3 @@ func TestCounts(t *testing.T) {
 	f(map[string]uint64{"a": 0}, "none")
 	f(map[string]uint64{"timeout": 1, "error": 6}, "error 6, timeout 1")
 }
-
-func TestSpoken(t *testing.T) {
-	f := func(line, want string) {
-		t.Helper()
-		if got := spoken(line); got != want {
-			t.Errorf("%s: %q, want %q", line, got, want)
-		}
-	}
-	f(`{"time":"2026-01-02T03:04:05Z","level":"WARN","msg":"it is late","plugin":"host","seconds":3,"error":"no"}`, "warn: it is late error=no seconds=3")
-	f(`{"msg":"short\u001b"}`, "short\uFFFD")
-	f(`{"not":"a log"}`, `{"not":"a log"}`)
-	f("no licence\x07", "no licence\uFFFD")
-}

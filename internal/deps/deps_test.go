@@ -29,6 +29,7 @@ var allowed = []struct{ pkg, may string }{
 	{"processor/*", "telemetry plugin processor"},                                              // processortest too
 	{"publisher/*", "telemetry plugin publisher"},
 	{"agent/supervise", ""},
+	{"agent/journal", "telemetry"},
 	{"agent/config", "telemetry"},
 	{"agent/liveness", "telemetry"}, // the state machine that host and hub share
 	{"agent/web", ""},
