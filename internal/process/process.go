@@ -34,6 +34,20 @@ type Command struct {
 	// dies; 0 lets the process live on. Linux only: elsewhere the end of stdin
 	// is all that tells it.
 	OnParentDeath syscall.Signal
+	// Limits bound the process and all it starts.
+	Limits Limits
+	// User is the name or the id of the user the process runs as, with the groups
+	// of that user; empty is our own. Another one than our own takes root.
+	User string
+	// File is what is executed in the place of the program that Args names, which
+	// stays its argv[0]: the bytes that were checked are the bytes that run. It is
+	// not closed, does not reach the process, and is no script. Linux only.
+	File *os.File
+	// KeepDir, if not empty, makes it a process that survives us: see Resume. The
+	// folder is its own. Its stdin is empty, and OnParentDeath must be 0. Linux only.
+	KeepDir string
+	// Note is what the Record in KeepDir is to say to who reads it later.
+	Note string
 }
 
 // An Exit is how a process ended.
@@ -50,10 +64,23 @@ type Exit struct {
 	// counts the parent's peak at the time of the start as the child's, so
 	// that for a smaller child it is the highest peak that Usage has seen.
 	MaxRSS int64
+	// Over is the limit it was ended for, such as "memory limit of 200 MiB", or
+	// empty; OOM says that it is the one of memory.
+	Over string
+	OOM  bool
+	// Unknown says that nobody of us saw how it ended, as we were not its parent,
+	// or that it has not ended: Detach. Code is -1 then.
+	Unknown bool
 }
 
 // String says it as an operator would: "exit code 1", "signal SIGKILL".
 func (e Exit) String() string {
+	if e.Over != "" {
+		return "over its " + e.Over
+	}
+	if e.Unknown {
+		return "exit code unknown"
+	}
 	if e.Signal != "" {
 		return "signal " + e.Signal
 	}
