@@ -43,6 +43,7 @@ type Options struct {
 
 	Environ  func(name string) (string, bool)     // for ${NAME}; nil: the process's environment
 	LookPath func(program string) (string, error) // finds a program; nil: beside this one, then on PATH
+	LookUser func(name string) error              // finds a user of this machine; nil: asks the system
 }
 
 // Settings is a config without fault.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -32,7 +33,7 @@ func programs() []Program {
 			"window":{` + duration + `,"default":"1m","description":"how long points are gathered"},
 			"of":{"type":"string","enum":["mean","min","max","sum"],"default":"mean"},
 			"quantile":{"type":"number","minimum":0,"maximum":1,"default":0.5},
-			"limits":{"type":"object","additionalProperties":false,"properties":{
+			"bounds":{"type":"object","additionalProperties":false,"properties":{
 				"points":{"type":"integer","minimum":1,"default":1000},"series":{"type":"integer","default":100}}},
 			"rename":{"type":"object","additionalProperties":{"type":"string"}},
 			"value":{"type":["number","boolean","string"]}`)},
@@ -61,6 +62,12 @@ func options() Options {
 				return "", fs.ErrPermission
 			}
 			return "", fs.ErrNotExist
+		},
+		LookUser: func(name string) error {
+			if name != "nobody" {
+				return user.UnknownUserError(name)
+			}
+			return nil
 		},
 	}
 }

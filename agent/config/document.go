@@ -146,7 +146,7 @@ func common() map[string]any {
 		"use": text("the program, if the plugin is not called like it"), "run": several("a command, instead of a program"),
 		"from": several("the plugins whose points it gets"), "on": several("the types of events that it gets"),
 		"config": map[string]any{"type": "object", "description": "settings of the program"},
-		"every":  duration("the interval"), "cron": text("times, instead of every: not carried out by this version"), "timeout": duration("of one call"),
+		"every":  duration("the interval"), "cron": text("times, instead of every"), "timeout": duration("of one call"),
 		"tags": scalars("of its points"), "owner": text("who is asked about it"),
 		"enabled": map[string]any{"type": "boolean"}, "start": text("where a new reader begins: new, all, 24h ago, or a time"),
 		"replicas": count("processes: more than one is not carried out by this version"), "parallel": count("workers in its process"),

@@ -41,6 +41,9 @@ func newLoader(o Options) *loader {
 	if o.LookPath == nil {
 		o.LookPath = lookPath
 	}
+	if o.LookUser == nil {
+		o.LookUser = lookUser
+	}
 	l := &loader{
 		Options: o,
 		schemas: make(map[*Program]*schema.Schema),

@@ -27,8 +27,6 @@ const (
 // notYet tells what of e is not carried out.
 func (d *definition) notYet(e entry) {
 	switch {
-	case e.name == "cron":
-		d.fault(e.key, "use every: with an interval", "cron: a schedule %s", notYet)
 	case e.name == "replicas" && d.Replicas > 1:
 		way := "use parallel: for several workers in one process"
 		if d.Kind == Collector {
@@ -53,8 +51,11 @@ func (d *definition) misplaced(e entry) {
 		}
 		fallthrough
 	default:
-		if e.name == "every" {
+		switch e.name {
+		case "every":
 			d.fault(e.key, "remove it: it works when points come", "only a collector has an interval: a %s has no every", d.Kind)
+		case "cron", "schedule":
+			d.fault(e.key, "remove it: it works when points come", "only a collector has a schedule: a %s has no %s", d.Kind, e.name)
 		}
 	}
 }

@@ -19,6 +19,8 @@ type definition struct {
 	entry
 
 	use, run *yaml.Node
+	pin      *yaml.Node // of sha256
+	timing   timing
 	from     []*yaml.Node // of Plugin.From
 	builtin  *Program     // nil when the settings are not known here
 	beside   []entry      // settings that stand beside use, from ...
@@ -27,7 +29,8 @@ type definition struct {
 
 // commonKeys are those every plugin has; a program cannot name a setting so.
 var commonKeys = []string{
-	"use", "run", "from", "on", "config", "every", "cron", "timeout", "tags", "owner", "enabled", "start", "replicas", "parallel", "env",
+	"use", "run", "from", "on", "config", "every", "cron", "schedule", "timeout", "tags", "owner", "enabled", "start", "replicas", "parallel", "env",
+	"limits", "run_as", "on_agent_exit", "sha256", "attached",
 }
 
 var pluginName = &pattern{text: `^[a-z0-9][a-z0-9_-]{0,62}$`}
@@ -45,9 +48,12 @@ func (l *loader) plugin(s *source, kind string, e entry) {
 	if !empty(e.val) && !s.isMap(e.name, e.val, "{ every: 10s }") {
 		return
 	}
-	d.keys()
+	l.keys(d)
 	d.sources()
+	d.when(l.Offline)
+	d.attached()
 	l.resolve(d)
+	d.pinned()
 	l.config(d)
 }
 
@@ -78,15 +84,16 @@ func fold(name string) string {
 }
 
 // keys reads the keys every plugin has and sets the others aside.
-func (d *definition) keys() {
+func (l *loader) keys(d *definition) {
 	read := map[string]func(*yaml.Node){
 		"use":      func(n *yaml.Node) { d.use = n },
 		"run":      func(n *yaml.Node) { d.run = n },
 		"from":     d.readFrom,
 		"on":       func(n *yaml.Node) { d.events(d.texts("on", n)) },
 		"config":   d.readConfig,
-		"every":    func(n *yaml.Node) { d.Every = d.duration("every", n, shortest) },
-		"cron":     func(n *yaml.Node) { d.Schedule.Cron = d.text("cron", n) },
+		"every":    func(n *yaml.Node) { d.timing.every, d.Every = n, d.duration("every", n, shortest) },
+		"cron":     func(n *yaml.Node) { d.timing.short = n },
+		"schedule": d.readSchedule,
 		"timeout":  func(n *yaml.Node) { d.Timeout = d.duration("timeout", n, time.Millisecond) },
 		"tags":     func(n *yaml.Node) { d.Tags = d.tags("tags", n) },
 		"owner":    func(n *yaml.Node) { d.Owner = d.text("owner", n) },
@@ -95,6 +102,12 @@ func (d *definition) keys() {
 		"replicas": func(n *yaml.Node) { d.Replicas = d.count("replicas", n, 1000) },
 		"parallel": func(n *yaml.Node) { d.Parallel = d.count("parallel", n, 1000) },
 		"env":      d.readEnv,
+
+		"limits":        d.readLimits,
+		"run_as":        func(n *yaml.Node) { l.readUser(d, n) },
+		"on_agent_exit": d.readExit,
+		"sha256":        d.readSHA256,
+		"attached":      func(n *yaml.Node) { d.Attached = d.flag("attached", n) },
 	}
 	for _, e := range entries(d.val) {
 		if f := read[e.name]; f != nil {
@@ -191,6 +204,8 @@ func hasKey(n *yaml.Node, key string) bool {
 // resolve finds out what the plugin runs.
 func (l *loader) resolve(d *definition) {
 	switch {
+	case d.Attached:
+		l.other(d)
 	case d.use != nil && d.run != nil:
 		d.fault(d.run, "remove one of them", "use and run exclude each other: use names a program of pacewire, run a command")
 	case d.run != nil:
@@ -204,19 +219,43 @@ func (l *loader) resolve(d *definition) {
 	}
 }
 
-// find finds a built-in of the plugin's kind, else the binary pacewire-<name>.
-func (l *loader) find(d *definition, at *yaml.Node, name string) {
+// other finds the settings of a plugin that somebody else starts; its program need not be on this machine.
+func (l *loader) other(d *definition) {
+	if d.use == nil {
+		return
+	}
+	name := d.text("use", d.use)
+	if name == "" || l.known(d, d.use, name) {
+		return
+	}
+	if near := Suggest(name, l.programNames(d.Kind)); near != "" {
+		d.fault(d.use, "did you mean "+near+"?", "there is no %s program %s", d.Kind, d.raw(d.use))
+		return
+	}
+	d.Program = name
+}
+
+// known finds a program whose schema is known. One of another kind is a fault, and none to look for further.
+func (l *loader) known(d *definition, at *yaml.Node, name string) bool {
 	if d.builtin = l.program(d.Kind, name); d.builtin != nil {
 		d.Program = name
-		return
+		if d.builtin.Path != "" && !d.Attached {
+			d.Run = []string{d.builtin.Path}
+		}
+		return true
 	}
 	for _, s := range sections {
 		if l.program(s.kind, name) != nil {
 			d.fault(at, fmt.Sprintf("move it to %s:", s.key), "%s is a %s: it %s", d.raw(at), s.kind, s.verb)
-			return
+			return true
 		}
 	}
-	if d.otherWord() {
+	return false
+}
+
+// find finds a built-in of the plugin's kind, else the binary pacewire-<name>.
+func (l *loader) find(d *definition, at *yaml.Node, name string) {
+	if l.known(d, at, name) || d.otherWord() {
 		return
 	}
 	near := Suggest(name, l.programNames(d.Kind))

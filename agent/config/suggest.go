@@ -64,9 +64,9 @@ func distance(a, b string) int {
 
 // didYouMean makes a hint of the nearest name, and otherwise gives the hint it was handed.
 func didYouMean(word string, from []string, otherwise string) string {
-	s := Suggest(word, from)
-	if other := elsewhere(word); s == "" && slices.Contains(from, other) {
-		s = other
+	s := elsewhere(word)
+	if !slices.Contains(from, s) {
+		s = Suggest(word, from)
 	}
 	if s != "" {
 		return "did you mean " + s + "?"
@@ -79,8 +79,6 @@ func elsewhere(word string) string {
 	switch strings.ToLower(word) {
 	case "interval", "period":
 		return "every"
-	case "schedule":
-		return "cron"
 	case "labels", "global_tags":
 		return "tags"
 	case "hostname":
@@ -103,6 +101,24 @@ func elsewhere(word string) string {
 		return "warn"
 	case "disabled":
 		return "enabled"
+	case "user", "runas":
+		return "run_as"
+	case "resources":
+		return "limits"
+	case "checksum", "hash":
+		return "sha256"
+	case "tz":
+		return "timezone"
+	case "jitter", "collection_jitter":
+		return "splay"
+	case "mem":
+		return "memory"
+	case "cpus":
+		return "cpu"
+	case "nofile", "fds":
+		return "files"
+	case "pids", "nproc", "tasks":
+		return "processes"
 	case "nats":
 		return "bus"
 	case "logging":

@@ -64,6 +64,10 @@ func (s *source) syntax(text string, err error) {
 		}
 		return
 	}
+	if rest, ok := strings.CutPrefix(string(at[min(column-1, len(at)):]), "*"); ok && strings.Contains(problem, "expected alphabetic") {
+		s.starred(line, column, rest)
+		return
+	}
 	if strings.Contains(problem, "cannot start any token") && column <= len(at) {
 		s.badStart(line, column, at[column-1])
 		return
@@ -155,11 +159,17 @@ var (
 func (s *source) alias(name string) {
 	for i, line := range s.lines {
 		if at := strings.Index(line, "*"+name); at >= 0 {
-			s.faultAt(i+1, len([]rune(line[:at]))+1, `quote it: "*`+name+`"`, "a value that begins with * must be quoted")
+			s.starred(i+1, len([]rune(line[:at]))+1, name)
 			return
 		}
 	}
 	s.faultAt(1, 1, "", "aliases (*%s) are not used here", name)
+}
+
+// starred reports a value that begins with *, such as */5 in a cron; rest is what follows the star.
+func (s *source) starred(line, column int, rest string) {
+	value, _, _ := strings.Cut(strings.NewReplacer("}", "\n", " #", "\n", ", ", "\n").Replace(rest), "\n")
+	s.faultAt(line, column, "quote it: "+quoted("*"+strings.TrimRight(value, " ")), "a value that begins with * must be quoted")
 }
 
 // locate finds the line and column where the text goes wrong.

@@ -77,13 +77,17 @@ func (s *source) flag(key string, n *yaml.Node) bool {
 
 // count reads a whole number of at least 1.
 func (s *source) count(key string, n *yaml.Node, most int) int {
+	return s.countFrom(key, n, 1, most)
+}
+
+func (s *source) countFrom(key string, n *yaml.Node, least, most int) int {
 	text := s.text(key, n)
 	if text == "" {
 		return 0
 	}
 	i, err := strconv.Atoi(text)
-	if err != nil || i < 1 || i > most || text != strconv.Itoa(i) {
-		s.fault(n, "", "%s: want a whole number from 1 to %d, got %s", key, most, s.got(n))
+	if err != nil || i < least || i > most || text != strconv.Itoa(i) {
+		s.fault(n, "", "%s: want a whole number from %d to %d, got %s", key, least, most, s.got(n))
 		return 0
 	}
 	return i
