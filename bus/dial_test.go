@@ -101,7 +101,7 @@ func TestInProcess(t *testing.T) {
 }
 
 func TestWrongPassword(t *testing.T) {
-	b := guarded(t)
+	b := bustest.Guarded(t)
 	_, err := bus.Dial(t.Context(), bus.Options{
 		URL: b.URL, User: "h1_cpu", CredsFile: credentials(t, "h1_cpu", "wrong"), Wait: 300 * time.Millisecond,
 	})

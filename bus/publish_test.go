@@ -293,35 +293,14 @@ func TestStorageFull(t *testing.T) {
 	})
 }
 
-// guarded is a bus whose users have the rights of a collector.
-func guarded(t *testing.T) *bustest.Bus {
-	t.Helper()
-	b := bustest.Bare(t, embedded.Options{Authenticate: func(user, password string) (*embedded.Rights, bool) {
-		switch user {
-		case "hub":
-			return nil, password == "secret"
-		case "h1_cpu":
-			return &embedded.Rights{
-				Publish:   []string{"pw.metrics.h1.cpu", "pw.hb.h1.cpu.htb"},
-				Subscribe: []string{"_INBOX_h1_cpu.>", "pw.ctl.h1.cpu.*"},
-			}, password == "secret"
-		}
-		return nil, false
-	}})
-	hub := b.Dial(t, bus.Options{User: "hub", CredsFile: credentials(t, "hub", "secret")})
-	if err := hub.EnsureStreams(t.Context(), smallStreams()); err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func TestDenied(t *testing.T) {
-	b := guarded(t)
+	b := bustest.Guarded(t)
 	denied := make(chan error, 10)
-	c := b.Dial(t, bus.Options{
-		User: "h1_cpu", CredsFile: credentials(t, "h1_cpu", "secret"),
-		OnDenied: func(err error) { denied <- err },
+	_, creds := b.Grant(t, "h1_cpu", &embedded.Rights{
+		Publish:   []string{"pw.metrics.h1.cpu", "pw.hb.h1.cpu.htb"},
+		Subscribe: []string{"_INBOX_h1_cpu.>", "pw.ctl.h1.cpu.*"},
 	})
+	c := b.Dial(t, bus.Options{User: "h1_cpu", CredsFile: creds, OnDenied: func(err error) { denied <- err }})
 	p := publisher(t, c, bus.PublisherOptions{})
 	foreign := bus.Message{Subject: bus.MetricsSubject("h1", "mem"), Body: []byte("forged")}
 	err := p.Publish(t.Context(), foreign)

@@ -16,8 +16,9 @@ import (
 // Bus is a server with the program's streams on a free loopback port, closed
 // with the test.
 type Bus struct {
-	URL string
-	Dir string
+	URL   string
+	Dir   string
+	Users *embedded.Users // of a guarded bus
 
 	opts embedded.Options
 	mu   sync.Mutex
@@ -32,7 +33,11 @@ const (
 // New starts a bus with small streams.
 func New(t testing.TB) *Bus {
 	t.Helper()
-	b := Bare(t, embedded.Options{})
+	return withStreams(t, Bare(t, embedded.Options{}))
+}
+
+func withStreams(t testing.TB, b *Bus) *Bus {
+	t.Helper()
 	settings := bus.DefaultStreams()
 	settings.MetricsMaxBytes = 128 << 20
 	settings.EventsMaxBytes = 16 << 20
@@ -60,7 +65,7 @@ func Bare(t testing.TB, o embedded.Options) *Bus {
 	if o.MaxStore == 0 {
 		o.MaxStore = storeBytes
 	}
-	b := &Bus{Dir: o.Dir, opts: o}
+	b := &Bus{Dir: o.Dir, Users: o.Users, opts: o}
 	t.Cleanup(b.stop)
 	b.Start(t)
 	return b
@@ -123,9 +128,13 @@ func (b *Bus) Conn(t testing.TB, user string) *bus.Conn {
 	return b.Dial(t, bus.Options{User: user})
 }
 
-// Dial connects with o, whose URL, Log and Wait may be left empty.
+// Dial connects with o, whose URL, Log and Wait may be left empty. A guarded bus
+// gives a user who comes without credentials all rights.
 func (b *Bus) Dial(t testing.TB, o bus.Options) *bus.Conn {
 	t.Helper()
+	if b.Users != nil && o.CredsFile == "" {
+		_, o.CredsFile = b.Grant(t, o.User, nil)
+	}
 	if o.URL == "" && o.InProcess == nil {
 		o.URL = b.URL
 	}

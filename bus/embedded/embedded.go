@@ -23,7 +23,7 @@ type Options struct {
 	Dir string
 
 	// Listen is host:port; port 0 takes a free one. Empty means 127.0.0.1:4222.
-	// Any other than a loopback address needs User and TLS.
+	// Any other than a loopback address needs Users and TLS.
 	Listen string
 
 	// ServerName is shown to clients; empty means the machine's name.
@@ -37,13 +37,9 @@ type Options struct {
 	// disk that is free or already ours; 0 means just that.
 	MaxStore int64
 
-	// User and Password are asked of every client, in this process too. An empty
-	// User asks for none.
-	User, Password string
-
-	// Authenticate decides instead of User and Password, where users have rights
-	// of their own.
-	Authenticate Authenticate
+	// Users are who may connect, from this process too; nil asks nobody for a
+	// password and allows everything.
+	Users *Users
 
 	// TLS is what the listener speaks; nil means plain text.
 	TLS *tls.Config
@@ -133,21 +129,11 @@ func (o *Options) check() error {
 	}
 	ip := net.ParseIP(host)
 	local := host == "localhost" || ip != nil && ip.IsLoopback()
-	if !local && (o.authenticate() == nil || o.TLS == nil) {
+	if !local && (o.Users == nil || o.TLS == nil) {
 		return fmt.Errorf("listen %q is open to other machines: without users and TLS only 127.0.0.1 and the like can be listened on", o.Listen)
 	}
 	if _, err := o.syncInterval(); err != nil {
 		return err
-	}
-	return nil
-}
-
-func (o *Options) authenticate() Authenticate {
-	switch {
-	case o.Authenticate != nil:
-		return o.Authenticate
-	case o.User != "":
-		return oneUser(o.User, o.Password)
 	}
 	return nil
 }
@@ -170,10 +156,15 @@ func (s *Server) launch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	door := &doorman{users: s.opts.Users, log: s.log}
+	if door.users != nil {
+		config.CustomClientAuthentication = door
+	}
 	run, err := server.NewServer(config)
 	if err != nil {
 		return fmt.Errorf("server settings: %w", err)
 	}
+	door.server = run
 	log := newLogger(s.log)
 	run.SetLoggerV2(log, false, false, false)
 	if err := s.await(ctx, run, log.fatal); err != nil {
@@ -241,9 +232,6 @@ func (s *Server) config() (*server.Options, error) {
 	}
 	if s.opts.TLS != nil {
 		o.TLSConfig, o.TLSTimeout = s.opts.TLS, 5
-	}
-	if ask := s.opts.authenticate(); ask != nil {
-		o.CustomClientAuthentication = doorman{ask}
 	}
 	return o, nil
 }

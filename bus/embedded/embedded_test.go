@@ -3,7 +3,6 @@ package embedded_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -160,7 +159,7 @@ func TestRefusedSettings(t *testing.T) {
 	refuses(t, embedded.Options{Dir: dir, Listen: "nonsense"}, "host:port")
 	refuses(t, embedded.Options{Dir: dir, Listen: "127.0.0.1:x"}, "port")
 	refuses(t, embedded.Options{Dir: dir, Listen: "0.0.0.0:0"}, "users and TLS", "only 127.0.0.1")
-	refuses(t, embedded.Options{Dir: dir, Listen: "0.0.0.0:0", User: "u", Password: "p"}, "only 127.0.0.1")
+	refuses(t, embedded.Options{Dir: dir, Listen: "0.0.0.0:0", Users: new(embedded.Users)}, "only 127.0.0.1")
 	refuses(t, embedded.Options{Dir: dir, Listen: "127.0.0.1:0", Sync: "soon"}, `"soon"`, "always")
 	refuses(t, embedded.Options{Dir: dir, Listen: "127.0.0.1:0", Sync: "-1s"}, "always")
 }
@@ -180,72 +179,6 @@ func TestUnwritableStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	refuses(t, embedded.Options{Dir: dir, Listen: "127.0.0.1:0"}, dir, "not writable")
-}
-
-func TestPassword(t *testing.T) {
-	s := start(t, embedded.Options{User: "pacewire", Password: "secret"})
-	stream(t, connect(t, s.URL(), nats.UserInfo("pacewire", "secret")))
-	stream(t, connect(t, "", nats.InProcessServer(s), nats.UserInfo("pacewire", "secret")))
-	f := func(o ...nats.Option) {
-		t.Helper()
-		if nc, err := nats.Connect(s.URL(), o...); !errors.Is(err, nats.ErrAuthorization) {
-			t.Errorf("connect: %v", err)
-			nc.Close()
-		}
-	}
-	f()
-	f(nats.UserInfo("pacewire", "wrong"))
-	f(nats.UserInfo("other", "secret"))
-}
-
-func TestRights(t *testing.T) {
-	s := start(t, embedded.Options{Authenticate: func(user, _ string) (*embedded.Rights, bool) {
-		switch user {
-		case "some":
-			return &embedded.Rights{Publish: []string{"a"}, Subscribe: []string{"_INBOX.>", "q"}, Responses: 1, ResponseTime: time.Second}, true
-		case "none":
-			return &embedded.Rights{}, true
-		}
-		return nil, user == "all"
-	}})
-	client := func(user string) (*nats.Conn, chan error) {
-		t.Helper()
-		errs := make(chan error, 10)
-		nc, err := nats.Connect(s.URL(), nats.UserInfo(user, ""), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { errs <- err }))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(nc.Close)
-		return nc, errs
-	}
-	denied := func(nc *nats.Conn, errs chan error, subject string) {
-		t.Helper()
-		if err := nc.Publish(subject, []byte("x")); err != nil {
-			t.Fatal(err)
-		}
-		select {
-		case err := <-errs:
-			if !errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(err.Error(), subject) {
-				t.Errorf("publish on %s: %v", subject, err)
-			}
-		case <-time.After(limit):
-			t.Errorf("publish on %s was let through", subject)
-		}
-	}
-	some, someErrs := client("some")
-	none, noneErrs := client("none")
-	all, _ := client("all")
-	denied(some, someErrs, "b")
-	denied(none, noneErrs, "a")
-	if _, err := some.Subscribe("q", func(m *nats.Msg) { _ = m.Respond([]byte("answer")) }); err != nil {
-		t.Fatal(err)
-	}
-	if err := some.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if m, err := all.Request("q", nil, limit); err != nil || string(m.Data) != "answer" {
-		t.Errorf("response right: %v", err)
-	}
 }
 
 // A server is killed under load: what it had acknowledged is there again.
@@ -322,12 +255,15 @@ func TestDiskFull(t *testing.T) {
 	})
 	var mu sync.Mutex
 	var seen []error
-	s := start(t, embedded.Options{Dir: filepath.Join(disk, "store"), HealthEvery: 50 * time.Millisecond, OnHealth: func(err error) {
+	users := new(embedded.Users)
+	kept, revoked := users.Grant("kept", nil), users.Grant("revoked", nil)
+	s := start(t, embedded.Options{Users: users, Dir: filepath.Join(disk, "store"), HealthEvery: 50 * time.Millisecond, OnHealth: func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		seen = append(seen, err)
 	}})
-	js := connect(t, s.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	js := connect(t, s.URL(), as(kept), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	revoked.Revoke()
 	stream(t, js)
 	if _, err := js.Publish("s", []byte("first")); err != nil {
 		t.Fatal(err)
@@ -355,6 +291,10 @@ func TestDiskFull(t *testing.T) {
 	if n := messages(t, js); n < acked+1 {
 		t.Errorf("%d of %d acknowledged messages", n, acked+1)
 	}
+	refused(t, s.URL(), as(revoked)) // by the restarted server too
+	nc := dial(t, s.URL(), as(kept))
+	kept.Revoke()
+	wait(t, "the end of a connection to the restarted server", nc.IsClosed)
 }
 
 func fillDisk(t *testing.T, path string) {

@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // logger gives the server's messages to slog, and its fatal ones to who waits for
@@ -13,6 +17,7 @@ import (
 type logger struct {
 	log   *slog.Logger
 	fatal chan string
+	told  oncePerMinute // by connection
 }
 
 func newLogger(log *slog.Logger) *logger {
@@ -21,9 +26,26 @@ func newLogger(log *slog.Logger) *logger {
 
 func (l *logger) Noticef(format string, v ...any) { l.pass(slog.LevelDebug, format, v) }
 func (l *logger) Warnf(format string, v ...any)   { l.pass(slog.LevelWarn, format, v) }
-func (l *logger) Errorf(format string, v ...any)  { l.pass(slog.LevelError, format, v) }
 func (l *logger) Debugf(format string, v ...any)  { l.pass(slog.LevelDebug, format, v) }
 func (l *logger) Tracef(string, ...any)           {}
+
+// Errorf leaves out what clients could flood the log with.
+func (l *logger) Errorf(format string, v ...any) {
+	switch client, denied := violation(format); {
+	case strings.HasSuffix(format, server.ErrAuthentication.Error()), len(v) > 0 && v[0] == server.ErrAuthentication:
+		l.pass(slog.LevelDebug, format, v) // the doorman says it
+	case denied && l.told.first(client):
+		l.pass(slog.LevelWarn, format, v)
+	case !denied:
+		l.pass(slog.LevelError, format, v)
+	}
+}
+
+// violation recognises the message that a client may not use a subject.
+func violation(format string) (client string, ok bool) {
+	at := strings.LastIndex(format, " Violation - ")
+	return format[:max(at, 0)], at >= 0
+}
 
 // pass logs what the server says as an attribute: our own messages are constant.
 func (l *logger) pass(level slog.Level, format string, v []any) {
@@ -39,6 +61,29 @@ func (l *logger) Fatalf(format string, v ...any) {
 	case l.fatal <- text:
 	default:
 	}
+}
+
+// oncePerMinute lets the first of each kind through, and remembers no more than a
+// flood of kinds may take.
+type oncePerMinute struct {
+	mu    sync.Mutex
+	since time.Time
+	seen  map[string]struct{}
+}
+
+const maxKinds = 1024
+
+func (o *oncePerMinute) first(kind string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if now := time.Now(); o.seen == nil || now.Sub(o.since) >= time.Minute {
+		o.since, o.seen = now, make(map[string]struct{})
+	}
+	if _, again := o.seen[kind]; again || len(o.seen) >= maxKinds {
+		return false
+	}
+	o.seen[kind] = struct{}{}
+	return true
 }
 
 // explain turns what the server says before it gives up into what to do.

@@ -178,9 +178,11 @@ func (a *app) openBus(ctx context.Context, s *config.Settings, name, password st
 	if listen == "" {
 		listen = "127.0.0.1:0"
 	}
+	users := new(embedded.Users)
+	users.Restore(busUser, password, nil)
 	server, err := embedded.Start(ctx, embedded.Options{
 		Dir: store, Listen: listen, ServerName: name, Sync: s.Bus.Sync, MaxStore: s.Bus.MaxStore,
-		User: busUser, Password: password, Log: log.With("part", "bus"),
+		Users: users, Log: log.With("part", "bus"),
 		OnHealth: func(err error) {
 			if err != nil {
 				log.Error("bus is not well", "error", err)
