@@ -35,7 +35,14 @@ type Program struct {
 type Options struct {
 	Programs []Program // the built-ins
 
-	// Offline keeps the check away from files and programs on PATH.
+	// Discover returns the programs of plugin directories, each with its Path; nil: there are none. It is called once, when
+	// the key discover of the config is known, and not at all when Offline.
+	Discover func(Discovery) []Program
+
+	// PluginDirs are the plugin directories of a config that names none.
+	PluginDirs []string
+
+	// Offline keeps the check away from files, users, and programs on PATH.
 	Offline bool
 
 	// InsecureFiles accepts secret files that every user of the machine may read.

@@ -21,7 +21,7 @@ func Schema(programs []Program) map[string]any {
 	}
 	defs := map[string]any{}
 	for _, s := range sections {
-		properties[s.key] = section(s.kind, programs)
+		properties[s.key] = sectionSchema(s.kind, programs)
 		defs[s.kind] = byUse(s.kind, programs)
 	}
 	schema := object("", properties)
@@ -83,9 +83,9 @@ func logSchema() map[string]any {
 	return m
 }
 
-// section is the schema of the plugins of one kind. What use names decides about the settings, or else the plugin's name; a
+// sectionSchema is the schema of the plugins of one kind. What use names decides about the settings, or else the plugin's name; a
 // command's stand under config.
-func section(kind string, programs []Program) map[string]any {
+func sectionSchema(kind string, programs []Program) map[string]any {
 	used := map[string]any{"$ref": "#/$defs/" + kind}
 	commands := plugin("", common())
 	called := map[string]any{}

@@ -49,7 +49,10 @@ func newLoader(o Options) *loader {
 		schemas: make(map[*Program]*schema.Schema),
 		byName:  make(map[string]*definition),
 		plain:   make(map[string]setting),
-		out:     &Settings{Every: 10 * time.Second, Tags: map[string]string{}, Bus: Bus{Embedded: true, Sync: "always"}},
+		out: &Settings{
+			Every: 10 * time.Second, Tags: map[string]string{}, Bus: Bus{Embedded: true, Sync: "always"},
+			Discovery: Discovery{Dirs: slices.Clone(o.PluginDirs)},
+		},
 	}
 	l.secrets = secretPattern(secretNames(o.Programs))
 	return l
@@ -92,7 +95,9 @@ func (l *loader) settings() (*Settings, error) {
 		}
 	}
 	l.general()
+	l.discover()
 	l.define()
+	l.autostart()
 	l.link()
 	if faults := l.faults(); len(faults) > 0 {
 		return nil, faults
@@ -118,24 +123,26 @@ func (l *loader) finish() {
 	}
 }
 
-// sections are the top-level keys that hold plugins, and their kinds.
-var sections = []struct{ key, kind, verb string }{
+// section is a top-level key that holds plugins, and their kind.
+type section struct{ key, kind, verb string }
+
+var sections = []section{
 	{"collect", Collector, "brings points in"},
 	{"process", Processor, "changes points"},
 	{"publish", Publisher, "carries points out"},
 }
 
 // topKeys are the other ones, as a message lists them.
-var topKeys = []string{"host", "bus", "every", "tags", "owner", "site", "log", "env", "web", "collect", "process", "publish"}
+var topKeys = []string{"host", "bus", "every", "tags", "owner", "site", "log", "env", "web", "discover", "collect", "process", "publish"}
 
 // join decides which file's value of a top-level key counts. The list env: is read here, since
 // nothing can be replaced without it.
 func (l *loader) join() {
 	for _, s := range l.sources {
 		for _, e := range entries(s.root) {
-			_, section := kindOf(e.name)
+			_, isSection := kindOf(e.name)
 			switch {
-			case section: // define reads them
+			case isSection: // define reads them
 			case e.name == "env":
 				l.allow(s, e.val)
 			case e.name == "tags" && e.val.Kind == yaml.MappingNode:
@@ -241,6 +248,8 @@ func (l *loader) topKey(at setting) {
 		l.out.Bus = l.bus(at.source, at.val)
 	case "log":
 		l.out.Log = at.log(at.val)
+	case "discover":
+		l.out.Discovery = l.discovery(at.source, at.val)
 	case "web":
 		l.out.Web = at.web(at.val)
 		at.idle(webWay)
@@ -258,11 +267,11 @@ func (l *loader) hostName(at setting) string {
 
 // define reads the plugins of every file, kind by kind.
 func (l *loader) define() {
-	for _, section := range sections {
+	for _, sec := range sections {
 		for _, s := range l.sources {
 			for _, e := range entries(s.root) {
-				if e.name == section.key {
-					l.section(s, section.kind, e)
+				if e.name == sec.key {
+					l.section(s, sec.kind, e)
 				}
 			}
 		}

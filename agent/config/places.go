@@ -15,18 +15,28 @@ import (
 func Places(root bool, environ func(string) (string, bool)) (main, confd string) {
 	dir := "/etc/pacewire"
 	if !root {
-		dir = userDir(environ)
+		dir = userDir(environ, "XDG_CONFIG_HOME", ".config")
 	}
 	return filepath.Join(dir, "pacewire.yaml"), filepath.Join(dir, "conf.d")
 }
 
-func userDir(environ func(string) (string, bool)) string {
+// userDir returns our folder in one of the user's, which a variable names.
+func userDir(environ func(string) (string, bool), variable, usual string) string {
 	// The standard of these folders says that a relative path is to be ignored.
-	if dir, _ := environ("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
+	if dir, _ := environ(variable); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "pacewire")
 	}
 	home, _ := environ("HOME")
-	return filepath.Join(home, ".config", "pacewire")
+	return filepath.Join(home, usual, "pacewire")
+}
+
+// PluginDirs returns where programs are looked for when the config names no folder: those of the machine for root, else the
+// user's own. Of two programs of one name the first is taken.
+func PluginDirs(root bool, environ func(string) (string, bool)) []string {
+	if root {
+		return []string{"/usr/local/lib/pacewire/plugins", "/usr/lib/pacewire/plugins"}
+	}
+	return []string{filepath.Join(userDir(environ, "XDG_DATA_HOME", ".local/share"), "plugins")}
 }
 
 // ConfD lists the files of a conf.d folder in the order in which they count. A folder that is not

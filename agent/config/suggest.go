@@ -107,6 +107,12 @@ func elsewhere(word string) string {
 		return "limits"
 	case "checksum", "hash":
 		return "sha256"
+	case "require", "required", "strict":
+		return TrustEnforce
+	case "discovery", "plugins":
+		return "discover"
+	case "directories", "folders", "paths":
+		return "dirs"
 	case "tz":
 		return "timezone"
 	case "jitter", "collection_jitter":
