@@ -38,7 +38,7 @@ type ConsumerStats struct {
 	Bytes       uint64 // of their bodies
 	Redelivered uint64 // of these, given out before, here or elsewhere
 	LostUnread  uint64 // batches that sources sent and the stream dropped before we read them
-	LostAway    uint64 // messages dropped before Consume and after this consumer's place: at most so many were for it
+	LostAway    uint64 // messages dropped before EnsureConsumer and after this consumer's place: at most so many were for it
 	Unconfirmed uint64 // acks the stream did not confirm: the messages come again
 	Resets      uint64 // pulls given up for silence
 	Held        int    // given out and not settled
@@ -117,7 +117,10 @@ func (c *Conn) Consume(ctx context.Context, stream, durable string, o ConsumeOpt
 		kick:     make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	k.held.init()
-	k.stats.LostAway = c.lostAway(ctx, stream, durable, place, o.Log)
+	if k.stats.LostAway = lostAway(place); k.stats.LostAway > 0 {
+		o.Log.Warn("stream has dropped messages that nobody had read here", "stream", stream, "consumer", durable,
+			"at_most", k.stats.LostAway)
+	}
 	if err := k.subscribe(); err != nil {
 		return nil, fmt.Errorf("consume %s of %s: %w", durable, stream, translate(err))
 	}

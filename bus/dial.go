@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -76,6 +77,7 @@ type Conn struct {
 	first  chan struct{} // closed at the first connect
 	closed chan struct{}
 	bad    badRequests
+	denied atomic.Uint64 // permission violations
 
 	mu       sync.Mutex
 	lastErr  error // of the last attempt to connect
@@ -316,6 +318,10 @@ func (c *Conn) LastError() error {
 	}
 	return ErrDisconnected
 }
+
+// Denied is how often the server has refused a subject to this connection's user.
+// It says so out of band, so a call that returned nil may count here later.
+func (c *Conn) Denied() uint64 { return c.denied.Load() }
 
 // User is the identity the connection was dialled with.
 func (c *Conn) User() string { return c.opts.User }

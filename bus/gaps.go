@@ -1,8 +1,6 @@
 package bus
 
 import (
-	"context"
-	"log/slog"
 	"strconv"
 	"strings"
 )
@@ -59,25 +57,20 @@ func (g *gapCounter) see(d *Delivery) uint64 {
 	return g.lost
 }
 
-// lostAway returns how many messages the stream has dropped behind the consumer's place, while nobody read. How many of them
-// its filters would have selected nobody knows any more, so this is a bound, and the ids of the next ones cannot tell: how far
-// their sources had been read is known to no one either.
-func (c *Conn) lostAway(ctx context.Context, stream, durable string, place ConsumerState, log *slog.Logger) uint64 {
-	s, err := c.StreamInfo(ctx, stream)
-	if err != nil {
-		log.Debug("losses before the start are unknown", "stream", stream, "consumer", durable, "error", err)
-		return 0
-	}
+// lostAway returns how many messages the stream had dropped behind the consumer's
+// place at the last EnsureConsumer, while nobody read. How many of them its filters
+// would have selected nobody knows any more, so this is a bound, and the ids of the
+// next ones cannot tell: how far their sources had been read is known to no one
+// either.
+func lostAway(place ConsumerState) uint64 {
 	settled := place.Delivered
 	if place.AckPending > 0 { // of what was given out, some may be gone before it was settled
 		settled = place.AckFloor
 	}
-	if s.FirstSeq <= settled+1 {
+	if place.StreamFirst <= settled+1 {
 		return 0
 	}
-	lost := s.FirstSeq - 1 - settled
-	log.Warn("stream has dropped messages that nobody had read here", "stream", stream, "consumer", durable, "at_most", lost)
-	return lost
+	return place.StreamFirst - 1 - settled
 }
 
 // ownID splits <host>/<plugin>/<boot>/<seq>. Ids derived from others tell nothing:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -159,31 +160,46 @@ const (
 	defaultAckPending = 256
 )
 
+// metaFirst is where EnsureConsumer leaves the first sequence of the stream for who
+// reads: plugins may not ask the stream.
+const metaFirst = "pw-first"
+
 // EnsureConsumer makes the durable consumer of in, or updates its filters and
-// limits where it exists: its position stays. Only the hub calls it.
+// limits where it exists: its position stays. It also notes what the stream has
+// dropped by now, so call it before each start of a reader: see LostAway. Only
+// the hub calls it.
 func (c *Conn) EnsureConsumer(ctx context.Context, in Input) error {
 	js, err := c.jetStream()
 	if err != nil {
 		return err
 	}
 	config, err := in.config()
-	if err != nil {
-		return fmt.Errorf("make consumer %s of %s: %w", in.Durable, in.Stream, err)
-	}
-	old, err := js.Consumer(ctx, in.Stream, config.Durable)
-	switch {
-	case err == nil:
-		// Where to start cannot be changed, and must not: the position stays.
-		is := old.CachedInfo().Config
-		config.DeliverPolicy, config.OptStartTime, config.OptStartSeq = is.DeliverPolicy, is.OptStartTime, is.OptStartSeq
-		_, err = js.UpdateConsumer(ctx, in.Stream, config)
-	case errors.Is(err, jetstream.ErrConsumerNotFound):
-		_, err = js.CreateConsumer(ctx, in.Stream, config)
+	if err == nil {
+		err = ensureConsumer(ctx, js, in.Stream, config)
 	}
 	if err != nil {
 		return fmt.Errorf("make consumer %s of %s: %w", in.Durable, in.Stream, missing(err))
 	}
 	return nil
+}
+
+func ensureConsumer(ctx context.Context, js jetstream.JetStream, name string, config jetstream.ConsumerConfig) error {
+	stream, err := js.Stream(ctx, name)
+	if err != nil {
+		return err
+	}
+	config.Metadata = map[string]string{metaFirst: strconv.FormatUint(stream.CachedInfo().State.FirstSeq, 10)}
+	old, err := stream.Consumer(ctx, config.Durable)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		_, err = stream.CreateConsumer(ctx, config)
+	case err == nil:
+		// Where to start cannot be changed, and must not: the position stays.
+		is := old.CachedInfo().Config
+		config.DeliverPolicy, config.OptStartTime, config.OptStartSeq = is.DeliverPolicy, is.OptStartTime, is.OptStartSeq
+		_, err = stream.UpdateConsumer(ctx, config)
+	}
+	return err
 }
 
 func (in Input) config() (jetstream.ConsumerConfig, error) {
@@ -265,6 +281,7 @@ type ConsumerState struct {
 	AckFloor    uint64 // the last stream sequence below which all is settled
 	Delivered   uint64 // the last stream sequence given out
 	Waiting     int    // pulls that wait for messages
+	StreamFirst uint64 // the stream's first sequence at the last EnsureConsumer
 	Filters     []string
 }
 
@@ -283,10 +300,11 @@ func (c *Conn) ConsumerInfo(ctx context.Context, stream, durable string) (Consum
 	if info.Config.FilterSubject != "" {
 		filters = []string{info.Config.FilterSubject} // how the server reports a single one
 	}
+	first, _ := strconv.ParseUint(info.Config.Metadata[metaFirst], 10, 64) // 0 if somebody else made it: nothing is known
 	return ConsumerState{
 		Pending: info.NumPending, AckPending: info.NumAckPending, Redelivered: info.NumRedelivered,
 		AckFloor: info.AckFloor.Stream, Delivered: info.Delivered.Stream, Waiting: info.NumWaiting,
-		Filters: filters,
+		StreamFirst: first, Filters: filters,
 	}, nil
 }
 

@@ -86,6 +86,7 @@ func (c *Conn) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	switch {
 	case errors.Is(err, nats.ErrPermissionViolation):
 		v := parseViolation(err)
+		c.denied.Add(1)
 		c.log.Error("bus denied", "subject", v.subject, "subscribe", v.subscribe, "user", c.opts.User)
 		c.tell(func(w *watcher) { w.denied(v) })
 		if c.opts.OnDenied != nil {

@@ -1,0 +1,135 @@
+package bus
+
+import "time"
+
+// Role is what a user of the bus is there for. Those of plugins are called as
+// their kinds.
+type Role string
+
+// The roles, which RightsOf knows.
+const (
+	RoleCollector Role = "collector"
+	RoleProcessor Role = "processor"
+	RolePublisher Role = "publisher"
+	RoleAgent     Role = "agent"    // looks after the plugins of one host
+	RoleReader    Role = "reader"   // sees all that plugins send
+	RoleOperator  Role = "operator" // may do everything; the hub is one
+)
+
+// Rights are subjects that a user may publish on and subscribe to, and how often
+// it may answer a request, within which time. An embedded server takes them as
+// embedded.Rights(r).
+type Rights struct {
+	Publish, Subscribe []string
+	Responses          int
+	ResponseTime       time.Duration
+}
+
+// RightsOf returns the least rights with which a user of role does its work. host
+// and plugin are names and make the user's own (see User); inputs are what a
+// processor or publisher reads. A reader or operator is no plugin: plugin is then
+// the user itself and host says nothing. An unknown role may nothing.
+//
+// A role that writes a stream must not read one by direct get, and none but
+// operators may make consumers: both would make the bus write to others.
+func RightsOf(role Role, host, plugin string, inputs []Input) Rights {
+	switch {
+	case role == RoleAgent:
+		return agentRights(Token(host))
+	case role == RoleReader:
+		return readerRights(plugin)
+	case role == RoleOperator:
+		return Rights{Publish: []string{">"}, Subscribe: []string{">"}}
+	case plugin == Agent:
+		return Rights{} // that name is the agent's
+	}
+	r := pluginRights(Token(host), Token(plugin))
+	switch p := Name(plugin); role {
+	case RoleCollector:
+		r.Publish = append(r.Publish, MetricsSubject(host, plugin))
+		return r
+	case RoleProcessor:
+		r.Publish = append(r.Publish, MetricsFilter(plugin), Pattern(AreaEvents, Any, p, Any))
+	case RolePublisher:
+	default:
+		return Rights{}
+	}
+	r.Publish = append(r.Publish, DeadSubject(plugin))
+	for _, in := range inputs {
+		r.Publish = append(r.Publish, in.subjects()...)
+	}
+	return r
+}
+
+// subjects are what a reader of the durable consumer publishes on: to ask for its
+// state and for messages, and to settle them, in either form of the ack.
+func (in Input) subjects() []string {
+	at := in.Stream + "." + Token(in.Durable)
+	return []string{
+		"$JS.API.CONSUMER.INFO." + at,
+		"$JS.API.CONSUMER.MSG.NEXT." + at,
+		"$JS.ACK." + at + ".>",
+		"$JS.ACK.*.*." + at + ".>",
+	}
+}
+
+// pluginRights are those of every plugin; h and p are tokens.
+func pluginRights(h, p string) Rights {
+	host, plugin := Part(h), Part(p)
+	return Rights{
+		Publish: []string{
+			Pattern(AreaBeat, host, plugin, HTB),
+			Pattern(AreaBeat, host, plugin, PLG),
+			Pattern(AreaLog, host, plugin),
+			Pattern(AreaEvents, host, plugin, Any),
+			Pattern(AreaHTTP, host, plugin, Any, "down"),
+		},
+		Subscribe: []string{
+			inboxes(userOf(h, p)),
+			Pattern(AreaCtl, host, plugin, Any),
+			Pattern(AreaHTTP, host, plugin),
+			Pattern(AreaHTTP, host, plugin, Any, "up"),
+		},
+		Responses: 1, ResponseTime: 10 * time.Second,
+	}
+}
+
+func agentRights(h string) Rights {
+	host := Part(h)
+	return Rights{
+		Publish: []string{
+			Pattern(AreaBeat, host, Agent, Any),
+			Pattern(AreaCtl, host, Any, Any),
+			Pattern(AreaHTTP, host, Any),
+			Pattern(AreaLog, host, Any),
+			Pattern(AreaEvents, host, Any, Any),
+			Pattern(AreaMetrics, host, Any),
+			Pattern(AreaHub, Any),
+		},
+		Subscribe: []string{
+			inboxes(userOf(h, Agent)),
+			Pattern(AreaBeat, host, Any, HTB),
+			Pattern(AreaBeat, host, Any, PLG),
+			Pattern(AreaLog, host, Any),
+			Pattern(AreaCtl, host, Agent, Any),
+			Pattern(AreaHTTP, host, Agent),
+		},
+		Responses: 64, ResponseTime: 30 * time.Second,
+	}
+}
+
+func readerRights(user string) Rights {
+	return Rights{
+		Publish: []string{HubSubject("get"), "$JS.API.STREAM.INFO.*", "$JS.API.DIRECT.GET.>"},
+		Subscribe: []string{
+			inboxes(user),
+			Pattern(AreaMetrics, ">"),
+			Pattern(AreaEvents, ">"),
+			Pattern(AreaBeat, Any, Any, HTB),
+			Pattern(AreaLog, ">"),
+		},
+	}
+}
+
+// inboxes are where the answers to user come.
+func inboxes(user string) string { return "_INBOX_" + user + ".>" }
