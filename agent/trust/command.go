@@ -15,8 +15,8 @@ import (
 // error and the verdict are those of Check, about the file that is the plugin:
 //
 //   - args[0], as a rule;
-//   - the first other argument that is the absolute path of a regular file, if args[0] is an interpreter or starts
-//     other programs: python3 /opt/fan.py, env LANG=C /opt/fan.
+//   - the first argument that is the absolute path of a regular file and no interpreter, if args[0] is one or starts
+//     other programs: python3 /opt/fan.py, env LANG=C /usr/bin/python3 /opt/fan.py.
 //
 // Policy is about that file. Of the interpreter only the permissions are looked at: it is the system's. The other
 // arguments are data.
@@ -97,12 +97,11 @@ var starters = []string{
 
 // script returns the place of the file that is the plugin.
 func script(args []string) int {
-	base := strings.TrimRight(filepath.Base(args[0]), "0123456789.-")
-	if !slices.Contains(starters, base) {
+	if !starts(args[0]) {
 		return 0
 	}
 	for i, arg := range args[1:] {
-		if !filepath.IsAbs(arg) {
+		if !filepath.IsAbs(arg) || starts(arg) {
 			continue
 		}
 		if info, err := os.Stat(arg); err == nil && info.Mode().IsRegular() {
@@ -110,4 +109,9 @@ func script(args []string) int {
 		}
 	}
 	return 0
+}
+
+// starts reports whether a program is known to start another one.
+func starts(name string) bool {
+	return slices.Contains(starters, strings.TrimRight(filepath.Base(name), "0123456789.-"))
 }

@@ -41,7 +41,7 @@ func signature(real string, f *os.File, want Policy) (by string, found []Finding
 	case errors.Is(err, fs.ErrNotExist):
 		return "", want.unsigned("there is no signature %s.sig: sign the program or pin its SHA-256", real), nil
 	case err != nil:
-		return "", []Finding{finding(BadSignature, "%s.sig: %v", real, err)}, nil
+		return "", []Finding{finding(BadSignature, "signature: %v", err)}, nil
 	}
 	keys, faults := readKeys(want.Keys)
 	if err := withBytes(f, func(text []byte) { by = signer(keys, text, sig) }); err != nil {
@@ -76,7 +76,7 @@ func readSignature(name string) ([]byte, error) {
 	}
 	sig, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(text)))
 	if err != nil || len(sig) != ed25519.SignatureSize {
-		return nil, fmt.Errorf("it has %d bytes, want the %d of an ed25519 signature, or their base64", len(text), ed25519.SignatureSize)
+		return nil, fmt.Errorf("%s: it has %d bytes, want the %d of an ed25519 signature, or their base64", name, len(text), ed25519.SignatureSize)
 	}
 	return sig, nil
 }
@@ -135,7 +135,7 @@ func parseKey(text []byte) (ed25519.PublicKey, error) {
 	}
 	found, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
-		return nil, err
+		return nil, errors.New("no public key in the PEM") // the library's reason is for who writes libraries
 	}
 	public, ok := found.(ed25519.PublicKey)
 	if !ok {
@@ -152,7 +152,7 @@ func readSmall(name string, limit int64) ([]byte, error) {
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(text)) > limit {
-		err = fmt.Errorf("more than %d bytes", limit)
+		err = fmt.Errorf("%s: more than %d bytes", name, limit)
 	}
 	return text, err
 }
