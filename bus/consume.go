@@ -264,6 +264,9 @@ func (k *Consumer) arrived(msg *nats.Msg) *Delivery {
 	switch {
 	case msg == nil:
 		return nil
+	case k.stopped: // Stop did not see it any more
+		k.giveBack(msg)
+		return nil
 	case k.stopping: // Stop gives it back
 		k.queue = append(k.queue, queued{msg: msg})
 		return nil

@@ -248,6 +248,38 @@ func TestStopReleases(t *testing.T) {
 	}
 }
 
+// What Stop gives back is there for others even if the process is cut off at once.
+func TestStopThenCutOff(t *testing.T) {
+	b := bustest.Guarded(t)
+	hub := b.Conn(t, "hub")
+	const count = 100
+	fill(t, hub, count)
+	in := input("out")
+	in.AckWait = time.Minute // longer than the test
+	if err := hub.EnsureConsumer(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	old := join(t, b, bus.RolePublisher, "h1", "out", in)
+	k := old.consume(t, in)
+	if err := next(t, k).Ack(); err != nil {
+		t.Fatal(err)
+	}
+	bustest.Wait(t, limit, "a full window", func() bool { return k.Ready() > 30 })
+	k.Stop()
+	flush(t, k)
+	old.grant.Revoke()
+	fresh := join(t, b, bus.RolePublisher, "h1", "out", in).consume(t, in)
+	seen := make(map[string]bool)
+	for len(seen) < count-1 {
+		d := next(t, fresh)
+		seen[string(d.Body)] = true
+		if err := d.Ack(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush(t, fresh)
+}
+
 func TestStopWakesNext(t *testing.T) {
 	b := bustest.New(t)
 	k := consumer(t, b.Conn(t, "h1_out"), input("out"), bus.ConsumeOptions{})

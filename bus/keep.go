@@ -113,18 +113,35 @@ func (k *Consumer) Stop() {
 	}
 	k.wake()
 	k.drainLanes()
+	k.giveAllBack()
+	if !k.conn.Connected() {
+		return
+	}
+	// The process may end now: what it gave back must have left it.
+	if err := k.conn.nc.FlushTimeout(stopWait); err != nil {
+		k.log.Debug("given back, perhaps in vain", "stream", k.stream, "consumer", k.durable, "err", err)
+	}
+}
+
+func (k *Consumer) giveAllBack() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.waits = false
 	k.fetch(time.Now())
 	for _, q := range k.queue {
-		if q.msg.Reply != "" {
-			_ = k.conn.nc.Publish(q.msg.Reply, nakBody) // lost: given again after the stream's own wait
-		}
+		k.giveBack(q.msg)
 	}
 	k.queue = nil
 	k.stopped = true
 	k.checkIdle()
+}
+
+// giveBack offers a message to others at once. Lost, it is given again after the
+// stream's own wait.
+func (k *Consumer) giveBack(msg *nats.Msg) {
+	if msg.Reply != "" {
+		_ = k.conn.nc.Publish(msg.Reply, nakBody)
+	}
 }
 
 // drainLanes ends the subscriptions, which ends their pulls, and waits for what
