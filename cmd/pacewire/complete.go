@@ -20,23 +20,24 @@ func suggest(c *cobra.Command, flag string, values ...string) {
 	_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, noFiles))
 }
 
-// pluginNames returns the names of the plugins that run here or, where no agent answers, of those in the config.
-func (a *app) pluginNames(ctx context.Context) []string {
-	if names := a.runningNames(ctx); names != nil {
+// pluginNames returns the names of the plugins that run on a host, by default on this one or, where no agent answers, of
+// those in the config.
+func (a *app) pluginNames(ctx context.Context, host string) []string {
+	if names := a.runningNames(ctx, host); names != nil || host != "" {
 		return names
 	}
 	return a.configNames("")
 }
 
-func (a *app) runningNames(ctx context.Context) []string {
+func (a *app) runningNames(ctx context.Context, host string) []string {
 	ctx, cancel := context.WithTimeout(ctx, completeTime)
 	defer cancel()
-	conn, host, err := a.connect(ctx)
+	l, err := a.link(ctx, host)
 	if err != nil {
 		return nil
 	}
-	defer conn.Close()
-	list, err := ask(ctx, conn, host, "list", nil)
+	defer l.close()
+	list, err := l.list(ctx)
 	if err != nil {
 		return nil
 	}
@@ -76,18 +77,40 @@ func without(names, args []string) []string {
 }
 
 func (a *app) completePlugins(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return without(a.pluginNames(c.Context()), args), noFiles
+	host := ""
+	if f := c.Flags().Lookup("host"); f != nil {
+		host = f.Value.String()
+	}
+	return without(a.pluginNames(c.Context(), host), args), noFiles
+}
+
+// completeOne is for verbs that take one plugin.
+func (a *app) completeOne(c *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, noFiles
+	}
+	return a.completePlugins(c, args, word)
 }
 
 func (a *app) completeCollectors(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	return without(a.configNames(config.Collector), args), noFiles
 }
 
-func (a *app) completeInfo(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+func (a *app) completeInfo(c *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, noFiles
 	}
-	return append(a.pluginNames(c.Context()), programNames()...), noFiles
+	names, _ := a.completePlugins(c, args, word)
+	return append(names, programNames()...), noFiles
+}
+
+// completeUse offers programs as the config calls them.
+func completeUse(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	for _, d := range programs() {
+		names = append(names, d.Program)
+	}
+	return names, noFiles
 }
 
 func completeProgram(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

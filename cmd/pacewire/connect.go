@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
@@ -19,23 +21,26 @@ const operator = "operator"
 const askTime = 5 * time.Second
 
 // connect dials the bus that the flags name, or that of the local agent, and returns the name of the local host.
-func (a *app) connect(ctx context.Context) (*bus.Conn, string, error) {
-	o := bus.Options{URL: a.flags.bus, CredsFile: a.flags.creds, TLS: bus.TLSFrom(os.Getenv), User: operator, Name: "pacewire " + operator, Wait: askTime}
-	host := ""
-	if n, err := readNote(); err == nil {
-		host = n.Host
-		if o.URL == "" {
-			o.URL, o.CredsFile, o.TLS = n.URL, n.Creds, n.TLS
-		}
-	} else if o.URL == "" {
+func (a *app) connect(ctx context.Context) (*bus.Conn, string, error) { return a.dial(ctx, nil) }
+
+// dial is connect; denied is told of what the bus refuses.
+func (a *app) dial(ctx context.Context, denied func(error)) (*bus.Conn, string, error) {
+	o := bus.Options{URL: a.flags.bus, CredsFile: a.flags.creds, TLS: bus.TLSFrom(os.Getenv), User: operator, Name: "pacewire " + operator, Wait: askTime,
+		OnDenied: denied}
+	n, err := readNote()
+	switch {
+	case err == nil && o.URL == "":
+		o.URL, o.CredsFile, o.TLS = n.URL, n.Creds, n.TLS
+	case errors.Is(err, fs.ErrPermission) && o.URL == "":
+		return nil, "", exitWith(exitNoBus, fmt.Errorf("the run folder of the agent here is not yours to read: use the agent's user or root (%w)", err))
+	case err != nil && o.URL == "":
 		return nil, "", err
 	}
+	host := n.Host
 	if host == "" {
-		name, err := hostName(nil)
-		if err != nil {
+		if host, err = hostName(nil); err != nil {
 			return nil, "", err
 		}
-		host = name
 	}
 	conn, err := bus.Dial(ctx, o)
 	if err != nil {
@@ -44,27 +49,60 @@ func (a *app) connect(ctx context.Context) (*bus.Conn, string, error) {
 	return conn, host, nil
 }
 
-// ask sends a request to the agent of a host and returns the plugins it answers with.
-func ask(ctx context.Context, conn *bus.Conn, host, verb string, args map[string]any) ([]telemetry.PluginStatus, error) {
-	id := make([]byte, 8)
-	_, _ = rand.Read(id)
-	body, err := telemetry.EncodeControl(telemetry.CtlRequest{ID: hex.EncodeToString(id), Args: args}, telemetry.MsgPack)
+// A link leads to the agent of a host.
+type link struct {
+	conn *bus.Conn
+	host string
+	own  bool // the host is this one
+
+	cancel atomic.Pointer[context.CancelCauseFunc] // of the request that is under way
+}
+
+// link connects to the agent of a host, by default of this one.
+func (a *app) link(ctx context.Context, host string) (*link, error) {
+	l := &link{}
+	conn, here, err := a.dial(ctx, l.denied)
 	if err != nil {
 		return nil, err
 	}
+	l.conn, l.host = conn, cmp.Or(host, here)
+	l.own = l.host == here
+	return l, nil
+}
+
+func (l *link) close() { l.conn.Close() }
+
+// denied ends the request that is under way: the bus answers none that it does not let through.
+func (l *link) denied(err error) {
+	if cancel := l.cancel.Load(); cancel != nil {
+		(*cancel)(fmt.Errorf("%w: %w", bus.ErrDenied, err))
+	}
+}
+
+// list asks for the plugins of the host.
+func (l *link) list(ctx context.Context) ([]telemetry.PluginStatus, error) {
+	return ask(ctx, l.conn, l.host, "list", nil)
+}
+
+// ask sends a request to the agent of a host and returns the plugins it answers with, of all pages.
+func ask(ctx context.Context, conn *bus.Conn, host, verb string, args map[string]any) ([]telemetry.PluginStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	answer, err := conn.Request(ctx, bus.CtlSubject(host, bus.Agent, verb), body)
-	if err != nil {
-		return nil, fmt.Errorf("ask the agent of %s: %w", host, err)
+	l := &link{conn: conn, host: host}
+	var all []telemetry.PluginStatus
+	for {
+		payload, err := l.request(ctx, verb, args)
+		if err != nil {
+			return nil, err
+		}
+		page, _, err := telemetry.DecodePluginList(payload)
+		if err != nil {
+			return nil, fmt.Errorf("answer of the agent of %s: %w", host, err)
+		}
+		all = append(all, page.Plugins...)
+		if !page.More || len(page.Plugins) == 0 {
+			return all, nil
+		}
+		args = map[string]any{"after": all[len(all)-1].Name}
 	}
-	reply, _, err := telemetry.DecodeCtlReply(answer)
-	if err != nil {
-		return nil, err
-	}
-	if reply.Error != nil {
-		return nil, fmt.Errorf("%s", reply.Error.Message)
-	}
-	list, _, err := telemetry.DecodePluginList(reply.Payload)
-	return list.Plugins, err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"strings"
 
 	"github.com/pacewire/pacewire/agent/journal"
 )
@@ -13,3 +14,6 @@ func pluginLines(log *slog.Logger) func(plugin, stream string, line []byte) {
 
 // printable escapes control characters: what others have written must not play tricks on a terminal.
 func printable(s string) string { return journal.Printable(s) }
+
+// told returns a text of several lines that came over the bus, for a terminal.
+func told(text string) string { return strings.TrimSuffix(string(harmless([]byte(text))), "\n") }

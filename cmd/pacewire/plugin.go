@@ -1,30 +1,24 @@
 package main
 
 import (
-	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"os"
-	"slices"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pacewire/pacewire/agent/journal"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
 func (a *app) plugin() *cobra.Command {
-	c := &cobra.Command{Use: "plugin", Short: "Look at plugins, run one"}
-	c.AddCommand(a.pluginList(), a.pluginInfo(), a.pluginRun())
+	c := &cobra.Command{Use: "plugin", Short: "Look at plugins, operate them, run one"}
+	c.AddCommand(a.pluginList(), a.pluginInfo(), a.pluginLogs(), a.pluginStart(), a.pluginStop(), a.pluginRestart(),
+		a.pluginLoad(), a.pluginUnload(), a.pluginSwap(), a.pluginUpgrade(), a.pluginEnv(), a.pluginRun())
 	return c
 }
 
@@ -39,7 +33,7 @@ func (a *app) pluginList() *cobra.Command {
 			if builtIn {
 				return a.showPrograms()
 			}
-			conn, here, err := a.connect(c.Context())
+			l, err := a.link(c.Context(), host)
 			if errors.Is(err, errNoAgent) {
 				fmt.Fprintln(a.err, "no agent runs here; the built-in programs:")
 				return a.showPrograms()
@@ -47,11 +41,8 @@ func (a *app) pluginList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			if host != "" {
-				here = host
-			}
-			list, err := ask(c.Context(), conn, here, "list", nil)
+			defer l.close()
+			list, err := l.list(c.Context())
 			if err != nil {
 				return err
 			}
@@ -59,8 +50,7 @@ func (a *app) pluginList() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&builtIn, "programs", false, "the built-in programs, whether they run or not")
-	c.Flags().StringVar(&host, "host", "", "of another host on the bus")
-	_ = c.RegisterFlagCompletionFunc("host", completeHost)
+	hostFlag(c, &host)
 	return c
 }
 
@@ -133,9 +123,39 @@ func (a *app) showPlugins(list []telemetry.PluginStatus) error {
 				in, out = s.Stats.PointsIn, s.Stats.PointsOut
 			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", printable(s.Name), printable(s.Kind), printable(s.Program), printable(s.State),
-				age(time.Unix(0, s.Since)), orDash(s.PID), s.Restarts, in, out, size(s.RSS), printable(s.Reason))
+				age(time.Unix(0, s.Since)), processOf(s), s.Restarts, in, out, size(s.RSS), why(s, time.Now()))
 		}
 	})
+}
+
+// processOf returns the process of a plugin as lists show it.
+func processOf(s telemetry.PluginStatus) string {
+	if s.Attached {
+		return "attached"
+	}
+	return orDash(s.PID)
+}
+
+// why says why a plugin is not simply running, and when it starts again if that is due.
+func why(s telemetry.PluginStatus, now time.Time) string {
+	reason := printable(s.Reason)
+	if s.State != "backing_off" || s.Next == 0 {
+		return reason
+	}
+	next := "starts again " + until(time.Unix(0, s.Next), now)
+	if reason == "" {
+		return next
+	}
+	return next + ": " + reason // a long reason is cut, or wraps
+}
+
+// until says how long it is to t.
+func until(t, now time.Time) string {
+	d := t.Sub(now)
+	if d <= 0 {
+		return "now"
+	}
+	return "in " + (d + time.Second - 1).Truncate(time.Second).String()
 }
 
 func orDash(n int64) string {
@@ -164,125 +184,4 @@ func size(bytes uint64) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20))
-}
-
-func (a *app) pluginInfo() *cobra.Command {
-	var host string
-	c := &cobra.Command{
-		Use: "info NAME", Short: "Tell all that is known of a plugin, or of a program", Args: cobra.ExactArgs(1),
-		Long:              "info asks the agent for the plugin NAME. If there is none, NAME may be a built-in program.",
-		Example:           "  pacewire plugin info host\n  pacewire plugin info processor.filter",
-		ValidArgsFunction: a.completeInfo,
-		RunE: func(c *cobra.Command, args []string) error {
-			found, err := a.find(c.Context(), host, args[0])
-			if err == nil {
-				return a.showInfo(found)
-			}
-			d, unknown := program(args[0])
-			if unknown != nil {
-				return fmt.Errorf("%w; %w", err, unknown)
-			}
-			if errors.Is(err, errNoAgent) {
-				fmt.Fprintln(a.err, "no agent runs here; the built-in program:")
-			}
-			return a.describe(d)
-		},
-	}
-	c.Flags().StringVar(&host, "host", "", "of another host on the bus")
-	_ = c.RegisterFlagCompletionFunc("host", completeHost)
-	return c
-}
-
-// find asks the agent of a host, by default of this one, for a plugin.
-func (a *app) find(ctx context.Context, host, name string) (telemetry.PluginStatus, error) {
-	conn, here, err := a.connect(ctx)
-	if err != nil {
-		return telemetry.PluginStatus{}, err
-	}
-	defer conn.Close()
-	list, err := ask(ctx, conn, cmp.Or(host, here), "info", map[string]any{"plugin": name})
-	if err == nil && len(list) != 1 {
-		err = fmt.Errorf("the agent of %s told of %d plugins %q", cmp.Or(host, here), len(list), name)
-	}
-	if err != nil {
-		return telemetry.PluginStatus{}, err
-	}
-	return list[0], nil
-}
-
-func (a *app) showInfo(s telemetry.PluginStatus) error {
-	if a.flags.output == "json" {
-		return json.NewEncoder(a.out).Encode(s)
-	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	row := func(key string, v any) { fmt.Fprintf(w, "%s\t%s\n", key, printable(fmt.Sprint(v))) }
-	row("name", s.Name)
-	row("kind", s.Kind)
-	row("program", s.Program+" "+orVersion(s.Version))
-	row("host", s.Host)
-	row("state", strings.TrimSpace(s.State+" for "+age(time.Unix(0, s.Since))+" "+printable(s.Reason)))
-	row("process", orDash(s.PID)+", memory "+size(s.RSS)+fmt.Sprintf(", cpu %v, restarts %d", time.Duration(s.CPUMS)*time.Millisecond, s.Restarts))
-	row("config", fmt.Sprintf("revision %x", s.Config))
-	if s.Beat != 0 {
-		row("heartbeat", age(time.Unix(0, s.Beat))+" ago")
-	}
-	for _, in := range s.Inputs {
-		row("reads", in.Stream+": "+strings.Join(in.Filters, ", "))
-	}
-	if c := s.Stats; c != nil {
-		row("points", fmt.Sprintf("%d in, %d out", c.PointsIn, c.PointsOut))
-		row("batches", fmt.Sprintf("%d in, %d out, %d given again, %d set aside", c.BatchesIn, c.BatchesOut, c.Redelivered, c.Dead))
-		row("calls", fmt.Sprintf("%d, p50 %dus, p99 %dus, max %dus", c.Calls, c.CallP50US, c.CallP99US, c.CallMaxUS))
-		row("ticks", fmt.Sprintf("%d, missed %d", c.Ticks, c.Missed))
-		row("errors", counts(c.Errors))
-		row("dropped", counts(c.Dropped))
-	}
-	for _, line := range s.Stderr {
-		row("stderr", journal.Read("stderr", []byte(line)))
-	}
-	return w.Flush()
-}
-
-// counts writes counters as "error 6, timeout 1".
-func counts(of map[string]uint64) string {
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(of)) {
-		if of[name] > 0 {
-			parts = append(parts, fmt.Sprintf("%s %d", printable(name), of[name]))
-		}
-	}
-	return cmp.Or(strings.Join(parts, ", "), "none")
-}
-
-func (a *app) describe(d plugin.Definition) error {
-	text, err := json.MarshalIndent(d.Manifest(), "", "  ")
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(a.out, "%s\n", text)
-	return err
-}
-
-func (a *app) pluginRun() *cobra.Command {
-	return &cobra.Command{
-		Use: "run PROGRAM [FLAG...]", Short: "Run a built-in program as a plugin, once, or to look at it",
-		Long: "run is what the agent starts. By hand: without flags it shows the program, its settings and a sample;\n" +
-			"--once runs it once, --describe prints its manifest, --help tells the rest.",
-		Example:            "  pacewire plugin run host\n  pacewire plugin run collector.host --once",
-		DisableFlagParsing: true, // the flags are the plugin's
-		ValidArgsFunction:  completeProgram,
-		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
-				return c.Help()
-			}
-			d, err := program(args[0])
-			if err != nil {
-				return err
-			}
-			if code := plugin.Run(c.Context(), d, args[1:], a.in, a.out, a.err, os.Environ()); code != 0 {
-				return &exit{code, fmt.Errorf("")}
-			}
-			return nil
-		},
-	}
 }

@@ -256,12 +256,12 @@ func (s *screen) table(statuses []telemetry.PluginStatus, now time.Time) (title 
 	fmt.Fprintln(w, "  PLUGIN\tKIND\tSTATE\tPOINTS/S\tPOINTS\tMEMORY\tPID\tRESTARTS\tGOES TO")
 	for _, st := range statuses {
 		note := s.where[st.Name]
-		if st.Reason != "" {
-			note = printable(st.Reason)
+		if reason := why(st, now); reason != "" {
+			note = reason
 		}
 		n := s.count(st, now)
 		fmt.Fprintf(w, "  %s\t%s\t%s\t%.1f\t%d\t%s\t%s\t%d\t%s\n",
-			st.Name, st.Kind, st.State, n.rate(), n.total, size(st.RSS), orDash(st.PID), st.Restarts, note)
+			st.Name, st.Kind, st.State, n.rate(), n.total, size(st.RSS), processOf(st), st.Restarts, note)
 	}
 	_ = w.Flush()
 	lines := strings.Split(strings.TrimRight(text.String(), "\n"), "\n")

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pacewire/pacewire/agent/journal"
+	"github.com/pacewire/pacewire/plugin"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+func (a *app) pluginInfo() *cobra.Command {
+	var host string
+	c := &cobra.Command{
+		Use: "info NAME", Short: "Tell all that is known of a plugin, or of a program", Args: cobra.ExactArgs(1),
+		Long:              "info asks the agent for the plugin NAME. If there is none, NAME may be a built-in program.",
+		Example:           "  pacewire plugin info host\n  pacewire plugin info processor.filter",
+		ValidArgsFunction: a.completeInfo,
+		RunE: func(c *cobra.Command, args []string) error {
+			found, err := a.find(c.Context(), host, args[0])
+			if err == nil {
+				return a.showInfo(found)
+			}
+			if !errors.Is(err, errNoAgent) && !notFound(err) {
+				return err
+			}
+			d, unknown := program(args[0])
+			if unknown != nil {
+				return fmt.Errorf("%w; %w", err, unknown)
+			}
+			if errors.Is(err, errNoAgent) {
+				fmt.Fprintln(a.err, "no agent runs here; the built-in program:")
+			}
+			return a.describe(d)
+		},
+	}
+	hostFlag(c, &host)
+	return c
+}
+
+// find asks the agent of a host, by default of this one, for a plugin.
+func (a *app) find(ctx context.Context, host, name string) (telemetry.PluginStatus, error) {
+	l, err := a.link(ctx, host)
+	if err != nil {
+		return telemetry.PluginStatus{}, err
+	}
+	defer l.close()
+	list, err := ask(ctx, l.conn, l.host, "info", map[string]any{"plugin": name})
+	if err == nil && len(list) != 1 {
+		err = fmt.Errorf("the agent of %s told of %d plugins %q", l.host, len(list), name)
+	}
+	if err != nil {
+		return telemetry.PluginStatus{}, err
+	}
+	return list[0], nil
+}
+
+func (a *app) showInfo(s telemetry.PluginStatus) error {
+	if a.flags.output == "json" {
+		return json.NewEncoder(a.out).Encode(s)
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	row := func(key string, v any) { fmt.Fprintf(w, "%s\t%s\n", key, printable(fmt.Sprint(v))) }
+	row("name", s.Name)
+	row("kind", s.Kind)
+	row("program", s.Program+" "+orVersion(s.Version))
+	row("host", s.Host)
+	row("state", strings.TrimSpace(s.State+" for "+age(time.Unix(0, s.Since))+" "+why(s, time.Now())))
+	if s.LastExit != "" {
+		row("last exit", s.LastExit+", "+age(time.Unix(0, s.LastEnd))+" ago")
+	}
+	row("process", processOf(s)+", memory "+size(s.RSS)+fmt.Sprintf(", cpu %v, restarts %d", time.Duration(s.CPUMS)*time.Millisecond, s.Restarts))
+	row("config", fmt.Sprintf("revision %x", s.Config))
+	if s.Beat != 0 {
+		row("heartbeat", age(time.Unix(0, s.Beat))+" ago")
+	}
+	for _, in := range s.Inputs {
+		row("reads", in.Stream+": "+strings.Join(in.Filters, ", "))
+	}
+	if c := s.Stats; c != nil {
+		row("points", fmt.Sprintf("%d in, %d out", c.PointsIn, c.PointsOut))
+		row("batches", fmt.Sprintf("%d in, %d out, %d given again, %d set aside", c.BatchesIn, c.BatchesOut, c.Redelivered, c.Dead))
+		row("calls", fmt.Sprintf("%d, p50 %dus, p99 %dus, max %dus", c.Calls, c.CallP50US, c.CallP99US, c.CallMaxUS))
+		row("ticks", fmt.Sprintf("%d, missed %d", c.Ticks, c.Missed))
+		row("errors", counts(c.Errors))
+		row("dropped", counts(c.Dropped))
+	}
+	for _, line := range s.Stderr {
+		row("stderr", journal.Read("stderr", []byte(line)))
+	}
+	return w.Flush()
+}
+
+// counts writes counters as "error 6, timeout 1".
+func counts(of map[string]uint64) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		if of[name] > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", printable(name), of[name]))
+		}
+	}
+	return cmp.Or(strings.Join(parts, ", "), "none")
+}
+
+func (a *app) describe(d plugin.Definition) error {
+	text, err := json.MarshalIndent(d.Manifest(), "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "%s\n", text)
+	return err
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// request asks the agent, and returns what its answer carries.
+func (l *link) request(ctx context.Context, verb string, args map[string]any) (telemetry.Raw, error) {
+	id := make([]byte, 8)
+	_, _ = rand.Read(id)
+	body, err := telemetry.EncodeControl(telemetry.CtlRequest{ID: hex.EncodeToString(id), Args: args}, telemetry.MsgPack)
+	if err != nil {
+		return nil, fmt.Errorf("request %s: %w", verb, err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	l.cancel.Store(&cancel)
+	answer, err := l.conn.Request(ctx, bus.CtlSubject(l.host, bus.Agent, verb), body)
+	if err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, bus.ErrDenied) {
+			err = cause
+		}
+		e := &unanswered{l.host, err}
+		return nil, exitWith(e.code(), e)
+	}
+	reply, _, err := telemetry.DecodeCtlReply(answer)
+	if err != nil {
+		return nil, fmt.Errorf("answer of the agent of %s: %w", l.host, err)
+	}
+	if reply.Error != nil {
+		e := &refused{*reply.Error}
+		return nil, exitWith(e.code(), e)
+	}
+	return reply.Payload, nil
+}
+
+// unanswered is a request that got no answer.
+type unanswered struct {
+	host string
+	err  error
+}
+
+func (e *unanswered) Error() string {
+	agent := "the agent of " + e.host
+	switch {
+	case errors.Is(e.err, bus.ErrDenied):
+		return fmt.Sprintf("the bus does not let this user ask %s: name a file of credentials that may, by --creds (%v)", agent, e.err)
+	case errors.Is(e.err, bus.ErrNoResponders):
+		return fmt.Sprintf("no agent of host %s is on this bus: start pacewire agent there, or name another host by --host", e.host)
+	case errors.Is(e.err, bus.ErrTimeout):
+		return agent + " has not answered in time"
+	case errors.Is(e.err, context.Canceled):
+		return "interrupted before " + agent + " answered: what it began goes on"
+	}
+	return fmt.Sprintf("ask %s: %v", agent, e.err)
+}
+
+func (e *unanswered) Unwrap() error { return e.err }
+
+func (e *unanswered) code() int {
+	switch {
+	case errors.Is(e.err, bus.ErrDenied):
+		return exitConfig
+	case errors.Is(e.err, bus.ErrTimeout):
+		return exitTryAgain
+	case errors.Is(e.err, context.Canceled):
+		return exitFailed
+	}
+	return exitNoBus
+}
+
+// refused is a request that the agent did not carry out.
+type refused struct{ fault telemetry.Fault }
+
+func (e *refused) Error() string { return told(e.fault.Message) }
+
+func (e *refused) code() int {
+	switch e.fault.Code {
+	case telemetry.FaultInvalid, telemetry.FaultDenied:
+		return exitConfig
+	case telemetry.FaultTimeout:
+		return exitTryAgain
+	case telemetry.FaultNotFound:
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// notFound reports whether the agent knows no plugin, or no verb, of the name.
+func notFound(err error) bool {
+	r, ok := errors.AsType[*refused](err)
+	return ok && r.fault.Code == telemetry.FaultNotFound
+}
