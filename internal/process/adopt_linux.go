@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -13,7 +14,7 @@ import (
 
 // Adopt makes this process the parent of its descendants that lose theirs, and
 // reaps them when they end: no zombie stays while it lives. Release stops that
-// and kills those that are left, also the ones that carry no mark.
+// and kills those that are left, also the ones that carry no mark, but for kept ones.
 //
 // Between the two all children must come from this package: the exit of another
 // one could be taken from who waits for it.
@@ -30,7 +31,7 @@ func Adopt() (release func(), err error) {
 		signal.Stop(ended)
 		close(stop)
 		reaper.Wait()
-		sweep{orphans, killOrphans, func() bool { return false }}.run()
+		sweep{unkept, killOrphans, func() bool { return false }}.run()
 		_ = adoptOrphans(0) // what worked with 1 works with 0
 	}, nil
 }
@@ -76,6 +77,12 @@ func orphans() (live []int) {
 		live = append(live, pid)
 	}
 	return live
+}
+
+// unkept leaves those out that are to survive us.
+func unkept() []int {
+	entry := Mark + "=" + beside(os.Getenv(Mark), keptPart)
+	return slices.DeleteFunc(orphans(), func(pid int) bool { return hasMark(pid, entry) })
 }
 
 // killOrphans needs no pidfd: only we reap them, so their numbers stay theirs.

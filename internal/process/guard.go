@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -52,9 +51,15 @@ func StartGuard(args []string, log *slog.Logger) (*Guard, error) {
 	return g, nil
 }
 
-// Stop dismisses the guard and waits for its end: the command does not run.
+// Stop dismisses the guard and waits for its end: the command does not run. If
+// there are kept processes it runs: somebody has to read what they print.
 func (g *Guard) Stop() {
 	close(g.stop)
+	if len(survivors(noGroup, Mark+"="+beside(os.Getenv(Mark), keptPart))) > 0 {
+		g.voice.Close()
+		g.ear.Close()
+		return
+	}
 	_, _ = io.WriteString(g.voice, "\n") // we read the other end too: it is open
 	g.voice.Close()
 	<-g.done
@@ -87,14 +92,10 @@ func guardArgs(shell string, args []string) []string {
 	return append([]string{shell, "-c", guardWait}, args...)
 }
 
-// guardEnv has the mark above ours. So the guard does not end itself, and who
-// sweeps us, or what we left, has it too.
+// guardEnv has a mark beside ours. So the guard does not end itself, nor does the
+// next life of ours, and who sweeps us and what we left has it too.
 func guardEnv() []string {
-	own := os.Getenv(Mark)
-	if i := strings.LastIndexByte(own, '.'); i >= 0 {
-		return []string{Mark + "=" + own[:i]}
-	}
-	return []string{}
+	return []string{Mark + "=" + beside(os.Getenv(Mark), guardPart)}
 }
 
 // keep starts the guard again when it ends, until Stop.

@@ -109,6 +109,7 @@ func TestOwnSweepsTheLifeBefore(t *testing.T) {
 		if !slices.Contains(o.family, pid) {
 			_ = syscall.Kill(o.cmd.Process.Pid, syscall.SIGSTOP) // it is not to start another one
 			_ = syscall.Kill(pid, syscall.SIGKILL)
+			gone(t, pid)
 		}
 	}
 	_ = o.cmd.Process.Kill()

@@ -1,9 +1,20 @@
 package process
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"time"
+)
+
+// What is in the folder of a kept process.
+const (
+	recordName = "process.json"
+	stdoutName = "stdout" // fifos: the process has them open in both directions, so that it sees no end of them
+	stderrName = "stderr"
 )
 
 // A Record is what KeepDir says about a process that survives us. It is there from the start of the process to its end.
@@ -16,27 +27,50 @@ type Record struct {
 	Started time.Time `json:"started"`
 	Limits  Limits    `json:"limits"`
 	Cgroup  string    `json:"cgroup,omitempty"` // its folder, empty without one
+	// Controllers are what that cgroup holds.
+	Controllers []string `json:"controllers,omitempty"`
 }
 
 // ReadRecord reads the record of a folder. The error matches fs.ErrNotExist when there is none.
-func ReadRecord(dir string) (Record, error) { return Record{}, errors.ErrUnsupported }
-
-// Resume follows a process again that an earlier agent, or this one, has kept in the folder: its output goes to stdout and
-// stderr from now on. It has no Stdin, and its exit code will be Unknown.
-//
-// The error matches fs.ErrNotExist when nothing is kept there, and os.ErrProcessDone when it has ended meanwhile, or when
-// the pid belongs to another now: then what it left behind is gone, and so is the record.
-func Resume(dir string, stdout, stderr io.Writer) (*Process, error) {
-	return nil, errors.ErrUnsupported
+func ReadRecord(dir string) (Record, error) {
+	text, err := os.ReadFile(filepath.Join(dir, recordName))
+	if err != nil {
+		return Record{}, fmt.Errorf("read record of a kept process: %w", err)
+	}
+	var r Record
+	if err := json.Unmarshal(text, &r); err != nil {
+		return Record{}, fmt.Errorf("read record of a kept process in %s: %w", dir, err)
+	}
+	if r.PID <= 1 || r.Start == 0 || r.Mark == "" {
+		return Record{}, fmt.Errorf("read record of a kept process in %s: pid, start or mark is missing", dir)
+	}
+	return r, nil
 }
 
-// Detach leaves a kept process to itself: nothing is read from it and nothing awaited any more. Done is closed, and Exit
-// is Unknown. Who is not kept is not detached: then it does nothing.
-func (p *Process) Detach() {}
+// write replaces the record as a whole: a reader finds the old one or the new one.
+func (r Record) write(dir string) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("write record of a kept process: %w", err)
+	}
+	path := filepath.Join(dir, recordName)
+	if err := errors.Join(os.WriteFile(path+".new", text, 0o600), os.Rename(path+".new", path)); err != nil {
+		return fmt.Errorf("write record of a kept process: %w", err)
+	}
+	return nil
+}
 
-// Started is when the process was started.
-func (p *Process) Started() time.Time { return time.Time{} }
+// forgetKept empties the folder of a process that is no more.
+func forgetKept(dir string) {
+	for _, name := range []string{recordName, stdoutName, stderrName} {
+		_ = os.Remove(filepath.Join(dir, name)) // what is not there is gone
+	}
+}
 
-// DrainKept reads what the kept processes of a dead agent print, so that none of them blocks, until each of them has
-// ended or was resumed by another agent. The mark is the one of the dead agent, as Own gave it.
-func DrainKept(mark string) error { return errors.ErrUnsupported }
+// drainTo reads all, whatever becomes of the reader's own reader: a process that is kept must never wait.
+func drainTo(w io.Writer, r io.Reader) {
+	if w != nil {
+		_, _ = io.Copy(w, r)
+	}
+	_, _ = io.Copy(io.Discard, r)
+}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -96,22 +98,30 @@ type Usage struct {
 
 // A Process is a started command. Its methods may be called at any time, by anybody.
 type Process struct {
-	cmd   *exec.Cmd
-	stdin io.WriteCloser
-	mark  string
-	base  int64 // our own peak memory when it started; see Exit.MaxRSS
-	done  chan struct{}
+	pid     int
+	mark    string
+	began   time.Time
+	limits  Limits
+	cmd     *exec.Cmd      // nil if it was resumed
+	stdin   io.WriteCloser // nil if it is kept
+	kept    *kept          // nil unless it survives us
+	group   *cgroup        // nil without one
+	base    int64          // our own peak memory when it started; see Exit.MaxRSS
+	started []func()       // what is for the start alone, and is let go after it
+	done    chan struct{}
 
 	mu       sync.Mutex
 	over     bool // the process is about to be reaped, or was: its pid may belong to another
 	deadline time.Time
 	killer   *time.Timer
 	peak     int64
+	exceeded string // the limit for which it was killed
 	exit     Exit
 }
 
 // Start starts the command. Its stdin is a pipe that stays open until Stdin is
-// closed or the parent dies.
+// closed or the parent dies. It has no other descriptor of ours, leaves no core,
+// and what it makes is its user's alone (umask 077).
 //
 // The error matches exec.ErrNotFound or fs.ErrNotExist when there is no such
 // program, and fs.ErrPermission when it is not executable.
@@ -119,34 +129,102 @@ func Start(c Command) (*Process, error) {
 	if len(c.Args) == 0 || c.Args[0] == "" {
 		return nil, errors.New("start: command is empty")
 	}
-	path, err := lookPath(c.Args[0], c.Env)
-	if err != nil {
-		return nil, fmt.Errorf("start: %w", err)
-	}
-	p := &Process{mark: newMark(), done: make(chan struct{})}
+	p := &Process{mark: newMark(c.KeepDir != ""), limits: c.Limits, done: make(chan struct{})}
 	p.cmd = &exec.Cmd{
-		Path: path, Args: c.Args, Dir: c.Dir,
-		Env:    append(withoutMark(c.Env), p.mark),
-		Stdout: c.Stdout, Stderr: c.Stderr,
+		Args: c.Args, Dir: absolute(c.Dir), Env: append(withoutMark(c.Env), p.mark),
 		SysProcAttr: attributes(c.OnParentDeath),
 		WaitDelay:   outputDelay,
 	}
-	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", c.Args[0], err)
+	if err := p.start(c); err != nil {
+		p.group.remove()
+		p.kept.forget()
+		return nil, fmt.Errorf("start: %w", err) // it names the program
 	}
-	onSpawner(func() { err = startChild(p.cmd) })
-	if err != nil {
-		return nil, fmt.Errorf("start: %w", err) // exec names the path
-	}
-	p.base = ownPeak()
 	go p.watch()
 	return p, nil
 }
 
-// PID is the process's id, and its group's.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
+// start prepares what the command asks for, and starts it.
+func (p *Process) start(c Command) error {
+	defer func() {
+		for _, letGo := range p.started {
+			letGo()
+		}
+		p.started = nil
+	}()
+	for _, step := range []func(Command) error{p.setProgram, p.setUser, p.setStreams, p.setGroup, p.spawn} {
+		if err := step(c); err != nil {
+			return err
+		}
+	}
+	return p.record(c)
+}
 
-// Stdin is the write end of the process's standard input.
+// setProgram finds what is executed.
+func (p *Process) setProgram(c Command) (err error) {
+	if c.File == nil {
+		p.cmd.Path, err = lookPath(c.Args[0], c.Env)
+		return err
+	}
+	if p.cmd.Path, err = p.openPath(c.File); err != nil {
+		return fmt.Errorf("run the open file %s: %w", c.File.Name(), err)
+	}
+	return nil
+}
+
+func (p *Process) setUser(c Command) error {
+	credential, err := credentialOf(c.User)
+	p.cmd.SysProcAttr.Credential = credential
+	return err
+}
+
+func (p *Process) setStreams(c Command) (err error) {
+	if c.KeepDir != "" {
+		return p.keep(c)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = c.Stdout, c.Stderr
+	p.stdin, err = p.cmd.StdinPipe()
+	return err
+}
+
+// setGroup gives it a cgroup of its own, where there are any; its limits are held all the same, if less well.
+func (p *Process) setGroup(c Command) error {
+	if c.Limits == (Limits{}) {
+		return nil
+	}
+	p.group = newCgroup(strings.TrimPrefix(p.mark, Mark+"="), c.Limits)
+	p.enter(p.cmd.SysProcAttr)
+	return nil
+}
+
+func (p *Process) spawn(c Command) (err error) {
+	onSpawner(func() {
+		if err = startChild(p.cmd); err == nil {
+			confine(p.cmd.Process.Pid, c.Limits)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	p.pid, p.began, p.base = p.cmd.Process.Pid, time.Now(), ownPeak()
+	return nil
+}
+
+// absolute makes a folder independent of the thread that starts: it has a working directory of its own.
+func absolute(dir string) string {
+	if path, err := filepath.Abs(dir); err == nil {
+		return path
+	}
+	return dir
+}
+
+// PID is the process's id, and its group's.
+func (p *Process) PID() int { return p.pid }
+
+// Started is when the process was started.
+func (p *Process) Started() time.Time { return p.began }
+
+// Stdin is the write end of the process's standard input, nil if it is kept.
 func (p *Process) Stdin() io.WriteCloser { return p.stdin }
 
 // Done is closed when the process has ended, all it left behind is gone, and
@@ -195,7 +273,7 @@ func (p *Process) Usage() (Usage, error) {
 	if p.over {
 		return Usage{}, os.ErrProcessDone
 	}
-	u, err := usage(p.PID())
+	u, err := usage(p.pid)
 	p.peak = max(p.peak, u.PeakRSS)
 	return u, err
 }
@@ -205,16 +283,29 @@ func (p *Process) signal(sig syscall.Signal) error {
 	if p.over {
 		return os.ErrProcessDone
 	}
-	if err := syscall.Kill(-p.PID(), sig); err != nil {
-		return fmt.Errorf("signal %s to group %d: %w", unix.SignalName(sig), p.PID(), err)
+	if err := p.signalGroup(sig); err != nil {
+		return fmt.Errorf("signal %s to group %d: %w", unix.SignalName(sig), p.pid, err)
 	}
 	return nil
+}
+
+// exceed ends the process for a limit that it does not keep.
+func (p *Process) exceed(limit string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over || p.exceeded != "" {
+		return
+	}
+	p.exceeded = limit
+	_ = p.signal(syscall.SIGKILL) // the only error is that it has ended
 }
 
 // watch follows the process to its end.
 func (p *Process) watch() {
 	defer close(p.done)
+	stop := p.watchLimits()
 	at := p.finish()
+	stop()
 	p.exit = p.summary(at)
 }
 
@@ -229,13 +320,16 @@ func (p *Process) retire() {
 }
 
 func (p *Process) summary(at time.Time) Exit {
-	state := p.cmd.ProcessState
-	if state == nil { // somebody else reaped it
-		return Exit{Code: -1, At: at}
+	if p.cmd == nil || p.cmd.ProcessState == nil { // not our child, or somebody else reaped it
+		return Exit{Code: -1, At: at, Unknown: true, MaxRSS: p.peak, Over: p.exceeded, OOM: p.exceeded == memoryLimit(p.limits)}
 	}
+	state := p.cmd.ProcessState
 	e := Exit{Code: state.ExitCode(), At: at, CPU: state.UserTime() + state.SystemTime(), MaxRSS: p.peak}
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		e.Signal = unix.SignalName(status.Signal())
+	}
+	if e.Signal == "SIGKILL" && p.exceeded != "" {
+		e.Over, e.OOM = p.exceeded, p.exceeded == memoryLimit(p.limits)
 	}
 	if peak := peakRSS(state); peak > p.base {
 		e.MaxRSS = peak

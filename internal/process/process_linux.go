@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -29,9 +30,13 @@ var spawner = sync.OnceValue(func() chan<- func() {
 	return jobs
 })
 
-// spawn never returns; leak checks know it by its name.
+// spawn never returns; leak checks know it by its name. Its thread has a umask of
+// its own, which the processes inherit.
 func spawn(jobs <-chan func()) {
 	runtime.LockOSThread()
+	if unix.Unshare(unix.CLONE_FS) == nil { // else the umask would be the whole agent's: then it stays
+		unix.Umask(0o077)
+	}
 	for job := range jobs {
 		job()
 	}
@@ -42,6 +47,8 @@ func spawn(jobs <-chan func()) {
 func onSpawner(job func()) {
 	done := make(chan struct{})
 	spawner() <- func() {
+		// Our own are closed at an exec; those that we inherited may not be.
+		_ = unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) // Linux 5.11
 		job()
 		close(done)
 	}
@@ -51,14 +58,35 @@ func onSpawner(job func()) {
 // finish waits for the end, sweeps and reaps, in this order: while the zombie
 // keeps the pid no signal can hit a stranger.
 func (p *Process) finish() time.Time {
-	awaitExit(p.PID())
+	if p.kept == nil {
+		awaitExit(p.pid)
+	} else if !p.kept.await() {
+		p.retire()
+		p.abandon()
+		return time.Now()
+	}
 	at := time.Now()
 	p.sweep()
+	if p.group.oomKilled() {
+		p.exceed(memoryLimit(p.limits))
+	}
+	p.group.remove()
 	p.retire()
 	// The error repeats the exit code, or is exec.ErrWaitDelay: the output so
 	// far is what there is.
-	_ = waitChild(p.cmd)
+	if p.cmd != nil {
+		_ = waitChild(p.cmd)
+	}
+	p.kept.end()
 	return at
+}
+
+// signalGroup reaches the group of a process. That of one that is not our child is known by its pidfd: no zombie keeps the number.
+func (p *Process) signalGroup(sig syscall.Signal) error {
+	if p.cmd != nil {
+		return syscall.Kill(-p.pid, sig)
+	}
+	return p.kept.signal(p.pid, sig)
 }
 
 // awaitExit blocks until the child has ended and leaves its zombie be. It waits
@@ -131,18 +159,21 @@ func processes() iter.Seq2[int, stat] {
 	}
 }
 
-// hasMark reports whether a process carries the mark. While one becomes another program its environment reads as
-// empty: empty counts when it stays so.
-func hasMark(pid int, mark string) bool {
+// hasMark reports whether a process carries the mark.
+func hasMark(pid int, mark string) bool { return marked(environ(pid), mark) }
+
+// environ reads the environment of a process, "" if we may not or there is none. While one becomes another program its
+// environment reads as empty: empty counts when it stays so.
+func environ(pid int) string {
 	const looks, enough = 100, 3
 	for look, empty := 0, 0; look < looks && empty < enough; look++ {
-		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-		if err != nil || len(environ) > 0 {
-			return err == nil && marked(string(environ), mark)
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil || len(text) > 0 {
+			return string(text)
 		}
 		s, err := readStat(pid)
 		if err != nil {
-			return false
+			return ""
 		}
 		if s.blank {
 			time.Sleep(100 * time.Microsecond)
@@ -150,7 +181,7 @@ func hasMark(pid int, mark string) bool {
 		}
 		empty++
 	}
-	return false
+	return ""
 }
 
 // signalMarked signals the process if it carries the mark. The mark is checked
@@ -175,6 +206,9 @@ type stat struct {
 
 	kernel bool // a thread of the kernel
 	blank  bool // exec has begun, and has not come to the environment
+
+	threads int
+	start   uint64 // in ticks since the machine started: with the pid it tells two processes apart
 }
 
 func readStat(pid int) (stat, error) {
@@ -188,22 +222,25 @@ func readStat(pid int) (stat, error) {
 // parseStat reads from the last ")" on: the name before it may hold anything.
 func parseStat(text string) (stat, error) {
 	const tick = time.Second / 100 // USER_HZ, the same on every Linux that Go knows
+	// Field n of proc(5) is f[n-3].
 	f := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
-	if len(f) < 13 {
-		return stat{}, fmt.Errorf("parse /proc/PID/stat: %d fields after the name, want 13 or more", len(f))
+	if len(f) < 20 {
+		return stat{}, fmt.Errorf("parse /proc/PID/stat: %d fields after the name, want 20 or more", len(f))
 	}
 	parent, err1 := strconv.Atoi(f[1])
 	group, err2 := strconv.Atoi(f[2])
 	user, err3 := strconv.ParseInt(f[11], 10, 64)
 	system, err4 := strconv.ParseInt(f[12], 10, 64)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	threads, err5 := strconv.Atoi(f[17])
+	start, err6 := strconv.ParseUint(f[19], 10, 64)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return stat{}, fmt.Errorf("parse /proc/PID/stat: %w", err)
 	}
 	dead := f[0] == "Z" || f[0] == "X"
 	const memory, environment = 20, 48                     // the fields vsize and env_end
 	kernel := !dead && len(f) > memory && f[memory] == "0" // a zombie has none either
 	blank := !dead && !kernel && len(f) > environment && f[environment] == "0"
-	return stat{dead, parent, group, time.Duration(user+system) * tick, kernel, blank}, nil
+	return stat{dead, parent, group, time.Duration(user+system) * tick, kernel, blank, threads, start}, nil
 }
 
 func usage(pid int) (Usage, error) {

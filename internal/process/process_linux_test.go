@@ -131,16 +131,22 @@ func TestParseStat(t *testing.T) {
 			t.Errorf("parseStat(%q) = %+v, %v; want %+v", text, got, err, want)
 		}
 	}
-	alive := stat{parent: 1, group: 4303, cpu: 370 * time.Millisecond}
+	alive := stat{parent: 1, group: 4303, cpu: 370 * time.Millisecond, threads: 4, start: 69551}
+	with := func(change func(*stat)) stat {
+		s := alive
+		change(&s)
+		return s
+	}
 	f("4851 (main) S"+rest, alive, true)
 	f("4851 (a) Z 1 (b) S"+rest, alive, true) // the name is the process's own choice
-	f("4851 (main) Z"+rest, stat{dead: true, parent: 1, group: 4303, cpu: alive.cpu}, true)
-	f("2 (kthreadd) S"+rest+" 0 0", stat{parent: 1, group: 4303, cpu: alive.cpu, kernel: true}, true)
+	f("4851 (main) Z"+rest, with(func(s *stat) { s.dead = true }), true)
+	f("2 (kthreadd) S"+rest+" 0 0", with(func(s *stat) { s.kernel = true }), true)
 	memory := rest + " 8192 0" + strings.Repeat(" 1", 26)
 	f("4851 (main) S"+memory+" 1 0", alive, true)
-	f("4851 (main) R"+memory+" 0 0", stat{parent: 1, group: 4303, cpu: alive.cpu, blank: true}, true)
+	f("4851 (main) R"+memory+" 0 0", with(func(s *stat) { s.blank = true }), true)
 	f("", stat{}, false)
 	f("4851 (main) S 1", stat{}, false)
+	f("4851 (main) S"+strings.TrimSuffix(rest, " 69551"), stat{}, false)
 	f("4851 (main) S"+strings.ReplaceAll(rest, "30", "x"), stat{}, false)
 }
 
@@ -181,11 +187,18 @@ func TestMarks(t *testing.T) {
 	f("", "PACEWIRE_MARK=x", false)
 
 	t.Setenv(Mark, "")
-	if a, b := newMark(), newMark(); a == b || !strings.HasPrefix(a, Mark+"=") {
+	if a, b := newMark(false), newMark(false); a == b || !strings.HasPrefix(a, Mark+"=") {
 		t.Errorf("marks %q, %q", a, b)
 	}
 	t.Setenv(Mark, "above")
-	if m := newMark(); !strings.HasPrefix(m, Mark+"=above.") {
+	if m := newMark(false); !strings.HasPrefix(m, Mark+"=above.") {
 		t.Errorf("mark %q is not below ours", m)
+	}
+	if m := newMark(true); !strings.HasPrefix(m, Mark+"=kept.") {
+		t.Errorf("mark %q is of our life", m)
+	}
+	t.Setenv(Mark, "id.life")
+	if m := newMark(true); !strings.HasPrefix(m, Mark+"=id.kept.") {
+		t.Errorf("mark %q is not beside ours", m)
 	}
 }

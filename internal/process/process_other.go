@@ -4,6 +4,8 @@ package process
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"syscall"
 	"time"
@@ -24,6 +26,56 @@ func (p *Process) finish() time.Time {
 	p.retire()
 	return at
 }
+
+// signalGroup reaches the group of the process.
+func (p *Process) signalGroup(sig syscall.Signal) error { return syscall.Kill(-p.pid, sig) }
+
+// Resume is for Linux alone.
+func Resume(string, io.Writer, io.Writer) (*Process, error) {
+	return nil, fmt.Errorf("resume a kept process: %w", errors.ErrUnsupported)
+}
+
+// Detach does nothing: nobody is kept.
+func (p *Process) Detach() {}
+
+// CleanUp does nothing: nobody is known by a mark.
+func CleanUp(string, time.Duration) error { return nil }
+
+type kept struct{}
+
+func (*kept) forget() {}
+
+func (p *Process) keep(Command) error {
+	return fmt.Errorf("keep a process when the agent ends: %w: use on_agent_exit: stop", errors.ErrUnsupported)
+}
+
+func (p *Process) record(Command) error { return nil }
+
+func (r Record) alive() bool { return false }
+
+func (p *Process) openPath(*os.File) (string, error) {
+	return "", fmt.Errorf("it takes /proc: %w", errors.ErrUnsupported)
+}
+
+// A cgroup is there on Linux alone; a nil one does nothing.
+type cgroup struct{}
+
+func newCgroup(string, Limits) *cgroup { return nil }
+
+func (p *Process) enter(*syscall.SysProcAttr) {}
+
+func (*cgroup) holds(string) bool { return false }
+func (*cgroup) pids() []int       { return nil }
+func (*cgroup) kill()             {}
+func (*cgroup) remove()           {}
+
+func sweepCgroups(string, []string) {}
+
+func confine(int, Limits) {}
+
+func (p *Process) watchLimits() (stop func()) { return func() {} }
+
+func hasMark(int, string) bool { return false }
 
 func attributes(syscall.Signal) *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 

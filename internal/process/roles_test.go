@@ -52,7 +52,7 @@ func own(id string) (done func(), err error) {
 // guard is what the guard of an owner becomes.
 func guard(mark string) {
 	if AwaitParent(os.Stdin) {
-		fatal(Sweep(mark, 200*time.Millisecond))
+		fatal(0, CleanUp(mark, 200*time.Millisecond))
 	}
 }
 

@@ -2,6 +2,7 @@ package process
 
 import (
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -9,11 +10,17 @@ import (
 // Sweep ends every process that carries the mark, or one below it: SIGTERM, and
 // SIGKILL for what is left after the grace. It returns how many it met, and an
 // error when some are there even then: those sleep in the kernel, and end when they wake.
-func Sweep(mark string, grace time.Duration) (met int, err error) {
+func Sweep(mark string, grace time.Duration) (met int, err error) { return sweepMark(mark, nil, grace) }
+
+// sweepMark spares those that carry one of the other marks.
+func sweepMark(mark string, spare []string, grace time.Duration) (met int, err error) {
 	entry, deadline := Mark+"="+mark, time.Now().Add(grace)
+	spared := func(pid int) bool {
+		return slices.ContainsFunc(spare, func(m string) bool { return hasMark(pid, Mark+"="+m) })
+	}
 	s := sweep{
 		find: func() []int {
-			pids := survivors(noGroup, entry)
+			pids := slices.DeleteFunc(survivors(noGroup, entry), spared)
 			met = max(met, len(pids))
 			return pids
 		},
@@ -24,7 +31,9 @@ func Sweep(mark string, grace time.Duration) (met int, err error) {
 		},
 		inGrace: func() bool { return time.Now().Before(deadline) },
 	}
-	if left := s.run(); len(left) > 0 {
+	left := s.run()
+	sweepCgroups(mark, spare)
+	if len(left) > 0 {
 		return met, fmt.Errorf("end processes %v: they are there after SIGKILL", left)
 	}
 	return met, nil
@@ -76,9 +85,11 @@ func (p *Process) sweep() {
 func (p *Process) signalRest(pids []int, sig syscall.Signal) {
 	if sig == syscall.SIGKILL {
 		_ = p.Signal(sig) // the only error is that there is no group
+		p.group.kill()
 	}
 	for _, pid := range pids {
-		if group, err := syscall.Getpgid(pid); err == nil && group != p.PID() {
+		// Of one that was resumed the group may have no leader that keeps its number.
+		if group, err := syscall.Getpgid(pid); err == nil && (group != p.pid || p.cmd == nil) {
 			signalMarked(pid, p.mark, sig)
 		}
 	}
@@ -90,4 +101,8 @@ func (p *Process) inGrace() bool {
 	return time.Now().Before(p.deadline)
 }
 
-func (p *Process) survivors() []int { return survivors(p.PID(), p.mark) }
+func (p *Process) survivors() []int {
+	pids := append(survivors(p.pid, p.mark), p.group.pids()...)
+	slices.Sort(pids)
+	return slices.Compact(pids)
+}

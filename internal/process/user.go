@@ -1,0 +1,56 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+)
+
+// credentialOf is what a process of the user has, by name or id; nil for our own user.
+func credentialOf(name string) (*syscall.Credential, error) {
+	if name == "" {
+		return nil, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		if u, err = user.LookupId(name); err != nil {
+			return nil, fmt.Errorf("run_as %s: this machine has no such user: name one that it has, or remove run_as", name)
+		}
+	}
+	c, err := credential(u)
+	if err != nil {
+		return nil, fmt.Errorf("run_as %s: %w", name, err)
+	}
+	return change(name, c, os.Geteuid())
+}
+
+// change decides whether we, with the user id own, may become c.
+func change(name string, c *syscall.Credential, own int) (*syscall.Credential, error) {
+	switch own {
+	case int(c.Uid):
+		return nil, nil
+	case 0:
+		return c, nil
+	}
+	return nil, fmt.Errorf("run_as %s: the agent runs as uid %d and may not change the user: run it as root, or remove run_as", name, own)
+}
+
+func credential(u *user.User) (*syscall.Credential, error) {
+	names, err := u.GroupIds()
+	if err != nil {
+		return nil, fmt.Errorf("groups of the user: %w", err)
+	}
+	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+	errs := []error{err1, err2}
+	c := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	for _, name := range names {
+		id, err := strconv.ParseUint(name, 10, 32)
+		errs = append(errs, err)
+		c.Groups = append(c.Groups, uint32(id))
+	}
+	return c, errors.Join(errs...)
+}
