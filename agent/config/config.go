@@ -3,8 +3,6 @@ package config
 
 import (
 	"encoding/json"
-	"fmt"
-	"os"
 	"time"
 )
 
@@ -66,6 +64,9 @@ type Settings struct {
 	Web       Web               // the page and the API
 	Discovery Discovery
 	Plugins   []Plugin // collectors, processors, publishers, each in the order of the files
+
+	// Files are the files and folders that Load has read: a change in them may change the config.
+	Files []string `json:",omitempty"`
 
 	// Warnings is what works but is hardly meant.
 	Warnings Faults
@@ -172,45 +173,13 @@ type Discovery struct {
 	RemoteRun bool     // on an external bus, load and swap may name commands outside Dirs
 }
 
-// Load reads files, the main one first and then those of conf.d, and joins them.
+// Load reads files and folders, the main file first and then conf.d, and joins them.
 // The error is Faults when the config is to blame.
-func Load(o Options, files ...string) (*Settings, error) {
-	l := newLoader(o)
-	if len(files) == 0 {
-		return nil, Faults{{Message: "no config file is given", Hint: "pacewire init writes one"}}
-	}
-	for _, name := range files {
-		l.read(name)
-	}
-	return l.settings()
+func Load(o Options, names ...string) (*Settings, error) {
+	return Join(o, Files(names...)...)
 }
 
 // Parse checks one text; name stands for it in messages.
 func Parse(o Options, name string, text []byte) (*Settings, error) {
-	l := newLoader(o)
-	l.add(name, string(text))
-	return l.settings()
-}
-
-func (l *loader) read(name string) {
-	text, err := readFile(name)
-	if err == nil {
-		l.add(name, string(text))
-		return
-	}
-	s := newSource(name, "", l.secrets)
-	s.fatal = true
-	s.faults = Faults{unreadable(name, err)}
-	l.sources = append(l.sources, s)
-}
-
-func unreadable(name string, err error) Fault {
-	f := Fault{Position: Position{File: name}, Message: "not readable: " + err.Error()}
-	switch {
-	case os.IsNotExist(err):
-		f.Message, f.Hint = "there is no such file", "pacewire init writes one to start from; -c names another place"
-	case os.IsPermission(err):
-		f.Message, f.Hint = "no permission to read it", fmt.Sprintf("let the user of the agent (uid %d) read it", os.Geteuid())
-	}
-	return f
+	return Join(o, Source{Name: name, Text: text})
 }

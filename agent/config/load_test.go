@@ -99,7 +99,7 @@ func TestLoadUnreadable(t *testing.T) {
 	}
 	f("no config file is given")
 	f("pacewire init writes one", filepath.Join(t.TempDir(), "pacewire.yaml"))
-	f("not readable: read", t.TempDir())
+	f("no file of this folder sets anything", t.TempDir())
 
 	// Root may read everything, so this one is not left to the file system.
 	if got := unreadable("c.yaml", fs.ErrPermission).Error(); !strings.HasPrefix(got, "c.yaml: no permission to read it\n    let the user of the agent") {

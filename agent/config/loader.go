@@ -19,13 +19,14 @@ import (
 // the plugins one by one, then how they are linked.
 type loader struct {
 	Options
-	secrets *regexp.Regexp
-	schemas map[*Program]*schema.Schema // those used so far
-	sources []*source                   // the main file first
-	plain   map[string]setting          // top-level keys that are not joined; also "tags.site"
-	plugins []*definition
-	byName  map[string]*definition
-	out     *Settings
+	secrets  *regexp.Regexp
+	schemas  map[*Program]*schema.Schema // those used so far
+	sources  []*source                   // the main file first
+	plain    map[string]setting          // top-level keys that are not joined; also "tags.site"
+	replaced map[string]int              // plugins that a later source defines anew, and which one does
+	plugins  []*definition
+	byName   map[string]*definition
+	out      *Settings
 }
 
 // setting is a top-level key and the file that won it.
@@ -45,10 +46,11 @@ func newLoader(o Options) *loader {
 		o.LookUser = lookUser
 	}
 	l := &loader{
-		Options: o,
-		schemas: make(map[*Program]*schema.Schema),
-		byName:  make(map[string]*definition),
-		plain:   make(map[string]setting),
+		Options:  o,
+		schemas:  make(map[*Program]*schema.Schema),
+		byName:   make(map[string]*definition),
+		plain:    make(map[string]setting),
+		replaced: make(map[string]int),
 		out: &Settings{
 			Every: 10 * time.Second, Tags: map[string]string{}, Bus: Bus{Embedded: true, Sync: "always"},
 			Discovery: Discovery{Dirs: slices.Clone(o.PluginDirs)},
@@ -68,25 +70,13 @@ func lookPath(name string) (string, error) {
 	return exec.LookPath(name)
 }
 
-// add reads one text. A byte order mark is what some editors put before UTF-8.
-func (l *loader) add(name, text string) {
-	text = strings.TrimPrefix(text, "\uFEFF")
-	s := newSource(name, text, l.secrets)
-	s.parse(text)
-	l.sources = append(l.sources, s)
-}
-
 // settings runs the stages after reading.
 func (l *loader) settings() (*Settings, error) {
 	if slices.ContainsFunc(l.sources, func(s *source) bool { return s.fatal }) {
 		return nil, l.faults()
 	}
 	if !slices.ContainsFunc(l.sources, func(s *source) bool { return s.root != nil }) {
-		return nil, Faults{{
-			Position: Position{File: l.sources[0].name},
-			Message:  "the file sets nothing",
-			Hint:     "pacewire init writes one to start from",
-		}}
+		return nil, l.nothing()
 	}
 	l.join()
 	for _, s := range l.sources {
@@ -96,6 +86,7 @@ func (l *loader) settings() (*Settings, error) {
 	}
 	l.general()
 	l.discover()
+	l.succeed()
 	l.define()
 	l.autostart()
 	l.link()
@@ -143,6 +134,8 @@ func (l *loader) join() {
 			_, isSection := kindOf(e.name)
 			switch {
 			case isSection: // define reads them
+			case s.loaded:
+				s.fault(e.key, "set it in the config that the agent was started with", "%s: what is loaded holds plugins only, below collect, process and publish", e.name)
 			case e.name == "env":
 				l.allow(s, e.val)
 			case e.name == "tags" && e.val.Kind == yaml.MappingNode:
@@ -286,7 +279,9 @@ func (l *loader) section(s *source, kind string, e entry) {
 	default:
 		if s.isMap(e.name, e.val, "{ name: { settings } }") {
 			for _, plugin := range entries(e.val) {
-				l.plugin(s, kind, plugin)
+				if !l.outdated(s, plugin) {
+					l.plugin(s, kind, plugin)
+				}
 			}
 		}
 	}

@@ -294,6 +294,7 @@ func FuzzParse(f *testing.F) {
 					t.Fatalf("config of %s: %s", p.Name, p.Config)
 				}
 			}
+			reloaded(t, o, text, s)
 		} else if !errors.As(err, &faults) || len(faults) == 0 {
 			t.Fatalf("no faults: %v", err)
 		}
@@ -302,6 +303,35 @@ func FuzzParse(f *testing.F) {
 			inside(t, fault, lines)
 		}
 	})
+}
+
+// reloaded loads each plugin of a good config again, in its own place: nothing may have changed.
+func reloaded(t *testing.T, o Options, text []byte, want *Settings) {
+	t.Helper()
+	pieces, err := Split(Source{Text: text, Replaces: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources := []Source{{Name: "f.yaml", Text: text}}
+	for _, p := range pieces {
+		sources = append(sources, p.Source("loaded"))
+	}
+	got, err := Join(o, sources...)
+	if err != nil {
+		t.Fatalf("cut into pieces:\n%v", err)
+	}
+	shape := func(s *Settings) string {
+		var plugins []Plugin
+		for _, p := range s.Plugins {
+			p.Position = Position{}
+			plugins = append(plugins, p)
+		}
+		slices.SortFunc(plugins, func(a, b Plugin) int { return strings.Compare(a.Name, b.Name) })
+		return fmt.Sprintf("%+v", plugins)
+	}
+	if shape(got) != shape(want) {
+		t.Fatalf("cut into pieces:\n%s\nwas\n%s", shape(got), shape(want))
+	}
 }
 
 func inside(t *testing.T, f Fault, lines int) {

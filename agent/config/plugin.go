@@ -71,11 +71,23 @@ func (l *loader) named(d *definition) bool {
 		}
 		d.fault(d.key, hint, "%q: a name has a-z, 0-9, _ and -, begins with a letter or digit, and is at most 63 long", name)
 	case was != nil:
-		d.fault(d.key, "names are unique over collect, process and publish: rename one", "there are two plugins %s: the first in %s", name, was.place(d.source, was.key))
+		d.another(was)
 	default:
 		return true
 	}
 	return false
+}
+
+// another refuses a second plugin of a name: the one that is loaded, or else the later one.
+func (d *definition) another(was *definition) {
+	hint := "names are unique over collect, process and publish: rename one"
+	if was.loaded && !d.loaded {
+		d, was = was, d
+	}
+	if d.loaded {
+		hint = "choose another name, or load it with --replace"
+	}
+	d.fault(d.key, hint, "there are two plugins %s: the first in %s", d.Name, was.place(d.source, was.key))
 }
 
 // fold makes a name of what somebody wrote for one.

@@ -22,6 +22,8 @@ type source struct {
 	faults   Faults
 	warnings Faults
 	fatal    bool // the tree is not to be walked
+
+	loaded, replaces, folder bool // as in Source
 }
 
 // entry is a key of a map with its value.
@@ -33,6 +35,15 @@ type entry struct {
 func newSource(name, text string, secrets *regexp.Regexp) *source {
 	return &source{name: name, lines: splitLines(text), secrets: secrets,
 		written: map[*yaml.Node]string{}, settled: map[*yaml.Node]bool{}}
+}
+
+// parsed reads one text. A byte order mark is what some editors put before UTF-8.
+func parsed(from Source, secrets *regexp.Regexp) *source {
+	text := strings.TrimPrefix(string(from.Text), "\uFEFF")
+	s := newSource(from.Name, text, secrets)
+	s.loaded, s.replaces, s.folder = from.Loaded, from.Loaded && from.Replaces, from.folder
+	s.parse(text)
+	return s
 }
 
 // entries lists the pairs of a map, none for anything else.
