@@ -57,7 +57,7 @@ func raw(t *testing.T, b *bustest.Bus) *nats.Conn {
 	return nc
 }
 
-func wantBad(t *testing.T, c *bus.Conn, want map[string]uint64) {
+func wantBad(t testing.TB, c *bus.Conn, want map[string]uint64) {
 	t.Helper()
 	bustest.Wait(t, limit, fmt.Sprintf("bad requests %v, have %v", want, c.BadRequests()), func() bool {
 		return maps.Equal(c.BadRequests(), want)
