@@ -34,9 +34,10 @@ const (
 	restart      // drain, then start again at once
 	replace      // TERM, then as after a crash
 	kill         // KILL, then as after a crash
+	leave        // no end: it goes on without us; given by ctx alone
 )
 
-// Stop ends Run: drain, TERM, KILL. It waits until Run has ended, or ctx has;
+// Stop ends Run: drain, TERM, KILL, also of a process that is kept. It waits until Run has ended, or ctx has;
 // the child is stopping all the same. Before the first Run it makes that one
 // return at once, as the goroutine meant to call it may still be on its way.
 func (c *Child) Stop(ctx context.Context) error {
@@ -47,7 +48,7 @@ func (c *Child) Stop(ctx context.Context) error {
 	if cancel == nil {
 		return nil
 	}
-	cancel()
+	cancel(ErrStopped)
 	select {
 	case <-done:
 		return nil
@@ -88,11 +89,29 @@ func (c *Child) Restart(ctx context.Context) error {
 // Retry starts a child that has failed or backs off now, and forgets its earlier
 // crashes: something has changed, such as its program. A process that is there is
 // not touched. It does not wait.
-func (c *Child) Retry(reason string) {}
+func (c *Child) Retry(reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.proc != nil || c.cancel == nil {
+		return
+	}
+	select {
+	case c.wake <- reason:
+	default: // another one came just now
+	}
+}
 
 // Steady turns Single off: from now on the child is kept running. It reports
 // whether it came in time, before the end of the process.
-func (c *Child) Steady() bool { return false }
+func (c *Child) Steady() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.spent {
+		return false
+	}
+	c.single = false
+	return true
+}
 
 // Replace ends the present process, which hangs, with TERM and KILL, without
 // asking it to drain. Another follows as after a crash. It does not wait, and
@@ -149,6 +168,9 @@ func (c *Child) watch(ctx context.Context, p running) order {
 		case <-p.Done():
 			return order{}
 		case <-ctx.Done():
+			if c.spec.Keep && !stopped(ctx) && p.Detach() {
+				return order{kind: leave, reason: "left running"}
+			}
 			return c.end(ctx, p, order{kind: stop, reason: "stop"})
 		case o := <-c.orders:
 			if o.kind == restart || o.pid == p.PID() {
@@ -157,6 +179,9 @@ func (c *Child) watch(ctx context.Context, p running) order {
 		}
 	}
 }
+
+// stopped reports whether Stop has ended ctx, rather than the agent.
+func stopped(ctx context.Context) bool { return errors.Is(context.Cause(ctx), ErrStopped) }
 
 // end ends the process as the order says. A restart that is asked for on the
 // way turns a replacement into a restart.
@@ -217,7 +242,7 @@ func (c *Child) drain(ctx context.Context, p running) {
 	}
 }
 
-// idle waits without a process. It reports whether Restart ended it.
+// idle waits without a process. It reports whether Restart or Retry ended it.
 func (c *Child) idle(ctx context.Context, until <-chan time.Time) (restarted bool) {
 	for {
 		select {
@@ -225,6 +250,9 @@ func (c *Child) idle(ctx context.Context, until <-chan time.Time) (restarted boo
 			return false
 		case <-until:
 			return false
+		case reason := <-c.wake:
+			c.spec.Log.Info("child is tried again", "reason", reason)
+			return true
 		case o := <-c.orders:
 			if o.kind == restart {
 				c.hear(nil, o)

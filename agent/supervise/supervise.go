@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
@@ -49,24 +51,22 @@ type Spec struct {
 	// NoRestart reports the exit codes after which another start is no use,
 	// such as that of a refused config; nil for none.
 	NoRestart func(exitCode int) bool
-	// Single makes Run return when the first process has ended, whatever ended it:
-	// there is no other start until Steady.
+	// Single makes Run return when the first process has ended, whatever ended it,
+	// or could not be started: there is no other until Steady.
 	Single bool
 	// Keep leaves the process running when ctx of Run ends; only Stop ends it. The
 	// next Run, be it of another agent, goes on with the process that is kept in
 	// KeepDir, a folder of this child alone.
 	Keep    bool
 	KeepDir string
+	// Resumed is called in the place of Each when Run goes on with a process that
+	// was kept. After an error it is not wanted: it is ended, and another one
+	// started. Nil for nothing.
+	Resumed func(Record) (Start, error)
 	// Limits bound the process and all it starts. Files is 1024 unless set.
 	Limits Limits
 	// User is who the process runs as, by name or id; empty is our own user.
 	User string
-	// File is what is executed in the place of the program that Command names; nil for that.
-	File *os.File
-	// Prepare gets the command before each start and may change it: an environment
-	// of this process alone, a File that was checked just now, a Note for its record.
-	// An error is as one of the start. A File that it puts there is closed after the start. Nil for none.
-	Prepare func(*Command) error
 	// Healthy is how long a child has to run for its earlier crashes to be
 	// forgotten (1 min).
 	Healthy time.Duration
@@ -84,8 +84,15 @@ var ErrNoStart = errors.New("not to be started")
 type Start struct {
 	// Env is added to Spec.Env.
 	Env []string
-	// Done is called when the process has ended, or could not be started; nil
-	// for nothing.
+	// Command is started in the place of Spec.Command; nil for that.
+	Command []string
+	// File, if not nil, is what is executed in the place of the program that the
+	// command names: see process.Command. The child closes it.
+	File *os.File
+	// Note is for the Record of a process that is kept.
+	Note string
+	// Done is called when the process has ended, or could not be started, and not
+	// when it is kept; nil for nothing.
 	Done func()
 }
 
@@ -108,8 +115,8 @@ type Exit = process.Exit
 // Limits bound what a process may use.
 type Limits = process.Limits
 
-// Command is what a process is started from.
-type Command = process.Command
+// Record is what is known of a process that was kept.
+type Record = process.Record
 
 // Status is a child as it is now.
 type Status struct {
@@ -134,12 +141,15 @@ type Status struct {
 type Child struct {
 	spec   Spec
 	launch func(process.Command) (running, error)
+	resume func(dir string, stdout, stderr io.Writer) (running, Record, error)
 
-	orders chan order // taken by Run wherever it waits; one may be under way
+	orders chan order  // taken by Run wherever it waits; one may be under way
+	wake   chan string // of Retry, with the reason: empty while there is a process
 
 	// Of the goroutine of Run alone:
 	lives   int
 	waiting []chan<- error // who asked for the restart that is to come
+	warned  bool           // of limits that do not hold here
 
 	stderr  tail
 	leftOut atomic.Int64
@@ -147,9 +157,11 @@ type Child struct {
 	mu     sync.Mutex
 	status Status // the goroutine of Run changes it
 	proc   running
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when Run ends, nil before
 	early  bool          // Stop came before the first Run
+	single bool          // until Steady
+	spent  bool          // the process of a single one has ended
 }
 
 // running is what supervision needs of a process; tests have one without a process.
@@ -160,6 +172,9 @@ type running interface {
 	Usage() (process.Usage, error)
 	Signal(syscall.Signal) error
 	Terminate(grace time.Duration)
+	Started() time.Time
+	Unheld() []string
+	Detach() bool
 }
 
 // New prepares a child; Run starts it.
@@ -167,6 +182,7 @@ func New(s Spec) *Child {
 	s.DrainTimeout = cmp.Or(s.DrainTimeout, 10*time.Second)
 	s.TermTimeout = cmp.Or(s.TermTimeout, 5*time.Second)
 	s.Healthy = cmp.Or(s.Healthy, time.Minute)
+	s.Limits.Files = cmp.Or(s.Limits.Files, 1024)
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
@@ -174,7 +190,10 @@ func New(s Spec) *Child {
 	return &Child{
 		spec:   s,
 		launch: launch,
+		resume: resume,
 		orders: make(chan order, 1), // so that Replace and Kill do not wait
+		wake:   make(chan string, 1),
+		single: s.Single,
 		status: Status{State: Stopped, Since: time.Now()},
 	}
 }
@@ -187,6 +206,18 @@ func launch(c process.Command) (running, error) {
 	return p, nil
 }
 
+func resume(dir string, stdout, stderr io.Writer) (running, Record, error) {
+	r, err := process.ReadRecord(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, r, err
+	}
+	p, err := process.Resume(dir, stdout, stderr) // it knows what to do with a bad record
+	if err != nil {
+		return nil, r, err
+	}
+	return p, r, nil
+}
+
 // Run starts the child, and starts it again whenever it ends, until ctx ends or
 // Stop is called. It returns nil when the process and all it left behind are
 // gone. A failed child does not end Run: Restart revives it. Run may be called
@@ -196,12 +227,14 @@ func (c *Child) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer c.finish()
+	reason := ""
+	defer func() { c.finish(reason) }()
 	b := newBackoff(c.spec.Healthy)
-	for ctx.Err() == nil {
+	for c.goesOn(ctx) {
 		b.started(time.Now())
 		l := c.live(ctx)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || c.ends() {
+			reason = l.reason
 			break
 		}
 		if l.restart || c.rest(ctx, b, l) {
@@ -217,11 +250,11 @@ func (c *Child) begin(ctx context.Context) (context.Context, error) {
 	if c.cancel != nil {
 		return nil, fmt.Errorf("child %s: Run is running already", c.spec.Name)
 	}
-	ctx, c.cancel = context.WithCancel(ctx)
-	c.done = make(chan struct{})
+	ctx, c.cancel = context.WithCancelCause(ctx)
+	c.done, c.spent = make(chan struct{}), false
 	if c.early {
 		c.early = false
-		c.cancel()
+		c.cancel(ErrStopped)
 	}
 	select {
 	case <-c.orders: // came too late for the Run before
@@ -230,13 +263,26 @@ func (c *Child) begin(ctx context.Context) (context.Context, error) {
 	return ctx, nil
 }
 
-func (c *Child) finish() {
-	c.set(func(s *Status) { s.State = Stopped })
+// goesOn reports whether there is another life to come. A Stop that was early ends what an earlier agent has kept.
+func (c *Child) goesOn(ctx context.Context) bool {
+	return ctx.Err() == nil || c.spec.Keep && stopped(ctx)
+}
+
+// ends reports whether with this process Run ends. From then on Steady is too late.
+func (c *Child) ends() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spent = c.single
+	return c.single
+}
+
+func (c *Child) finish(reason string) {
+	c.set(func(s *Status) { s.State, s.Reason = Stopped, reason })
 	c.spec.Log.Info("child stopped")
 	c.answer(ErrStopped)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cancel()
+	c.cancel(nil)
 	c.cancel = nil
 	close(c.done)
 }
@@ -272,44 +318,90 @@ type ended struct {
 
 // live is one life: start, watch, end.
 func (c *Child) live(ctx context.Context) ended {
-	c.set(func(s *Status) { s.State, s.Restarts = Starting, c.lives })
-	c.lives++
-	own, err := c.each()
-	if err != nil {
-		return c.notStarted(err)
-	}
-	defer own.Done()
-	stdout, stderr := c.lines("stdout", nil), c.lines("stderr", &c.stderr)
+	o := output{c.lines("stdout", nil), c.lines("stderr", &c.stderr)}
 	c.stderr.begin()
-	p, err := c.launch(process.Command{
-		Args: c.spec.Command, Env: slices.Concat(c.spec.Env, own.Env), Dir: c.spec.Dir,
-		Stdout: stdout, Stderr: stderr,
-		OnParentDeath: syscall.SIGKILL,
-	})
-	if err != nil {
-		return c.notStarted(err)
+	p, own, err := c.takeUp(o)
+	if p == nil && err == nil && ctx.Err() == nil {
+		p, own, err = c.start(o)
 	}
-	c.attach(p)
-	c.answer(nil)
-	o := c.watch(ctx, p)
-	exit := p.Exit()
-	stdout.flush()
-	stderr.flush()
-	c.gone(exit)
-	return c.verdict(exit, o)
+	switch {
+	case err != nil:
+		return c.notStarted(err)
+	case p == nil:
+		return ended{}
+	}
+	return c.follow(ctx, p, own, o)
 }
 
-// each asks for what the next process has of its own.
-func (c *Child) each() (Start, error) {
+// output is where a process prints to.
+type output struct{ stdout, stderr *lines }
+
+// takeUp goes on with the process that was kept; it returns none if there is none, or it is not wanted.
+func (c *Child) takeUp(o output) (running, Start, error) {
+	if !c.spec.Keep {
+		return nil, Start{}, nil
+	}
+	p, record, err := c.resume(c.spec.KeepDir, o.stdout, o.stderr)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, Start{}, nil
+	case errors.Is(err, os.ErrProcessDone):
+		c.spec.Log.Info("kept process has ended meanwhile", "pid", record.PID)
+		return nil, Start{}, nil
+	case err != nil:
+		return nil, Start{}, err
+	}
+	c.lives = max(c.lives, 1)
+	if c.spec.Resumed == nil {
+		return p, Start{}, nil
+	}
+	own, err := c.spec.Resumed(record)
+	if err != nil {
+		c.spec.Log.Warn("kept process is not wanted and is ended", "pid", record.PID, "reason", err)
+		p.Terminate(c.spec.TermTimeout)
+		<-p.Done()
+		return nil, Start{}, nil
+	}
+	return p, own, nil
+}
+
+// start starts a process with what it has of its own.
+func (c *Child) start(o output) (running, Start, error) {
+	c.set(func(s *Status) { s.State, s.Restarts = Starting, c.lives })
+	c.lives++
 	own := Start{}
 	var err error
 	if c.spec.Each != nil {
 		own, err = c.spec.Each()
 	}
-	if own.Done == nil {
-		own.Done = func() {}
+	if own.File != nil {
+		defer own.File.Close()
 	}
-	return own, err
+	if err != nil {
+		return nil, own, err
+	}
+	p, err := c.launch(c.command(own, o))
+	if err != nil && own.Done != nil {
+		own.Done()
+	}
+	return p, own, err
+}
+
+func (c *Child) command(own Start, o output) process.Command {
+	s := c.spec
+	cmd := process.Command{
+		Args: s.Command, Env: slices.Concat(s.Env, own.Env), Dir: s.Dir,
+		Stdout: o.stdout, Stderr: o.stderr,
+		OnParentDeath: syscall.SIGKILL,
+		Limits:        s.Limits, User: s.User, File: own.File,
+	}
+	if own.Command != nil {
+		cmd.Args = own.Command
+	}
+	if s.Keep {
+		cmd.OnParentDeath, cmd.KeepDir, cmd.Note = 0, s.KeepDir, own.Note
+	}
+	return cmd
 }
 
 func (c *Child) notStarted(err error) ended {
@@ -318,12 +410,40 @@ func (c *Child) notStarted(err error) ended {
 	return ended{reason: err.Error(), final: errors.Is(err, ErrNoStart)}
 }
 
+// follow is the life of a process from its start to its end, or until it is left to itself.
+func (c *Child) follow(ctx context.Context, p running, own Start, out output) ended {
+	c.attach(p)
+	c.answer(nil)
+	o := c.watch(ctx, p)
+	exit := p.Exit()
+	out.stdout.flush()
+	out.stderr.flush()
+	if o.kind == leave {
+		c.gone(c.Status().LastExit) // it has not ended
+		c.spec.Log.Info("child is left running", "pid", p.PID())
+		return ended{reason: o.reason}
+	}
+	c.gone(exit)
+	if own.Done != nil {
+		own.Done()
+	}
+	return c.verdict(exit, o)
+}
+
 func (c *Child) attach(p running) {
 	c.set(func(s *Status) {
 		c.proc = p
-		s.State, s.PID = Running, p.PID()
+		s.State, s.PID, s.Started = Running, p.PID(), p.Started()
+		select {
+		case <-c.wake: // came while it was being started
+		default:
+		}
 	})
 	c.spec.Log.Info("child started", "pid", p.PID())
+	if unheld := p.Unheld(); len(unheld) > 0 && !c.warned {
+		c.warned = true
+		c.spec.Log.Warn("limits do not hold without a cgroup: delegate one to the agent, such as with Delegate=yes in its unit", "limits", unheld)
+	}
 }
 
 // gone notes the exit; the next state follows at once.
@@ -331,7 +451,7 @@ func (c *Child) gone(e Exit) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.proc = nil
-	c.status.PID, c.status.LastExit = 0, e
+	c.status.PID, c.status.Started, c.status.LastExit = 0, time.Time{}, e
 }
 
 // verdict says what the exit means, given what was ordered before it.
@@ -340,11 +460,11 @@ func (c *Child) verdict(exit Exit, o order) ended {
 		return ended{restart: o.kind == restart, reason: fmt.Sprintf("%s (%s)", o.reason, exit)}
 	}
 	e := ended{reason: exit.String()}
-	if exit.Signal == "SIGKILL" {
+	if exit.Signal == "SIGKILL" || exit.Over != "" {
 		return e // it had no time to say why: its last line is about something else
 	}
 	said := 1
-	if exit.Signal == "" && c.spec.NoRestart != nil && c.spec.NoRestart(exit.Code) {
+	if exit.Signal == "" && !exit.Unknown && c.spec.NoRestart != nil && c.spec.NoRestart(exit.Code) {
 		e.final, said = true, 3
 	}
 	if last := c.stderr.last(said); len(last) > 0 {

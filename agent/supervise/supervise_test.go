@@ -385,7 +385,7 @@ func (s *stage) launch(cmd process.Command) (running, error) {
 	if s.broken != nil {
 		return nil, s.broken
 	}
-	p := &actor{pid: len(s.actors) + 1, stderr: cmd.Stderr, done: make(chan struct{})}
+	p := &actor{pid: len(s.actors) + 1, stderr: cmd.Stderr, began: time.Now(), done: make(chan struct{})}
 	s.actors = append(s.actors, p)
 	if s.act != nil {
 		s.act(p)
@@ -416,6 +416,7 @@ type actor struct {
 	pid    int
 	deaf   bool
 	stderr io.Writer
+	began  time.Time
 	once   sync.Once
 	done   chan struct{}
 	end    Exit
@@ -435,6 +436,9 @@ func (a *actor) PID() int                      { return a.pid }
 func (a *actor) Done() <-chan struct{}         { return a.done }
 func (a *actor) Exit() process.Exit            { return a.end }
 func (a *actor) Usage() (process.Usage, error) { return process.Usage{}, nil }
+func (a *actor) Started() time.Time            { return a.began }
+func (a *actor) Unheld() []string              { return nil }
+func (a *actor) Detach() bool                  { a.exit(Exit{Code: -1, Unknown: true}); return true }
 
 func (a *actor) Signal(sig syscall.Signal) error {
 	if sig == syscall.SIGKILL {

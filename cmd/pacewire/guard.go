@@ -18,7 +18,8 @@ import (
 // this is for what they have started.
 const orphanTime = time.Second
 
-// guard is the verb of the process that waits beside an agent, and ends what that leaves behind.
+// guard is the verb of the process that waits beside an agent, ends what that leaves behind, and reads what those print that
+// are to go on without it.
 func (a *app) guard() *cobra.Command {
 	return &cobra.Command{
 		Use: "guard MARK", Short: "End the processes of an agent when it has ended", Args: cobra.ExactArgs(1), Hidden: true,
@@ -27,16 +28,16 @@ func (a *app) guard() *cobra.Command {
 			if !process.AwaitParent(a.in) {
 				return nil
 			}
-			_, err := process.Sweep(args[0], orphanTime)
-			return err
+			return process.CleanUp(args[0], orphanTime)
 		},
 	}
 }
 
 // leaveNothing sees to it that no process of this agent survives it, however it ends, and that none is left of an agent
-// before it with the same id. Done ends what is there still.
-func leaveNothing(id string, log *slog.Logger) (done func(), err error) {
-	mark, met, err := process.Own(id, orphanTime)
+// before it with the same id; but for the processes that are kept in keepDirs, which this agent is to take over. Done ends
+// what is there still and is not kept.
+func leaveNothing(id string, log *slog.Logger, keepDirs ...string) (done func(), err error) {
+	mark, met, err := process.Own(id, orphanTime, keepDirs...)
 	switch {
 	case err != nil:
 		log.Error("processes of an earlier agent are still there", "error", err)

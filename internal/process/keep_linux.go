@@ -194,13 +194,14 @@ func Resume(dir string, stdout, stderr io.Writer) (*Process, error) {
 }
 
 // Detach leaves a kept process to itself: nothing is read from it and nothing awaited any more. Done is closed, and Exit
-// is Unknown. Who is not kept is not detached: then it does nothing.
-func (p *Process) Detach() {
+// is Unknown. It reports false when the process has ended, or is not kept: then nothing has changed.
+func (p *Process) Detach() bool {
 	if p.kept == nil {
-		return
+		return false
 	}
-	_ = p.kept.pidfd.SetReadDeadline(time.Now()) // closed: then it has ended
+	_ = p.kept.pidfd.SetReadDeadline(time.Now()) // an error says that it is closed: the process has ended
 	<-p.done
+	return p.left
 }
 
 // await waits for the end of the process; it reports false after Detach.
@@ -218,6 +219,7 @@ func (k *kept) await() bool {
 
 // abandon gives up what we have of the process; if it is our child it is like an adopted one from now on.
 func (p *Process) abandon() {
+	p.left = true
 	if p.cmd != nil {
 		started.CompareAndDelete(p.pid, p.cmd)
 		_ = p.cmd.Process.Release() // it never fails here

@@ -109,6 +109,7 @@ type Process struct {
 	base    int64          // our own peak memory when it started; see Exit.MaxRSS
 	started []func()       // what is for the start alone, and is let go after it
 	done    chan struct{}
+	left    bool // by Detach; set before done
 
 	mu       sync.Mutex
 	over     bool // the process is about to be reaped, or was: its pid may belong to another

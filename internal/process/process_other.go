@@ -36,7 +36,7 @@ func Resume(string, io.Writer, io.Writer) (*Process, error) {
 }
 
 // Detach does nothing: nobody is kept.
-func (p *Process) Detach() {}
+func (p *Process) Detach() bool { return false }
 
 // CleanUp does nothing: nobody is known by a mark.
 func CleanUp(string, time.Duration) error { return nil }
