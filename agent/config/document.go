@@ -9,15 +9,16 @@ import (
 // commands of one's own) Load checks.
 func Schema(programs []Program) map[string]any {
 	properties := map[string]any{
-		"host":  text("the name of this machine; by default its own"),
-		"bus":   busSchema(),
-		"every": duration("the interval of collectors"),
-		"tags":  scalars("of every point"),
-		"owner": text("who is asked about plugins without an owner of their own"),
-		"site":  text("where the machine stands"),
-		"log":   logSchema(),
-		"env":   several("the names that ${NAME} may use"),
-		"web":   object("the page and the API", map[string]any{"listen": text("where the page is served")}),
+		"host":     text("the name of this machine; by default its own"),
+		"bus":      busSchema(),
+		"every":    duration("the interval of collectors"),
+		"tags":     scalars("of every point"),
+		"owner":    text("who is asked about plugins without an owner of their own"),
+		"site":     text("where the machine stands"),
+		"log":      logSchema(),
+		"env":      several("the names that ${NAME} may use"),
+		"discover": discoverSchema(),
+		"web":      object("the page and the API", map[string]any{"listen": text("where the page is served")}),
 	}
 	defs := map[string]any{}
 	for _, s := range sections {
@@ -88,19 +89,27 @@ func logSchema() map[string]any {
 func sectionSchema(kind string, programs []Program) map[string]any {
 	used := map[string]any{"$ref": "#/$defs/" + kind}
 	commands := plugin("", common())
+	use, run := has("use"), has("run")
+	attached := has("attached")
+	attached["properties"] = map[string]any{"attached": map[string]any{"const": true}}
 	called := map[string]any{}
 	for _, p := range programs {
 		if p.Kind == kind {
-			called[p.Name] = choose("use", used, choose("run", commands, settings(p)))
+			called[p.Name] = choose(use, used, choose(run, commands, choose(attached, open(), settings(p))))
 		}
 	}
 	return map[string]any{"type": []string{"object", "null"}, "properties": called,
-		"additionalProperties": choose("use", used, choose("run", commands, open()))}
+		"additionalProperties": choose(use, used, choose(run, commands, open()))}
 }
 
-// choose is the schema then where key is set, and otherwise the other one.
-func choose(key string, then, otherwise map[string]any) map[string]any {
-	return map[string]any{"if": map[string]any{"type": "object", "required": []string{key}}, "then": then, "else": otherwise}
+// has is the schema of a map with a key.
+func has(key string) map[string]any {
+	return map[string]any{"type": "object", "required": []string{key}}
+}
+
+// choose is the schema then where condition holds, and otherwise the other one.
+func choose(condition, then, otherwise map[string]any) map[string]any {
+	return map[string]any{"if": condition, "then": then, "else": otherwise}
 }
 
 // byUse is the schema of the plugins whose use is a built-in of kind.
@@ -151,7 +160,42 @@ func common() map[string]any {
 		"enabled": map[string]any{"type": "boolean"}, "start": text("where a new reader begins: new, all, 24h ago, or a time"),
 		"replicas": count("processes: more than one is not carried out by this version"), "parallel": count("workers in its process"),
 		"env": several("names of the environment that its process gets"),
+
+		"schedule": scheduleSchema(), "limits": limitsSchema(),
+		"run_as":        map[string]any{"type": []string{"string", "integer"}, "description": "the user of its process"},
+		"on_agent_exit": map[string]any{"enum": []string{"stop", "keep"}, "description": "whether its process goes on when the agent ends"},
+		"sha256":        map[string]any{"type": "string", "pattern": sha256Form.text, "description": "of its executable: another one is not run"},
+		"attached":      map[string]any{"type": "boolean", "description": "somebody else starts it"},
 	}
+}
+
+func scheduleSchema() map[string]any {
+	return object("when a collector is asked", map[string]any{
+		"cron":     text("times, instead of every: minute, hour, day, month, weekday, with seconds first where there are six"),
+		"timezone": text("whose clock cron, from and until mean, such as Europe/Berlin; by default the machine's"),
+		"align":    map[string]any{"type": "boolean", "description": "at multiples of every on the clock"},
+		"splay":    duration("over which the hosts are spread"),
+		"from":     text("the first time or day"), "until": text("the time or day at which it is over"),
+		"count": count("times"),
+	})
+}
+
+func limitsSchema() map[string]any {
+	return object("of all its processes", map[string]any{
+		"memory": text("such as 200MiB"),
+		"cpu":    map[string]any{"type": []string{"string", "number"}, "description": "50% of a core, or 1.5 cores"},
+		"files":  count("files may be open"), "processes": count("processes and threads"),
+	})
+}
+
+func discoverSchema() map[string]any {
+	return object("programs besides the built-ins", map[string]any{
+		"dirs":       several("the folders that they are in"),
+		"autostart":  map[string]any{"type": "boolean", "description": "run those that no plugin uses, under their own names"},
+		"trust":      map[string]any{"enum": []string{TrustOff, TrustWarn, TrustEnforce}, "description": "what becomes of programs that are not signed, or that others could change"},
+		"keys":       text("the folder of the public keys of who may sign, *.pem"),
+		"remote_run": map[string]any{"type": "boolean", "description": "let those who may load plugins over the bus name any command"},
+	})
 }
 
 func count(of string) map[string]any {

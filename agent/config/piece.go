@@ -124,7 +124,7 @@ func Split(text Source) ([]Piece, error) {
 // pieceOf writes one plugin of a section.
 func pieceOf(section string, e entry) (Piece, error) {
 	plugin := mapNode([]entry{e})
-	root := mapNode([]entry{{section, textNode(section), plugin}})
+	root := mapNode([]entry{set(section, plugin)})
 	spellNull(root)
 	var b bytes.Buffer
 	enc := yaml.NewEncoder(&b)
@@ -143,8 +143,4 @@ func spellNull(n *yaml.Node) {
 	for _, child := range n.Content {
 		spellNull(child)
 	}
-}
-
-func textNode(text string) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
 }

@@ -160,33 +160,35 @@ func TestSplitFaults(t *testing.T) {
 	}
 }
 
-func TestAmend(t *testing.T) {
-	sources := []Source{
-		{Name: "main", Text: []byte("collect: { cpu: , app: { run: python3 app.py, config: { url: x } } }\nprocess: { hot: { use: filter, from: cpu, keep: x, config: { drop: y } } }")},
-		{Name: "loaded", Text: []byte("collect: { mem: { every: 5s } }"), Loaded: true},
-		{Name: "later", Text: []byte("collect: { cpu: { per_core: true } }"), Loaded: true, Replaces: true},
-	}
-	f := func(plugin string, change map[string]any, want string, replaces bool) {
+// TestRetarget swaps what a plugin runs, and wants a config that is still good.
+func TestRetarget(t *testing.T) {
+	f := func(text, use string, run []string, pin, want string) {
 		t.Helper()
-		before := len(change)
-		p, err := Amend(sources, plugin, change)
-		if err != nil || string(p.Text) != want || p.Plugin != plugin || p.Replaces != replaces {
+		pieces, err := Split(Source{Text: []byte(text), Replaces: true})
+		if err != nil || len(pieces) != 1 {
+			t.Fatal(pieces, err)
+		}
+		p, err := pieces[0].Retarget(use, run, pin)
+		if err != nil || string(p.Text) != want || p.Plugin != pieces[0].Plugin || !p.Replaces {
 			t.Errorf("got %+v, %v:\n%s", p, err, p.Text)
 		}
-		if len(change) != before {
-			t.Error("the caller's map has changed")
+		if _, err := joined(p.Source("loaded")); err != nil {
+			t.Errorf("%s: %v", want, err)
 		}
 	}
-	f("hot", map[string]any{"run": []string{"python3", "hot.py"}, "sha256": "abc"},
-		"process:\n  hot:\n    from: cpu\n    config:\n      keep: x\n      drop: y\n    run: [\"python3\", \"hot.py\"]\n    sha256: \"abc\"\n", true)
-	f("app", map[string]any{"use": "cpu"}, "collect:\n  app:\n    config: {url: x}\n    use: \"cpu\"\n", true)
-	f("mem", map[string]any{"every": nil}, "collect:\n  mem: {}\n", false)
-	f("cpu", map[string]any{"enabled": false}, "collect:\n  cpu:\n    per_core: true\n    enabled: false\n", true)
-	if _, err := Amend(sources, "disk", nil); err == nil || !strings.Contains(err.Error(), "no config has a plugin disk") {
-		t.Errorf("got %v", err)
-	}
-	if _, err := Amend(sources, "cpu", map[string]any{"tags": make(chan int)}); err == nil {
-		t.Error("a channel is no value")
+	pin := strings.Repeat("0123", 16) // a number of YAML, if it is not quoted
+	f("process: { hot: { use: filter, from: cpu, keep: x, config: { drop: y } } }", "", []string{"python3", "hot.py", "*"}, pin,
+		"process:\n  hot:\n    from: cpu\n    config:\n      keep: x\n      drop: y\n    run: [python3, hot.py, '*']\n    sha256: \""+pin+"\"\n")
+	f("process:\n  hot:\n    use: filter # as ever\n    from: cpu\n    start: new\n", "stats", nil, "", "process:\n  hot:\n    from: cpu\n    start: new\n    use: stats\n")
+	f("collect: { app: { run: python3 app.py, sha256: "+pin+" } }", "", []string{"python3"}, "", "collect:\n  app:\n    run: [python3]\n")
+	f("collect: { app: { run: python3 app.py, config: { only: [a] } } }", "host", nil, "", "collect:\n  app:\n    config: {only: [a]}\n    use: host\n")
+	f("collect: { mem: }", "cpu", nil, "", "collect:\n  mem:\n    use: cpu\n")
+	f("collect: { mem: }", "", nil, "", "collect:\n  mem: {}\n")
+
+	for _, text := range []string{"collect: { mem: [] }", "collect: [mem]", "", "collect:\n\tmem:"} {
+		if _, err := (Piece{Plugin: "mem", Text: []byte(text)}).Retarget("cpu", nil, ""); err == nil {
+			t.Errorf("%q is no entry", text)
+		}
 	}
 }
 

@@ -2,76 +2,87 @@ package config
 
 import (
 	"fmt"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
 
 // Retarget returns the piece with another program or command in its entry, and with its pin or without one. What else stands
-// in the entry stays.
+// in the entry stays, but settings beside use: go below config: when a command is to have them.
 func (p Piece) Retarget(use string, run []string, sha256 string) (Piece, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(p.Text, &doc); err != nil {
-		return p, fmt.Errorf("entry of %s: %w", p.Plugin, err)
-	}
-	entry := entryNode(&doc, p.Plugin)
-	if entry == nil {
+	section, e, ok := p.entry()
+	if !ok {
 		return p, fmt.Errorf("entry of %s: it is no map of settings", p.Plugin)
 	}
-	drop(entry, "sha256")
-	if use != "" || len(run) > 0 {
-		drop(entry, "use", "run")
-	}
-	if use != "" {
-		put(entry, "use", use)
-	}
-	if len(run) > 0 {
-		put(entry, "run", run)
+	list := without(entries(e.val), "sha256")
+	switch {
+	case len(run) > 0:
+		list = append(settingsBelow(without(list, "use", "run")), set("run", listNode(run)))
+	case use != "":
+		list = append(without(list, "use", "run"), set("use", textNode(use)))
 	}
 	if sha256 != "" {
-		put(entry, "sha256", sha256)
+		list = append(list, set("sha256", textNode(sha256)))
 	}
-	text, err := yaml.Marshal(&doc)
-	if err != nil {
-		return p, fmt.Errorf("entry of %s: %w", p.Plugin, err)
-	}
-	p.Text = text
-	return p, nil
+	e.val = mapNode(list)
+	to, err := pieceOf(section, e)
+	to.Replaces = p.Replaces
+	return to, err
 }
 
-// entryNode finds the map of a plugin's settings in a document of one plugin.
-func entryNode(doc *yaml.Node, name string) *yaml.Node {
-	if len(doc.Content) == 0 {
-		return nil
-	}
-	for _, section := range entries(doc.Content[0]) {
-		for _, plugin := range entries(section.val) {
-			if plugin.name == name && empty(plugin.val) {
-				*plugin.val = yaml.Node{Kind: yaml.MappingNode}
-			}
-			if plugin.name == name && plugin.val.Kind == yaml.MappingNode {
-				return plugin.val
+// entry finds the plugin in the text of its piece.
+func (p Piece) entry() (section string, found entry, ok bool) {
+	for _, top := range entries(parsed(Source{Text: p.Text}, secretPattern(nil)).root) {
+		for _, e := range entries(top.val) {
+			if e.name == p.Plugin {
+				return top.name, e, e.val.Kind == yaml.MappingNode || empty(e.val)
 			}
 		}
 	}
-	return nil
+	return "", entry{}, false
 }
 
-// drop removes keys from a map.
-func drop(m *yaml.Node, keys ...string) {
-	for _, key := range keys {
-		for i := 0; i < len(m.Content); i += 2 {
-			if m.Content[i].Value == key {
-				m.Content = append(m.Content[:i], m.Content[i+2:]...)
-				break
-			}
+// settingsBelow moves the settings of a plugin below config.
+func settingsBelow(list []entry) []entry {
+	var common, settings []entry
+	for _, e := range list {
+		switch {
+		case e.name == "config":
+			settings = append(settings, entries(e.val)...)
+		case slices.Contains(commonKeys, e.name):
+			common = append(common, e)
+		default:
+			settings = append(settings, e)
 		}
 	}
+	if len(settings) > 0 {
+		common = append(common, set("config", mapNode(settings)))
+	}
+	return common
 }
 
-// put adds a key that the map does not have.
-func put(m *yaml.Node, key string, value any) {
-	var k, v yaml.Node
-	k.SetString(key)
-	_ = v.Encode(value) // texts and lists of texts can be encoded
-	m.Content = append(m.Content, &k, &v)
+func without(list []entry, keys ...string) []entry {
+	return slices.DeleteFunc(list, func(e entry) bool { return slices.Contains(keys, e.name) })
+}
+
+func set(key string, val *yaml.Node) entry { return entry{key, textNode(key), val} }
+
+func textNode(text string) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
+}
+
+func listNode(texts []string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Style: yaml.FlowStyle}
+	for _, text := range texts {
+		n.Content = append(n.Content, textNode(text))
+	}
+	return n
+}
+
+func mapNode(list []entry) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+	for _, e := range list {
+		n.Content = append(n.Content, e.key, e.val)
+	}
+	return n
 }

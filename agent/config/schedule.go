@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -124,18 +125,22 @@ func (d *definition) cron(key string, n *yaml.Node) {
 		return
 	}
 	if err := schedule.Check(telemetry.Schedule{Cron: text}); err != nil {
-		d.noCron(key, n, text)
+		d.noCron(key, n, text, err)
 		return
 	}
 	d.Schedule.Cron = text
 }
 
-func (d *definition) noCron(key string, n *yaml.Node, text string) {
+func (d *definition) noCron(key string, n *yaml.Node, text string, err error) {
 	if hint := missingDay(text); hint != "" {
 		d.fault(n, hint, "%s: %s never comes", key, d.got(n))
 		return
 	}
-	d.fault(n, cronHint(text), "%s: want minute, hour, day, month and weekday such as \"*/5 * * * *\", got %s", key, d.got(n))
+	hint, faults := cronHint(text), schedule.Faults{}
+	if hint == "" && errors.As(err, &faults) {
+		hint = strings.TrimPrefix(faults[0].Message, strconv.Quote(text)+": ")
+	}
+	d.fault(n, hint, "%s: want minute, hour, day, month and weekday such as \"*/5 * * * *\", got %s", key, d.got(n))
 }
 
 // zone reads the time zone that cron and days mean; without one it is the machine's.
