@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
@@ -11,6 +12,9 @@ import (
 
 // beatInterval is how often plugins beat, unless Options say otherwise.
 const beatInterval = 10 * time.Second
+
+// maxBeat is the longest heartbeat: a hello with its manifest.
+const maxBeat = 256 << 10
 
 // beat is a heartbeat and the encoding it came in, which its ACK takes as well.
 type beat struct {
@@ -36,9 +40,10 @@ func (h *Host) listen() error {
 		r, enc, err := telemetry.DecodeCtlRequest(body)
 		return request{r, enc}, err
 	}
+	beats := bus.Rules{Reply: true, MaxBytes: maxBeat}
 	// An operator asks from an inbox of the operator; agents and hubs from theirs.
-	asked := bus.Rules{Responders: []string{bus.User(h.o.Host, bus.Agent), "operator", "hub"}, Reply: true}
-	_, err := bus.Handle(h.conn, bus.Pattern(bus.AreaBeat, name, bus.Any, bus.HTB), bus.Rules{Reply: true}, decodeBeat, h.answer)
+	asked := bus.Rules{Responders: []string{bus.User(h.o.Host, bus.Agent), "operator", "hub"}, Reply: true, Parallel: askers}
+	_, err := bus.Handle(h.conn, bus.Pattern(bus.AreaBeat, name, bus.Any, bus.HTB), beats, decodeBeat, h.answer)
 	if err != nil {
 		return err
 	}
@@ -56,10 +61,12 @@ func (h *Host) answer(_ context.Context, s bus.Subject, b beat) ([]byte, error) 
 		Version: telemetry.ProtocolVersion, Server: h.inst, Seq: b.Seq, T1: b.T1, T2: arrived.UnixNano(),
 		State: telemetry.Accepted, NextMS: h.o.Beat.Milliseconds(), Digest: b.Digest,
 	}
-	e := h.find(s.Plugin)
-	if e == nil {
+	switch e := h.find(s.Plugin); {
+	case e == nil:
 		ack.State, ack.Reason = telemetry.Refused, "not_allowed: the config of this host has no plugin "+s.Plugin
-	} else {
+	case !e.admits(arrived):
+		return nil, nil // counted
+	default:
 		e.beat(b.Heartbeat, arrived, &ack)
 	}
 	ack.T3 = time.Now().UnixNano()
@@ -69,69 +76,125 @@ func (h *Host) answer(_ context.Context, s bus.Subject, b beat) ([]byte, error) 
 // beat notes a heartbeat and completes its ACK.
 func (e *entry) beat(b telemetry.Heartbeat, arrived time.Time, ack *telemetry.Ack) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if reason := e.refusal(b, arrived); reason != "" {
-		ack.State, ack.Reason = telemetry.Refused, reason
-		if own := b.Inst == e.last.Inst || e.last.Inst == ""; own && e.refused != reason {
-			e.refused = reason
-			e.host.log.Error("plugin refused", "plugin", e.conf.Name, "reason", reason)
+	i, reason := e.whose(b, arrived)
+	if reason == "" {
+		reason = i.refusal(b)
+		if reason != i.refused {
+			i.refused = reason
+			e.refusal(reason)
 		}
-		return
 	}
-	e.refused = ""
-	if e.last.Inst == b.Inst && b.Seq > e.last.Seq+1 {
-		e.lost += b.Seq - e.last.Seq - 1
+	if reason != "" {
+		ack.State, ack.Reason = telemetry.Refused, reason
+	} else {
+		i.heard(b, arrived, ack)
 	}
-	if e.last.Inst != b.Inst {
-		e.received, e.lost = 0, 0
+	e.mu.Unlock()
+	e.changed()
+}
+
+// whose returns the instance that b is of, or why it is nobody's. The caller has the lock.
+func (e *entry) whose(b telemetry.Heartbeat, arrived time.Time) (i *instance, reason string) {
+	for _, i := range []*instance{e.now, e.next, e.leaving} {
+		if i != nil && (b.Inst == i.last.Inst || i.id != "" && b.Inst == i.id) {
+			return i, ""
+		}
 	}
-	e.received++
-	e.note(b)
-	e.last, e.arrived = b, arrived
-	if b.Manifest != nil {
-		e.manifest = b.Manifest
+	for _, i := range []*instance{e.next, e.now} { // the younger one first: it is the one that is not known yet
+		if i != nil && i.expects(arrived) {
+			return i, ""
+		}
 	}
-	ack.Received, ack.Lost, ack.ConfigRev = e.received, e.lost, e.rev
-	if b.ConfigRev != e.rev {
-		w := e.work
-		ack.Work = &w
+	if e.now.last.Inst == "" {
+		return nil, "not_allowed: " + e.name + " is not to run here: " + e.now.stopped
 	}
+	return nil, "name_taken: another process beats as " + e.name
+}
+
+// expects reports whether somebody unknown may be this plugin: one that has not been heard, has left, or has been silent.
+func (i *instance) expects(now time.Time) bool {
+	if i.stopped != "" {
+		return false
+	}
+	patience := time.Duration(i.last.IntervalMS) * time.Millisecond * 5 / 2
+	return i.last.Inst == "" || i.last.Bye != "" || now.Sub(i.arrived) >= patience
 }
 
 // refusal returns why b is not accepted, "" when it is.
-func (e *entry) refusal(b telemetry.Heartbeat, arrived time.Time) string {
-	other := e.last.Inst != "" && e.last.Inst != b.Inst && e.last.Bye == ""
-	if other && arrived.Sub(e.arrived) < time.Duration(e.last.IntervalMS)*time.Millisecond*5/2 {
-		return "name_taken: another process beats as " + e.conf.Name
-	}
+func (i *instance) refusal(b telemetry.Heartbeat) string {
 	m := b.Manifest
 	switch {
 	case m == nil:
 		return ""
 	case m.API != 1:
 		return fmt.Sprintf("api_version: the plugin speaks version %d, this agent version 1", m.API)
-	case m.Kind != e.conf.Kind:
-		return fmt.Sprintf("config_invalid: %s is a %s, but stands among the %ss", e.program(), m.Kind, e.conf.Kind)
+	case m.Kind != i.plan.conf.Kind:
+		return fmt.Sprintf("config_invalid: %s is a %s, but stands among the %ss", i.plan.program(), m.Kind, i.plan.conf.Kind)
+	}
+	if known := i.plan.conf.Program != ""; known {
+		return "" // its settings were checked with the config
+	}
+	if err := fits(m.Schema, i.plan.work.Config); err != nil {
+		return "config_invalid: " + err.Error()
 	}
 	return ""
 }
 
-// note logs a change of state that an operator would note in a diary.
-func (e *entry) note(b telemetry.Heartbeat) {
-	if b.State == e.last.State {
-		return
+// heard takes an accepted heartbeat. The caller has the lock of the entry.
+func (i *instance) heard(b telemetry.Heartbeat, arrived time.Time, ack *telemetry.Ack) {
+	if i.last.Inst != b.Inst {
+		i.received, i.lost = 0, 0
+	} else if b.Seq > i.last.Seq+1 {
+		i.lost += b.Seq - i.last.Seq - 1
 	}
-	log := e.host.log.With("plugin", e.conf.Name)
-	switch b.State {
-	case "running":
-		log.Info("plugin works", "program", e.program())
-	case "failed":
-		message := ""
-		if b.Error != nil {
-			message = b.Error.Message
+	i.received++
+	i.last, i.arrived = b, arrived
+	if b.Manifest != nil {
+		i.manifest = b.Manifest
+	}
+	ack.Received, ack.Lost, ack.ConfigRev = i.received, i.lost, i.plan.rev
+	if b.ConfigRev != i.plan.rev {
+		w := i.plan.work
+		ack.Work = &w
+	}
+	if i.hold {
+		ack.Flags = []string{telemetry.FlagHold}
+	}
+}
+
+// refusal tells that the plugin is refused. The caller has the lock.
+func (e *entry) refusal(reason string) {
+	if reason != "" {
+		e.say(slog.LevelError, "plugin refused", "reason", reason)
+	}
+}
+
+// note tells of a new state what an operator would note in a diary. The caller has the lock.
+func (e *entry) note(state, reason string) {
+	switch state {
+	case running:
+		e.say(slog.LevelInfo, "plugin works", "program", e.now.plan.program())
+	case failed:
+		e.say(slog.LevelError, "plugin has failed", "reason", reason)
+	case idle:
+		e.say(slog.LevelInfo, "plugin finds nothing to do here")
+	case lost:
+		e.say(slog.LevelWarn, "plugin is lost", "reason", reason)
+	default:
+		text := state
+		if reason != "" {
+			text += ": " + reason
 		}
-		log.Error("plugin has failed", "reason", message)
-	case "idle":
-		log.Info("plugin finds nothing to do here")
+		e.journal.Note(slog.LevelDebug, text)
 	}
+}
+
+// say logs something about the plugin, and keeps it among its lines.
+func (e *entry) say(level slog.Level, what string, args ...any) {
+	e.host.log.Log(context.Background(), level, what, append([]any{"plugin", e.name}, args...)...)
+	text := what
+	if len(args) > 1 {
+		text = fmt.Sprintf("%s: %v", what, args[1])
+	}
+	e.journal.Note(level, text)
 }

@@ -4,104 +4,164 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// asked answers a request to the agent: list, or info of the plugin that args name.
+// askers is how many requests are worked on at a time: an operation takes its time, and a list must not wait for it.
+const askers = 16
+
+// verb answers one request to the agent: with the payload of the reply.
+type verb func(ctx context.Context, r telemetry.CtlRequest) (any, error)
+
+// verbs are what the agent can be asked.
+func (h *Host) verbs() map[string]verb {
+	one := func(do func(context.Context, string) (telemetry.ChangeList, error)) verb {
+		return func(ctx context.Context, r telemetry.CtlRequest) (any, error) { return do(ctx, text(r, "plugin")) }
+	}
+	return map[string]verb{
+		"list":    func(_ context.Context, r telemetry.CtlRequest) (any, error) { return h.list(text(r, "after")), nil },
+		"info":    h.info,
+		"logs":    h.logs,
+		"env":     h.environment,
+		"start":   one(h.Start),
+		"stop":    one(h.Stop),
+		"restart": one(h.Restart),
+		"upgrade": one(h.Upgrade),
+		"unload":  one(h.Unload),
+		"load": func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
+			return h.Load(ctx, text(r, "config"), r.Args["replace"] == true)
+		},
+		"swap": func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
+			to, err := target(r)
+			if err != nil {
+				return nil, err
+			}
+			return h.Swap(ctx, text(r, "plugin"), to)
+		},
+		"reload": func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
+			return h.Reload(ctx, r.Args["dry_run"] == true)
+		},
+	}
+}
+
+// text returns an argument that is a text.
+func text(r telemetry.CtlRequest, key string) string {
+	s, _ := r.Args[key].(string)
+	return s
+}
+
+func number(r telemetry.CtlRequest, key string) int64 {
+	switch n := r.Args[key].(type) {
+	case int64:
+		return n
+	case uint64:
+		return int64(min(n, 1<<62))
+	}
+	return 0
+}
+
+// asked answers a request to the agent.
 func (h *Host) asked(ctx context.Context, s bus.Subject, r request) ([]byte, error) {
-	list, fault := h.look(ctx, s.Verb, r.CtlRequest)
-	if fault == nil {
-		body, err := encodeList(r, list)
-		if err == nil {
-			return body, nil
-		}
-		fault = &telemetry.Fault{Code: telemetry.FaultInternal, Message: fmt.Sprintf( // silence would look like an agent that is gone
-			"%s of %d plugins, of which info tells one at a time: %v", s.Verb, len(list.Plugins), err)}
-	}
-	return telemetry.EncodeControl(telemetry.CtlReply{ID: r.ID, Error: fault}, r.enc)
-}
-
-// encodeList returns the reply to r, in which list must have room.
-func encodeList(r request, list telemetry.PluginList) ([]byte, error) {
-	payload, err := telemetry.EncodeControl(list, telemetry.MsgPack)
-	if err != nil {
-		return nil, err
-	}
-	return telemetry.EncodeControl(telemetry.CtlReply{ID: r.ID, OK: true, Payload: payload}, r.enc)
-}
-
-func (h *Host) look(ctx context.Context, verb string, r telemetry.CtlRequest) (telemetry.PluginList, *telemetry.Fault) {
-	switch verb {
-	case "list":
-		list := h.Statuses()
-		for i := range list {
-			list[i].Reason = shorten(list[i].Reason)
-		}
-		return telemetry.PluginList{Plugins: list}, nil
-	case "info":
-		name, _ := r.Args["plugin"].(string)
-		e := h.find(name)
-		if e == nil {
-			return telemetry.PluginList{}, &telemetry.Fault{Code: telemetry.FaultNotFound, Message: fmt.Sprintf(
-				"host %s has no plugin %q: pacewire plugin list names them", h.o.Host, name)}
-		}
-		fresh := e.ping(ctx)
-		s := e.status(h.o.Host)
-		if fresh != nil {
-			s.Stats = fresh
-		}
-		s.Stderr = e.child.Status().Stderr
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		s.Manifest = e.manifest
-		s.Inputs = e.work.Inputs
-		return telemetry.PluginList{Plugins: []telemetry.PluginStatus{s}}, nil
-	}
-	return telemetry.PluginList{}, &telemetry.Fault{Code: telemetry.FaultNotFound, Message: fmt.Sprintf(
-		"the agent has no verb %q: it has list and info", verb)}
-}
-
-// shortReason is how many bytes of a reason stand in a list: info has all of it.
-const shortReason = 300
-
-func shorten(reason string) string {
-	if len(reason) <= shortReason {
-		return reason
-	}
-	return strings.ToValidUTF8(reason[:shortReason], "") + "..."
-}
-
-// pingTime is how long a plugin may take to tell its counters.
-const pingTime = time.Second
-
-// ping asks the plugin for its counters as they are now; nil when it does not answer.
-func (e *entry) ping(ctx context.Context) *telemetry.Stats {
-	reply, err := e.ask(ctx, "ping", pingTime)
-	if err != nil {
-		return nil
-	}
-	stats, _, err := telemetry.DecodeStats(reply.Payload)
-	if err != nil {
-		return nil
-	}
-	return &stats
-}
-
-// ask sends the plugin a control request.
-func (e *entry) ask(ctx context.Context, verb string, limit time.Duration) (telemetry.CtlReply, error) {
-	body, err := telemetry.EncodeControl(telemetry.CtlRequest{ID: e.host.inst}, telemetry.MsgPack)
-	if err != nil {
-		return telemetry.CtlReply{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := h.whileRunning(ctx)
 	defer cancel()
-	answer, err := e.host.conn.Request(ctx, bus.CtlSubject(e.host.o.Host, e.conf.Name, verb), body)
-	if err != nil {
-		return telemetry.CtlReply{}, err
+	reply := telemetry.CtlReply{ID: r.ID, OK: true}
+	payload, err := h.do(ctx, s.Verb, r.CtlRequest)
+	if err == nil {
+		reply.Payload, err = telemetry.EncodeControl(payload, telemetry.MsgPack)
 	}
-	reply, _, err := telemetry.DecodeCtlReply(answer)
-	return reply, err
+	if err != nil {
+		fault := faultOf(err)
+		fault.Message = shorten(fault.Message, longMessage)
+		reply = telemetry.CtlReply{ID: r.ID, Error: fault}
+	}
+	return telemetry.EncodeControl(reply, r.enc)
+}
+
+// do finds the verb.
+func (h *Host) do(ctx context.Context, name string, r telemetry.CtlRequest) (any, error) {
+	do := h.verbs()[name]
+	if do == nil {
+		return nil, refuse(telemetry.FaultNotFound, "the agent has no verb %q", name)
+	}
+	return do(ctx, r)
+}
+
+// whileRunning returns a context that ends with ctx, or when the host is to end.
+func (h *Host) whileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(h.until, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// pageSize is how many plugins one reply lists: it has to stay below what a control message may hold.
+const pageSize = 100
+
+// list returns a page of plugins: those that come after one of this name.
+func (h *Host) list(after string) telemetry.PluginList {
+	list := h.Statuses()
+	for i, s := range list {
+		if s.Name == after {
+			list = list[i+1:]
+			break
+		}
+	}
+	page := telemetry.PluginList{Plugins: list, More: len(list) > pageSize}
+	page.Plugins = list[:min(len(list), pageSize)]
+	for i := range page.Plugins {
+		page.Plugins[i].Reason = shorten(page.Plugins[i].Reason, shortReason)
+	}
+	return page
+}
+
+// info returns all that is known of one plugin.
+func (h *Host) info(ctx context.Context, r telemetry.CtlRequest) (any, error) {
+	e := h.find(text(r, "plugin"))
+	if e == nil {
+		return nil, h.unknown(text(r, "plugin"))
+	}
+	i := e.current()
+	fresh := i.ping(ctx)
+	s := e.status()
+	if fresh != nil {
+		s.Stats = fresh
+	}
+	if !i.attached() {
+		s.Stderr = i.child.Status().Stderr
+	}
+	e.mu.Lock()
+	s.Manifest, s.Inputs = i.manifest, i.plan.work.Inputs
+	e.mu.Unlock()
+	return telemetry.PluginList{Plugins: []telemetry.PluginStatus{s}}, nil
+}
+
+// logs returns what a plugin has printed.
+func (h *Host) logs(_ context.Context, r telemetry.CtlRequest) (any, error) {
+	e := h.find(text(r, "plugin"))
+	if e == nil {
+		return nil, h.unknown(text(r, "plugin"))
+	}
+	return e.journal.Page(uint64(max(0, number(r, "after"))), int(min(number(r, "tail"), 1<<20)), 0), nil
+}
+
+// environment returns what somebody needs who starts the plugin himself.
+func (h *Host) environment(_ context.Context, r telemetry.CtlRequest) (any, error) {
+	e := h.find(text(r, "plugin"))
+	if e == nil {
+		return nil, h.unknown(text(r, "plugin"))
+	}
+	return e.environ()
+}
+
+const (
+	shortReason = 300      // bytes of a reason in a list: info has all of it
+	longMessage = 48 << 10 // bytes of a fault
+)
+
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + fmt.Sprintf("... (%d bytes more)", len(text)-most)
 }

@@ -2,137 +2,154 @@ package host
 
 import (
 	"context"
-	"fmt"
-	"slices"
+	"crypto/rand"
+	"encoding/hex"
 	"sync"
 	"time"
 
-	"github.com/pacewire/pacewire/agent/config"
-	"github.com/pacewire/pacewire/agent/supervise"
-	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/agent/journal"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// An entry is one plugin: what the config wants, its process, and what it tells of itself.
+// An entry is one plugin: a name, and the processes that stand for it. There is one, and while a new version takes over a
+// second one.
 type entry struct {
-	host   *Host
-	conf   config.Plugin
-	inputs []bus.Input
-	work   telemetry.Work
-	rev    uint64
-	child  *supervise.Child
+	host    *Host
+	name    string
+	journal *journal.Journal
+	turn    chan struct{} // 1: who operates on this plugin; the others wait
 
 	mu       sync.Mutex
-	last     telemetry.Heartbeat
-	manifest *telemetry.Manifest
-	arrived  time.Time // of the last heartbeat; zero: none from this process
-	begun    time.Time // of this process
-	pid      int
-	received uint64
-	lost     uint64
-	refused  string // why this plugin is refused
+	now      *instance     // in charge
+	next     *instance     // is to take over; nil for none
+	leaving  *instance     // has been relieved, and drains; nil for none
+	restarts int           // of instances before
+	shown    shown         // the state that was seen last
+	news     chan struct{} // closed at the next change of anything
+	flood    flood
 }
 
-const (
-	helloTime   = 20 * time.Second // from the start of a process to its first heartbeat
-	silentFor   = 3                // intervals without a heartbeat that make a plugin hang
-	silentLeast = 15 * time.Second
-)
-
-// run keeps the process running until it is stopped.
-func (e *entry) run(ctx context.Context) {
-	if err := e.child.Run(ctx); err != nil {
-		e.host.log.Error("plugin cannot be run", "plugin", e.conf.Name, "error", err)
-	}
+// shown is a state as others see it.
+type shown struct {
+	state, reason string
+	since         time.Time
 }
 
-// changed follows the process: a new one introduces itself anew.
-func (e *entry) changed(s supervise.Status) {
+func (h *Host) entry(p plan) *entry {
+	e := &entry{host: h, name: p.conf.Name, journal: journal.New(0), turn: make(chan struct{}, 1), news: make(chan struct{})}
+	e.now = e.instance(p, false)
+	e.shown = shown{state: stopped, since: time.Now()}
+	return e
+}
+
+// plan returns what the plugin is to be.
+func (e *entry) plan() plan {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if s.PID != 0 && s.PID != e.pid {
-		e.pid, e.begun, e.arrived = s.PID, time.Now(), time.Time{}
-		e.last, e.refused = telemetry.Heartbeat{}, ""
-	}
+	return e.now.plan
 }
 
-// drain asks the plugin to finish what it holds and end.
-func (e *entry) drain(ctx context.Context) error {
-	_, err := e.ask(ctx, "drain", askTime)
-	return err
-}
-
-// excuse starts the plugin's silence anew: it was not its own.
-func (e *entry) excuse(now time.Time) {
+// current returns the instance in charge.
+func (e *entry) current() *instance {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.arrived.IsZero() {
-		e.arrived = now
-	}
-	if !e.begun.IsZero() {
-		e.begun = now
+	return e.now
+}
+
+// take waits until nobody else operates on the plugin.
+func (e *entry) take(ctx context.Context) (release func(), err error) {
+	select {
+	case e.turn <- struct{}{}:
+		return func() { <-e.turn }, nil
+	case <-ctx.Done():
+		return nil, busyError(e.name)
 	}
 }
 
-// hangs returns why the process has to be replaced, "" when it has not.
-func (e *entry) hangs(now time.Time) string {
-	state := e.child.Status().State
+// changed follows what has happened to an instance: the state that others see, and who waits for it.
+func (e *entry) changed() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if state != supervise.Running || e.refused != "" { // the next process would be refused too
-		return ""
+	e.look()
+	close(e.news)
+	e.news = make(chan struct{})
+}
+
+// look notes a change of state. The caller has the lock.
+func (e *entry) look() {
+	state, reason := e.now.state(time.Now())
+	if state == e.shown.state {
+		e.shown.reason = reason
+		return
 	}
-	silent := max(silentFor*time.Duration(e.last.IntervalMS)*time.Millisecond, silentLeast)
-	switch {
-	case e.arrived.IsZero() && now.Sub(e.begun) > helloTime:
-		return fmt.Sprintf("no heartbeat within %v of its start", helloTime)
-	case !e.arrived.IsZero() && now.Sub(e.arrived) > silent:
-		return fmt.Sprintf("no heartbeat for %v", silent)
+	e.shown = shown{state, reason, time.Now()}
+	e.note(state, reason)
+}
+
+// await returns what found says, once it says something, or limit is over: then ok is false.
+func await[T any](ctx context.Context, e *entry, limit time.Duration, found func() (T, bool)) (value T, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		e.mu.Lock()
+		news := e.news
+		value, ok = found()
+		e.mu.Unlock()
+		if ok {
+			return value, true
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return value, false
+		}
 	}
-	if slices.Contains(e.last.Flags, "hung") {
-		return "a call does not come back"
-	}
-	return ""
 }
 
 // status puts together what process and heartbeats say.
-func (e *entry) status(host string) telemetry.PluginStatus {
-	child := e.child.Status()
-	usage, _ := e.child.Usage() // without a process there is none
+func (e *entry) status() telemetry.PluginStatus {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.look()
+	i := e.now
 	s := telemetry.PluginStatus{
-		Name: e.conf.Name, Kind: e.conf.Kind, Program: e.program(), Host: host, State: string(child.State),
-		Reason: child.Reason, Since: child.Since.UnixNano(), PID: int64(child.PID), Restarts: uint64(child.Restarts),
-		RSS: uint64(usage.RSS), CPUMS: uint64(usage.CPU.Milliseconds()), Config: e.last.ConfigRev, Stats: e.last.Stats,
+		Name: e.name, Kind: i.plan.conf.Kind, Program: i.plan.program(), Host: e.host.o.Host,
+		State: e.shown.state, Reason: e.shown.reason, Since: e.shown.since.UnixNano(),
+		Config: i.last.ConfigRev, Stats: i.last.Stats, Attached: i.attached(),
 	}
-	if e.manifest != nil {
-		s.Version = e.manifest.Version
-	}
-	if !e.arrived.IsZero() {
-		s.Beat = e.arrived.UnixNano()
-	}
-	if child.State != supervise.Running {
-		return s
-	}
-	switch {
-	case e.refused != "":
-		s.State, s.Reason = "refused", e.refused
-	case e.arrived.IsZero() || e.last.State == "":
-		s.State = string(supervise.Starting)
-	default:
-		s.State = e.last.State
-		if (e.last.State != "running" || slices.Contains(e.last.Flags, "failing")) && e.last.Error != nil {
-			s.Reason = e.last.Error.Message
+	if i.manifest != nil {
+		s.Version = i.manifest.Version
+		if i.attached() {
+			s.Program = i.manifest.Program
 		}
 	}
+	if !i.arrived.IsZero() {
+		s.Beat = i.arrived.UnixNano()
+	}
+	e.process(&s)
 	return s
 }
 
-// program returns what the plugin runs, as the config says it.
-func (e *entry) program() string {
-	if e.conf.Program != "" {
-		return e.conf.Program
+// process tells of the process. Whose process it is not has none to tell of.
+func (e *entry) process(s *telemetry.PluginStatus) {
+	if e.now.child == nil {
+		return
 	}
-	return e.conf.Run[0]
+	child := e.now.child.Status()
+	usage, _ := e.now.child.Usage() // without a process there is none
+	s.PID, s.Restarts = int64(child.PID), uint64(e.restarts+child.Restarts)
+	s.RSS, s.CPUMS = uint64(usage.RSS), uint64(usage.CPU.Milliseconds())
+	if !child.Next.IsZero() {
+		s.Next = child.Next.UnixNano()
+	}
+	if exit := child.LastExit; !exit.At.IsZero() {
+		s.LastExit, s.LastEnd = exit.String(), exit.At.UnixNano()
+	}
+}
+
+// newID returns an id that no other process has.
+func newID() string {
+	id := make([]byte, 8)
+	_, _ = rand.Read(id)
+	return hex.EncodeToString(id)
 }

@@ -2,13 +2,10 @@ package host
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
@@ -23,12 +20,16 @@ import (
 type Options struct {
 	Host     string
 	Settings *config.Settings
+	Config   Config          // where settings come from later; its zero value: they stay as they are
+	Files    []config.Source // what Settings are made of
+	Pieces   []config.Piece  // and what was loaded besides
 	Streams  bus.StreamSettings
 
 	URL       string // of the bus, which the plugins get too
-	Creds     string // file with credentials for it; "": none
+	Creds     string // file with the agent's credentials for it; "": none
 	TLS       bus.TLS
 	InProcess InProcess // an embedded bus of this process; nil: by URL
+	Admit     Admit     // gives each process credentials of its own; nil: all have Creds
 
 	Executable string                    // runs built-ins as "Executable plugin run KIND.PROGRAM"
 	Inventory  func(program string) bool // whether a built-in collector reports facts instead of points
@@ -41,17 +42,31 @@ type Options struct {
 // InProcess is a bus in this process, reached without a socket.
 type InProcess interface{ InProcessConn() (net.Conn, error) }
 
+// Admit lets one process of p, which reads inputs, on the bus: with the credentials in a file, until revoke is called.
+type Admit func(p config.Plugin, inputs []bus.Input) (file string, revoke func(), err error)
+
 // A Host is the host part of an agent.
 type Host struct {
 	o    Options
 	log  *slog.Logger
 	inst string
 
-	conn    *bus.Conn // control
-	data    *bus.Conn
-	out     *bus.Publisher
-	plugins []*entry // in the order of the config: collectors, processors, publishers
-	ready   chan struct{}
+	conn     *bus.Conn // control
+	data     *bus.Conn
+	out      *bus.Publisher
+	ready    chan struct{}
+	children sync.WaitGroup
+	until    context.Context //nolint:containedctx // of Run: no operation is begun after it
+	life     context.Context //nolint:containedctx // of the plugins: it ends when all of them have been stopped
+
+	changing chan struct{}   // 1: who changes which plugins there are; he has the next three
+	files    []config.Source // as they were read last
+	pieces   []config.Piece  // that were loaded
+	dropped  []string        // plugins of the files that were unloaded
+
+	mu       sync.RWMutex
+	settings *config.Settings
+	plugins  []*entry // in the order of the config: collectors, processors, publishers
 }
 
 const (
@@ -63,17 +78,15 @@ const (
 
 // New prepares a host part. Run starts the plugins.
 func New(o Options) *Host {
-	id := make([]byte, 8)
-	_, _ = rand.Read(id)
-	h := &Host{o: o, log: o.Log, inst: hex.EncodeToString(id), ready: make(chan struct{})}
+	h := &Host{o: o, log: o.Log, inst: newID(), ready: make(chan struct{}), settings: o.Settings, changing: make(chan struct{}, 1),
+		files: o.Files, pieces: o.Pieces, until: context.Background(), life: context.Background()}
 	if h.o.Beat == 0 {
 		h.o.Beat = beatInterval
 	}
 	for _, p := range o.Settings.Plugins {
-		if !p.Enabled {
-			continue
+		if p.Enabled {
+			h.plugins = append(h.plugins, h.entry(h.plan(o.Settings, p)))
 		}
-		h.plugins = append(h.plugins, h.entry(p))
 	}
 	return h
 }
@@ -90,14 +103,14 @@ func (h *Host) Run(ctx context.Context) error {
 	if err := h.provide(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	h.until, h.life = ctx, life
 	if err := h.listen(); err != nil {
 		return err
 	}
-	running, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end()
-	var children sync.WaitGroup
-	for _, e := range h.plugins {
-		children.Go(func() { e.run(running) })
+	for _, e := range h.entries() {
+		e.now.start(life)
 	}
 	close(h.ready)
 	g, watching := errgroup.WithContext(ctx)
@@ -106,7 +119,7 @@ func (h *Host) Run(ctx context.Context) error {
 	err := g.Wait()
 	h.stop(context.WithoutCancel(ctx))
 	end() // for those whose run had not begun when they were to stop
-	children.Wait()
+	h.children.Wait()
 	return err
 }
 
@@ -139,6 +152,18 @@ func (h *Host) close() {
 	h.conn.Close()
 }
 
+// credentials lets one process of p on the bus.
+func (h *Host) credentials(p plan) (file string, revoke func(), err error) {
+	if h.o.Admit == nil {
+		return h.o.Creds, func() {}, nil
+	}
+	file, revoke, err = h.o.Admit(p.conf, p.inputs)
+	if err != nil {
+		return "", nil, fmt.Errorf("credentials for the bus: %w", err)
+	}
+	return file, revoke, nil
+}
+
 // provide makes the streams, and the consumers of the plugins, before any plugin starts: so that what begins with the new
 // points misses none.
 func (h *Host) provide(ctx context.Context) error {
@@ -167,63 +192,30 @@ func (h *Host) tryProvide(ctx context.Context) error {
 	if err := h.conn.EnsureStreams(ctx, h.o.Streams); err != nil {
 		return fmt.Errorf("streams: %w", err)
 	}
-	for _, e := range h.plugins {
-		for _, in := range e.inputs {
-			if err := h.conn.EnsureConsumer(ctx, in); err != nil {
-				return fmt.Errorf("consumer of %s: %w", e.conf.Name, err)
-			}
+	for _, e := range h.entries() {
+		if err := h.consumers(ctx, e.plan()); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// find returns the plugin called name, nil when the config has none.
-func (h *Host) find(name string) *entry {
-	i := slices.IndexFunc(h.plugins, func(e *entry) bool { return e.conf.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return h.plugins[i]
-}
-
-// watch replaces plugins that hang, until ctx ends.
-func (h *Host) watch(ctx context.Context) error {
-	t := time.NewTicker(watchEvery)
-	defer t.Stop()
-	last := time.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-		}
-		now := time.Now()
-		h.inspect(last, now)
-		last = now
-	}
-}
-
-// inspect replaces plugins that hang at now; last is when it did so before. Our own delay is nobody's silence, nor is that of
-// the bus.
-func (h *Host) inspect(last, now time.Time) {
-	blind := now.Sub(last) > 2*watchEvery || !h.conn.Connected()
-	for _, e := range h.plugins {
-		if blind {
-			e.excuse(now)
-			continue
-		}
-		if reason := e.hangs(now); reason != "" {
-			h.log.Warn("plugin hangs and is replaced", "plugin", e.conf.Name, "reason", reason)
-			e.child.Replace(reason)
+// consumers makes those that p reads.
+func (h *Host) consumers(ctx context.Context, p plan) error {
+	for _, in := range p.inputs {
+		if err := h.conn.EnsureConsumer(ctx, in); err != nil {
+			return fmt.Errorf("consumer of %s: %w", p.conf.Name, err)
 		}
 	}
+	return nil
 }
 
 // Statuses returns what is known of each plugin.
 func (h *Host) Statuses() []telemetry.PluginStatus {
-	list := make([]telemetry.PluginStatus, len(h.plugins))
-	for i, e := range h.plugins {
-		list[i] = e.status(h.o.Host)
+	entries := h.entries()
+	list := make([]telemetry.PluginStatus, len(entries))
+	for i, e := range entries {
+		list[i] = e.status()
 	}
 	return list
 }

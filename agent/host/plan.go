@@ -8,32 +8,49 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/pacewire/pacewire/agent/config"
-	"github.com/pacewire/pacewire/agent/supervise"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// Exit codes after which another start is no use.
-const (
-	exitUsage  = 64
-	exitConfig = 78
-)
+// A plan is what the config makes of one plugin: its process, its work and its inputs.
+type plan struct {
+	conf    config.Plugin
+	command []string
+	env     []string // of every process; each has an id and credentials of its own besides
+	inputs  []bus.Input
+	work    telemetry.Work
+	rev     uint64 // of the work
+}
 
-// entry returns what p comes to: its process, its work and its inputs.
-func (h *Host) entry(p config.Plugin) *entry {
-	e := &entry{host: h, conf: p, inputs: h.inputs(p)}
-	e.work = h.work(p, e.inputs)
-	e.rev = revision(e.work)
-	e.child = supervise.New(supervise.Spec{
-		Name: p.Name, Command: h.command(p), Env: h.environ(p), Log: h.log.With("plugin", p.Name),
-		Line:  func(stream string, line []byte) { h.o.Line(p.Name, stream, line) },
-		Drain: e.drain, NoRestart: func(code int) bool { return code == exitUsage || code == exitConfig },
-		OnChange: e.changed,
-	})
-	return e
+// plan returns what p comes to under s.
+func (h *Host) plan(s *config.Settings, p config.Plugin) plan {
+	n := plan{conf: p, command: h.command(p), env: h.environ(p), inputs: inputs(s, p)}
+	n.work = h.work(s, p, n.inputs)
+	n.rev = revision(n.work)
+	return n
+}
+
+// sameProcess reports whether a process started for p is what n wants, whatever it works on.
+func (p plan) sameProcess(n plan) bool {
+	same := p.conf.Kind == n.conf.Kind && p.conf.Limits == n.conf.Limits && p.conf.RunAs == n.conf.RunAs &&
+		p.conf.Keep == n.conf.Keep && p.conf.SHA256 == n.conf.SHA256 && p.conf.Attached == n.conf.Attached
+	place := func(a, b bus.Input) bool { return a.Stream == b.Stream && a.Durable == b.Durable } // its rights on the bus hang on it
+	return same && slices.Equal(p.command, n.command) && slices.Equal(p.env, n.env) && slices.EqualFunc(p.inputs, n.inputs, place)
+}
+
+// program returns what the plugin runs, as the config says it.
+func (p plan) program() string {
+	switch {
+	case p.conf.Program != "":
+		return p.conf.Program
+	case len(p.conf.Run) > 0:
+		return p.conf.Run[0]
+	}
+	return ""
 }
 
 func (h *Host) command(p config.Plugin) []string {
@@ -49,11 +66,7 @@ var passed = []string{"PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT
 // environ returns the whole environment of p's process: a plugin sees nothing of the agent's that it was not given.
 func (h *Host) environ(p config.Plugin) []string {
 	env := []string{
-		"PACEWIRE_BUS=" + h.o.URL, "PACEWIRE_HOST=" + h.o.Host, "PACEWIRE_PLUGIN=" + p.Name,
-		"PACEWIRE_DIR=" + filepath.Join(h.o.Dir, bus.Token(p.Name)),
-	}
-	if h.o.Creds != "" {
-		env = append(env, "PACEWIRE_CREDS="+h.o.Creds)
+		"PACEWIRE_BUS=" + h.o.URL, "PACEWIRE_HOST=" + h.o.Host, "PACEWIRE_PLUGIN=" + p.Name, "PACEWIRE_DIR=" + h.dir(p),
 	}
 	env = append(env, h.o.TLS.Environ()...)
 	if len(p.Run) == 0 {
@@ -70,14 +83,17 @@ func (h *Host) environ(p config.Plugin) []string {
 	return env
 }
 
-// inputs returns the durable consumers that p reads.
-func (h *Host) inputs(p config.Plugin) []bus.Input {
+// dir returns where p keeps state.
+func (h *Host) dir(p config.Plugin) string { return filepath.Join(h.o.Dir, bus.Token(p.Name)) }
+
+// inputs returns the durable consumers that p reads under s.
+func inputs(s *config.Settings, p config.Plugin) []bus.Input {
 	if p.Kind == config.Collector {
 		return nil
 	}
 	in := bus.Input{Durable: bus.Token(p.Name), Start: start(p.Start)}
 	var inputs []bus.Input
-	if from := h.o.Settings.Inputs(p); len(from) > 0 {
+	if from := s.Inputs(p); len(from) > 0 {
 		in.Stream, in.Filters = bus.StreamMetrics, nil
 		for _, name := range from {
 			in.Filters = append(in.Filters, bus.MetricsFilter(name))
@@ -103,8 +119,7 @@ func start(text string) string {
 }
 
 // work returns what the ACK tells p to do.
-func (h *Host) work(p config.Plugin, inputs []bus.Input) telemetry.Work {
-	s := h.o.Settings
+func (h *Host) work(s *config.Settings, p config.Plugin, inputs []bus.Input) telemetry.Work {
 	w := telemetry.Work{Config: p.Config, TimeoutMS: p.Timeout.Milliseconds(), Parallel: int64(p.Parallel)}
 	if len(w.Config) == 0 {
 		w.Config = json.RawMessage("{}")
@@ -116,7 +131,7 @@ func (h *Host) work(p config.Plugin, inputs []bus.Input) telemetry.Work {
 		w.Tags = map[string]string{}
 		maps.Copy(w.Tags, s.Tags)
 		maps.Copy(w.Tags, p.Tags)
-		w.EveryMS = p.Every.Milliseconds()
+		w.EveryMS, w.Schedule = p.Every.Milliseconds(), schedule(p.Schedule)
 		if p.Every == 0 && !h.o.Inventory(p.Program) {
 			w.EveryMS = s.Every.Milliseconds()
 		}
@@ -125,6 +140,24 @@ func (h *Host) work(p config.Plugin, inputs []bus.Input) telemetry.Work {
 		w.Inputs = append(w.Inputs, telemetry.Input{Stream: in.Stream, Durable: in.Durable, Filters: in.Filters})
 	}
 	return w
+}
+
+// schedule returns what the plugin is told of s; nil for nothing.
+func schedule(s config.Schedule) *telemetry.Schedule {
+	if s == (config.Schedule{}) {
+		return nil
+	}
+	return &telemetry.Schedule{
+		Cron: s.Cron, Timezone: s.Timezone, Align: s.Align, SplayMS: s.Splay.Milliseconds(),
+		From: unixNano(s.From), Until: unixNano(s.Until), Count: int64(s.Count),
+	}
+}
+
+func unixNano(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
 }
 
 // revision returns a number for w: equal work has an equal number, also after a restart of the agent.

@@ -10,7 +10,7 @@ import (
 
 // report publishes what plugins count of themselves as series plugin, at each interval, until ctx ends.
 func (h *Host) report(ctx context.Context) error {
-	every := h.o.Settings.Every
+	every := h.inForce().Every
 	if every <= 0 {
 		every = beatInterval
 	}

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,19 +23,24 @@ func (h *Host) stop(ctx context.Context) {
 	for _, kind := range []string{config.Collector, config.Processor, config.Publisher} {
 		h.settle(ctx, kind)
 		var wg sync.WaitGroup
-		for _, e := range h.plugins {
-			if e.conf.Kind != kind {
-				continue
-			}
-			wg.Go(func() {
-				if err := e.child.Stop(ctx); err != nil {
-					h.log.Warn("plugin does not stop and is killed", "plugin", e.conf.Name, "error", err)
-					e.child.Kill("does not stop")
-				}
-			})
+		for _, e := range h.ofKind(kind) {
+			wg.Go(func() { e.end(ctx) })
 		}
 		wg.Wait()
 	}
+}
+
+// end stops the plugin with the agent. An operation on it, which ends with the agent too, is waited for.
+func (e *entry) end(ctx context.Context) {
+	if release, err := e.take(ctx); err == nil {
+		defer release()
+	}
+	e.current().stop(ctx, "the agent ends")
+}
+
+// ofKind returns the plugins of a kind.
+func (h *Host) ofKind(kind string) []*entry {
+	return slices.DeleteFunc(h.entries(), func(e *entry) bool { return e.plan().conf.Kind != kind })
 }
 
 // settle waits, but not for long, until the plugins of a kind have read everything that is there for them.
@@ -52,11 +58,8 @@ func (h *Host) settle(ctx context.Context, kind string) {
 
 // backlog reports whether a consumer of a plugin of a kind has something to give out, or given out and not settled.
 func (h *Host) backlog(ctx context.Context, kind string) bool {
-	for _, e := range h.plugins {
-		if e.conf.Kind != kind {
-			continue
-		}
-		for _, in := range e.inputs {
+	for _, e := range h.ofKind(kind) {
+		for _, in := range e.plan().inputs {
 			state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
 			if err == nil && (state.Pending > 0 || state.AckPending > 0) {
 				return true

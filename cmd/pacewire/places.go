@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -95,7 +93,7 @@ func claimRun() (id string, release func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o711); err != nil { // what others must not read has a mode of its own
 		return "", nil, exitWith(exitConfig, fmt.Errorf("run folder: %w: set PACEWIRE_RUN to a folder that can be written", err))
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "agent.lock"), os.O_RDWR|os.O_CREATE, 0o600)
@@ -131,79 +129,6 @@ func readNote() (note, error) {
 		return n, fmt.Errorf("%s: %w", filepath.Join(dir, noteName), err)
 	}
 	return n, nil
-}
-
-// busUser is who the agent and its plugins are on the embedded bus.
-const busUser = "pacewire"
-
-// newPassword returns a password that nobody knows.
-func newPassword() string {
-	secret := make([]byte, 32)
-	_, _ = rand.Read(secret)
-	return hex.EncodeToString(secret)
-}
-
-// leaveCreds writes the credentials for the embedded bus into the run folder.
-func leaveCreds(password string) (path string, err error) {
-	dir, err := runDir()
-	if err != nil {
-		return "", err
-	}
-	path = filepath.Join(dir, "bus.creds")
-	text, err := json.Marshal(map[string]string{"user": busUser, "password": password})
-	if err != nil {
-		return "", err
-	}
-	_ = os.Remove(path) // so that its mode is ours
-	if err := os.WriteFile(path, append(text, '\n'), 0o600); err != nil {
-		return "", fmt.Errorf("run folder: %w", err)
-	}
-	return path, nil
-}
-
-// configFiles returns the files of the config: what -c names, else the usual ones that exist.
-func (a *app) configFiles(named []string) ([]string, error) {
-	if a.flags.config != "" {
-		named = append([]string{a.flags.config}, named...)
-	}
-	if len(named) > 0 {
-		return named, nil
-	}
-	main, confd := config.Places(os.Geteuid() == 0, os.LookupEnv)
-	if _, err := os.Stat(main); err != nil {
-		return nil, nil
-	}
-	more, err := config.ConfD(confd)
-	return append([]string{main}, more...), err
-}
-
-// usualPlaces says where a config is looked for.
-func usualPlaces() string {
-	main, confd := config.Places(os.Geteuid() == 0, os.LookupEnv)
-	return main + " and " + filepath.Join(confd, "*.yaml")
-}
-
-// load reads the config. Without a file, starter says that the starter config is good enough.
-func (a *app) load(named []string, offline, starter bool) (*config.Settings, string, error) {
-	o := config.Options{Programs: forConfig(), Offline: offline}
-	files, err := a.configFiles(named)
-	if err != nil {
-		return nil, "", err
-	}
-	if len(files) == 0 && starter {
-		s, err := config.Parse(o, "starter config", []byte(starterConfig))
-		return s, "the starter config (pacewire init writes it to a file)", err
-	}
-	if len(files) == 0 {
-		main, _ := config.Places(os.Geteuid() == 0, os.LookupEnv)
-		return nil, "", exitWith(exitConfig, fmt.Errorf(
-			"no config: there is no %s, and none was named by -c or PACEWIRE_CONFIG: pacewire init writes one", main))
-	}
-	s, err := config.Load(o, files...)
-	if err == nil {
-		err = checkSettings(s)
-	}
-	return s, strings.Join(files, ", "), err
 }
 
 // hostName returns the name of this machine in the config or, without one, the machine's.

@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,38 +21,44 @@ import (
 )
 
 func (a *app) up() *cobra.Command {
-	var plain bool
+	var plain, watch bool
 	c := &cobra.Command{
 		Use: "up [FILE...]", Short: "Run one machine: bus, agent and plugins",
 		Long: "up runs the bus in this process and every plugin of the config as a process of its own.\n" +
 			"On a terminal it shows what goes on; Ctrl-C drains and ends, a second one kills.",
 		Example: "  pacewire up\n  pacewire up -c my.yaml --plain",
 		RunE: func(c *cobra.Command, args []string) error {
-			s, from, err := a.load(args, false, true)
+			found, err := a.configure(configured{named: args, starter: true}, true)
 			if err != nil {
 				return err
 			}
-			return a.serve(c.Context(), s, from, !plain && isTerminal(a.out))
+			return a.serve(c.Context(), found, serveOptions{live: !plain && isTerminal(a.out), watch: watch})
 		},
 	}
 	c.Flags().BoolVar(&plain, "plain", false, "log instead of showing the live status")
+	c.Flags().BoolVar(&watch, "watch", false, watchHelp)
 	return c
 }
 
 func (a *app) agent() *cobra.Command {
-	return &cobra.Command{
+	var watch bool
+	c := &cobra.Command{
 		Use: "agent [FILE...]", Short: "Run the plugins of one machine, on the bus of the config",
 		Long:    "agent runs every plugin of the config, as up does, and logs instead of showing a status.\nThe config names an external bus, or an embedded one.",
 		Example: "  pacewire agent -c /etc/pacewire/pacewire.yaml\n  pacewire agent --bus nats://bus.example:4222",
 		RunE: func(c *cobra.Command, args []string) error {
-			s, from, err := a.load(args, false, false)
+			found, err := a.configure(configured{named: args}, true)
 			if err != nil {
 				return err
 			}
-			return a.serve(c.Context(), s, from, false)
+			return a.serve(c.Context(), found, serveOptions{watch: watch})
 		},
 	}
+	c.Flags().BoolVar(&watch, "watch", false, watchHelp)
+	return c
 }
+
+const watchHelp = "read the config again when a file of it changes, as pacewire reload does"
 
 // busGC is how much garbage may gather beside what the bus holds, in percent. That is mostly the store's caches, which have
 // no pointers: collecting often costs no CPU that could be measured, and saves a third of the memory. A limit of the memory does not: at
@@ -64,80 +69,111 @@ const busGC = 25
 const settled = 10 * time.Second
 
 // serve runs the host part, on a bus of its own if the config says so, until ctx ends.
-func (a *app) serve(ctx context.Context, s *config.Settings, from string, live bool) error {
-	a.override(s)
+func (a *app) serve(ctx context.Context, c *configured, o serveOptions) error {
 	log, screen := a.logger(a.err), (*screen)(nil)
-	if live {
+	if o.live {
 		screen = newScreen(a.out, a.flags.noColor)
 		log = slog.New(screen.logHandler())
 	}
-	for _, w := range s.Warnings {
+	for _, w := range c.Warnings {
 		log.Warn("config", "says", w.Message, "file", w.File, "line", w.Line, "hint", w.Hint)
 	}
-	name, err := hostName(s)
+	name, err := hostName(c.Settings)
 	if err != nil {
 		return err
 	}
-	password := newPassword()
-	o, stopBus, err := a.openBus(ctx, s, name, password, log)
+	p, err := a.settle(ctx, c, name, log)
 	if err != nil {
 		return err
 	}
-	defer stopBus()
-	id, release, err := claimRun() // after the store, whose refusal says more
-	if err != nil {
-		return err
+	defer p.leave()
+	if o.live {
+		p.Beat = time.Second // somebody is watching
 	}
-	defer release()
-	done, err := leaveNothing(id, log)
-	if err != nil {
-		return err
-	}
-	defer done()
-	if s.Bus.Embedded {
-		if o.Creds, err = leaveCreds(password); err != nil {
-			return err
-		}
-	}
-	if live {
-		o.Beat = time.Second // somebody is watching
-	}
-	h, err := a.newHost(o, s, name, log)
+	h, err := a.newHost(p.Options, c, name, log)
 	if err != nil {
 		return exitWith(exitConfig, err)
 	}
-	gone, err := leaveNote(note{URL: o.URL, Creds: o.Creds, TLS: o.TLS, Host: name, PID: os.Getpid(), Embedded: s.Bus.Embedded})
-	if err != nil {
+	if err := p.tell(c.Settings, name); err != nil {
 		return err
 	}
-	defer gone()
-	log.Info("pacewire runs", "version", version(), "host", name, "config", from, "bus", o.URL, "plugins", len(s.Plugins))
+	log.Info("pacewire runs", "version", version(), "host", name, "config", c.from, "bus", p.URL, "plugins", len(c.Plugins))
 	time.AfterFunc(settled, debug.FreeOSMemory) // what the start needed should not be held for days
-	ctx, calm := hangUp(ctx, log)
+	ctx, calm := a.followConfig(ctx, h, c, o.watch, log)
 	defer calm()
 	defer context.AfterFunc(ctx, func() {
 		log.Info("draining; interrupt again to kill")
 	})()
 	if screen != nil {
-		screen.follow(ctx, h, o, s)
+		screen.follow(ctx, h, p.Options, c.Settings)
 		defer screen.close()
 	}
 	return h.Run(ctx)
 }
 
-// hangUp returns a context that ends with a hang-up too, be it of a terminal that was closed. More of them, as terminals send,
-// change nothing until calm is called; where they are ignored (nohup) they remain so.
-func hangUp(ctx context.Context, log *slog.Logger) (_ context.Context, calm context.CancelFunc) {
-	if signal.Ignored(syscall.SIGHUP) {
-		return ctx, func() {}
-	}
-	hung, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
-	told := context.AfterFunc(hung, func() {
-		if ctx.Err() == nil {
-			log.Warn("hang-up ends the agent: it does not read its config again, start it anew for that")
+// serveOptions are how an agent is to be run.
+type serveOptions struct {
+	live  bool // show what goes on, instead of logging it
+	watch bool // read the config again when a file of it changes
+}
+
+// A station is what an agent has while it runs: its bus, its run folder, and the certainty that no process survives it.
+type station struct {
+	host.Options
+	operators string   // file by which the verbs on this machine reach the bus
+	undo      []func() // in the order in which things were done
+}
+
+// settle takes the station of the agent on this machine: an agent that is here already keeps it.
+func (a *app) settle(ctx context.Context, c *configured, name string, log *slog.Logger) (_ *station, err error) {
+	p := new(station)
+	defer func() {
+		if err != nil {
+			p.leave()
 		}
-	})
-	return hung, func() { told(); stop() }
+	}()
+	users := new(embedded.Users)
+	if err := p.openBus(ctx, c.Settings, name, users, log); err != nil {
+		return nil, err
+	}
+	id, release, err := claimRun() // after the store, whose refusal says more
+	if err != nil {
+		return nil, err
+	}
+	p.undo = append(p.undo, release)
+	done, err := leaveNothing(id, log)
+	if err != nil {
+		return nil, err
+	}
+	p.undo = append(p.undo, done)
+	if !c.Bus.Embedded {
+		p.operators = p.Creds
+		return p, nil
+	}
+	d, err := newDoor(name, users)
+	if err != nil {
+		return nil, err
+	}
+	p.undo = append(p.undo, d.close)
+	p.Admit = d.admit
+	p.Creds, p.operators, err = d.insiders()
+	return p, err
+}
+
+// tell leaves word for the verbs on this machine.
+func (p *station) tell(s *config.Settings, name string) error {
+	gone, err := leaveNote(note{URL: p.URL, Creds: p.operators, TLS: p.TLS, Host: name, PID: os.Getpid(), Embedded: s.Bus.Embedded})
+	if err == nil {
+		p.undo = append(p.undo, gone)
+	}
+	return err
+}
+
+// leave gives everything back, the last first.
+func (p *station) leave() {
+	for _, undo := range slices.Backward(p.undo) {
+		undo()
+	}
 }
 
 // override puts the flags over the config.
@@ -158,17 +194,18 @@ func (a *app) override(s *config.Settings) {
 }
 
 // openBus starts the embedded bus, or only says where the external one is.
-func (a *app) openBus(ctx context.Context, s *config.Settings, name, password string, log *slog.Logger) (host.Options, func(), error) {
+func (p *station) openBus(ctx context.Context, s *config.Settings, name string, users *embedded.Users, log *slog.Logger) error {
 	streams := bus.DefaultStreams()
 	if s.Bus.MaxAge > 0 {
 		streams.MetricsMaxAge = s.Bus.MaxAge
 	}
 	if !s.Bus.Embedded {
-		return host.Options{URL: strings.Join(s.Bus.URLs, ","), Creds: s.Bus.CredsFile, TLS: bus.TLS(s.Bus.TLS), Streams: streams}, func() {}, nil
+		p.Options = host.Options{URL: strings.Join(s.Bus.URLs, ","), Creds: s.Bus.CredsFile, TLS: bus.TLS(s.Bus.TLS), Streams: streams}
+		return nil
 	}
 	state, err := stateDir()
 	if err != nil {
-		return host.Options{}, nil, err
+		return err
 	}
 	store := s.Bus.Store
 	if store == "" {
@@ -178,8 +215,6 @@ func (a *app) openBus(ctx context.Context, s *config.Settings, name, password st
 	if listen == "" {
 		listen = "127.0.0.1:0"
 	}
-	users := new(embedded.Users)
-	users.Restore(busUser, password, nil)
 	server, err := embedded.Start(ctx, embedded.Options{
 		Dir: store, Listen: listen, ServerName: name, Sync: s.Bus.Sync, MaxStore: s.Bus.MaxStore,
 		Users: users, Log: log.With("part", "bus"),
@@ -190,16 +225,18 @@ func (a *app) openBus(ctx context.Context, s *config.Settings, name, password st
 		},
 	})
 	if err != nil {
-		return host.Options{}, nil, exitWith(exitConfig, err)
+		return exitWith(exitConfig, err)
 	}
+	p.undo = append(p.undo, server.Shutdown)
 	streams.Store = server.MaxStore()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(busGC)
 	}
-	return host.Options{URL: server.URL(), InProcess: server, Streams: streams}, server.Shutdown, nil
+	p.Options = host.Options{URL: server.URL(), InProcess: server, Streams: streams}
+	return nil
 }
 
-func (a *app) newHost(o host.Options, s *config.Settings, name string, log *slog.Logger) (*host.Host, error) {
+func (a *app) newHost(o host.Options, c *configured, name string, log *slog.Logger) (*host.Host, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the program itself: %w", err)
@@ -212,11 +249,12 @@ func (a *app) newHost(o host.Options, s *config.Settings, name string, log *slog
 	for _, d := range programs() {
 		facts[d.Program] = facts[d.Program] || d.Inventory
 	}
-	o.Host, o.Settings, o.Log, o.Executable = name, s, log, exe
+	o.Host, o.Settings, o.Log, o.Executable = name, c.Settings, log, exe
+	o.Config, o.Files, o.Pieces = c.forHost(), c.files, c.pieces
 	o.Dir = filepath.Join(state, "plugins")
 	o.Inventory = func(program string) bool { return facts[program] }
 	o.Line = pluginLines(log)
-	if len(s.Plugins) == 0 {
+	if len(c.Plugins) == 0 {
 		return nil, errors.New("the config has no plugin: pacewire init writes one that has")
 	}
 	return host.New(o), nil

@@ -1,0 +1,256 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/pacewire/pacewire/agent/supervise"
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// An instance is a process of a plugin with those that follow it when it ends, or one that somebody else starts: what it is
+// to do, and what it tells of itself.
+type instance struct {
+	entry *entry
+	child *supervise.Child // nil: somebody else starts the process
+
+	// The lock of the entry guards all of these.
+	plan     plan
+	hold     bool   // it is not to begin its work yet
+	stopped  string // why nobody wants it to run
+	id       string // that the present process was given
+	pid      int
+	begun    time.Time // of the present process
+	last     telemetry.Heartbeat
+	manifest *telemetry.Manifest
+	arrived  time.Time // of the last heartbeat; zero: none from this process
+	received uint64
+	lost     uint64
+	refused  string        // why this plugin is refused
+	programs string        // what its program was when it failed
+	done     chan struct{} // closed when Run of the child has returned
+	creds    string        // file of one that somebody else starts
+	revoke   func()
+}
+
+const (
+	helloTime   = 20 * time.Second // from the start of a process to its first heartbeat
+	silentFor   = 3                // intervals without a heartbeat that make a plugin hang
+	silentLeast = 15 * time.Second
+)
+
+// Exit codes after which another start is no use.
+const (
+	exitUsage  = 64
+	exitConfig = 78
+)
+
+// instance makes one of what p wants, which is started by its start. With single it is not started again when it ends.
+func (e *entry) instance(p plan, single bool) *instance {
+	i := &instance{entry: e, plan: p, done: make(chan struct{})}
+	if p.conf.Attached {
+		return i
+	}
+	c, h := p.conf, e.host
+	i.child = supervise.New(supervise.Spec{
+		Name: c.Name, Command: p.command, Env: p.env, Log: h.log.With("plugin", c.Name), Each: i.each, Single: single,
+		Line: i.line, Drain: i.drain, NoRestart: func(code int) bool { return code == exitUsage || code == exitConfig },
+		OnChange: i.follow,
+	})
+	return i
+}
+
+// attached reports whether somebody else starts the process.
+func (i *instance) attached() bool { return i.child == nil }
+
+// start keeps the process running until ctx ends or it is stopped.
+func (i *instance) start(ctx context.Context) {
+	e := i.entry
+	e.mu.Lock()
+	i.stopped, i.done = "", make(chan struct{})
+	e.mu.Unlock()
+	if i.attached() {
+		close(i.done)
+		if err := i.attach(); err != nil {
+			e.host.log.Error("plugin cannot be attached", "plugin", e.name, "error", err)
+		}
+		e.changed()
+		return
+	}
+	e.host.children.Go(func() {
+		defer e.changed()
+		defer close(i.done)
+		if err := i.child.Run(ctx); err != nil {
+			e.host.log.Error("plugin cannot be run", "plugin", e.name, "error", err)
+		}
+	})
+}
+
+// ended reports whether no process of the instance runs any more, nor will.
+func (i *instance) ended() bool {
+	select {
+	case <-i.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// stop drains the process and waits for its end; one that does not heed is killed.
+func (i *instance) stop(ctx context.Context, reason string) {
+	e := i.entry
+	e.mu.Lock()
+	i.stopped = reason
+	e.mu.Unlock()
+	if i.attached() {
+		_ = i.drain(ctx) // it is not ours to kill
+		i.detach()
+		e.changed()
+		return
+	}
+	if err := i.child.Stop(ctx); err != nil {
+		e.host.log.Warn("plugin does not stop and is killed", "plugin", e.name, "error", err)
+		i.child.Kill("does not stop")
+	}
+}
+
+// each gives the process that is about to start what it has of its own: an id, and credentials until it has ended.
+func (i *instance) each() (supervise.Start, error) {
+	e, h := i.entry, i.entry.host
+	e.mu.Lock()
+	p := i.plan
+	e.mu.Unlock()
+	if err := os.MkdirAll(h.dir(p.conf), 0o700); err != nil {
+		return supervise.Start{}, fmt.Errorf("folder for state: %w", err)
+	}
+	creds, revoke, err := h.credentials(p)
+	if err != nil {
+		return supervise.Start{}, err
+	}
+	id := newID()
+	e.mu.Lock()
+	i.id = id
+	e.mu.Unlock()
+	env := []string{"PACEWIRE_INST=" + id}
+	if creds != "" {
+		env = append(env, "PACEWIRE_CREDS="+creds)
+	}
+	return supervise.Start{Env: env, Done: revoke}, nil
+}
+
+// line keeps what the process prints.
+func (i *instance) line(stream string, line []byte) {
+	i.entry.mu.Lock()
+	pid := i.pid
+	i.entry.mu.Unlock()
+	i.entry.journal.Add(time.Now(), pid, stream, line)
+	i.entry.host.o.Line(i.entry.name, stream, line)
+}
+
+// follow follows the process: a new one introduces itself anew.
+func (i *instance) follow(s supervise.Status) {
+	e := i.entry
+	e.mu.Lock()
+	if s.PID != 0 && s.PID != i.pid {
+		i.pid, i.begun, i.arrived = s.PID, time.Now(), time.Time{}
+		i.last, i.refused = telemetry.Heartbeat{}, ""
+	}
+	if s.State == supervise.Failed {
+		i.programs = identity(i.plan.command)
+	}
+	e.mu.Unlock()
+	e.changed()
+}
+
+// identity tells the files that a command names as they are now: when one is changed, another try may help.
+func identity(command []string) string {
+	text := ""
+	for _, word := range command {
+		if !filepath.IsAbs(word) {
+			continue
+		}
+		if info, err := os.Stat(word); err == nil && info.Mode().IsRegular() {
+			text += fmt.Sprintf("%s %d %d\n", word, info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return text
+}
+
+// hangs returns why the process has to be replaced, "" when it has not. The caller has the lock of the entry.
+func (i *instance) hangs(now time.Time) string {
+	if i.attached() || i.child.Status().State != supervise.Running || i.refused != "" { // the next process would be refused too
+		return ""
+	}
+	switch {
+	case i.arrived.IsZero() && now.Sub(i.begun) > helloTime:
+		return fmt.Sprintf("no heartbeat within %v of its start", helloTime)
+	case !i.arrived.IsZero() && now.Sub(i.arrived) > i.silence():
+		return fmt.Sprintf("no heartbeat for %v", i.silence())
+	case slices.Contains(i.last.Flags, "hung"):
+		return "a call does not come back"
+	}
+	return ""
+}
+
+// excuse starts the plugin's silence anew: it was not its own. The caller has the lock of the entry.
+func (i *instance) excuse(now time.Time) {
+	if !i.arrived.IsZero() {
+		i.arrived = now
+	}
+	if !i.begun.IsZero() {
+		i.begun = now
+	}
+}
+
+// drain asks the plugin to finish what it holds and end.
+func (i *instance) drain(ctx context.Context) error {
+	_, err := i.ask(ctx, "drain", askTime)
+	return err
+}
+
+// greet asks the plugin for a heartbeat now. None is no fault: the next one comes by itself.
+func (i *instance) greet(ctx context.Context) { _, _ = i.ask(ctx, "beat", pingTime) }
+
+// ask sends the plugin a control request, meant for this process of it alone.
+func (i *instance) ask(ctx context.Context, verb string, limit time.Duration) (telemetry.CtlReply, error) {
+	h := i.entry.host
+	r := telemetry.CtlRequest{ID: h.inst}
+	i.entry.mu.Lock()
+	if inst := i.last.Inst; inst != "" {
+		r.Args = map[string]any{"inst": inst}
+	}
+	i.entry.mu.Unlock()
+	body, err := telemetry.EncodeControl(r, telemetry.MsgPack)
+	if err != nil {
+		return telemetry.CtlReply{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	answer, err := h.conn.Request(ctx, bus.CtlSubject(h.o.Host, i.entry.name, verb), body)
+	if err != nil {
+		return telemetry.CtlReply{}, err
+	}
+	reply, _, err := telemetry.DecodeCtlReply(answer)
+	return reply, err
+}
+
+// ping asks the plugin for its counters as they are now; nil when it does not answer.
+func (i *instance) ping(ctx context.Context) *telemetry.Stats {
+	reply, err := i.ask(ctx, "ping", pingTime)
+	if err != nil {
+		return nil
+	}
+	stats, _, err := telemetry.DecodeStats(reply.Payload)
+	if err != nil {
+		return nil
+	}
+	return &stats
+}
+
+// pingTime is how long a plugin may take to tell its counters.
+const pingTime = time.Second

@@ -1,0 +1,342 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// Config is where settings come from while the host runs.
+type Config struct {
+	// Read reads the files of the operator.
+	Read func() ([]config.Source, error)
+	// Join checks sources together; those that replace come last.
+	Join func([]config.Source) (*config.Settings, error)
+	// Loaded is a folder for the pieces that are loaded while the host runs, so that they outlive it.
+	Loaded string
+}
+
+// errFixed is why a host without Options.Config does not change what it runs.
+var errFixed = refuse(telemetry.FaultDenied, "this agent runs a config that cannot be changed while it runs")
+
+// take waits until nobody else changes which plugins there are.
+func (h *Host) take(ctx context.Context) (release func(), err error) {
+	if h.o.Config.Join == nil {
+		return nil, errFixed
+	}
+	select {
+	case h.changing <- struct{}{}:
+		return func() { <-h.changing }, nil
+	case <-ctx.Done():
+		return nil, refuse(telemetry.FaultTimeout, "the config is being changed by somebody else: try again")
+	}
+}
+
+// Reload reads the config again and brings the plugins to it. A config with faults changes nothing. With dry it only tells
+// what would be done.
+func (h *Host) Reload(ctx context.Context, dry bool) (telemetry.ChangeList, error) {
+	release, err := h.take(ctx)
+	if err != nil {
+		return telemetry.ChangeList{}, err
+	}
+	defer release()
+	files, err := h.o.Config.Read()
+	if err != nil {
+		return telemetry.ChangeList{}, err
+	}
+	s, err := h.o.Config.Join(slices.Concat(files, h.sources(h.pieces)))
+	if err != nil {
+		return telemetry.ChangeList{}, err
+	}
+	list := telemetry.ChangeList{Warnings: h.unchangeable(s), DryRun: dry}
+	if dry {
+		list.Changes = planned(h.steps(s))
+		return list, nil
+	}
+	list.Changes, err = h.apply(ctx, s)
+	if err == nil {
+		h.files, h.dropped = files, nil
+	}
+	return list, err
+}
+
+// unchangeable warns of what a running agent cannot follow.
+func (h *Host) unchangeable(s *config.Settings) []string {
+	var list []string
+	for _, w := range s.Warnings {
+		list = append(list, w.Error())
+	}
+	was := h.inForce()
+	for _, c := range []struct {
+		key     string
+		changed bool
+	}{
+		{"bus", fmt.Sprint(was.Bus) != fmt.Sprint(s.Bus)},
+		{"host", was.Host != s.Host},
+		{"log", was.Log != s.Log},
+	} {
+		if c.changed {
+			list = append(list, c.key+": the change takes effect when the agent is started again")
+		}
+	}
+	return list
+}
+
+// pieceName stands for a text that is being loaded in messages about its faults.
+const pieceName = "piece"
+
+// Load adds a piece of config. With replace its plugins may be those that are there already: they are swapped.
+func (h *Host) Load(ctx context.Context, text string, replace bool) (telemetry.ChangeList, error) {
+	release, err := h.take(ctx)
+	if err != nil {
+		return telemetry.ChangeList{}, err
+	}
+	defer release()
+	return h.load(ctx, config.Source{Name: pieceName, Text: []byte(text), Loaded: true, Replaces: replace}, "")
+}
+
+// load adds a text. only is the plugin that it may define, "" for any.
+func (h *Host) load(ctx context.Context, text config.Source, only string) (telemetry.ChangeList, error) {
+	if _, err := h.joined(h.pieces, text); err != nil {
+		return telemetry.ChangeList{}, err
+	}
+	fresh, err := config.Split(text)
+	if err != nil {
+		return telemetry.ChangeList{}, err
+	}
+	pieces := merged(h.pieces, fresh)
+	s, err := h.joined(pieces)
+	if err == nil {
+		err = h.allowed(s, fresh, only)
+	}
+	if err != nil {
+		return telemetry.ChangeList{}, err
+	}
+	changes, err := h.apply(ctx, s)
+	if err == nil {
+		err = failures(changes)
+	}
+	if err != nil {
+		return telemetry.ChangeList{}, errors.Join(err, h.back(ctx))
+	}
+	h.pieces = pieces
+	h.dropped = slices.DeleteFunc(h.dropped, func(name string) bool { return holds(fresh, name) })
+	for _, p := range fresh {
+		err = errors.Join(err, p.Write(h.o.Config.Loaded), h.awaitWork(ctx, p.Plugin))
+	}
+	return telemetry.ChangeList{Changes: changed(changes), Warnings: h.unchangeable(s)}, err
+}
+
+func holds(pieces []config.Piece, name string) bool {
+	return slices.ContainsFunc(pieces, func(p config.Piece) bool { return p.Plugin == name })
+}
+
+// merged returns the pieces, with fresh ones in the place of those of the same plugins.
+func merged(pieces, fresh []config.Piece) []config.Piece {
+	left := slices.DeleteFunc(slices.Clone(pieces), func(p config.Piece) bool { return holds(fresh, p.Plugin) })
+	return append(left, fresh...)
+}
+
+// joined checks the files as they were read last, with pieces.
+func (h *Host) joined(pieces []config.Piece, more ...config.Source) (*config.Settings, error) {
+	s, err := h.o.Config.Join(slices.Concat(h.files, h.sources(pieces), more))
+	if err != nil {
+		return nil, err
+	}
+	s.Plugins = slices.DeleteFunc(s.Plugins, func(p config.Plugin) bool {
+		return slices.Contains(h.dropped, p.Name) && !holds(pieces, p.Name)
+	})
+	return s, nil
+}
+
+func (h *Host) sources(pieces []config.Piece) []config.Source {
+	var list []config.Source
+	for _, p := range pieces {
+		list = append(list, p.Source(h.o.Config.Loaded))
+	}
+	return list
+}
+
+// allowed refuses what a request may not bring: another plugin than it names and, over a bus of others, commands, for whoever
+// may write there could run anything here.
+func (h *Host) allowed(s *config.Settings, fresh []config.Piece, only string) error {
+	if len(fresh) == 0 {
+		return refuse(telemetry.FaultInvalid, "the piece has no plugin: write collect: { NAME: ... }, process: or publish:")
+	}
+	for _, p := range s.Plugins {
+		command := len(p.Run) > 0 && p.Program == ""
+		switch {
+		case !holds(fresh, p.Name):
+		case only != "" && p.Name != only:
+			return refuse(telemetry.FaultInvalid, "the new entry is of %s, but %s was to be swapped", p.Name, only)
+		case command && h.o.InProcess == nil && !s.Discovery.RemoteRun:
+			return refuse(telemetry.FaultDenied, "%s: commands are not taken over an external bus: put the program into a plugin directory and name it by use:, "+
+				"or write discover: { remote_run: true } in the config of %s", p.Name, h.o.Host)
+		}
+	}
+	return nil
+}
+
+// back brings the plugins to the config before one that came to nothing.
+func (h *Host) back(ctx context.Context) error {
+	s, err := h.joined(h.pieces)
+	if err != nil {
+		return fmt.Errorf("back to the config before: %w", err)
+	}
+	changes, err := h.apply(context.WithoutCancel(ctx), s)
+	return errors.Join(err, failures(changes))
+}
+
+// failures joins what went wrong.
+func failures(changes []telemetry.Change) error {
+	var all []error
+	for _, c := range changes {
+		if c.Error != "" {
+			all = append(all, fmt.Errorf("%s %s: %s", c.Action, c.Plugin, c.Error))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// changed leaves out what stayed as it was.
+func changed(changes []telemetry.Change) []telemetry.Change {
+	return slices.DeleteFunc(changes, func(c telemetry.Change) bool { return c.Action == telemetry.ChangeNone })
+}
+
+// awaitWork waits until a plugin that was loaded works, and tells why it does not.
+func (h *Host) awaitWork(ctx context.Context, name string) error {
+	e := h.find(name)
+	if e == nil {
+		return nil // it is not enabled
+	}
+	i := e.current()
+	if i.attached() {
+		return nil
+	}
+	if err := i.awaitWork(ctx); err != nil {
+		return fmt.Errorf("%s is loaded, but does not work: %w", name, err)
+	}
+	return nil
+}
+
+// Swap gives a plugin another entry, or only another program, and lets a new process take over.
+func (h *Host) Swap(ctx context.Context, name string, to Target) (telemetry.ChangeList, error) {
+	release, err := h.take(ctx)
+	if err != nil {
+		return telemetry.ChangeList{}, err
+	}
+	defer release()
+	e := h.find(name)
+	if e == nil {
+		return telemetry.ChangeList{}, h.unknown(name)
+	}
+	text := config.Source{Name: pieceName, Text: []byte(to.Config), Loaded: true, Replaces: true}
+	if to.Config == "" {
+		piece, err := h.entryOf(name)
+		if err == nil {
+			piece, err = piece.Retarget(to.Use, to.Run, to.SHA256)
+		}
+		if err != nil {
+			return telemetry.ChangeList{}, err
+		}
+		text.Text = piece.Text
+	}
+	return h.load(ctx, text, name)
+}
+
+// entryOf returns the entry of a plugin as it was written last.
+func (h *Host) entryOf(name string) (config.Piece, error) {
+	for _, p := range h.pieces {
+		if p.Plugin == name {
+			return p, nil
+		}
+	}
+	for _, file := range h.files {
+		pieces, err := config.Split(file)
+		if err != nil {
+			return config.Piece{}, err
+		}
+		if i := slices.IndexFunc(pieces, func(p config.Piece) bool { return p.Plugin == name }); i >= 0 {
+			return pieces[i], nil
+		}
+	}
+	return config.Piece{}, refuse(telemetry.FaultNotFound, "%s stands in no file: swap it by its whole entry", name)
+}
+
+// A Target is what a plugin is swapped to: a piece of config with its new entry, or what is to be another in the one it has.
+type Target struct {
+	Config string   // the piece; "": the entry it has, with
+	Use    string   // another program
+	Run    []string // or another command
+	SHA256 string   // of the program; "": not pinned
+}
+
+// Unload drains a plugin and forgets it. What was loaded or swapped is taken back; one of the config files comes back when
+// these are read again.
+func (h *Host) Unload(ctx context.Context, name string) (telemetry.ChangeList, error) {
+	release, err := h.take(ctx)
+	if err != nil {
+		return telemetry.ChangeList{}, err
+	}
+	defer release()
+	e := h.find(name)
+	if e == nil {
+		return telemetry.ChangeList{}, h.unknown(name)
+	}
+	if !holds(h.pieces, name) {
+		return h.drop(ctx, e)
+	}
+	left := slices.DeleteFunc(slices.Clone(h.pieces), func(p config.Piece) bool { return p.Plugin == name })
+	s, err := h.joined(left)
+	if err != nil {
+		return telemetry.ChangeList{}, err
+	}
+	changes, err := h.apply(ctx, s)
+	if err != nil {
+		return telemetry.ChangeList{}, err
+	}
+	h.pieces = left
+	err = errors.Join(failures(changes), config.RemovePiece(h.o.Config.Loaded, name))
+	return telemetry.ChangeList{Changes: changed(changes)}, err
+}
+
+// drop takes a plugin of the files out of the config in force.
+func (h *Host) drop(ctx context.Context, e *entry) (telemetry.ChangeList, error) {
+	was := h.dropped
+	h.dropped = append(slices.Clone(was), e.name)
+	s, err := h.joined(h.pieces)
+	if err == nil {
+		var changes []telemetry.Change
+		changes, err = h.apply(ctx, s)
+		if err == nil {
+			at := e.now.plan.conf.Position
+			warning := fmt.Sprintf("%s stands in %s:%d: it comes back with the next reload or start; remove it there", e.name, at.File, at.Line)
+			return telemetry.ChangeList{Changes: changed(changes), Warnings: []string{warning}}, failures(changes)
+		}
+	}
+	h.dropped = was
+	return telemetry.ChangeList{}, err
+}
+
+// target reads the target of a swap from a request.
+func target(r telemetry.CtlRequest) (Target, error) {
+	text, err := json.Marshal(r.Args)
+	if err != nil {
+		return Target{}, err
+	}
+	var a struct {
+		Config string   `json:"config"`
+		Use    string   `json:"use"`
+		Run    []string `json:"run"`
+		SHA256 string   `json:"sha256"`
+	}
+	if err := json.Unmarshal(text, &a); err != nil {
+		return Target{}, refuse(telemetry.FaultInvalid, "swap: %w", err)
+	}
+	return Target{a.Config, a.Use, a.Run, a.SHA256}, nil
+}

@@ -1,0 +1,121 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// startTime is how long an operation waits for a plugin to work; it goes on all the same.
+const startTime = 20 * time.Second
+
+// operate does something to one plugin, and tells what became of it.
+func (h *Host) operate(ctx context.Context, name, action string, do func(context.Context, *entry) error) (telemetry.ChangeList, error) {
+	e := h.find(name)
+	if e == nil {
+		return telemetry.ChangeList{}, h.unknown(name)
+	}
+	release, err := e.take(ctx)
+	if err != nil {
+		return telemetry.ChangeList{}, err
+	}
+	defer release()
+	c := e.change(action, func() error { return do(ctx, e) })
+	if c.Error != "" {
+		return telemetry.ChangeList{}, fmt.Errorf("%s %s: %s", action, name, c.Error)
+	}
+	return telemetry.ChangeList{Changes: []telemetry.Change{c}}, nil
+}
+
+// change does something to the plugin, and notes what it was, and how it went.
+func (e *entry) change(action string, do func() error) telemetry.Change {
+	begun := time.Now()
+	c := telemetry.Change{Plugin: e.name, Action: action, OldPID: e.pid()}
+	if err := do(); err != nil {
+		c.Error = err.Error()
+	}
+	c.PID, c.TookMS = e.pid(), time.Since(begun).Milliseconds()
+	return c
+}
+
+func (e *entry) pid() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.now.attached() {
+		return 0
+	}
+	return int64(e.now.child.Status().PID)
+}
+
+// Start starts a plugin that was stopped, that has failed, or that backs off, and forgets its crashes. One that runs stays.
+func (h *Host) Start(ctx context.Context, name string) (telemetry.ChangeList, error) {
+	return h.operate(ctx, name, telemetry.ChangeStart, func(ctx context.Context, e *entry) error {
+		i := e.now
+		if i.attached() || i.stopped == "" {
+			return e.revive(ctx)
+		}
+		i.start(h.life)
+		return i.awaitWork(ctx)
+	})
+}
+
+// revive starts now what would be started later, or never.
+func (e *entry) revive(ctx context.Context) error {
+	i := e.now
+	if i.attached() {
+		return fmt.Errorf("somebody else starts it: pacewire plugin env %s tells how", e.name)
+	}
+	i.child.Retry("plugin start")
+	return i.awaitWork(ctx)
+}
+
+// awaitWork waits until the plugin works. What makes it fail is told; a plugin that only takes long is no error.
+func (i *instance) awaitWork(ctx context.Context) error {
+	h, ok := await(ctx, i.entry, startTime, func() (health, bool) {
+		h := i.health()
+		return h, h.err != nil || h.works
+	})
+	if !ok {
+		return nil
+	}
+	return h.err
+}
+
+// stoppedBy is why a plugin does not run that an operator has stopped.
+const stoppedBy = "stopped by an operator: pacewire plugin start starts it"
+
+// Stop drains a plugin; it does not run again before it is started, be it by an operator or with the agent.
+func (h *Host) Stop(ctx context.Context, name string) (telemetry.ChangeList, error) {
+	return h.operate(ctx, name, telemetry.ChangeStop, func(ctx context.Context, e *entry) error {
+		e.now.stop(ctx, stoppedBy)
+		<-e.now.done
+		return nil
+	})
+}
+
+// Restart drains a plugin and starts it again.
+func (h *Host) Restart(ctx context.Context, name string) (telemetry.ChangeList, error) {
+	return h.operate(ctx, name, telemetry.ChangeStart, func(ctx context.Context, e *entry) error {
+		i := e.now
+		switch {
+		case i.attached():
+			return fmt.Errorf("somebody else starts it, and has to start it again")
+		case i.stopped != "":
+			i.start(h.life)
+		default:
+			if err := i.child.Restart(ctx); err != nil {
+				return err
+			}
+		}
+		return i.awaitWork(ctx)
+	})
+}
+
+// Upgrade lets a new process of the same command take over: its program is another one by now.
+func (h *Host) Upgrade(ctx context.Context, name string) (telemetry.ChangeList, error) {
+	return h.operate(ctx, name, telemetry.ChangeSwap, func(ctx context.Context, e *entry) error {
+		return e.swap(ctx, e.plan())
+	})
+}

@@ -1,0 +1,211 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+const (
+	readyTime = 30 * time.Second // from the start of a new process until it could work
+	probation = 3 * time.Second  // for which it does well, before the old one is let go
+	takeTime  = 10 * time.Second // from there until it works
+)
+
+// swap lets a new process, made after p, take over from the one that works. The two run side by side until the new one has
+// proved itself; when it does not, it goes, and the old one has never stopped. Where two cannot work at the same time the new
+// one proves itself without working, and the old one is started again should it then fail after all.
+//
+// The caller has the plugin's turn.
+func (e *entry) swap(ctx context.Context, p plan) error {
+	old := e.now
+	if p.conf.Attached || p.conf.Kind != old.plan.conf.Kind || !old.works() {
+		return e.replace(ctx, p)
+	}
+	next := e.instance(p, true)
+	next.hold = true
+	e.mu.Lock()
+	e.next = next
+	e.mu.Unlock()
+	next.start(e.host.life)
+	err := e.takeOver(ctx, old, next)
+	e.mu.Lock()
+	e.next = nil
+	e.mu.Unlock()
+	if err != nil {
+		next.stop(context.WithoutCancel(ctx), "it did not take over")
+		e.host.log.Warn("plugin is not swapped", "plugin", e.name, "error", err)
+	}
+	e.changed()
+	return err
+}
+
+// works reports whether there is a process that others may wait for.
+func (i *instance) works() bool {
+	if i.attached() {
+		return false
+	}
+	i.entry.mu.Lock()
+	defer i.entry.mu.Unlock()
+	h := i.health()
+	return i.last.Inst != "" && h.err == nil
+}
+
+// replace puts a new process in the place of one that does not work: there is nothing to wait for.
+func (e *entry) replace(ctx context.Context, p plan) error {
+	old := e.now
+	e.mu.Lock()
+	wanted := old.stopped == ""
+	e.mu.Unlock()
+	old.stop(ctx, "replaced")
+	<-old.done
+	next := e.instance(p, false)
+	e.promote(next)
+	if !wanted {
+		e.mu.Lock()
+		next.stopped = stoppedBy
+		e.mu.Unlock()
+		return nil
+	}
+	next.start(e.host.life)
+	return nil
+}
+
+// promote puts next in charge.
+func (e *entry) promote(next *instance) {
+	e.mu.Lock()
+	if old := e.now; old.child != nil {
+		e.restarts += old.child.Status().Restarts
+	}
+	e.now, e.next, next.hold = next, nil, false
+	e.mu.Unlock()
+	e.changed()
+}
+
+// takeOver leads the new process to where the old one can go.
+func (e *entry) takeOver(ctx context.Context, old, next *instance) error {
+	alone, err := next.prepared(ctx)
+	if err != nil {
+		return err
+	}
+	if alone {
+		return e.relieve(ctx, old, next)
+	}
+	next.release(ctx)
+	if err := next.working(ctx, takeTime); err != nil {
+		return err
+	}
+	if err := next.proves(ctx, probation); err != nil {
+		return err
+	}
+	if !next.child.Steady() {
+		return errors.New("its process ended")
+	}
+	e.promote(next)
+	e.dismiss(context.WithoutCancel(ctx), old)
+	return nil
+}
+
+// dismiss drains a process that has been relieved.
+func (e *entry) dismiss(ctx context.Context, old *instance) {
+	e.setLeaving(old)
+	defer e.setLeaving(nil)
+	old.stop(ctx, "replaced")
+	<-old.done
+}
+
+func (e *entry) setLeaving(i *instance) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.leaving = i
+}
+
+// relieve lets the new process begin when the old one has ended: two must not work at the same time.
+func (e *entry) relieve(ctx context.Context, old, next *instance) error {
+	if err := next.proves(ctx, probation); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // from here on it has to be brought to an end
+	old.stop(ctx, "replaced")
+	<-old.done
+	next.release(ctx)
+	err := next.working(ctx, takeTime)
+	if err == nil && next.child.Steady() {
+		e.promote(next)
+		return nil
+	}
+	next.stop(ctx, "it did not take over")
+	old.start(e.host.life)
+	return fmt.Errorf("it was ready, but did not work; the old one is started again: %w", errors.Join(err, next.endOf()))
+}
+
+// endOf tells how the process ended, where it has.
+func (i *instance) endOf() error {
+	i.entry.mu.Lock()
+	defer i.entry.mu.Unlock()
+	return i.health().err
+}
+
+// prepared waits until the new process could work, and reports whether it has to be alone then.
+func (i *instance) prepared(ctx context.Context) (alone bool, err error) {
+	h, ok := await(ctx, i.entry, readyTime, func() (health, bool) {
+		h := i.health()
+		return h, h.err != nil || h.ready
+	})
+	if !ok {
+		return false, fmt.Errorf("it is not ready within %v: %w", readyTime, i.reached())
+	}
+	if h.err != nil {
+		return false, h.err
+	}
+	i.entry.mu.Lock()
+	defer i.entry.mu.Unlock()
+	return slices.Contains(i.last.Flags, telemetry.FlagExclusive), nil
+}
+
+// reached says how far the process has come.
+func (i *instance) reached() error {
+	i.entry.mu.Lock()
+	defer i.entry.mu.Unlock()
+	state, _ := i.state(time.Now())
+	if i.arrived.IsZero() {
+		return errors.New("no heartbeat came")
+	}
+	return fmt.Errorf("it is %s", state)
+}
+
+// release lets the process begin its work.
+func (i *instance) release(ctx context.Context) {
+	i.entry.mu.Lock()
+	i.hold = false
+	i.entry.mu.Unlock()
+	i.greet(ctx)
+}
+
+// working waits until the process works with what its plan says.
+func (i *instance) working(ctx context.Context, limit time.Duration) error {
+	h, ok := await(ctx, i.entry, limit, func() (health, bool) {
+		h := i.health()
+		return h, h.err != nil || h.works
+	})
+	if !ok {
+		return fmt.Errorf("it does not work within %v: %w", limit, i.reached())
+	}
+	return h.err
+}
+
+// proves watches the process for a while, and returns what went wrong with it.
+func (i *instance) proves(ctx context.Context, d time.Duration) error {
+	h, bad := await(ctx, i.entry, d, func() (health, bool) {
+		h := i.health()
+		return h, h.err != nil
+	})
+	if bad {
+		return h.err
+	}
+	return ctx.Err()
+}

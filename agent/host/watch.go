@@ -1,0 +1,54 @@
+package host
+
+import (
+	"context"
+	"time"
+
+	"github.com/pacewire/pacewire/agent/supervise"
+)
+
+// watch replaces plugins that hang, until ctx ends.
+func (h *Host) watch(ctx context.Context) error {
+	t := time.NewTicker(watchEvery)
+	defer t.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		now := time.Now()
+		h.inspect(last, now)
+		last = now
+	}
+}
+
+// inspect looks at every plugin; last is when it did so before. Our own delay is nobody's silence, nor is that of the bus.
+func (h *Host) inspect(last, now time.Time) {
+	blind := now.Sub(last) > 2*watchEvery || !h.conn.Connected()
+	for _, e := range h.entries() {
+		e.inspect(now, blind)
+	}
+}
+
+// inspect replaces a process that hangs, and starts one anew whose program has changed since it failed.
+func (e *entry) inspect(now time.Time, blind bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := e.now
+	if blind {
+		i.excuse(now)
+		return
+	}
+	e.look() // silence alone changes the state of one that somebody else has started
+	if reason := i.hangs(now); reason != "" {
+		e.host.log.Warn("plugin hangs and is replaced", "plugin", e.name, "reason", reason)
+		i.child.Replace(reason)
+	}
+	if !i.attached() && i.child.Status().State == supervise.Failed && identity(i.plan.command) != i.programs {
+		i.programs = identity(i.plan.command)
+		e.host.log.Info("program has changed, plugin is started again", "plugin", e.name)
+		i.child.Retry("its program has changed")
+	}
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/agent/host"
+)
+
+// A configured is a config as a verb has found it, and the way to read it again.
+type configured struct {
+	app     *app
+	options config.Options
+	named   []string // files that the verb or -c name; none: the usual places
+	starter bool     // without a file the starter config is good enough
+
+	*config.Settings
+	from   string          // where it stands, for people
+	files  []config.Source // what Settings are made of
+	pieces []config.Piece  // and what was loaded into a running agent
+}
+
+// configure reads the config. With pieces, those that were loaded into an agent here count too.
+func (a *app) configure(c configured, pieces bool) (*configured, error) {
+	c.app, c.options.Programs = a, forConfig()
+	var err error
+	if c.files, err = c.read(); err != nil {
+		return nil, err
+	}
+	sources := c.files
+	if pieces {
+		if c.pieces, err = config.Pieces(loadedDir()); err != nil {
+			return nil, exitWith(exitConfig, err)
+		}
+		for _, p := range c.pieces {
+			sources = append(sources, p.Source(loadedDir()))
+		}
+	}
+	c.Settings, err = c.join(sources)
+	return &c, err
+}
+
+// read reads the files.
+func (c *configured) read() ([]config.Source, error) {
+	names, err := c.app.configFiles(c.named)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) > 0 {
+		c.from = strings.Join(names, ", ")
+		return config.Files(names...), nil
+	}
+	if c.starter {
+		c.from = "the starter config (pacewire init writes it to a file)"
+		return []config.Source{{Name: "starter config", Text: []byte(starterConfig)}}, nil
+	}
+	main, _ := config.Places(os.Geteuid() == 0, os.LookupEnv)
+	return nil, exitWith(exitConfig, fmt.Errorf(
+		"no config: there is no %s, and none was named by -c or PACEWIRE_CONFIG: pacewire init writes one", main))
+}
+
+// join checks sources together, and puts the flags over them.
+func (c *configured) join(sources []config.Source) (*config.Settings, error) {
+	s, err := config.Join(c.options, sources...)
+	if err == nil {
+		err = checkSettings(s)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.app.override(s)
+	return s, nil
+}
+
+// forHost returns how a host part reads its config again.
+func (c *configured) forHost() host.Config {
+	return host.Config{Read: c.read, Join: c.join, Loaded: loadedDir()}
+}
+
+// loadedDir is where pieces are kept that were loaded into a running agent.
+func loadedDir() string {
+	dir, err := stateDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "loaded")
+}
+
+// configFiles returns the files of the config: what -c names, else the usual ones that exist.
+func (a *app) configFiles(named []string) ([]string, error) {
+	if a.flags.config != "" {
+		named = append([]string{a.flags.config}, named...)
+	}
+	if len(named) > 0 {
+		return named, nil
+	}
+	main, confd := config.Places(os.Geteuid() == 0, os.LookupEnv)
+	if _, err := os.Stat(main); err != nil {
+		return nil, nil
+	}
+	if _, err := os.Stat(confd); err != nil {
+		return []string{main}, nil
+	}
+	return []string{main, confd}, nil
+}
+
+// usualPlaces says where a config is looked for.
+func usualPlaces() string {
+	main, confd := config.Places(os.Geteuid() == 0, os.LookupEnv)
+	return main + " and " + filepath.Join(confd, "*.yaml")
+}
+
+// load reads the config for a verb that reads it once.
+func (a *app) load(named []string, offline, starter bool) (*config.Settings, string, error) {
+	c, err := a.configure(configured{options: config.Options{Offline: offline}, named: named, starter: starter}, false)
+	if err != nil {
+		return nil, "", err
+	}
+	return c.Settings, c.from, nil
+}

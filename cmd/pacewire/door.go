@@ -1,0 +1,94 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/bus/embedded"
+)
+
+// A door is who may be on the embedded bus: the agent, operators of this machine, and each process of a plugin with
+// credentials of its own, in a file that only its user can read. Nobody else gets in.
+type door struct {
+	users *embedded.Users
+	host  string
+	dir   string // of the files
+	files atomic.Uint64
+}
+
+// newDoor makes the folder of the files. What an earlier agent has left there opens nothing any more.
+func newDoor(host string, users *embedded.Users) (*door, error) {
+	run, err := runDir()
+	if err != nil {
+		return nil, err
+	}
+	d := &door{users: users, host: host, dir: filepath.Join(run, "creds")}
+	if err := os.RemoveAll(d.dir); err != nil {
+		return nil, fmt.Errorf("run folder: %w", err)
+	}
+	if err := os.MkdirAll(d.dir, 0o711); err != nil { // a plugin that runs as another user must reach its own file
+		return nil, fmt.Errorf("run folder: %w", err)
+	}
+	return d, nil
+}
+
+// close takes the files away.
+func (d *door) close() { _ = os.RemoveAll(d.dir) }
+
+// admit lets one process of p in, until revoke is called.
+func (d *door) admit(p config.Plugin, inputs []bus.Input) (file string, revoke func(), err error) {
+	return d.let(bus.User(d.host, p.Name), bus.RightsOf(bus.Role(p.Kind), d.host, p.Name, inputs), p.RunAs)
+}
+
+// let grants a user rights, and writes the file by which owner, or who runs the agent, is that user.
+func (d *door) let(name string, rights bus.Rights, owner string) (file string, revoke func(), err error) {
+	all := embedded.Rights(rights)
+	g := d.users.Grant(name, &all)
+	file = filepath.Join(d.dir, fmt.Sprintf("%s-%d.json", name, d.files.Add(1)))
+	revoke = func() {
+		g.Revoke()
+		_ = os.Remove(file)
+	}
+	text, err := json.Marshal(g)
+	if err == nil {
+		err = os.WriteFile(file, append(text, '\n'), 0o600)
+	}
+	if err == nil && owner != "" {
+		err = giveTo(file, owner)
+	}
+	if err != nil {
+		revoke()
+		return "", nil, fmt.Errorf("credentials of %s: %w", name, err)
+	}
+	return file, revoke, nil
+}
+
+// insiders lets the agent and the operators of this machine in, and returns their files.
+func (d *door) insiders() (agent, operators string, err error) {
+	// Until there is a hub the agent makes streams and consumers too: docs/decisions/0002.
+	agent, _, err1 := d.let(bus.User(d.host, bus.Agent), bus.RightsOf(bus.RoleOperator, d.host, operator, nil), "")
+	operators, _, err2 := d.let(operator, bus.RightsOf(bus.RoleOperator, d.host, operator, nil), "")
+	return agent, operators, errors.Join(err1, err2)
+}
+
+// giveTo makes a file that of a user.
+func giveTo(file, name string) error {
+	u, err := user.Lookup(name)
+	if err != nil {
+		u, err = user.LookupId(name)
+	}
+	if err != nil {
+		return fmt.Errorf("user %s: %w", name, err)
+	}
+	uid, err1 := strconv.Atoi(u.Uid)
+	gid, err2 := strconv.Atoi(u.Gid)
+	return errors.Join(err1, err2, os.Chown(file, uid, gid))
+}
