@@ -59,11 +59,11 @@ func (c *Checker) besides(v *Verdict, program string, want Policy, err error) er
 
 // interpreter says who besides root and the agent's user may exchange the program that reads a script.
 func interpreter(program string) []Finding {
-	way, err := follow(program)
+	_, found, err := Way(program)
 	if err != nil {
 		return []Finding{finding(NotFound, "there is no program %s: %v", program, err)}
 	}
-	return append(way.found, ownership(way.dir, way.here)...)
+	return found
 }
 
 func find(name string, look func(name string) (string, error)) (string, error) {

@@ -66,6 +66,7 @@ func (c *Checker) sum(f *os.File) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	settled := before.Settled()
 	if known := c.known(before); known != "" {
 		return known, nil
 	}
@@ -78,7 +79,7 @@ func (c *Checker) sum(f *os.File) (string, error) {
 		return "", ErrBusy
 	}
 	text := hex.EncodeToString(h.Sum(nil))
-	if before.Settled() {
+	if settled {
 		c.remember(before, text)
 	}
 	return text, nil

@@ -106,14 +106,14 @@ func readKeys(dir string) ([]key, error) {
 
 // readKey reads a public key. One that others may exchange vouches for nothing.
 func readKey(name string) (ed25519.PublicKey, error) {
-	way, err := follow(name)
+	real, found, err := Way(name)
 	if err != nil {
 		return nil, err
 	}
-	if found := append(way.found, ownership(way.dir, way.here)...); len(found) > 0 {
+	if len(found) > 0 {
 		return nil, errors.New(found[0].Detail)
 	}
-	text, err := readSmall(way.dir, maxKey)
+	text, err := readSmall(real, maxKey)
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,15 @@ func follow(path string) (*walk, error) {
 	return w, err
 }
 
+// Way returns where path leads to, and who besides root and the agent's user may change that, or what is there.
+func Way(path string) (real string, found []Finding, err error) {
+	w, err := follow(path)
+	if err != nil {
+		return "", nil, err
+	}
+	return w.dir, append(w.found, ownership(w.dir, w.here)...), nil
+}
+
 // step goes one name further.
 func (w *walk) step() error {
 	name := w.rest[0]

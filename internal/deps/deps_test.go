@@ -29,11 +29,13 @@ var allowed = []struct{ pkg, may string }{
 	{"processor/*", "telemetry plugin processor"},                                              // processortest too
 	{"publisher/*", "telemetry plugin publisher"},
 	{"agent/supervise", ""},
+	{"agent/trust", ""},
+	{"agent/discovery", "telemetry agent/trust"},
 	{"agent/journal", "telemetry"},
 	{"agent/config", "telemetry"},
 	{"agent/liveness", "telemetry"}, // the state machine that host and hub share
 	{"agent/web", ""},
-	{"agent/host", "telemetry bus agent/supervise agent/liveness agent/config"},
+	{"agent/host", "telemetry bus agent/supervise agent/liveness agent/config agent/journal agent/trust"},
 	{"agent/hub", "telemetry bus agent/liveness agent/config agent/web"},
 	{"internal/*", "telemetry"},
 	{"cmd/*", "* */*"},
@@ -53,6 +55,7 @@ var foreign = []struct{ module, code, tests string }{
 	{"github.com/lmittmann/tint", "plugin cmd/*", ""},
 	{"github.com/expr-lang/expr", "processor/*", ""},
 	{"github.com/klauspost/compress", "collector/* publisher/*", "test/*"}, // already with the bus
+	{"github.com/fsnotify/fsnotify", "agent/discovery cmd/*", ""},                // inotify and its like elsewhere; needs x/sys alone
 	{"golang.org/x/sys", "* */*", ""},
 	{"golang.org/x/sync", "* */*", ""},
 
