@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,18 +11,20 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-var (
-	cronWords = []string{"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"}
-	cronNames = strings.Fields("sun mon tue wed thu fri sat jan feb mar apr may jun jul aug sep oct nov dec")
-)
+var cronWords = []string{"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"}
 
 // cronFields are the fields of a schedule from the last one, which every schedule has, to the first.
 var cronFields = []struct {
 	name, plural string
 	least, most  int
+	names        []string
 }{
-	{"weekday", "weekdays", 0, 7}, {"month", "months", 1, 12}, {"day", "days of a month", 1, 31},
-	{"hour", "hours", 0, 23}, {"minute", "minutes", 0, 59}, {"second", "seconds", 0, 59},
+	{"weekday", "weekdays", 0, 7, []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}},
+	{"month", "months", 1, 12, []string{"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}},
+	{"day", "days of a month", 1, 31, nil},
+	{"hour", "hours", 0, 23, nil},
+	{"minute", "minutes", 0, 59, nil},
+	{"second", "seconds", 0, 59, nil},
 }
 
 var (
@@ -63,16 +64,12 @@ func cronHint(text string) string {
 
 // cronFieldHint looks at one field; place counts from the last one.
 func cronFieldHint(text, field string, place int) string {
-	for _, word := range cronLetters.re().FindAllString(strings.ToLower(field), -1) {
-		if len(word) > 3 && place < 2 {
-			for _, name := range cronNames {
-				if strings.HasPrefix(word, name) {
-					return "did you mean " + quoted(replaceWord(text, word, name)) + "? names have three letters"
-				}
-			}
+	about := cronFields[place]
+	for _, word := range cronLetters.re().FindAllString(field, -1) {
+		if name := word[:min(3, len(word))]; len(word) > 3 && slices.Contains(about.names, strings.ToLower(name)) {
+			return "did you mean " + quoted(strings.Replace(text, word, strings.ToLower(name), 1)) + "? names have three letters"
 		}
 	}
-	about := cronFields[place]
 	base, step, _ := strings.Cut(field, "/")
 	for _, number := range cronInteger.re().FindAllString(base, -1) {
 		if n, err := strconv.Atoi(number); err != nil || n < about.least || n > about.most {
@@ -88,11 +85,6 @@ func cronFieldHint(text, field string, place int) string {
 		return fmt.Sprintf("%s is no %s: %s are %d to %d", field, about.name, about.plural, about.least, about.most)
 	}
 	return ""
-}
-
-// replaceWord replaces a word in whatever case it stands in text.
-func replaceWord(text, word, by string) string {
-	return regexp.MustCompile(`(?i)`+regexp.QuoteMeta(word)).ReplaceAllLiteralString(text, by)
 }
 
 // missingDay says which day the named month of a schedule lacks, "" when it has one.
