@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -27,6 +28,7 @@ type watcher struct {
 	notify *fsnotify.Watcher // nil: none
 	events <-chan fsnotify.Event
 	errors <-chan error
+	log    *slog.Logger
 }
 
 func (f *Finder) watcher() watcher {
@@ -38,7 +40,7 @@ func (f *Finder) watcher() watcher {
 		f.log.Warn("plugin directories are not watched, only scanned", "every", f.o.Every, "error", err)
 		return watcher{}
 	}
-	return watcher{n, n.Events, n.Errors}
+	return watcher{n, n.Events, n.Errors, f.log}
 }
 
 func (w watcher) close() {
@@ -66,7 +68,8 @@ func (w watcher) wait(ctx context.Context, every time.Duration) {
 	case <-timer.C:
 	case <-w.events:
 		w.rest(ctx)
-	case <-w.errors: // such as that there were too many events to tell
+	case err := <-w.errors: // such as that there were too many events to tell
+		w.log.Debug("plugin directories are watched with gaps", "error", err)
 		w.rest(ctx)
 	}
 }
@@ -82,7 +85,8 @@ func (w watcher) rest(ctx context.Context) {
 		case <-timer.C:
 			return
 		case <-w.events:
-		case <-w.errors:
+		case err := <-w.errors:
+			w.log.Debug("plugin directories are watched with gaps", "error", err)
 		}
 	}
 }

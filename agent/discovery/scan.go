@@ -57,12 +57,7 @@ func (f *Finder) look() (due []*entry, gone bool) {
 			f.keep(rank)
 			continue
 		}
-		around := keys + f.around(dir)
-		for _, name := range names {
-			if e := f.visit(filepath.Join(dir, name), rank, around); e != nil {
-				due = append(due, e)
-			}
-		}
+		due = append(due, f.visitAll(dir, names, rank, keys+f.around(dir))...)
 	}
 	before := len(f.entries)
 	for path, e := range f.entries {
@@ -73,21 +68,47 @@ func (f *Finder) look() (due []*entry, gone bool) {
 	return due, len(f.entries) < before
 }
 
+// visitAll returns the entries of a directory that have to be asked.
+func (f *Finder) visitAll(dir string, names []string, rank int, around string) (due []*entry) {
+	programs := 0
+	for _, name := range names {
+		isProgram, e := f.visit(filepath.Join(dir, name), rank, around)
+		if e != nil {
+			due = append(due, e)
+		}
+		if isProgram {
+			programs++
+		}
+		if programs == maxPrograms {
+			f.crowded(dir, len(due) > 0)
+			break
+		}
+	}
+	return due
+}
+
+// crowded warns of a directory whose programs are not all looked at, while there is something new in it.
+func (f *Finder) crowded(dir string, news bool) {
+	if news {
+		f.log.Warn("plugin directory is full, no further programs are looked at", "dir", dir, "limit", maxPrograms)
+	}
+}
+
 func (f *Finder) keep(rank int) {
 	for _, e := range f.entries {
 		e.seen = e.seen || e.rank == rank
 	}
 }
 
-// visit returns the entry of a file that has to be asked, nil for one that is no program or as it was.
-func (f *Finder) visit(path string, rank int, around string) *entry {
+// visit reports whether a file may be a program, and returns its entry if it has to be asked.
+func (f *Finder) visit(path string, rank int, around string) (isProgram bool, due *entry) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-		return nil
+		return false, nil
 	}
 	now := stamp{around: around}
 	if now.file, err = trust.Identify(path); err != nil {
-		return nil
+		return false, nil
 	}
 	now.sig, _ = trust.Identify(path + ".sig") // zero without one
 	e := f.entries[path]
@@ -98,12 +119,12 @@ func (f *Finder) visit(path string, rank int, around string) *entry {
 	e.seen = true
 	if e.stamp != now {
 		e.stamp, e.settled, e.pause = now, now.file.Settled(), 0
-		return e
+		return true, e
 	}
 	if !e.again.IsZero() && !time.Now().Before(e.again) {
-		return e
+		return true, e
 	}
-	return nil
+	return true, nil
 }
 
 // candidates returns the names in a directory that may be those of programs.
@@ -189,7 +210,7 @@ func (f *Finder) examine(ctx context.Context, path, dir string) (p Program, pass
 	want := f.o.Trust
 	want.Dir = dir
 	v, err := f.o.Checker.Check(path, want)
-	defer v.Close()
+	defer func() { v.Close() }() // there is one also with an error
 	p = Program{Name: filepath.Base(path), Path: path, SHA256: v.SHA256, SignedBy: v.SignedBy, Findings: v.Findings}
 	_, refused := errors.AsType[*trust.Refusal](err)
 	if err == nil {

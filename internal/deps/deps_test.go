@@ -55,7 +55,7 @@ var foreign = []struct{ module, code, tests string }{
 	{"github.com/lmittmann/tint", "plugin cmd/*", ""},
 	{"github.com/expr-lang/expr", "processor/*", ""},
 	{"github.com/klauspost/compress", "collector/* publisher/*", "test/*"}, // already with the bus
-	{"github.com/fsnotify/fsnotify", "agent/discovery cmd/*", ""},                // inotify and its like elsewhere; needs x/sys alone
+	{"github.com/fsnotify/fsnotify", "agent/discovery cmd/*", ""},          // inotify and its like elsewhere; needs x/sys alone
 	{"golang.org/x/sys", "* */*", ""},
 	{"golang.org/x/sync", "* */*", ""},
 
