@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -406,19 +407,22 @@ func TestLostAway(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for range mine {
-			if err := p.Publish(t.Context(), metric(string(other.Body))); err != nil {
+		for i := range mine {
+			if err := p.Publish(t.Context(), metric(fmt.Sprintf("%-51200d", i))); err != nil {
 				t.Fatal(err)
 			}
 		}
-		read := consumerState(t, c, durable).Pending
 		k := consumer(t, c, in, bus.ConsumeOptions{})
-		for range read {
-			if err := next(t, k).Ack(); err != nil {
+		read := 0
+		for last := mine == 0; !last; read++ { // the last one is never dropped
+			d := next(t, k)
+			last = strings.TrimRight(string(d.Body), " ") == fmt.Sprint(mine-1)
+			if err := d.Ack(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		gone := uint64(mine) - read
+		flush(t, k)
+		gone := uint64(mine - read)
 		if s := k.Stats(); !want(gone, s.LostAway) || s.LostUnread != 0 {
 			t.Errorf("%s: %d of %d read, %+v", durable, read, mine, s)
 		}
@@ -503,6 +507,117 @@ func TestEnsureConsumerKeepsPosition(t *testing.T) {
 	slices.Sort(got) // what Stop gave back has no order
 	if want := []string{"3", "4", "mem"}; !slices.Equal(got, want) {
 		t.Errorf("got %q; want %q", got, want)
+	}
+}
+
+// What a consumer reads changes under its reader, which keeps what it has in hand.
+func TestFiltersChangeWhileRead(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "hub")
+	p := fill(t, c, 3)
+	in := input("out")
+	k := consumer(t, c, in, bus.ConsumeOptions{})
+	held := next(t, k)
+	bustest.Wait(t, limit, "the others", func() bool { return k.Ready() == 2 })
+	in.Filters = []string{bus.MetricsFilter("mem")}
+	if err := c.EnsureConsumer(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	for _, plugin := range []string{"cpu", "mem"} {
+		m := bus.Message{Subject: bus.MetricsSubject("h1", plugin), Body: []byte(plugin)}
+		if err := p.Publish(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := []string{string(held.Body)}
+	if err := held.Ack(); err != nil {
+		t.Error(err)
+	}
+	for got[len(got)-1] != "mem" {
+		d := next(t, k)
+		got = append(got, string(d.Body))
+		if err := d.Ack(); err != nil {
+			t.Error(err)
+		}
+	}
+	flush(t, k)
+	if want := []string{"0", "1", "2", "mem"}; !slices.Equal(got, want) { // fetched before the change: all of these
+		t.Errorf("got %q; want %q", got, want)
+	}
+	if s := consumerState(t, c, "out"); s.AckPending != 0 || s.Pending != 0 || !slices.Equal(s.Filters, in.Filters) {
+		t.Errorf("consumer %+v", s)
+	}
+}
+
+// An agent makes sure of a consumer before each start of its reader, so that must
+// disturb no other reader, and take no message back.
+func TestEnsureConsumerWhileRead(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "hub")
+	const count = 500
+	fill(t, c, count)
+	k := consumer(t, c, input("out"), bus.ConsumeOptions{})
+	for i := range count {
+		if i%50 == 0 {
+			if err := c.EnsureConsumer(t.Context(), input("out")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d := next(t, k)
+		if string(d.Body) != fmt.Sprint(i) || d.Deliveries != 1 {
+			t.Fatalf("delivery %d: %q, given %d times", i, d.Body, d.Deliveries)
+		}
+		if err := d.Ack(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush(t, k)
+	if s := k.Stats(); s.Redelivered != 0 || s.Resets != 0 || s.LostUnread != 0 || s.LostAway != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// A deleted consumer is gone from the stream and from the disk.
+func TestDeleteConsumer(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "hub")
+	fill(t, c, 5)
+	k := consumer(t, c, input("gone"), bus.ConsumeOptions{})
+	consumer(t, c, input("stays"), bus.ConsumeOptions{})
+	if err := next(t, k).Ack(); err != nil {
+		t.Fatal(err)
+	}
+	flush(t, k)
+	k.Stop()
+	left := func(name string) []string {
+		t.Helper()
+		all, err := filepath.Glob(filepath.Join(b.Dir, "jetstream", "*", "streams", bus.StreamMetrics, "obs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if len(left("*")) != 2 {
+		t.Fatalf("INVALID: the store has %q", left("*"))
+	}
+	if err := c.DeleteConsumer(t.Context(), bus.StreamMetrics, "gone"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.ConsumerInfo(t.Context(), bus.StreamMetrics, "gone"); !errors.Is(err, bus.ErrNoConsumer) {
+		t.Errorf("info: %v", err)
+	}
+	if _, err := c.Consume(t.Context(), bus.StreamMetrics, "gone", bus.ConsumeOptions{}); !errors.Is(err, bus.ErrNoConsumer) {
+		t.Errorf("consume: %v", err)
+	}
+	if s := streamState(t, c, bus.StreamMetrics); s.Consumers != 1 || s.Messages != 5 {
+		t.Errorf("stream %+v", s)
+	}
+	bustest.Wait(t, limit, "an empty store", func() bool { return len(left("gone")) == 0 })
+	if len(left("stays")) != 1 {
+		t.Error("the other consumer is gone")
+	}
+	if err := c.DeleteConsumer(t.Context(), "NONE", "gone"); !errors.Is(err, bus.ErrNoStream) {
+		t.Errorf("delete from no stream: %v", err)
 	}
 }
 

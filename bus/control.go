@@ -14,11 +14,14 @@ import (
 )
 
 // Request asks on subject and returns the body of the answer. ctx should have a
-// deadline. Errors: ErrNoResponders, ErrTimeout, ErrDisconnected, ErrTooLarge.
+// deadline. Errors: ErrNoResponders, ErrTimeout, ErrDisconnected, ErrTooLarge,
+// ErrDenied.
 func (c *Conn) Request(ctx context.Context, subject string, body []byte) ([]byte, error) {
+	ctx, done := c.heed(ctx, subject)
+	defer done()
 	reply, err := c.nc.RequestWithContext(ctx, subject, body)
 	if err != nil {
-		return nil, fmt.Errorf("request %s: %w", subject, translate(err))
+		return nil, fmt.Errorf("request %s: %w", subject, translate(whyEnded(ctx, err)))
 	}
 	return reply.Data, nil
 }

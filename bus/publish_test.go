@@ -316,8 +316,14 @@ func TestDenied(t *testing.T) {
 	if err := p.Publish(t.Context(), metric("own")); err != nil || p.State() != bus.StateOK {
 		t.Errorf("own subject: %v, %s", err, p.State())
 	}
-	if _, err := c.Consume(t.Context(), bus.StreamMetrics, "other", bus.ConsumeOptions{}); err == nil {
-		t.Error("consumed without a right to")
+	if _, err := c.Consume(t.Context(), bus.StreamMetrics, "other", bus.ConsumeOptions{}); !errors.Is(err, bus.ErrDenied) {
+		t.Errorf("consumed without a right to: %v", err)
+	}
+	if _, err := c.Request(t.Context(), bus.HubSubject("get"), []byte("x")); !errors.Is(err, bus.ErrDenied) {
+		t.Errorf("asked without a right to: %v", err)
+	}
+	if c.Denied() != 3 {
+		t.Errorf("%d denied", c.Denied())
 	}
 }
 

@@ -291,9 +291,11 @@ func (c *Conn) ConsumerInfo(ctx context.Context, stream, durable string) (Consum
 	if err != nil {
 		return ConsumerState{}, err
 	}
+	ctx, done := c.heed(ctx, "$JS.API.CONSUMER.INFO."+stream+"."+Token(durable))
+	defer done()
 	handle, err := js.Consumer(ctx, stream, Token(durable))
 	if err != nil {
-		return ConsumerState{}, fmt.Errorf("consumer %s of %s: %w", durable, stream, missing(err))
+		return ConsumerState{}, fmt.Errorf("consumer %s of %s: %w", durable, stream, missing(whyEnded(ctx, err)))
 	}
 	info := handle.CachedInfo()
 	filters := info.Config.FilterSubjects

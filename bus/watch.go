@@ -1,7 +1,9 @@
 package bus
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -97,6 +99,27 @@ func (c *Conn) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	default:
 		c.log.Warn("bus error", "err", err)
 	}
+}
+
+// heed returns a context that ends when the server refuses a publish on subject:
+// who asks something there would hear nothing at all.
+func (c *Conn) heed(ctx context.Context, subject string) (_ context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w := &watcher{up: func() {}, down: func() {}, denied: func(v violation) {
+		if !v.subscribe && v.subject == subject {
+			cancel(fmt.Errorf("%w: %w", ErrDenied, v.err))
+		}
+	}}
+	c.watch(w)
+	return ctx, func() { c.unwatch(w); cancel(nil) }
+}
+
+// whyEnded returns the violation that ended a context of heed, else err.
+func whyEnded(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); errors.Is(cause, ErrDenied) {
+		return cause
+	}
+	return err
 }
 
 // parseViolation reads `Permissions Violation for Publish to "pw.x"` and
