@@ -165,6 +165,11 @@ func TestOffline(t *testing.T) {
 	f(true, "collect: { cpuu: }", []string{"there is no collector program cpuu"}, nil)
 	f(false, "publish: { influx: { on: x, password_file: /nowhere } }", nil, []string{"password_file: there is no file /nowhere yet"})
 	f(true, "publish: { influx: { on: x, password_file: /nowhere } }", nil, nil)
+	f(false, "collect: { cpu: { run_as: nobdy } }", []string{"run_as: this machine has no user nobdy"}, nil)
+	f(true, "collect: { cpu: { run_as: nobdy } }", nil, nil)
+	f(false, "discover: { keys: /nowhere }\ncollect: { cpu: }", nil, []string{"discover.keys: there is no folder /nowhere yet"})
+	f(true, "discover: { keys: /nowhere }\ncollect: { cpu: }", nil, nil)
+	f(false, "discover: { keys: config.go }", []string{"discover.keys: want a folder such as /opt/pacewire/plugins, got config.go"}, nil)
 }
 
 func TestSecretFiles(t *testing.T) {
@@ -204,6 +209,20 @@ func TestDefaults(t *testing.T) {
 	if got := s.Plugins[0].Run; s.Owner != "ops" || len(got) != 1 || got[0] != filepath.Join(dir, "pacewire-kafka") {
 		t.Errorf("owner %q, run %q", s.Owner, got)
 	}
+}
+
+// TestUsers asks this machine.
+func TestUsers(t *testing.T) {
+	f := func(name string, known bool) {
+		t.Helper()
+		_, err := Parse(Options{}, "c.yaml", []byte("collect: { x: { run: /bin/true, run_as: "+name+" } }"))
+		if (err == nil) != known {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	f("root", true)
+	f("54321", true) // a number needs no name
+	f("no-such-user-here", false)
 }
 
 func TestFaultsAsJSON(t *testing.T) {
