@@ -2,42 +2,10 @@ package plugin
 
 import (
 	"context"
-	"iter"
 	"sync/atomic"
-	"time"
 
 	"github.com/pacewire/pacewire/telemetry"
 )
-
-// Ticks yields a time at each interval, in whole microseconds, until ctx ends. The first comes within a second, at a place
-// that differs from plugin to plugin. A tick that is due while the last one is still worked on is dropped and counted.
-func (s *Session) Ticks(ctx context.Context) iter.Seq[time.Time] {
-	return func(yield func(time.Time) bool) {
-		every := time.Duration(s.work.EveryMS) * time.Millisecond
-		if s.once {
-			s.tick(yield)
-			return
-		}
-		if every <= 0 {
-			<-ctx.Done()
-			return
-		}
-		due := time.Now().Add(spread(s.Env.Host, s.Env.Name, min(time.Second, every)))
-		for sleep(ctx, time.Until(due)) && s.tick(yield) {
-			due = due.Add(every)
-			if late := time.Since(due); late > 0 {
-				n := late/every + 1
-				s.count.missed.Add(uint64(n))
-				due = due.Add(n * every)
-			}
-		}
-	}
-}
-
-func (s *Session) tick(yield func(time.Time) bool) bool {
-	s.count.ticks.Add(1)
-	return yield(time.Now().Truncate(time.Microsecond))
-}
 
 // Emit sends b, in as many messages as it needs, and returns when they are under way: b may be used again. It blocks while
 // too much is under way.

@@ -43,11 +43,8 @@ func check(s telemetry.Schedule) (faults Faults) {
 		faults = append(faults, Fault{key, fmt.Sprintf(message, args...), hint})
 	}
 	zone, err := zoneOf(s.Timezone)
-	switch {
-	case err != nil:
+	if err != nil {
 		add("timezone", `say it as "Europe/Berlin" or "UTC"`, "%q is no time zone that this machine knows", s.Timezone)
-	case s.Timezone != "" && s.Cron == "":
-		add("timezone", "leave it out, or give a cron", "%q has nothing to say without a cron", s.Timezone)
 	}
 	if s.Cron != "" && s.Align {
 		add("align", "leave it out", "a cron is at the times of the clock already")

@@ -57,6 +57,9 @@ func parse(text string, zone *time.Location) (cronTimes, error) {
 func (c cronTimes) next(after time.Time) time.Time {
 	for at := after.In(c.zone).Add(1); ; {
 		begin, end := at.ZoneBounds()
+		if !end.IsZero() && !end.After(at) { // as package time has it on the last day of some leap years from 2040 on
+			end = at.AddDate(0, 0, 1)
+		}
 		due := c.within(at, begin)
 		if due.IsZero() || end.IsZero() || due.Before(end) {
 			return due

@@ -95,6 +95,21 @@ func (s *Schedule) Next(after time.Time) (due time.Time, ok bool) {
 	return due, true
 }
 
+// mostPassed is how many times Passed counts at most: a day of seconds, and more than a month of minutes.
+const mostPassed = 100_000
+
+// Passed returns how many times of s lie after a given one and not after now, and the last of them. After 100,000 it goes on
+// with the last minute: a clock that was years off is not worth the time to count them.
+func (s *Schedule) Passed(after, now time.Time) (n int, last time.Time) {
+	for due, ok := s.Next(after); ok && !due.After(now); due, ok = s.Next(due) {
+		last = due
+		if n++; n == mostPassed && due.Before(now.Add(-time.Minute)) {
+			due = now.Add(-time.Minute)
+		}
+	}
+	return n, last
+}
+
 // aligned returns the first multiple of every since the Unix epoch that is after t. Multiples since the epoch are the same
 // on every machine whatever its time zone, and no day with a change of the clock has a short or a long one.
 func aligned(t time.Time, every time.Duration) time.Time {
