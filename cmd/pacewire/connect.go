@@ -31,10 +31,8 @@ func (a *app) dial(ctx context.Context, denied func(error)) (*bus.Conn, string, 
 	switch {
 	case err == nil && o.URL == "":
 		o.URL, o.CredsFile, o.TLS = n.URL, n.Creds, n.TLS
-	case errors.Is(err, fs.ErrPermission) && o.URL == "":
-		return nil, "", exitWith(exitNoBus, fmt.Errorf("the run folder of the agent here is not yours to read: use the agent's user or root (%w)", err))
 	case err != nil && o.URL == "":
-		return nil, "", err
+		return nil, "", unread(err)
 	}
 	host := n.Host
 	if host == "" {
@@ -47,6 +45,15 @@ func (a *app) dial(ctx context.Context, denied func(error)) (*bus.Conn, string, 
 		return nil, "", exitWith(exitNoBus, err)
 	}
 	return conn, host, nil
+}
+
+// unread says why the agent of this machine was not found.
+func unread(err error) error {
+	file, ok := errors.AsType[*fs.PathError](err)
+	if !ok || !errors.Is(file, fs.ErrPermission) {
+		return err
+	}
+	return exitWith(exitNoBus, fmt.Errorf("an agent may run here, but %s is not yours to read: use the agent's user, or root", file.Path))
 }
 
 // A link leads to the agent of a host.
