@@ -49,27 +49,34 @@ func onDyingThread(f func()) {
 }
 
 // Kill -9 of the parent: the child dies although it ignores the end of stdin
-// and every signal that can be ignored.
+// and every signal that can be ignored, whoever its user is.
 func TestChildDiesWithItsParent(t *testing.T) {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = []string{role + "=parent", "PATH=" + os.Getenv("PATH")}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
+	f := func(user string) {
+		t.Helper()
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = []string{role + "=parent", "PATH=" + os.Getenv("PATH"), "RUN_AS=" + user}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var pid int
+		if _, err := fmt.Fscanf(bufio.NewReader(out), "child %d\n", &pid); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, 0); err != nil {
+			t.Fatalf("child %d: %v", pid, err)
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		gone(t, pid)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	f("")
+	if os.Geteuid() == 0 {
+		f("nobody")
 	}
-	var pid int
-	if _, err := fmt.Fscanf(bufio.NewReader(out), "child %d\n", &pid); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Kill(pid, 0); err != nil {
-		t.Fatalf("child %d: %v", pid, err)
-	}
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
-	gone(t, pid)
 }
 
 // Both ways to await an end return with the end, not before, and do not reap.

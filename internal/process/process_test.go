@@ -34,6 +34,10 @@ func TestMain(m *testing.M) {
 		adopter()
 	case "eater":
 		eater()
+	case "keeper":
+		keeper()
+	case "flooder":
+		flooder()
 	default:
 		os.Exit(m.Run())
 	}
@@ -54,6 +58,33 @@ func TestExit(t *testing.T) {
 	f("exit 78", 78, "", "exit code 78")
 	f("kill -9 $$", -1, "SIGKILL", "signal SIGKILL")
 	f("kill -SEGV $$", -1, "SIGSEGV", "signal SIGSEGV")
+}
+
+func TestExitInWords(t *testing.T) {
+	f := func(e Exit, want string) {
+		t.Helper()
+		if got := e.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	f(Exit{Code: -1, Unknown: true}, "exit code unknown")
+	f(Exit{Code: -1, Signal: "SIGKILL", Over: memoryLimit(Limits{Memory: 200 << 20}), OOM: true}, "over its memory limit of 200 MiB")
+	f(Exit{Code: -1, Unknown: true, Over: processLimit(Limits{Processes: 64})}, "over its limit of 64 processes and threads")
+}
+
+func TestSize(t *testing.T) {
+	f := func(n int64, want string) {
+		t.Helper()
+		if got := size(n); got != want {
+			t.Errorf("size(%d) = %q, want %q", n, got, want)
+		}
+	}
+	f(0, "0 B")
+	f(1000, "1000 B")
+	f(1<<10, "1 KiB")
+	f(1536<<10, "1536 KiB")
+	f(200<<20, "200 MiB")
+	f(3<<40, "3072 GiB")
 }
 
 func TestEnvironmentIsOnlyWhatIsGiven(t *testing.T) {
@@ -165,6 +196,7 @@ func parent() {
 		Args:          []string{"sh", "-c", `trap "" TERM HUP INT; echo up; while :; do sleep 1; done`},
 		Stdout:        up,
 		OnParentDeath: syscall.SIGKILL,
+		User:          os.Getenv("RUN_AS"),
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -89,3 +89,43 @@ func adopter() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	release()
 }
+
+// keeper is like an agent with one process that is kept in the folder keep, and one that is not. It says their pids, and
+// ends in order when its stdin does.
+func keeper() {
+	done := fatal(own(os.Getenv("ID")))
+	env := []string{"PATH=" + os.Getenv("PATH")}
+	stays := fatal(Start(Command{
+		Args: []string{os.Args[0]}, Env: append(env, role+"=flooder"), KeepDir: "keep", Note: "a note",
+	}))
+	goes := fatal(Start(Command{Args: []string{"sh", "-c", "setsid sleep 60 & sleep 60"}, Env: env, OnParentDeath: syscall.SIGKILL}))
+	fmt.Println("pids", stays.PID(), goes.PID())
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	stays.Detach()
+	goes.Terminate(0)
+	<-goes.Done()
+	done()
+}
+
+// flooder prints a MB of numbered lines a second to stderr, for ever, and says in the file flood how many, and how long the
+// longest write has taken. It has a child in a session of its own.
+func flooder() {
+	fatal(Start(Command{Args: []string{"setsid", "sleep", "60"}, Env: []string{"PATH=" + os.Getenv("PATH")}}))
+	const batch, length = 100, 100
+	longest := time.Duration(0)
+	for n := 0; ; {
+		var text []byte
+		for range batch {
+			text = fmt.Appendf(text, "%0*d\n", length-1, n)
+			n++
+		}
+		begin := time.Now()
+		if _, err := os.Stderr.Write(text); err != nil {
+			os.Exit(1)
+		}
+		longest = max(longest, time.Since(begin))
+		fatal(0, os.WriteFile("flood.new", fmt.Append(nil, n, longest.Milliseconds()), 0o600))
+		fatal(0, os.Rename("flood.new", "flood"))
+		time.Sleep(10 * time.Millisecond)
+	}
+}

@@ -54,3 +54,15 @@ func credential(u *user.User) (*syscall.Credential, error) {
 	}
 	return c, errors.Join(errs...)
 }
+
+// GiveTo makes a file or folder that of a user, by name or id; "" is our own user, and changes nothing.
+func GiveTo(path, name string) error {
+	c, err := credentialOf(name)
+	if err != nil || c == nil {
+		return err
+	}
+	if err := os.Chown(path, int(c.Uid), int(c.Gid)); err != nil {
+		return fmt.Errorf("run_as %s: %w", name, err)
+	}
+	return nil
+}
