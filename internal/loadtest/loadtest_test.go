@@ -161,3 +161,36 @@ func TestSinkOfHalfARequest(t *testing.T) {
 		t.Errorf("%v, %v", c, err)
 	}
 }
+
+// The gap is between points that are new: what comes again ends none.
+func TestGap(t *testing.T) {
+	p := newPiece()
+	p.number(0)
+	s := sink(t, 20, nil)
+	begin := time.Now()
+	s.cameAt(begin)
+	if got := s.Gap(); got != 0 {
+		t.Errorf("%v after the first arrival", got)
+	}
+	s.cameAt(begin.Add(3 * time.Hour))
+	s.cameAt(begin.Add(4 * time.Hour))
+	if got := s.Gap(); got != 3*time.Hour {
+		t.Errorf("%v, want 3h", got)
+	}
+	f := func(want bool, i int) {
+		t.Helper()
+		if fresh := s.take(p.lines(i, i+1)); fresh != want {
+			t.Errorf("point %d is new: %v", i, fresh)
+		}
+	}
+	f(true, 3)
+	f(false, 3)
+	f(false, 9) // dropped
+	if s.take(nil) || !s.take(p.lines(3, 6)) {
+		t.Error("a new point among others is new, and nothing is not")
+	}
+	post(t, s, string(p.lines(6, 7)))
+	if got := s.Gap(); got != 3*time.Hour {
+		t.Errorf("%v after a request", got)
+	}
+}

@@ -23,6 +23,10 @@ type Sink struct {
 	bodies sync.Pool
 
 	got, invented, bad, size atomic.Int64
+
+	mu   sync.Mutex
+	last time.Time     // when a point came for the first time
+	gap  time.Duration // the longest between two of these
 }
 
 // NewSink starts a sink for the points below n. at is told of each at its first arrival, by several goroutines; nil: nobody asks.
@@ -57,23 +61,27 @@ func (s *Sink) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.size.Add(int64(buf.Len()))
-	s.take(buf.Bytes())
+	if s.take(buf.Bytes()) {
+		s.cameAt(time.Now())
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// take notes the points of text.
-func (s *Sink) take(text []byte) {
+// take notes the points of text, and reports whether one of them is new.
+func (s *Sink) take(text []byte) (fresh bool) {
 	for len(text) > 0 {
 		end := bytes.IndexByte(text, '\n')
 		if end < 0 {
 			end = len(text)
 		}
-		s.point(text[:end])
+		fresh = s.point(text[:end]) || fresh
 		text = text[min(end+1, len(text)):]
 	}
+	return fresh
 }
 
-func (s *Sink) point(line []byte) {
+// point notes a point, and reports whether it comes for the first time.
+func (s *Sink) point(line []byte) (fresh bool) {
 	i, ok := numberOf(line)
 	switch {
 	case !ok:
@@ -85,7 +93,26 @@ func (s *Sink) point(line []byte) {
 		if s.at != nil {
 			s.at(i)
 		}
+		return true
 	}
+	return false
+}
+
+// cameAt notes when new points came.
+func (s *Sink) cameAt(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.last.IsZero() {
+		s.gap = max(s.gap, now.Sub(s.last))
+	}
+	s.last = now
+}
+
+// Gap returns the longest time between two arrivals of new points. That after the last one does not count.
+func (s *Sink) Gap() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gap
 }
 
 // Times returns how often point i came.
