@@ -3,8 +3,10 @@ package trust
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -155,4 +157,40 @@ func TestUnreadable(t *testing.T) {
 	f(Policy{Level: Warn}, "")
 	f(Policy{}, Unsigned)
 	f(Policy{Level: Off, SHA256: "00"}, Checksum)
+}
+
+// What was checked can be run as another user too, who may not look into the folder of copies.
+func TestAnotherUserRunsIt(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("running as another user needs root")
+	}
+	b := newBench(t)
+	if err := os.Chmod(filepath.Dir(b.dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	nobody := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	f := func(path string, args ...string) {
+		t.Helper()
+		loose, err := b.Check(path, Policy{Level: Warn})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := b.Check(path, Policy{SHA256: loose.SHA256})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		cmd := exec.CommandContext(t.Context(), v.Args[0], args...)
+		cmd.SysProcAttr, cmd.Dir = nobody, "/"
+		if out, err := cmd.CombinedOutput(); err != nil || string(out) != "hello you\n" {
+			t.Errorf("%s says %q, %v", v.Args[0], out, err)
+		}
+	}
+	f(binary(t, b.dir+"/binary"), "play", "you")
+	f(put(t, b.dir+"/script", hello, 0o755), "you")
+	ls := exec.CommandContext(t.Context(), "ls", b.copies)
+	ls.SysProcAttr = nobody
+	if out, err := ls.CombinedOutput(); err == nil {
+		t.Errorf("others see %s", out)
+	}
 }
