@@ -16,8 +16,12 @@ const (
 	// is set, and stand still while the machine sleeps.
 	wakeTime = 30 * time.Second
 
-	// graceTime is how late a tick still is worth having: a clock that is set forward by a few seconds costs none.
+	// graceTime is how late a tick still is worth having when the clock has jumped over its time, and only its: a clock
+	// that is set forward by some seconds costs no daily tick.
 	graceTime = time.Minute
+
+	// onTime is how late a tick may be to count as made at its time.
+	onTime = time.Second
 
 	// backTime is how far the wall clock may be set back before the schedule begins anew. Up to there no tick comes twice
 	// for the same time; from there on waiting for the clock to be there again would be the greater harm.
@@ -137,42 +141,54 @@ func (t *ticker) byInterval(ctx context.Context) (over bool) {
 
 // byWall ticks at times of the wall clock, and reports whether there are no more ticks.
 func (t *ticker) byWall(ctx context.Context) (over bool) {
-	for last := t.clock(); ; {
+	last := t.clock() // up to where all that was due is done with
+	for ctx.Err() == nil {
 		due, ok := t.plan.Next(last)
 		if !ok || !t.tally.Left() {
 			return true
 		}
 		if !t.await(ctx, due, last) {
-			if ctx.Err() != nil {
-				return false
-			}
-			last = t.clock() // which was set back
+			last = t.clock() // it was set back
 			continue
 		}
-		now := t.clock()
-		passed, newest := t.plan.Passed(last, now)
-		last = newest
-		late := now.Sub(newest)
-		if late > graceTime {
-			t.skipped(passed)
+		var late time.Duration
+		if last, late, ok = t.reached(last); !ok {
 			continue
 		}
-		t.skipped(passed - 1)
-		if late < time.Second {
-			now = newest // so that the points of all hosts line up
+		at := last // so that the points of all hosts line up
+		if late >= onTime {
+			at = last.Add(late)
 		}
 		begun := time.Now()
-		if !t.tick(now) {
+		if !t.tick(at) {
 			return false
 		}
 		took := time.Since(begun)
-		// Not what the clock shows now: it may have been set meanwhile.
+		// What was due meanwhile is not what the clock shows now: it may have been set.
 		missed, newest := t.plan.Passed(last, last.Add(late+took-1))
 		if missed > 0 {
 			last = newest
 		}
 		t.worked(took, missed)
 	}
+	return false
+}
+
+// reached returns the newest time that was due since last, how late it is now, and whether a tick is to be made of it. What
+// the clock has jumped over is missed.
+func (t *ticker) reached(last time.Time) (newest time.Time, late time.Duration, ok bool) {
+	now := t.clock()
+	passed, newest := t.plan.Passed(last, now)
+	if passed == 0 { // it was set back just now
+		return last, 0, false
+	}
+	late = now.Sub(newest)
+	if late >= onTime && (passed > 1 || late > graceTime) {
+		t.skipped(passed)
+		return newest, late, false
+	}
+	t.skipped(passed - 1)
+	return newest, late, true
 }
 
 // await waits until the wall clock shows due, and reports whether it did. It did not when ctx has ended, or when the clock
