@@ -32,13 +32,23 @@ func (l *logger) Tracef(string, ...any)           {}
 // Errorf leaves out what clients could flood the log with.
 func (l *logger) Errorf(format string, v ...any) {
 	switch client, denied := violation(format); {
-	case strings.HasSuffix(format, server.ErrAuthentication.Error()), len(v) > 0 && v[0] == server.ErrAuthentication:
+	case refusal(format, v):
 		l.pass(slog.LevelDebug, format, v) // the doorman says it
 	case denied && l.told.first(client):
 		l.pass(slog.LevelWarn, format, v)
 	case !denied:
 		l.pass(slog.LevelError, format, v)
 	}
+}
+
+// refusal recognises the message that a client is not let in. What a client calls
+// itself stands in front of it, and so hides nothing.
+func refusal(format string, v []any) bool {
+	if len(v) == 0 {
+		return strings.HasSuffix(format, server.ErrAuthentication.Error())
+	}
+	err, ok := v[0].(error)
+	return ok && errors.Is(err, server.ErrAuthentication)
 }
 
 // violation recognises the message that a client may not use a subject.
