@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -353,18 +354,259 @@ func TestRunIsOneAtATimeAndAgain(t *testing.T) {
 	})
 }
 
+// Retry wakes who backs off or has failed, forgets the crashes, and does not touch who runs.
+func TestRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{act: func(p *actor) { p.exit(Exit{Code: 3}) }}
+		c := s.run(t, Spec{NoRestart: func(code int) bool { return code == 78 }})
+		synctest.Wait()
+		f := func(starts int, state State) {
+			t.Helper()
+			synctest.Wait()
+			if st := c.Status(); s.count() != starts || st.State != state {
+				t.Errorf("after %d starts: %+v; want %d, %s", s.count(), st, starts, state)
+			}
+		}
+		f(2, BackingOff)
+		for i := range 20 { // none of them counts against the next: the first crash after each is forgiven
+			c.Retry("its program has changed")
+			f(4+2*i, BackingOff)
+		}
+		s.play(func(p *actor) { p.exit(Exit{Code: 78}) })
+		c.Retry("its program has changed")
+		f(43, Failed)
+		pass(time.Hour)
+		f(43, Failed)
+		s.play(nil)
+		c.Retry("its config has changed")
+		c.Retry("and again")
+		f(44, Running)
+		c.Retry("nothing to do")
+		_ = c.Signal(syscall.SIGKILL)
+		f(45, Running) // at once, as it is the first crash
+		s.play(func(p *actor) { p.exit(Exit{Code: 3}) })
+		_ = c.Signal(syscall.SIGKILL)
+		synctest.Wait()
+		f(45, BackingOff) // nothing is left of the Retry while it ran
+		if err := c.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.Retry("nobody is there")
+	})
+}
+
+func TestSingle(t *testing.T) {
+	f := func(name string, spec Spec, act func(*actor), steady bool, want Status, starts int) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &stage{act: act}
+				spec.Single = true
+				c := s.run(t, spec)
+				synctest.Wait()
+				if steady && !c.Steady() {
+					t.Error("Steady came too late")
+				}
+				_ = c.Signal(syscall.SIGKILL)
+				synctest.Wait()
+				st := c.Status()
+				if st.State != want.State || st.Reason != want.Reason || st.LastExit.Code != want.LastExit.Code || s.count() != starts {
+					t.Errorf("%d starts, %+v; want %d, %+v", s.count(), st, starts, want)
+				}
+				if c.Steady() != steady {
+					t.Errorf("Steady afterwards: %v", !steady)
+				}
+				if err := c.Restart(t.Context()); steady == errors.Is(err, ErrStopped) {
+					t.Errorf("Restart: %v", err)
+				}
+			})
+		})
+	}
+	stopped := func(code int, reason string) Status {
+		return Status{State: Stopped, Reason: reason, LastExit: Exit{Code: code}}
+	}
+	f("killed", Spec{}, nil, false, stopped(-1, "signal SIGKILL"), 1)
+	f("crashes", Spec{}, func(p *actor) { p.say("no\n"); p.exit(Exit{Code: 1}) }, false, stopped(1, "exit code 1: no"), 1)
+	f("ends well", Spec{}, func(p *actor) { p.exit(Exit{}) }, false, stopped(0, "exit code 0"), 1)
+	f("does not start", Spec{Each: func() (Start, error) { return Start{}, errors.New("no file") }}, nil, false, stopped(-1, "no file"), 0)
+	f("has won", Spec{}, nil, true, Status{State: Running, LastExit: Exit{Code: -1}}, 2)
+}
+
+// Whoever comes first, Steady and the end agree on whether there is another process.
+func TestSteadyAndTheEnd(t *testing.T) {
+	for range 200 {
+		s := &stage{}
+		c := s.run(t, Spec{Single: true})
+		await(t, c, "it runs", isRunning)
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = c.Signal(syscall.SIGKILL) })
+		steady := c.Steady()
+		wg.Wait()
+		await(t, c, fmt.Sprintf("steady %v", steady), func(st Status) bool {
+			return steady && st.State == Running && st.PID == 2 || !steady && st.State == Stopped && s.count() == 1
+		})
+		if err := c.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What one process has of its own comes with its start and goes with its end.
+func TestEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var files []*os.File
+		over, n := 0, 0
+		s := &stage{}
+		c := s.run(t, Spec{Command: []string{"plugin"}, Env: []string{"A=1"}, KeepDir: "unused", Each: func() (Start, error) {
+			n++
+			if n == 3 {
+				return Start{}, fmt.Errorf("%w: its checksum is another", ErrNoStart)
+			}
+			f, err := os.Open(os.DevNull)
+			files = append(files, f)
+			return Start{Env: []string{fmt.Sprint("N=", n)}, Command: []string{"copy", fmt.Sprint(n)}, File: f, Note: "x", Done: func() { over++ }}, err
+		}})
+		f := func(wantOver int) {
+			t.Helper()
+			synctest.Wait()
+			cmd := s.command()
+			if over != wantOver || !slices.Equal(cmd.Args, []string{"copy", fmt.Sprint(n)}) || !slices.Equal(cmd.Env, []string{"A=1", fmt.Sprint("N=", n)}) {
+				t.Errorf("%d are over; command %q, environment %q", over, cmd.Args, cmd.Env)
+			}
+			if cmd.OnParentDeath != syscall.SIGKILL || cmd.KeepDir != "" || cmd.Note != "" || cmd.Limits.Files != 1024 {
+				t.Errorf("command %+v", cmd)
+			}
+			for _, file := range files {
+				if err := file.Close(); !errors.Is(err, os.ErrClosed) {
+					t.Errorf("a file is open: %v", err)
+				}
+			}
+		}
+		f(0)
+		_ = c.Signal(syscall.SIGKILL)
+		f(1)
+		s.breakIt(errors.New("not executable"))
+		_ = c.Signal(syscall.SIGKILL)
+		synctest.Wait()
+		if st := c.Status(); st.State != BackingOff || over != 2 {
+			t.Errorf("%d are over, %+v", over, st)
+		}
+		pass(2 * time.Second)
+		if st := c.Status(); st.State != Failed || st.Reason != "not to be started: its checksum is another" || over != 2 {
+			t.Errorf("%d are over, %+v", over, st)
+		}
+	})
+}
+
+// With Keep the end of ctx leaves the process, and the next Run goes on with it; Stop ends it.
+func TestKeep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{}
+		over := 0
+		spec := Spec{Keep: true, KeepDir: "keep", Each: func() (Start, error) { return Start{Note: "n", Done: func() { over++ }}, nil }}
+		spec.Resumed = func(r Record) (Start, error) {
+			if r.Note != "n" {
+				t.Errorf("record %+v", r)
+			}
+			return Start{Done: func() { over += 10 }}, nil
+		}
+		c := s.child(spec)
+		live := func() (end func()) {
+			ctx, cancel := context.WithCancel(t.Context())
+			var wg sync.WaitGroup
+			wg.Go(func() { _ = c.Run(ctx) })
+			synctest.Wait()
+			return func() { cancel(); wg.Wait() }
+		}
+		f := func(state State, pid, restarts, starts, wantOver int) {
+			t.Helper()
+			synctest.Wait()
+			st := c.Status()
+			if st.State != state || st.PID != pid || st.Restarts != restarts || s.count() != starts || over != wantOver {
+				t.Errorf("%d starts, %d over, %+v; want %s, pid %d, %d restarts, %d starts, %d over", s.count(), over, st, state, pid, restarts, starts, wantOver)
+			}
+			if (pid == 0) != st.Started.IsZero() {
+				t.Errorf("process %d was started at %v", pid, st.Started)
+			}
+		}
+		end := live()
+		f(Running, 1, 0, 1, 0)
+		if cmd := s.command(); cmd.KeepDir != "keep" || cmd.Note != "n" || cmd.OnParentDeath != 0 {
+			t.Errorf("command %+v", cmd)
+		}
+		end()
+		f(Stopped, 0, 0, 1, 0)
+		if st := c.Status(); st.Reason != "left running" || !st.LastExit.At.IsZero() {
+			t.Errorf("%+v", st)
+		}
+		end = live()
+		f(Running, 1, 0, 1, 0) // the same
+		if err := c.Restart(t.Context()); err != nil {
+			t.Error(err)
+		}
+		f(Running, 2, 1, 2, 10)
+		end()
+		live()
+		if err := c.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		f(Stopped, 0, 1, 2, 20)
+		if st := c.Status(); st.LastExit.Signal != "SIGTERM" {
+			t.Errorf("%+v", st)
+		}
+
+		end = live() // nothing is kept: another one
+		f(Running, 3, 2, 3, 20)
+		end()
+		if err := c.Stop(t.Context()); err != nil { // nobody runs it: nothing to do
+			t.Error(err)
+		}
+		c.spec.Resumed = func(Record) (Start, error) { return Start{}, errors.New("its config is another") }
+		end = live()
+		f(Running, 4, 3, 4, 20)
+		if s.actors[2].end.Signal != "SIGTERM" {
+			t.Errorf("the one that is not wanted: %+v", s.actors[2].end)
+		}
+		end()
+	})
+}
+
+// A Stop before Run ends what an earlier agent has kept, too; and one that cannot be followed gets no double.
+func TestKeepWithoutALife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{}
+		p := &actor{pid: 7, done: make(chan struct{})}
+		s.left = p
+		c := s.child(Spec{Keep: true, KeepDir: "keep"})
+		if err := c.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Run(t.Context()); err != nil || s.count() != 0 || p.end.Signal != "SIGTERM" {
+			t.Errorf("%v, %d starts, %+v", err, s.count(), p.end)
+		}
+
+		s = &stage{lost: errors.New("another agent reads it")}
+		c = s.run(t, Spec{Keep: true, KeepDir: "keep"})
+		pass(time.Second)
+		if st := c.Status(); st.State != BackingOff || st.Reason != s.lost.Error() || s.count() != 0 {
+			t.Errorf("%d starts, %+v", s.count(), st)
+		}
+	})
+}
+
 // stage starts actors in the place of processes.
 type stage struct {
 	mu     sync.Mutex
 	act    func(*actor)
-	broken error
+	broken error // of the next starts
+	lost   error // of the next resumptions
 	actors []*actor
+	left   *actor // the one that was detached
+	cmd    process.Command
 }
 
 // run starts a child whose Run ends with the test.
 func (s *stage) run(t *testing.T, spec Spec) *Child {
-	c := New(spec)
-	c.launch = s.launch
+	c := s.child(spec)
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	wg.Go(func() {
@@ -379,13 +621,36 @@ func (s *stage) run(t *testing.T, spec Spec) *Child {
 	return c
 }
 
+func (s *stage) child(spec Spec) *Child {
+	c := New(spec)
+	c.launch, c.resume = s.launch, s.resume
+	return c
+}
+
+// resume gives the one that was left, if it has not ended.
+func (s *stage) resume(string, io.Writer, io.Writer) (running, Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch p := s.left; {
+	case s.lost != nil:
+		return nil, Record{}, s.lost
+	case p == nil:
+		return nil, Record{}, fs.ErrNotExist
+	default:
+		s.left = nil
+		again := &actor{pid: p.pid, stage: s, stderr: io.Discard, began: p.began, done: make(chan struct{}), was: p}
+		return again, Record{PID: p.pid, Note: s.cmd.Note}, nil
+	}
+}
+
 func (s *stage) launch(cmd process.Command) (running, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.broken != nil {
 		return nil, s.broken
 	}
-	p := &actor{pid: len(s.actors) + 1, stderr: cmd.Stderr, began: time.Now(), done: make(chan struct{})}
+	s.cmd = cmd
+	p := &actor{pid: len(s.actors) + 1, stage: s, stderr: cmd.Stderr, began: time.Now(), done: make(chan struct{})}
 	s.actors = append(s.actors, p)
 	if s.act != nil {
 		s.act(p)
@@ -397,6 +662,19 @@ func (s *stage) play(act func(*actor)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.act = act
+}
+
+func (s *stage) breakIt(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = err
+}
+
+// command is the last one that was started.
+func (s *stage) command() process.Command {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cmd
 }
 
 func (s *stage) count() int {
@@ -414,6 +692,8 @@ func (s *stage) last() *actor {
 // actor is a process that obeys TERM unless it is deaf.
 type actor struct {
 	pid    int
+	stage  *stage
+	was    *actor // itself, under the agent before
 	deaf   bool
 	stderr io.Writer
 	began  time.Time
@@ -428,6 +708,9 @@ func (a *actor) exit(e Exit) {
 	a.once.Do(func() {
 		e.At = time.Now()
 		a.end = e
+		if a.was != nil && !e.Unknown {
+			a.was.end = e
+		}
 		close(a.done)
 	})
 }
@@ -438,7 +721,17 @@ func (a *actor) Exit() process.Exit            { return a.end }
 func (a *actor) Usage() (process.Usage, error) { return process.Usage{}, nil }
 func (a *actor) Started() time.Time            { return a.began }
 func (a *actor) Unheld() []string              { return nil }
-func (a *actor) Detach() bool                  { a.exit(Exit{Code: -1, Unknown: true}); return true }
+
+func (a *actor) Detach() bool {
+	a.stage.mu.Lock()
+	defer a.stage.mu.Unlock()
+	a.stage.left = a
+	if a.was != nil {
+		a.stage.left = a.was
+	}
+	a.exit(Exit{Code: -1, Unknown: true})
+	return true
+}
 
 func (a *actor) Signal(sig syscall.Signal) error {
 	if sig == syscall.SIGKILL {

@@ -162,6 +162,7 @@ func TestCgroupThatIsGone(t *testing.T) {
 
 func needCgroups(t *testing.T) {
 	t.Helper()
+	t.Setenv(Mark, testID(t)+".life")
 	if groups() == nil {
 		t.Skip("this test needs a cgroup v2 that is delegated to us, or root where there is no systemd")
 	}

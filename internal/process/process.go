@@ -190,7 +190,7 @@ func (p *Process) setStreams(c Command) (err error) {
 
 // setGroup gives it a cgroup of its own, where there are any; its limits are held all the same, if less well.
 func (p *Process) setGroup(c Command) error {
-	if c.Limits == (Limits{}) {
+	if c.Limits == (Limits{}) || os.Getenv(Mark) == "" { // without Own nobody would remove it after us
 		return nil
 	}
 	p.group = newCgroup(strings.TrimPrefix(p.mark, Mark+"="), c.Limits)
