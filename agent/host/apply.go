@@ -193,7 +193,7 @@ func (e *entry) configure(ctx context.Context, p plan) error {
 		return nil
 	}
 	i.greet(ctx)
-	err := i.working(ctx, readyTime)
+	err := i.working(ctx, e.host.o.Times.Ready)
 	if err == nil {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/agent/trust"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -31,12 +33,33 @@ type Options struct {
 	InProcess InProcess // an embedded bus of this process; nil: by URL
 	Admit     Admit     // gives each process credentials of its own; nil: all have Creds
 
+	Readmit Readmit        // lets a process that was kept in again, with the credentials it has
+	Trust   *trust.Checker // checks commands before they are started; nil: nobody does
+	RunDir  string         // for processes that are kept when the agent ends
+
 	Executable string                    // runs built-ins as "Executable plugin run KIND.PROGRAM"
 	Inventory  func(program string) bool // whether a built-in collector reports facts instead of points
 	Dir        string                    // for the state of plugins, a folder each
 	Beat       time.Duration             // interval of the plugins' heartbeats; 0: 10 s
 	Log        *slog.Logger
 	Line       func(plugin, stream string, line []byte) // gets what plugins print
+	Times      Times
+}
+
+// Times bound what the host waits for; 0 is the default of each.
+type Times struct {
+	Hello     time.Duration // from the start of a process to its first heartbeat: 20 s
+	Ready     time.Duration // until a process that is to take over could work, or a running one has taken a new config: 30 s
+	Probation time.Duration // for which a new process does well, before the old one is let go: 3 s
+	Take      time.Duration // from there until it works: 10 s
+	Start     time.Duration // how long an operation waits for a plugin to work; it goes on all the same: 20 s
+}
+
+func (t Times) orDefaults() Times {
+	return Times{
+		Hello: cmp.Or(t.Hello, 20*time.Second), Ready: cmp.Or(t.Ready, 30*time.Second), Probation: cmp.Or(t.Probation, 3*time.Second),
+		Take: cmp.Or(t.Take, 10*time.Second), Start: cmp.Or(t.Start, 20*time.Second),
+	}
 }
 
 // InProcess is a bus in this process, reached without a socket.
@@ -44,6 +67,9 @@ type InProcess interface{ InProcessConn() (net.Conn, error) }
 
 // Admit lets one process of p, which reads inputs, on the bus: with the credentials in a file, until revoke is called.
 type Admit func(p config.Plugin, inputs []bus.Input) (file string, revoke func(), err error)
+
+// Readmit is Admit for a process that has its credentials from an agent before.
+type Readmit func(p config.Plugin, inputs []bus.Input, file string) (revoke func(), err error)
 
 // A Host is the host part of an agent.
 type Host struct {
@@ -80,9 +106,7 @@ const (
 func New(o Options) *Host {
 	h := &Host{o: o, log: o.Log, inst: newID(), ready: make(chan struct{}), settings: o.Settings, changing: make(chan struct{}, 1),
 		files: o.Files, pieces: o.Pieces, until: context.Background(), life: context.Background()}
-	if h.o.Beat == 0 {
-		h.o.Beat = beatInterval
-	}
+	h.o.Beat, h.o.Times = cmp.Or(o.Beat, beatInterval), o.Times.orDefaults()
 	for _, p := range o.Settings.Plugins {
 		if p.Enabled {
 			h.plugins = append(h.plugins, h.entry(h.plan(o.Settings, p)))

@@ -32,6 +32,7 @@ type instance struct {
 	received uint64
 	lost     uint64
 	refused  string        // why this plugin is refused
+	warned   string        // what was found about its program last
 	programs string        // what its program was when it failed
 	done     chan struct{} // closed when Run of the child has returned
 	creds    string        // file of one that somebody else starts
@@ -39,8 +40,7 @@ type instance struct {
 }
 
 const (
-	helloTime   = 20 * time.Second // from the start of a process to its first heartbeat
-	silentFor   = 3                // intervals without a heartbeat that make a plugin hang
+	silentFor   = 3 // intervals without a heartbeat that make a plugin hang
 	silentLeast = 15 * time.Second
 )
 
@@ -57,8 +57,11 @@ func (e *entry) instance(p plan, single bool) *instance {
 		return i
 	}
 	c, h := p.conf, e.host
+	l := c.Limits
 	i.child = supervise.New(supervise.Spec{
 		Name: c.Name, Command: p.command, Env: p.env, Log: h.log.With("plugin", c.Name), Each: i.each, Single: single,
+		Limits: supervise.Limits{Memory: l.Memory, CPU: l.CPU, Files: l.Files, Processes: l.Processes}, User: c.RunAs,
+		Keep: c.Keep, KeepDir: h.keepDir(c, !single), Resumed: i.resumed,
 		Line: i.line, Drain: i.drain, NoRestart: func(code int) bool { return code == exitUsage || code == exitConfig },
 		OnChange: i.follow,
 	})
@@ -119,30 +122,6 @@ func (i *instance) stop(ctx context.Context, reason string) {
 	}
 }
 
-// each gives the process that is about to start what it has of its own: an id, and credentials until it has ended.
-func (i *instance) each() (supervise.Start, error) {
-	e, h := i.entry, i.entry.host
-	e.mu.Lock()
-	p := i.plan
-	e.mu.Unlock()
-	if err := os.MkdirAll(h.dir(p.conf), 0o700); err != nil {
-		return supervise.Start{}, fmt.Errorf("folder for state: %w", err)
-	}
-	creds, revoke, err := h.credentials(p)
-	if err != nil {
-		return supervise.Start{}, err
-	}
-	id := newID()
-	e.mu.Lock()
-	i.id = id
-	e.mu.Unlock()
-	env := []string{"PACEWIRE_INST=" + id}
-	if creds != "" {
-		env = append(env, "PACEWIRE_CREDS="+creds)
-	}
-	return supervise.Start{Env: env, Done: revoke}, nil
-}
-
 // line keeps what the process prints.
 func (i *instance) line(stream string, line []byte) {
 	i.entry.mu.Lock()
@@ -187,8 +166,8 @@ func (i *instance) hangs(now time.Time) string {
 		return ""
 	}
 	switch {
-	case i.arrived.IsZero() && now.Sub(i.begun) > helloTime:
-		return fmt.Sprintf("no heartbeat within %v of its start", helloTime)
+	case i.arrived.IsZero() && now.Sub(i.begun) > i.entry.host.o.Times.Hello:
+		return fmt.Sprintf("no heartbeat within %v of its start", i.entry.host.o.Times.Hello)
 	case !i.arrived.IsZero() && now.Sub(i.arrived) > i.silence():
 		return fmt.Sprintf("no heartbeat for %v", i.silence())
 	case slices.Contains(i.last.Flags, "hung"):

@@ -65,6 +65,23 @@ func (h *Host) Reload(ctx context.Context, dry bool) (telemetry.ChangeList, erro
 	return list, err
 }
 
+// Rescan brings the plugins to the config as it was read last: what it rests on, such as the programs there are, may be
+// other than it was.
+func (h *Host) Rescan(ctx context.Context) (telemetry.ChangeList, error) {
+	release, err := h.take(ctx)
+	if err != nil {
+		return telemetry.ChangeList{}, err
+	}
+	defer release()
+	s, err := h.joined(h.pieces)
+	if err != nil {
+		return telemetry.ChangeList{}, err
+	}
+	list := telemetry.ChangeList{}
+	list.Changes, err = h.apply(ctx, s)
+	return list, err
+}
+
 // unchangeable warns of what a running agent cannot follow.
 func (h *Host) unchangeable(s *config.Settings) []string {
 	var list []string

@@ -35,7 +35,9 @@ func (e *entry) end(ctx context.Context) {
 	if release, err := e.take(ctx); err == nil {
 		defer release()
 	}
-	e.current().stop(ctx, "the agent ends")
+	if i := e.current(); !i.plan.conf.Keep { // it is for the next agent
+		i.stop(ctx, "the agent ends")
+	}
 }
 
 // ofKind returns the plugins of a kind.

@@ -59,7 +59,7 @@ func signature(real string, f *os.File, want Policy) (by string, found []Finding
 
 // unsigned is what to say of a program without a signature: nothing where nobody signs and nobody wants it, nor if it is pinned.
 func (p Policy) unsigned(format, real string) []Finding {
-	if p.SHA256 != "" || p.Keys == "" && !p.strict() {
+	if p.SHA256 != "" || p.Keys == "" && (p.Unsigned || !p.strict()) {
 		return nil
 	}
 	return []Finding{finding(Unsigned, format, real)}

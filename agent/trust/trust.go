@@ -28,6 +28,9 @@ type Policy struct {
 	// Keys is the folder of public keys (*.pem) that programs are signed with. Empty: nobody signs.
 	Keys string
 
+	// Unsigned lets programs run at Enforce without a signature where there are no keys to check one with.
+	Unsigned bool
+
 	// Dir is the plugin directory that the file must not lead out of. Empty: it may be anywhere.
 	Dir string
 }

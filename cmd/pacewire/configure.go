@@ -26,6 +26,8 @@ type configured struct {
 // configure reads the config. With pieces, those that were loaded into an agent here count too.
 func (a *app) configure(c configured, pieces bool) (*configured, error) {
 	c.app, c.options.Programs = a, forConfig()
+	c.options.PluginDirs = config.PluginDirs(os.Geteuid() == 0, os.LookupEnv)
+	c.options.Discover = a.discovered
 	var err error
 	if c.files, err = c.read(); err != nil {
 		return nil, err

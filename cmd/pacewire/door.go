@@ -1,18 +1,19 @@
 package main
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
-	"sync/atomic"
+	"slices"
 
 	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/agent/host"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/embedded"
+	"github.com/pacewire/pacewire/internal/process"
 )
 
 // A door is who may be on the embedded bus: the agent, operators of this machine, and each process of a plugin with
@@ -21,27 +22,52 @@ type door struct {
 	users *embedded.Users
 	host  string
 	dir   string // of the files
-	files atomic.Uint64
 }
 
-// newDoor makes the folder of the files. What an earlier agent has left there opens nothing any more.
+// newDoor makes the folder of the files. What an earlier agent has left there opens nothing any more, but for what the
+// processes have that it kept, when they are admitted again.
 func newDoor(host string, users *embedded.Users) (*door, error) {
 	run, err := runDir()
 	if err != nil {
 		return nil, err
 	}
 	d := &door{users: users, host: host, dir: filepath.Join(run, "creds")}
-	if err := os.RemoveAll(d.dir); err != nil {
-		return nil, fmt.Errorf("run folder: %w", err)
-	}
 	if err := os.MkdirAll(d.dir, 0o711); err != nil { // a plugin that runs as another user must reach its own file
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
 	return d, nil
 }
 
-// close takes the files away.
-func (d *door) close() { _ = os.RemoveAll(d.dir) }
+// readmit lets a process in that has its credentials from an agent before.
+func (d *door) readmit(p config.Plugin, inputs []bus.Input, file string) (revoke func(), err error) {
+	var was embedded.Grant
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(text, &was)
+	}
+	name := bus.User(d.host, p.Name)
+	if err != nil || was.User != name {
+		return nil, fmt.Errorf("credentials %s are not those of %s: %w", file, name, err)
+	}
+	all := embedded.Rights(bus.RightsOf(bus.Role(p.Kind), d.host, p.Name, inputs))
+	g := d.users.Restore(name, was.Password, &all)
+	return func() {
+		g.Revoke()
+		_ = os.Remove(file)
+	}, nil
+}
+
+// clear takes away the files that an earlier agent has left, but for those of the processes that it kept.
+func (d *door) clear(s *config.Settings, run string) error {
+	spare := host.KeptCreds(run, s)
+	files, err := filepath.Glob(filepath.Join(d.dir, "*.json"))
+	for _, file := range files {
+		if !slices.Contains(spare, file) {
+			err = errors.Join(err, os.Remove(file))
+		}
+	}
+	return err
+}
 
 // admit lets one process of p in, until revoke is called.
 func (d *door) admit(p config.Plugin, inputs []bus.Input) (file string, revoke func(), err error) {
@@ -52,7 +78,7 @@ func (d *door) admit(p config.Plugin, inputs []bus.Input) (file string, revoke f
 func (d *door) let(name string, rights bus.Rights, owner string) (file string, revoke func(), err error) {
 	all := embedded.Rights(rights)
 	g := d.users.Grant(name, &all)
-	file = filepath.Join(d.dir, fmt.Sprintf("%s-%d.json", name, d.files.Add(1)))
+	file = filepath.Join(d.dir, name+"-"+rand.Text()[:8]+".json")
 	revoke = func() {
 		g.Revoke()
 		_ = os.Remove(file)
@@ -61,8 +87,8 @@ func (d *door) let(name string, rights bus.Rights, owner string) (file string, r
 	if err == nil {
 		err = os.WriteFile(file, append(text, '\n'), 0o600)
 	}
-	if err == nil && owner != "" {
-		err = giveTo(file, owner)
+	if err == nil {
+		err = process.GiveTo(file, owner)
 	}
 	if err != nil {
 		revoke()
@@ -77,18 +103,4 @@ func (d *door) insiders() (agent, operators string, err error) {
 	agent, _, err1 := d.let(bus.User(d.host, bus.Agent), bus.RightsOf(bus.RoleOperator, d.host, operator, nil), "")
 	operators, _, err2 := d.let(operator, bus.RightsOf(bus.RoleOperator, d.host, operator, nil), "")
 	return agent, operators, errors.Join(err1, err2)
-}
-
-// giveTo makes a file that of a user.
-func giveTo(file, name string) error {
-	u, err := user.Lookup(name)
-	if err != nil {
-		u, err = user.LookupId(name)
-	}
-	if err != nil {
-		return fmt.Errorf("user %s: %w", name, err)
-	}
-	uid, err1 := strconv.Atoi(u.Uid)
-	gid, err2 := strconv.Atoi(u.Gid)
-	return errors.Join(err1, err2, os.Chown(file, uid, gid))
 }

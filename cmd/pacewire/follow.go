@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -29,13 +30,16 @@ func (a *app) followConfig(ctx context.Context, h *host.Host, c *configured, wat
 	if watch {
 		changes = watchFiles(ctx, c, log)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	var wg sync.WaitGroup
+	wg.Go(func() { a.found.run(ctx) })
+	wg.Go(func() {
 		for {
 			select {
 			case <-ctx.Done():
 				return
+			case <-a.found.news:
+				act(ctx, h, log, h.Rescan)
+				continue
 			case <-hangUps:
 				if terminal && !isTerminal(a.out) {
 					log.Warn("the terminal was closed: the agent ends")
@@ -44,24 +48,24 @@ func (a *app) followConfig(ctx context.Context, h *host.Host, c *configured, wat
 				}
 			case <-changes:
 			}
-			reload(ctx, h, log)
+			act(ctx, h, log, func(ctx context.Context) (telemetry.ChangeList, error) { return h.Reload(ctx, false) })
 		}
-	}()
+	})
 	return ctx, func() {
 		end()
-		<-done
+		wg.Wait()
 		signal.Stop(hangUps)
 	}
 }
 
-// reload reads the config again, and tells what came of it.
-func reload(ctx context.Context, h *host.Host, log *slog.Logger) {
+// act changes what h runs, and logs what came of it.
+func act(ctx context.Context, h *host.Host, log *slog.Logger, change func(context.Context) (telemetry.ChangeList, error)) {
 	select {
 	case <-h.Ready(): // before, there is nothing to compare with
 	case <-ctx.Done():
 		return
 	}
-	list, err := h.Reload(ctx, false)
+	list, err := change(ctx)
 	for _, w := range list.Warnings {
 		log.Warn("config", "says", w)
 	}
@@ -74,10 +78,10 @@ func reload(ctx context.Context, h *host.Host, log *slog.Logger) {
 		}
 	}
 	if err != nil {
-		log.Error("config not reloaded, everything goes on as before", "error", err)
+		log.Error("config not taken, everything goes on as before", "error", err)
 		return
 	}
-	log.Info("config reloaded")
+	log.Info("config in force")
 }
 
 const (

@@ -39,6 +39,7 @@ type app struct {
 	out, err io.Writer
 	flags    flags
 	logLevel string // of the config; the flags go before it
+	found    *finder
 }
 
 // flags are those of every verb.
@@ -72,6 +73,8 @@ func exitWith(code int, err error) error {
 
 // run runs the program and returns its exit code.
 func (a *app) run(ctx context.Context, calm context.CancelFunc, args []string) int {
+	a.found = newFinder()
+	defer a.found.close()
 	context.AfterFunc(ctx, calm) // a second interrupt kills
 	root := a.root()
 	root.SetArgs(args)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/agent/host"
+	"github.com/pacewire/pacewire/agent/trust"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/embedded"
 )
@@ -59,6 +62,31 @@ func (a *app) agent() *cobra.Command {
 }
 
 const watchHelp = "read the config again when a file of it changes, as pacewire reload does"
+
+// lastAddress returns where the embedded bus listens when nobody says: anywhere, or where it did before while processes are
+// there that were kept, because they look for it there.
+func lastAddress(s *config.Settings) string {
+	const anywhere = "127.0.0.1:0"
+	run, err := runDir()
+	if err != nil || len(host.KeepDirs(run, s)) == 0 {
+		return anywhere
+	}
+	n, err := readNote()
+	u, err2 := url.Parse(n.URL)
+	if err != nil || err2 != nil || !free(u.Host) {
+		return anywhere
+	}
+	return u.Host
+}
+
+// free reports whether nobody listens at an address.
+func free(address string) bool {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
 
 // busGC is how much garbage may gather beside what the bus holds, in percent. That is mostly the store's caches, which have
 // no pointers: collecting often costs no CPU that could be measured, and saves a third of the memory. A limit of the memory does not: at
@@ -141,11 +169,17 @@ func (a *app) settle(ctx context.Context, c *configured, name string, log *slog.
 		return nil, err
 	}
 	p.undo = append(p.undo, release)
-	done, err := leaveNothing(id, log)
+	if p.RunDir, err = runDir(); err != nil {
+		return nil, err
+	}
+	done, err := leaveNothing(id, log, host.KeepDirs(p.RunDir, c.Settings)...)
 	if err != nil {
 		return nil, err
 	}
 	p.undo = append(p.undo, done)
+	if p.Trust, err = trust.New(filepath.Join(p.RunDir, "programs")); err != nil {
+		return nil, err
+	}
 	if !c.Bus.Embedded {
 		p.operators = p.Creds
 		return p, nil
@@ -154,8 +188,10 @@ func (a *app) settle(ctx context.Context, c *configured, name string, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	p.undo = append(p.undo, d.close)
-	p.Admit = d.admit
+	if err := d.clear(c.Settings, p.RunDir); err != nil {
+		return nil, err
+	}
+	p.Admit, p.Readmit = d.admit, d.readmit
 	p.Creds, p.operators, err = d.insiders()
 	return p, err
 }
@@ -163,10 +199,15 @@ func (a *app) settle(ctx context.Context, c *configured, name string, log *slog.
 // tell leaves word for the verbs on this machine.
 func (p *station) tell(s *config.Settings, name string) error {
 	gone, err := leaveNote(note{URL: p.URL, Creds: p.operators, TLS: p.TLS, Host: name, PID: os.Getpid(), Embedded: s.Bus.Embedded})
-	if err == nil {
-		p.undo = append(p.undo, gone)
+	if err != nil {
+		return err
 	}
-	return err
+	p.undo = append(p.undo, func() {
+		if len(host.KeepDirs(p.RunDir, s)) == 0 { // else the next agent has to know where we were
+			gone()
+		}
+	})
+	return nil
 }
 
 // leave gives everything back, the last first.
@@ -213,7 +254,7 @@ func (p *station) openBus(ctx context.Context, s *config.Settings, name string, 
 	}
 	listen := s.Bus.Listen
 	if listen == "" {
-		listen = "127.0.0.1:0"
+		listen = lastAddress(s)
 	}
 	server, err := embedded.Start(ctx, embedded.Options{
 		Dir: store, Listen: listen, ServerName: name, Sync: s.Bus.Sync, MaxStore: s.Bus.MaxStore,

@@ -1,0 +1,112 @@
+package host
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/agent/supervise"
+	"github.com/pacewire/pacewire/internal/process"
+)
+
+// A note is what the agent tells the next one of a process that is kept.
+type note struct {
+	ID      string `json:"id"`              // that the process was given
+	Creds   string `json:"creds,omitempty"` // file of its credentials
+	Process string `json:"process"`         // fingerprint of its plan
+}
+
+func (n note) text() string {
+	text, _ := json.Marshal(n) // texts can be encoded
+	return string(text)
+}
+
+// fingerprint tells the process that p wants from others, whatever it works on.
+func (p plan) fingerprint() string {
+	c := p.conf
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %v %q %q %q", p.command, p.env, c.Limits, c.RunAs, c.SHA256, c.Kind))
+	return hex.EncodeToString(sum[:8])
+}
+
+// KeepDirs returns, for each plugin of s that is kept, the folder of the process that an earlier agent has left in run. What
+// else was kept there is not wanted any more.
+func KeepDirs(run string, s *config.Settings) []string {
+	var dirs []string
+	for _, p := range s.Plugins {
+		if dir := kept(run, p); dir != "" {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// KeptCreds returns the files with the credentials of the processes in KeepDirs.
+func KeptCreds(run string, s *config.Settings) []string {
+	var files []string
+	for _, dir := range KeepDirs(run, s) {
+		var n note
+		if r, err := process.ReadRecord(dir); err == nil && json.Unmarshal([]byte(r.Note), &n) == nil {
+			files = append(files, n.Creds)
+		}
+	}
+	return files
+}
+
+// kept returns the folder of the youngest process of p that was kept, "" when there is none.
+func kept(run string, p config.Plugin) (dir string) {
+	if !p.Keep || !p.Enabled {
+		return ""
+	}
+	var youngest time.Time
+	names, _ := filepath.Glob(filepath.Join(run, keptDir, p.Name+".*")) // the pattern is a good one
+	for _, name := range names {
+		if r, err := process.ReadRecord(name); err == nil && r.Started.After(youngest) {
+			dir, youngest = name, r.Started
+		}
+	}
+	return dir
+}
+
+const keptDir = "kept"
+
+// keepDir returns the folder of the next process of p that is to be kept: that of one which is there, for the first.
+func (h *Host) keepDir(p config.Plugin, first bool) string {
+	if !p.Keep {
+		return ""
+	}
+	if dir := kept(h.o.RunDir, p); first && dir != "" {
+		return dir
+	}
+	return filepath.Join(h.o.RunDir, keptDir, p.Name+"."+newID())
+}
+
+// resumed takes over a process that was kept, with the credentials it has.
+func (i *instance) resumed(r supervise.Record) (supervise.Start, error) {
+	e, h := i.entry, i.entry.host
+	e.mu.Lock()
+	p := i.plan
+	e.mu.Unlock()
+	var n note
+	if err := json.Unmarshal([]byte(r.Note), &n); err != nil {
+		return supervise.Start{}, fmt.Errorf("note of the process that was kept: %w", err)
+	}
+	if n.Process != p.fingerprint() {
+		return supervise.Start{}, errors.New("the process that was kept is not what the config wants by now")
+	}
+	revoke := func() {}
+	if h.o.Readmit != nil && n.Creds != "" {
+		var err error
+		if revoke, err = h.o.Readmit(p.conf, p.inputs, n.Creds); err != nil {
+			return supervise.Start{}, err
+		}
+	}
+	e.mu.Lock()
+	i.id = n.ID
+	e.mu.Unlock()
+	return supervise.Start{Done: revoke}, nil
+}

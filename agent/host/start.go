@@ -1,0 +1,116 @@
+package host
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/agent/supervise"
+	"github.com/pacewire/pacewire/agent/trust"
+	"github.com/pacewire/pacewire/internal/process"
+)
+
+// each gives the process that is about to start what it has of its own: the bytes that were checked, an id, and credentials
+// until it has ended.
+func (i *instance) each() (supervise.Start, error) {
+	e, h := i.entry, i.entry.host
+	e.mu.Lock()
+	p := i.plan
+	e.mu.Unlock()
+	s := supervise.Start{}
+	if err := h.room(p.conf); err != nil {
+		return s, err
+	}
+	if err := i.trusted(p, &s); err != nil {
+		return s, err
+	}
+	creds, revoke, err := h.credentials(p)
+	if err != nil {
+		return s, errors.Join(err, closed(s.File))
+	}
+	id := newID()
+	e.mu.Lock()
+	i.id = id
+	e.mu.Unlock()
+	s.Env, s.Done = []string{"PACEWIRE_INST=" + id}, revoke
+	if creds != "" {
+		s.Env = append(s.Env, "PACEWIRE_CREDS="+creds)
+	}
+	s.Note = note{ID: id, Creds: creds, Process: p.fingerprint()}.text()
+	return s, nil
+}
+
+func closed(f *os.File) error {
+	if f == nil {
+		return nil
+	}
+	return f.Close()
+}
+
+// room makes the folder for the state of p, which its user can reach.
+func (h *Host) room(p config.Plugin) error {
+	dir := h.dir(p)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("folder for state: %w", err)
+	}
+	if p.RunAs == "" {
+		return nil
+	}
+	for _, above := range []string{h.o.Dir, filepath.Dir(h.o.Dir)} {
+		if info, err := os.Stat(above); err == nil {
+			_ = os.Chmod(above, info.Mode().Perm()|0o111) // to pass, not to look around
+		}
+	}
+	return process.GiveTo(dir, p.RunAs)
+}
+
+// trusted checks the program of p, and makes s start the bytes that were checked. What is refused is not tried again before
+// its file or the config has changed.
+func (i *instance) trusted(p plan, s *supervise.Start) error {
+	h, e := i.entry.host, i.entry
+	if h.o.Trust == nil || len(p.conf.Run) == 0 {
+		return nil
+	}
+	v, err := h.o.Trust.Command(p.conf.Run, nil, policy(h.inForce().Discovery, p.conf))
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if refusal, ok := errors.AsType[*trust.Refusal](err); ok {
+		i.refused = refusal.Error()
+		return fmt.Errorf("%w: %w", supervise.ErrNoStart, err)
+	}
+	i.refused = ""
+	if err != nil {
+		return err
+	}
+	text := ""
+	for _, f := range v.Findings {
+		text += f.String() + "; "
+	}
+	if text != i.warned && text != "" {
+		e.say(slog.LevelWarn, "program is run although", "finding", text)
+	}
+	i.warned = text
+	s.Command, s.File = v.Args, v.File
+	return nil
+}
+
+// policy returns what the program of p has to show.
+func policy(d config.Discovery, p config.Plugin) trust.Policy {
+	for _, dir := range d.Dirs {
+		if p.Program != "" && filepath.Dir(p.Run[0]) == filepath.Clean(dir) {
+			want := DirPolicy(d)
+			want.SHA256, want.Dir = p.SHA256, dir
+			return want
+		}
+	}
+	return trust.Policy{Level: trust.Level(cmp.Or(d.Trust, config.TrustWarn)), SHA256: p.SHA256, Keys: d.Keys}
+}
+
+// DirPolicy returns what the programs of plugin directories have to show: more than one that the operator has named himself.
+func DirPolicy(d config.Discovery) trust.Policy {
+	return trust.Policy{Level: trust.Level(cmp.Or(d.Trust, config.TrustEnforce)), Keys: d.Keys, Unsigned: d.Trust == ""}
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync"
+
+	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/agent/discovery"
+	"github.com/pacewire/pacewire/agent/host"
+	"github.com/pacewire/pacewire/agent/trust"
+	"github.com/pacewire/pacewire/plugin"
+)
+
+// A finder knows the programs of the plugin directories that the config in force names. Its zero value knows none.
+type finder struct {
+	mu     sync.Mutex
+	copies string // folder for the copies of scripts, which are asked what they are
+	of     config.Discovery
+	now    *discovery.Finder
+	other  chan struct{} // closed when another config names other directories
+	news   chan struct{} // 1: something has changed since it was looked at
+}
+
+func newFinder() *finder { return &finder{other: make(chan struct{}), news: make(chan struct{}, 1)} }
+
+// discovered returns the programs that are available in the plugin directories.
+func (a *app) discovered(d config.Discovery) []config.Program {
+	var list []config.Program
+	for _, p := range a.found.programs(d) {
+		if p.State == discovery.Available {
+			list = append(list, config.Program{
+				Kind: p.Kind, Name: p.Name, Summary: p.Manifest.Summary, Schema: p.Manifest.Schema, Path: p.Path})
+		}
+	}
+	return list
+}
+
+// programs returns all that is in the plugin directories, available or not. Directories that were not looked at yet are.
+func (f *finder) programs(d config.Discovery) []discovery.Program {
+	if len(d.Dirs) == 0 {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.now != nil && reflect.DeepEqual(d, f.of) {
+		return f.now.Programs()
+	}
+	checker, err := f.checker()
+	if err != nil {
+		return nil
+	}
+	f.of, f.now = d, discovery.New(discovery.Options{
+		Dirs: d.Dirs, Trust: host.DirPolicy(d), Checker: checker, API: plugin.API,
+		OnChange: func([]discovery.Program) {
+			select {
+			case f.news <- struct{}{}:
+			default:
+			}
+		},
+	})
+	close(f.other)
+	f.other = make(chan struct{})
+	return f.now.Scan(context.Background()) // each program has its deadline
+}
+
+// checker makes one that keeps copies in a folder of this process.
+func (f *finder) checker() (*trust.Checker, error) {
+	if f.copies == "" {
+		dir, err := os.MkdirTemp("", "pacewire-")
+		if err != nil {
+			return nil, err
+		}
+		f.copies = dir
+	}
+	return trust.New(filepath.Join(f.copies, "programs"))
+}
+
+// close takes the copies away.
+func (f *finder) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.copies != "" {
+		_ = os.RemoveAll(f.copies)
+	}
+}
+
+// current returns the finder in force, nil for none, and what is closed when there is another one.
+func (f *finder) current() (*discovery.Finder, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now, f.other
+}
+
+// run follows the plugin directories until ctx ends.
+func (f *finder) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		now, other := f.current()
+		looking, enough := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if now != nil {
+				_ = now.Run(looking) // it returns nil
+			}
+		}()
+		select {
+		case <-ctx.Done():
+		case <-other:
+		}
+		enough()
+		<-done
+	}
+}
