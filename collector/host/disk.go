@@ -57,14 +57,15 @@ func (d *disk) collect(ctx context.Context, out *telemetry.Batch) error {
 	if err := d.update(); err != nil {
 		return err
 	}
-	limit, cancel := context.WithTimeout(ctx, d.timeout)
+	patience := d.patience(ctx)
+	limit, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for _, p := range d.probes {
 		p.start(d.statfs)
 	}
 	var faults []error
 	for _, p := range d.probes {
-		if err := d.await(limit, p, out); err != nil {
+		if err := d.await(limit, patience, p, out); err != nil {
 			faults = append(faults, err)
 		}
 	}
@@ -74,13 +75,21 @@ func (d *disk) collect(ctx context.Context, out *telemetry.Batch) error {
 	return errors.Join(faults...)
 }
 
-// await waits for the answer of p and adds it to out.
-func (d *disk) await(ctx context.Context, p *probe, out *telemetry.Batch) error {
+// patience returns how long the file systems may take: half of what is left at most, the other half is for other sections.
+func (d *disk) patience(ctx context.Context) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return min(d.timeout, time.Until(end)/2)
+	}
+	return d.timeout
+}
+
+// await waits for the answer of p until ctx ends, and adds it to out.
+func (d *disk) await(ctx context.Context, patience time.Duration, p *probe, out *telemetry.Batch) error {
 	a, ok := p.wait(ctx)
 	switch {
 	case !ok:
 		return fmt.Errorf("statfs %s: no answer within %s: left out until it answers; name it in mounts_skip to leave it out for good",
-			p.path, d.timeout)
+			p.path, patience.Round(time.Millisecond))
 	case errors.Is(a.err, fs.ErrNotExist):
 		return nil // unmounted meanwhile, or hidden by a mount above it
 	case errors.Is(a.err, fs.ErrPermission):

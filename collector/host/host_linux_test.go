@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -140,6 +141,41 @@ func TestOneFaultyFile(t *testing.T) {
 	f("proc/uptime", "-3 4\n", `line 1: uptime: want a number, got "-3"`, "system")
 	f("proc/sys/fs/file-nr", "1\n", `line 1: number 2: want a number, got ""`)
 	f("proc/pressure/io", "some avg10=0.1\n", `line 1: avg60= want a number, got ""`)
+}
+
+// A section that cannot be read at all is named, and costs no other one.
+func TestOneFailingSection(t *testing.T) {
+	f := func(section, broken string, also ...string) {
+		t.Helper()
+		m := newMachine(t, "server", nil)
+		_ = m.Close() // what was read before stands there no more
+		m.remove(t, broken)
+		if err := os.Mkdir(filepath.Join(m.dir, broken), 0o700); err != nil { // which opens, and cannot be read
+			t.Fatal(err)
+		}
+		got, err := m.points(t)
+		lost := append([]string{section}, also...)
+		for _, name := range sectionNames() {
+			has := strings.Contains("\n"+got, "\n"+name+" ") || strings.Contains("\n"+got, "\n"+name+"\n")
+			named := strings.Contains("\n"+fmt.Sprint(err), "\n"+name+": ")
+			if fails := slices.Contains(lost, name); named != fails || !fails && !has { // a part of one that fails may be there
+				t.Errorf("%s: section %s named %v, there %v; want failing %v\n%v", broken, name, named, has, fails, err)
+			}
+		}
+		if err != nil && !strings.Contains(err.Error(), filepath.Join(m.dir, broken)) {
+			t.Errorf("%s is not named: %v", broken, err)
+		}
+	}
+	f("cpu", "proc/stat", "kernel")
+	f("mem", "proc/meminfo", "swap")
+	f("swap", "proc/vmstat", "kernel")
+	f("load", "proc/loadavg")
+	f("disk", "proc/self/mountinfo")
+	f("diskio", "proc/diskstats")
+	f("net", "proc/self/net/dev")
+	f("processes", "proc/812/stat")
+	f("system", "proc/uptime")
+	f("pressure", "proc/pressure/cpu")
 }
 
 func TestNewNeedsProc(t *testing.T) {
