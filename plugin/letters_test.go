@@ -123,6 +123,7 @@ func TestLostUnreadIsRaised(t *testing.T) {
 	for range 64 {
 		storeRaw(t, c, "src", junk)
 	}
+	a.Input(t, "tagged", "src") // an agent looks after the consumer before each start: by that the plugin knows where the stream begins
 	a.Give("tagged", telemetry.Work{Inputs: []telemetry.Input{in}})
 	a.Start(t, tagging(), "tagged")
 	plugintest.Until(t, "the loss is counted", func() bool {
