@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,9 @@ func (a *app) dial(ctx context.Context, denied func(error)) (*bus.Conn, string, 
 	}
 	conn, err := bus.Dial(ctx, o)
 	if err != nil {
+		if strings.Contains(err.Error(), "Authorization Violation") { // all that the server says
+			err = fmt.Errorf("%w: the credentials are not, or no longer, those of a user there; --creds names others", err)
+		}
 		return nil, "", exitWith(exitNoBus, err)
 	}
 	return conn, host, nil

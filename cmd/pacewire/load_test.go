@@ -150,7 +150,7 @@ func TestLoadMistakes(t *testing.T) {
 	f("--name x --kind sink -- /bin/x", exitUsage, `"sink": want collector, processor or publisher`)
 	f("--name x --set novalue", exitUsage, "want key=value")
 	f("--name x --set a=1 --set a=2", exitUsage, "set twice")
-	f("--nmae x", exitUsage, "unknown flag", "--help")
+	f("--namex x", exitUsage, "unknown flag", "--help")
 }
 
 func TestSwap(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,6 +92,9 @@ func (f *follower) run(ctx context.Context, follow bool) error {
 		if err := f.bear(err); err != nil {
 			return err
 		}
+		if !f.away {
+			continue
+		}
 		if fresh, err := f.app.link(ctx, f.host); err == nil { // an agent that starts again may have its bus elsewhere
 			l.close()
 			l = fresh
@@ -110,11 +114,7 @@ func (f *follower) begin(ctx context.Context, l *link) ([]telemetry.LogLine, err
 		if err != nil {
 			return nil, err
 		}
-		for _, line := range p.Lines {
-			if f.wanted(line) {
-				all = append(all, line)
-			}
-		}
+		all = append(all, p.Lines...)
 		tail, more = 0, p.More
 	}
 	return all[max(len(all)-f.last, 0):], nil
@@ -134,19 +134,13 @@ func (f *follower) more(ctx context.Context, l *link) error {
 		if p.Lost > 0 {
 			fmt.Fprintf(f.app.err, "%d lines are lost: newer ones pushed them out\n", p.Lost)
 		}
-		var lines []telemetry.LogLine
-		for _, line := range p.Lines {
-			if f.wanted(line) {
-				lines = append(lines, line)
-			}
-		}
-		if err := f.show(lines); err != nil || !p.More {
+		if err := f.show(p.Lines); err != nil || !p.More {
 			return err
 		}
 	}
 }
 
-// page asks for the lines after the last one; a tail above 0 for no more than so many.
+// page asks for the lines after the last one, a tail above 0 for no more than so many, and returns those that are wanted.
 func (f *follower) page(ctx context.Context, l *link, tail int) (telemetry.LogPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
@@ -159,6 +153,7 @@ func (f *follower) page(ctx context.Context, l *link, tail int) (telemetry.LogPa
 		return p, fmt.Errorf("answer of the agent of %s: %w", l.host, err)
 	}
 	f.after = p.Next
+	p.Lines = slices.DeleteFunc(p.Lines, func(l telemetry.LogLine) bool { return !f.wanted(l) })
 	return p, nil
 }
 

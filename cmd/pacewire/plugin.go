@@ -97,15 +97,18 @@ type running struct {
 }
 
 func asRunning(s telemetry.PluginStatus) running {
-	return running{s.Name, s.Kind, s.Program, orVersion(s.Version), s.Host, s.State, s.Reason, time.Unix(0, s.Since).UTC(), s.PID, s.Restarts}
+	return running{s.Name, s.Kind, s.Program, versionOf(s), s.Host, s.State, s.Reason, time.Unix(0, s.Since).UTC(), s.PID, s.Restarts}
 }
 
-// orVersion returns the version of a built-in, which is the program's own.
-func orVersion(v string) string {
-	if v == "" {
-		return version()
+// versionOf returns the version of a plugin's program: a built-in has ours.
+func versionOf(s telemetry.PluginStatus) string {
+	if s.Version != "" {
+		return s.Version
 	}
-	return v
+	if _, err := program(s.Kind + "." + s.Program); err != nil {
+		return ""
+	}
+	return version()
 }
 
 func (a *app) showPlugins(list []telemetry.PluginStatus) error {

@@ -73,9 +73,9 @@ func (a *app) showInfo(s telemetry.PluginStatus) error {
 	row := func(key string, v any) { fmt.Fprintf(w, "%s\t%s\n", key, printable(fmt.Sprint(v))) }
 	row("name", s.Name)
 	row("kind", s.Kind)
-	row("program", s.Program+" "+orVersion(s.Version))
+	row("program", strings.TrimSpace(s.Program+" "+versionOf(s)))
 	row("host", s.Host)
-	row("state", strings.TrimSpace(s.State+" for "+age(time.Unix(0, s.Since))+" "+why(s, time.Now())))
+	row("state", strings.TrimSuffix(s.State+" for "+age(time.Unix(0, s.Since))+": "+why(s, time.Now()), ": "))
 	if s.LastExit != "" {
 		row("last exit", s.LastExit+", "+age(time.Unix(0, s.LastEnd))+" ago")
 	}

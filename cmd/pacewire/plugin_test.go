@@ -20,7 +20,7 @@ func TestListShowsStates(t *testing.T) {
 	attached := telemetry.PluginStatus{Name: "cron", Kind: "collector", Program: "sh", Host: "h1", State: "lost", Reason: "silent for 30s", Since: now.UnixNano(), PID: 99, Attached: true}
 	_, run := agentOf(t, map[string]answer{"list": of(next, attached), "info": of(next)})
 	expect(t, run("plugin", "list"), 0, "starts again in 1m0s: exit code 1", "lost", "attached", "!99")
-	expect(t, run("plugin", "info", "nginx"), 0, "last exit", "exit code 1, 3m ago", "starts again in", "restarts 3")
+	expect(t, run("plugin", "info", "nginx"), 0, "last exit", "exit code 1, 3m ago", "backing_off for 0s: starts again in", "restarts 3", "python3\n")
 	r := run("plugin", "list", "-o", "json")
 	for _, key := range []string{"name", "kind", "program", "version", "host", "state", "reason", "since", "pid", "restarts"} {
 		if !strings.Contains(r.out, `"`+key+`":`) {

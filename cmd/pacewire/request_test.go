@@ -113,7 +113,7 @@ func TestWrongCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	noted(t, b.URL, "creds.json")
-	expect(t, run("plugin", "stop", "x"), exitNoBus, "uthorization")
+	expect(t, run("plugin", "stop", "x"), exitNoBus, "no longer, those of a user there; --creds names others")
 }
 
 // A list goes on until its last page.
