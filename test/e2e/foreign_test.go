@@ -10,11 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// foreign builds the plugin of testdata.
-func foreign(t testing.TB) string {
+// foreign builds a plugin of testdata.
+func foreign(t testing.TB, name string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "foreign")
-	if out, err := exec.Command("go", "build", "-o", path, "./testdata/foreign").CombinedOutput(); err != nil {
+	path := filepath.Join(t.TempDir(), name)
+	if out, err := exec.Command("go", "build", "-o", path, "./testdata/"+name).CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	return path
@@ -24,7 +24,7 @@ func foreign(t testing.TB) string {
 // disturbs nobody.
 func TestForeignPlugins(t *testing.T) {
 	t.Parallel()
-	program := foreign(t)
+	program := foreign(t, "foreign")
 	s := up(t, strings.ReplaceAll(`every: 200ms
 collect:
   plain: { run: [PROGRAM], config: { step: 5 }, tags: { site: lab } }

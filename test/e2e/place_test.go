@@ -62,16 +62,28 @@ func (p place) verb(args ...string) result {
 // verbWith is verb with text on standard input.
 func (p place) verbWith(stdin string, args ...string) result {
 	p.t.Helper()
+	return p.begin(stdin, args...)()
+}
+
+// begin starts the program; end waits for its end.
+func (p place) begin(stdin string, args ...string) (end func() result) {
+	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), verbWithin)
-	defer cancel()
 	c := p.command(ctx, args...)
 	var out, err bytes.Buffer
 	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(stdin), &out, &err
-	_ = c.Run() // the code tells
-	if ctx.Err() != nil {
-		p.t.Fatalf("pacewire %s does not end:\n%s%s", strings.Join(args, " "), tail(out.String()), tail(err.String()))
+	if err := c.Start(); err != nil {
+		p.t.Fatal(err)
 	}
-	return result{out.String(), err.String(), c.ProcessState.ExitCode()}
+	return func() result {
+		p.t.Helper()
+		defer cancel()
+		_ = c.Wait() // the code tells
+		if ctx.Err() != nil {
+			p.t.Fatalf("pacewire %s does not end:\n%s%s", strings.Join(args, " "), tail(out.String()), tail(err.String()))
+		}
+		return result{out.String(), err.String(), c.ProcessState.ExitCode()}
+	}
 }
 
 // do is verb for what has to succeed.

@@ -1,0 +1,183 @@
+package e2e
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pacewire/pacewire/internal/loadtest"
+)
+
+// longestGap is how long the output may pause while plugins are swapped.
+const longestGap = time.Second
+
+// Versions good and bad of processor and publisher are tried under load. Nothing is lost or invented, the output goes on, and
+// of bad versions nothing remains.
+func TestSwapUnderLoad(t *testing.T) {
+	load := loadtest.Load{Rate: 100_000}
+	if raceEnabled { // its detector costs several times the CPU
+		load.Rate /= 5
+	}
+	load.Points = load.Rate * int(span(3*time.Minute, 20*time.Minute).Seconds())
+	sink, err := loadtest.NewSink(load.Points, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sink.Close)
+	program := foreign(t, "version")
+	p := newPlace(t)
+	text, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The program of out is at version one, and pinned to it.
+	v := versions{program: program, mode: p.write("mode", ""), file: p.write("out-program", string(text)), text: string(text)}
+	if err := os.Chmod(v.file, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := p.start("up", "--plain", p.write("pacewire.yaml", fmt.Sprintf(`
+collect: { in: { use: lines, listen: "tcp://127.0.0.1:0", flush: 10ms } }
+process: { mid: { use: filter, from: in, drop: tags.keep == "no" } }
+publish: { out: { run: [%s, publisher, %s], sha256: %s, from: mid, config: { url: %q } } }
+`, v.file, v.mode, sum(v.text), sink.URL)))
+	s.awaitRunning()
+	stop, begin := s.load(load), time.Now()
+	s.await(readyWithin, "points arrive", func() bool { return sink.Got() > 0 })
+	v.system = s
+	for range span(1, 7) {
+		v.round(sink.URL)
+	}
+	sent, took, gap := stop(), time.Since(begin), sink.Gap()
+	if _, err := sink.Settle(t.Context(), sent, 3*ackWait); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitSettled("mid", "out")
+	count, rate := sink.Count(sent), float64(sent)/took.Seconds()
+	t.Logf("%d points, %.0f/s, %d versions taken, %d refused: %v; the output paused for %v at most", sent, rate, v.taken, v.refused, count, gap.Round(time.Millisecond))
+	if sent == load.Points || rate < 0.8*float64(load.Rate) {
+		t.Errorf("INVALID: the load ended too early, or was too slow")
+	}
+	if count.Lost+count.Invented+count.Bad > 0 {
+		t.Error(count)
+	}
+	if gap > longestGap {
+		t.Errorf("the output paused for %v", gap)
+	}
+	s.drain()
+}
+
+// versions are those that are tried, and how many were taken and refused.
+type versions struct {
+	*system
+	program string // of any version
+	file    string // the program of out, with
+	text    string // in its first version
+	mode    string // file that says how out behaves
+
+	taken, refused int
+}
+
+// round tries each version of each plugin once: three good ones, and all bad ones.
+func (v *versions) round(sink string) {
+	v.t.Helper()
+	upgrade := []string{"upgrade", "out"}
+	// One of mid that says no hello is waited for. Its neighbour has new versions meanwhile, by a file that changes.
+	hung, pids := v.begin("", "plugin", "swap", "mid", "--", v.program, "processor", "hangs"), v.pidsOf()
+	v.write("mode", "")
+	v.takes("out", upgrade...)
+	v.write("mode", "crashes")
+	v.refuses("out", "exit code 3", upgrade...)
+	v.write("mode", "refuses")
+	v.refuses("out", "another config", upgrade...)
+	v.write("mode", "")
+	v.replace(v.text + "x")
+	v.refuses("out", "checksum_mismatch", upgrade...)
+	v.replace(v.text)
+	v.takes("out", upgrade...)
+	v.refusal(hung(), "mid", pids["mid"], "not ready within 30s: no heartbeat")
+
+	v.configures("out", "swap", "out", "--file", v.write("out.yaml", fmt.Sprintf(
+		"publish: { out: { run: [%s, publisher, %s], sha256: %s, from: mid, config: { url: %q, database: d%d } } }\n", v.file, v.mode, sum(v.text), sink, v.taken)))
+	v.takes("mid", "swap", "mid", "--", v.program, "processor", "good")
+	v.refuses("mid", "exit code 3", "swap", "mid", "--", v.program, "processor", "crashes")
+	v.refuses("mid", "another config", "swap", "mid", "--", v.program, "processor", "refuses")
+	v.refuses("mid", "checksum_mismatch", "swap", "mid", "--sha256", strings.Repeat("0", 64), "--", v.program, "processor", "other")
+	v.takes("mid", "swap", "mid", "--use", "filter")
+	v.configures("mid", "swap", "mid", "--file", v.write("mid.yaml",
+		fmt.Sprintf("process: { mid: { use: filter, from: in, drop: tags.keep == \"no\", series_drop: [other%d] } }\n", v.taken)))
+}
+
+// takes expects that a new process takes the plugin over.
+func (v *versions) takes(name string, args ...string) {
+	v.t.Helper()
+	if before, after := v.operate(name, args); before == after {
+		v.t.Errorf("pacewire plugin %s: the process is the same", strings.Join(args, " "))
+	}
+}
+
+// configures expects that the process takes another config.
+func (v *versions) configures(name string, args ...string) {
+	v.t.Helper()
+	if before, after := v.operate(name, args); before != after {
+		v.t.Errorf("pacewire plugin %s: another process, %d instead of %d", strings.Join(args, " "), after, before)
+	}
+}
+
+// operate calls a verb that must succeed, and touch one plugin alone.
+func (v *versions) operate(name string, args []string) (before, after int) {
+	v.t.Helper()
+	was := v.pidsOf()
+	v.do(append([]string{"plugin"}, args...)...)
+	v.taken++
+	is := v.plugins()
+	if is[name].State != "running" {
+		v.t.Errorf("pacewire plugin %s: %+v", strings.Join(args, " "), is[name])
+	}
+	for other, pid := range was {
+		if other != name && is[other].PID != pid {
+			v.t.Errorf("pacewire plugin %s: %s has another process", strings.Join(args, " "), other)
+		}
+	}
+	return was[name], is[name].PID
+}
+
+// refuses expects that a version comes to nothing, for a reason that is told, and that the one before goes on.
+func (v *versions) refuses(name, reason string, args ...string) {
+	v.t.Helper()
+	pid := v.pidsOf()[name]
+	v.refusal(v.verb(append([]string{"plugin"}, args...)...), name, pid, reason)
+}
+
+func (v *versions) refusal(r result, name string, pid int, reason string) {
+	v.t.Helper()
+	v.refused++
+	if r.code != 1 {
+		v.t.Errorf("exit code %d", r.code)
+	}
+	contains(v.t, "the refusal", r.err, reason)
+	if p := v.plugins()[name]; p.PID != pid || p.State != "running" {
+		v.t.Errorf("%s was process %d and is %+v, after: %s", name, pid, p, r.err)
+	}
+}
+
+// replace puts another file in the place of out's program.
+func (v *versions) replace(text string) {
+	v.t.Helper()
+	fresh := v.write("fresh", text)
+	if err := os.Chmod(fresh, 0o700); err != nil {
+		v.t.Fatal(err)
+	}
+	if err := os.Rename(fresh, v.file); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// sum is the SHA-256 of a program.
+func sum(text string) string {
+	digest := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(digest[:])
+}
