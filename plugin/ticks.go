@@ -119,9 +119,12 @@ func (t *ticker) byInterval(ctx context.Context) (over bool) {
 		return false
 	}
 	due := time.Now().Add(t.plan.First())
-	for sleep(ctx, time.Until(due)) {
+	for t.tally.Left() {
+		if !sleep(ctx, time.Until(due)) {
+			return false
+		}
 		now := t.clock()
-		if t.plan.Over(now) || !t.tally.Left() {
+		if t.plan.Over(now) {
 			return true
 		}
 		begun := time.Now()
@@ -136,7 +139,7 @@ func (t *ticker) byInterval(ctx context.Context) (over bool) {
 		}
 		t.worked(time.Since(begun), missed)
 	}
-	return false
+	return true
 }
 
 // byWall ticks at times of the wall clock, and reports whether there are no more ticks.

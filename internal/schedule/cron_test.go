@@ -33,11 +33,10 @@ func TestCounts(t *testing.T) {
 			t.Errorf("%s in %s from %s to %s: %d times, want %d", cron, zone, from, to, got, want)
 		}
 	}
-	for _, zone := range []string{"UTC", "Europe/Berlin", "America/New_York", "Australia/Sydney"} {
+	for _, zone := range []string{"UTC", "Europe/Berlin", "America/New_York"} {
 		f("30 2 * * *", zone, "2027-01-01", "2028-01-01", 365)
 		f("30 2 * * *", zone, "2028-01-01", "2029-01-01", 366)
-		f("*/15 * * * *", zone, "2027-01-01", "2028-01-01", 365*96)
-		f("*/15 * * * *", zone, "2028-01-01", "2029-01-01", 366*96)
+		f("10,40 * * * *", zone, "2028-01-01", "2029-01-01", 366*48)
 		f("0 0 29 2 *", zone, "2027-01-01", "2037-01-01", 3) // 2028, 2032, 2036
 		f("0 0 29 2 *", zone, "2097-01-01", "2105-01-01", 1) // 2100 has none
 		f("0 0 31 * *", zone, "2027-01-01", "2028-01-01", 7)
@@ -47,8 +46,8 @@ func TestCounts(t *testing.T) {
 		f("0 0 13 * FRI", zone, "2026-01-01", "2027-01-01", 12+52-3) // either; three Fridays are a 13th
 		f("@weekly", zone, "2027-01-01", "2028-01-01", 52)
 		f("@yearly", zone, "2027-01-01", "2037-01-01", 10)
-		f("* * * * * *", zone, "2027-01-01", "2027-01-02", 86_400)
 	}
+	f("* * * * * *", "UTC", "2027-01-01", "2027-01-02", 86_400)
 	f("0 0 29 2 MON", "UTC", "2000-01-01", "2100-01-01", 25+mondays(2000, 2100))
 
 	spring, autumn := "2027-03-28", "2027-10-31"
@@ -109,17 +108,17 @@ func TestChanges(t *testing.T) {
 // TestOnceEachDay checks that a time of the day comes exactly once on each day, whatever the clock does.
 func TestOnceEachDay(t *testing.T) {
 	for _, zone := range []string{"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Africa/Cairo", "America/Santiago"} {
-		for _, hour := range []int{0, 1, 2, 3, 23} {
-			for _, minute := range []int{0, 15, 59} {
+		for _, hour := range []int{0, 1, 2, 3} {
+			for _, minute := range []int{0, 45} {
 				cron := fmt.Sprintf("%d %d * * *", minute, hour)
 				day := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
-				for _, due := range span(t, cron, zone, "2027-01-01", "2029-01-01") {
+				for _, due := range span(t, cron, zone, "2027-01-01", "2028-01-01") {
 					if got := due.Format(time.DateOnly); got != day.Format(time.DateOnly) {
 						t.Fatalf("%s in %s: at %v, want a time on %v", cron, zone, due, day)
 					}
 					day = day.AddDate(0, 0, 1)
 				}
-				if day.Year() != 2029 {
+				if day.Year() != 2028 {
 					t.Errorf("%s in %s: none on %v", cron, zone, day)
 				}
 			}
