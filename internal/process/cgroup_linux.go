@@ -224,7 +224,7 @@ func (p *Process) enter(attr *syscall.SysProcAttr) {
 		return
 	}
 	attr.UseCgroupFD, attr.CgroupFD = true, int(dir.Fd())
-	p.started = append(p.started, func() { dir.Close() })
+	p.letGo = append(p.letGo, func() { dir.Close() })
 }
 
 // holds reports whether a controller holds its limit.
@@ -276,6 +276,12 @@ func parseEvents(text string) map[string]int64 {
 func (g *cgroup) remove() {
 	if g == nil {
 		return
+	}
+	below, _ := os.ReadDir(g.dir)
+	for _, entry := range below {
+		if entry.IsDir() { // the process has made cgroups itself
+			(&cgroup{dir: filepath.Join(g.dir, entry.Name())}).remove()
+		}
 	}
 	const rounds, pause = 20, 5 * time.Millisecond
 	for range rounds {

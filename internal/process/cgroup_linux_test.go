@@ -136,6 +136,9 @@ func TestCgroupFindsEverybody(t *testing.T) {
 	}
 
 	p, hidden := begin()
+	if err := os.MkdirAll(filepath.Join(p.group.dir, "of", "its own"), 0o755); err != nil {
+		t.Error(err)
+	}
 	p.Terminate(100 * time.Millisecond)
 	ended(t, p, 5*time.Second)
 	gone(t, hidden)

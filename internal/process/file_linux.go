@@ -30,6 +30,6 @@ func (p *Process) openPath(f *os.File) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	p.started = append(p.started, func() { _ = unix.Close(fd) }) // it was open
+	p.letGo = append(p.letGo, func() { _ = unix.Close(fd) }) // it was open
 	return fmt.Sprintf("%s/%d", folder, fd), nil
 }

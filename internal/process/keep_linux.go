@@ -43,7 +43,7 @@ func (p *Process) keep(c Command) error {
 			return fmt.Errorf("keep: %w", err)
 		}
 		ends[i] = end
-		p.started = append(p.started, func() { end.Close() })
+		p.letGo = append(p.letGo, func() { end.Close() })
 	}
 	p.cmd.Stdout, p.cmd.Stderr = ends[0], ends[1]
 	return p.kept.open(c.Stdout, c.Stderr)
@@ -91,7 +91,12 @@ func openFifo(path string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open fifo %s: %w", path, err)
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	f := os.NewFile(uintptr(fd), path)
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		f.Close()
+		return nil, errors.Join(fmt.Errorf("open fifo %s: it is none", path), err)
+	}
+	return f, nil
 }
 
 // lock waits for a guard that has the lock for one read. Who has it for longer is another agent.

@@ -148,9 +148,14 @@ func TestKeptProcessSurvivesKill(t *testing.T) {
 // An agent that ends in order leaves it as well, and a second one after that.
 func TestKeptProcessSurvivesTheEnd(t *testing.T) {
 	k := startKeeper(t)
+	k.flows(t)
 	k.stdin.Close()
 	if err := k.cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+	gone(t, k.goes)
+	if kept := marks(k.id + "." + keptPart); len(kept) != 2 {
+		t.Errorf("%v are kept, want it and its descendant", kept)
 	}
 	k.flows(t)
 	var first, second buffer
@@ -344,6 +349,10 @@ func TestRelieve(t *testing.T) {
 	f("nearly full", true, false)
 	f("a quarter is left", false, false)
 
+	write(t, path+".no", "", 0o600)
+	if f, err := openFifo(path + ".no"); f != nil || err == nil {
+		t.Errorf("a file is a fifo: %v", err)
+	}
 	reader, err := openFifo(path)
 	if err != nil || !tryLock(reader) {
 		t.Fatal("no lock:", err)

@@ -17,10 +17,13 @@ import (
 func confine(pid int, l Limits) {
 	none := unix.Rlimit{}
 	_ = unix.Prlimit(pid, unix.RLIMIT_CORE, &none, nil) // it may have ended
-	if l.Files > 0 {
-		files := unix.Rlimit{Cur: uint64(l.Files), Max: uint64(l.Files)}
-		_ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &files, nil)
+	var files unix.Rlimit
+	if l.Files <= 0 || unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &files) != nil {
+		return
 	}
+	files.Max = min(files.Max, uint64(l.Files)) // no more than we have ourselves
+	files.Cur = files.Max
+	_ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &files, nil)
 }
 
 // watchLimits begins to watch the limits that no cgroup holds.
@@ -35,12 +38,12 @@ func (p *Process) watchLimits() (stop func()) {
 	if watched.Memory <= 0 && watched.Processes <= 0 {
 		return func() {}
 	}
-	watch.add(p, watched)
-	return func() { watch.remove(p) }
+	limitWatch.add(p, watched)
+	return func() { limitWatch.remove(p) }
 }
 
-// watch is one look through /proc for all: for each process of its own it would cost as much as many of them do.
-var watch watcher
+// limitWatch is one look through /proc for all: for each process of its own it would cost as much as many of them do.
+var limitWatch watcher
 
 type watcher struct {
 	mu   sync.Mutex

@@ -98,18 +98,18 @@ type Usage struct {
 
 // A Process is a started command. Its methods may be called at any time, by anybody.
 type Process struct {
-	pid     int
-	mark    string
-	began   time.Time
-	limits  Limits
-	cmd     *exec.Cmd      // nil if it was resumed
-	stdin   io.WriteCloser // nil if it is kept
-	kept    *kept          // nil unless it survives us
-	group   *cgroup        // nil without one
-	base    int64          // our own peak memory when it started; see Exit.MaxRSS
-	started []func()       // what is for the start alone, and is let go after it
-	done    chan struct{}
-	left    bool // by Detach; set before done
+	pid    int
+	mark   string
+	began  time.Time
+	limits Limits
+	cmd    *exec.Cmd      // nil if it was resumed
+	stdin  io.WriteCloser // nil if it is kept
+	kept   *kept          // nil unless it survives us
+	group  *cgroup        // nil without one
+	base   int64          // our own peak memory when it started; see Exit.MaxRSS
+	letGo  []func()       // of what is for the start alone
+	done   chan struct{}
+	left   bool // by Detach; set before done
 
 	mu       sync.Mutex
 	over     bool // the process is about to be reaped, or was: its pid may belong to another
@@ -148,10 +148,10 @@ func Start(c Command) (*Process, error) {
 // start prepares what the command asks for, and starts it.
 func (p *Process) start(c Command) error {
 	defer func() {
-		for _, letGo := range p.started {
-			letGo()
+		for _, f := range p.letGo {
+			f()
 		}
-		p.started = nil
+		p.letGo = nil
 	}()
 	for _, step := range []func(Command) error{p.setProgram, p.setUser, p.setStreams, p.setGroup, p.spawn} {
 		if err := step(c); err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -94,6 +95,7 @@ func adopter() {
 // ends in order when its stdin does.
 func keeper() {
 	done := fatal(own(os.Getenv("ID")))
+	release := fatal(Adopt())
 	env := []string{"PATH=" + os.Getenv("PATH")}
 	stays := fatal(Start(Command{
 		Args: []string{os.Args[0]}, Env: append(env, role+"=flooder"), KeepDir: "keep", Note: "a note",
@@ -104,13 +106,14 @@ func keeper() {
 	stays.Detach()
 	goes.Terminate(0)
 	<-goes.Done()
+	release()
 	done()
 }
 
 // flooder prints a MB of numbered lines a second to stderr, for ever, and says in the file flood how many, and how long the
-// longest write has taken. It has a child in a session of its own.
+// longest write has taken. A descendant of it has lost its parent.
 func flooder() {
-	fatal(Start(Command{Args: []string{"setsid", "sleep", "60"}, Env: []string{"PATH=" + os.Getenv("PATH")}}))
+	fatal(0, exec.Command("sh", "-c", "(setsid sleep 60 >/dev/null 2>&1 &)").Run())
 	const batch, length = 100, 100
 	longest := time.Duration(0)
 	for n := 0; ; {

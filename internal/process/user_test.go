@@ -90,3 +90,11 @@ func copyFile(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 }
+
+// needRoot is for tests with another user.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("it takes root to change the user, this is uid", os.Geteuid())
+	}
+}
