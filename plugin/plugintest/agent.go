@@ -23,6 +23,7 @@ type Agent struct {
 
 	mu    sync.Mutex
 	work  map[string]telemetry.Ack
+	held  map[string]bool
 	beats map[string]telemetry.Heartbeat
 	data  []telemetry.PluginData
 }
@@ -35,7 +36,7 @@ func NewAgent(t testing.TB, url, host string) *Agent {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	a := &Agent{Host: host, url: url, conn: conn, work: map[string]telemetry.Ack{}, beats: map[string]telemetry.Heartbeat{}}
+	a := &Agent{Host: host, url: url, conn: conn, work: map[string]telemetry.Ack{}, held: map[string]bool{}, beats: map[string]telemetry.Heartbeat{}}
 	decode := func(body []byte) (telemetry.Heartbeat, error) {
 		h, _, err := telemetry.DecodeHeartbeat(body)
 		return h, err
@@ -73,6 +74,9 @@ func (a *Agent) answer(_ context.Context, s bus.Subject, h telemetry.Heartbeat) 
 	if ack.ConfigRev == h.ConfigRev {
 		ack.Work = nil
 	}
+	if a.held[s.Plugin] {
+		ack.Flags = []string{telemetry.FlagHold}
+	}
 	return telemetry.EncodeControl(ack, telemetry.MsgPack)
 }
 
@@ -89,6 +93,21 @@ func (a *Agent) Give(name string, w telemetry.Work) {
 	a.work[name] = telemetry.Ack{ConfigRev: rev, Work: &w}
 	a.mu.Unlock()
 	_, _ = a.Ask(context.Background(), name, "beat", telemetry.CtlRequest{}) // not started yet: its first beat asks
+}
+
+// Hold keeps a plugin from beginning its work, as an agent does while another process of that name works.
+func (a *Agent) Hold(name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.held[name] = true
+}
+
+// Release lets a plugin begin that was held.
+func (a *Agent) Release(name string) {
+	a.mu.Lock()
+	delete(a.held, name)
+	a.mu.Unlock()
+	_, _ = a.Ask(context.Background(), name, "beat", telemetry.CtlRequest{}) // else its next beat asks
 }
 
 // Refuse makes the agent refuse a plugin.
