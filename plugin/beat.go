@@ -22,6 +22,7 @@ type seen struct {
 	alone    bool   // it cannot work beside the process that works now
 	rev      uint64 // config in force
 	offered  uint64 // config that was offered last
+	declined bool   // it could not be used
 	interval time.Duration
 	term     uint64 // highest of an ack
 	greeted  bool   // the agent knows us
@@ -141,7 +142,7 @@ func (l *life) unanswered(err error) {
 	l.seen.lost++
 	switch {
 	case l.seen.unacked != quiet:
-	case l.seen.offered > 0:
+	case l.seen.offered > 0 || l.seen.rev > 0:
 		l.log.Warn("agent does not answer, work goes on with the last config", "error", err)
 	default:
 		l.log.Warn("no agent answers, nothing can be done before one does", "host", l.o.Host, "error", err)
@@ -179,8 +180,11 @@ func (l *life) obey(ack telemetry.Ack, rtt time.Duration) error {
 		v.interval = max(time.Duration(ack.NextMS)*time.Millisecond, cmp.Or(l.o.LeastBeat, leastInterval))
 	}
 	fresh := ack.Work != nil && ack.ConfigRev != v.offered
-	if fresh {
-		v.offered = ack.ConfigRev
+	switch {
+	case fresh:
+		v.offered, v.declined = ack.ConfigRev, false
+	case v.declined && ack.ConfigRev == v.rev: // the agent has given it up: it may offer it again
+		v.offered = 0
 	}
 	l.mu.Unlock()
 	if !slices.Contains(ack.Flags, telemetry.FlagHold) {

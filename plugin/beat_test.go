@@ -51,6 +51,41 @@ func TestTerm(t *testing.T) {
 	}
 }
 
+// A config is tried once, however often the agent offers it; one that could not be used may come again when the agent has
+// given it up, for what was wrong may have gone.
+func TestOfferedAgain(t *testing.T) {
+	l := &life{log: slog.New(slog.DiscardHandler), offers: make(chan offer, 1), beatNow: make(chan struct{}, 1)}
+	f := func(wants uint64, tries bool) {
+		t.Helper()
+		ack := telemetry.Ack{State: telemetry.Accepted, ConfigRev: wants}
+		if wants != l.seen.rev {
+			ack.Work = &telemetry.Work{}
+		}
+		if err := l.obey(ack, 0); err != nil || len(l.offers) > 0 != tries {
+			t.Errorf("offered %d: tried %v, %v", wants, len(l.offers) > 0, err)
+		}
+		if tries {
+			<-l.offers
+		}
+	}
+	f(1, true)
+	l.inForce(1)
+	f(1, false)
+	f(2, true)
+	f(2, false)
+	l.inForce(2) // New is on its way
+	f(2, false)
+	l.inForce(1) // it has failed
+	l.rejected(2, errors.New("boom"))
+	f(2, false)
+	f(2, false)
+	f(1, false) // given up
+	f(2, true)
+	l.inForce(2)
+	f(2, false)
+	f(1, true)
+}
+
 // When a life is closed it listens no more, so nobody begins a reply that it would have to wait for.
 func TestCloseListensNoMore(t *testing.T) {
 	b := bustest.New(t)

@@ -173,6 +173,9 @@ func (l *life) change(ctx context.Context, now *job, o offer) *job {
 func (l *life) rejected(rev uint64, err error) {
 	l.count.fail("config_invalid", err)
 	l.log.Error("config cannot be used", "revision", rev, "error", err)
+	l.mu.Lock()
+	l.seen.declined = true
+	l.mu.Unlock()
 	nudge(l.beatNow)
 }
 
