@@ -1,7 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -113,4 +117,51 @@ func (f *finder) run(ctx context.Context) {
 		enough()
 		<-done
 	}
+}
+
+// A known is a program as -o json shows it; its keys are stable.
+type known struct {
+	Kind     string `json:"kind"`
+	Name     string `json:"name"`
+	Summary  string `json:"summary"`
+	Version  string `json:"version"`
+	State    string `json:"state"` // available, refused, unusable, shadowed or busy
+	Reason   string `json:"reason"`
+	Path     string `json:"path"` // empty for a built-in
+	SHA256   string `json:"sha256"`
+	SignedBy string `json:"signed_by"`
+}
+
+// showPrograms lists the built-ins, and what is in the plugin directories.
+func (a *app) showPrograms() error {
+	rows := []known{}
+	for _, d := range programs() {
+		rows = append(rows, known{Kind: string(d.Kind), Name: d.Program, Summary: d.Summary, Version: version(), State: string(discovery.Available)})
+	}
+	c, err := a.configure(configured{starter: true}, false)
+	if err != nil {
+		fmt.Fprintln(a.err, "the config names no plugin directories that could be looked at: pacewire validate tells why")
+	} else {
+		rows = append(rows, knowns(a.found.programs(c.Discovery))...)
+	}
+	if a.flags.output == "json" {
+		return json.NewEncoder(a.out).Encode(rows)
+	}
+	return a.table("KIND\tPROGRAM\tSTATE\tDOES", func(w io.Writer) {
+		for _, r := range rows {
+			does := cmp.Or(r.Reason, r.Summary)
+			if r.Path != "" {
+				does = r.Path + ": " + does
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printable(cmp.Or(r.Kind, "-")), printable(r.Name), r.State, printable(does))
+		}
+	})
+}
+
+func knowns(list []discovery.Program) []known {
+	var rows []known
+	for _, p := range list {
+		rows = append(rows, known{p.Kind, p.Name, p.Manifest.Summary, p.Version, string(p.State), p.Reason, p.Path, p.SHA256, p.SignedBy})
+	}
+	return rows
 }

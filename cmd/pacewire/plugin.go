@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -27,7 +26,7 @@ func (a *app) pluginList() *cobra.Command {
 	var host string
 	c := &cobra.Command{
 		Use: "list", Short: "List the plugins that run, or the programs that can", Args: cobra.NoArgs,
-		Long:    "list asks the agent for its plugins. Without an agent, or with --programs, it lists the built-in programs.",
+		Long:    "list asks the agent for its plugins. Without an agent, or with --programs, it lists the programs: those built in, and what is in the plugin directories.",
 		Example: "  pacewire plugin list\n  pacewire plugin list --programs\n  pacewire plugin list -o json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if builtIn {
@@ -35,7 +34,7 @@ func (a *app) pluginList() *cobra.Command {
 			}
 			l, err := a.link(c.Context(), host)
 			if errors.Is(err, errNoAgent) {
-				fmt.Fprintln(a.err, "no agent runs here; the built-in programs:")
+				fmt.Fprintln(a.err, "no agent runs here; the programs that can be run:")
 				return a.showPrograms()
 			}
 			if err != nil {
@@ -49,29 +48,9 @@ func (a *app) pluginList() *cobra.Command {
 			return a.showPlugins(list)
 		},
 	}
-	c.Flags().BoolVar(&builtIn, "programs", false, "the built-in programs, whether they run or not")
+	c.Flags().BoolVar(&builtIn, "programs", false, "the programs that can be run: built in, and of plugin directories")
 	hostFlag(c, &host)
 	return c
-}
-
-func (a *app) showPrograms() error {
-	type row struct {
-		Kind    plugin.Kind `json:"kind"`
-		Name    string      `json:"name"`
-		Summary string      `json:"summary"`
-	}
-	rows := []row{}
-	for _, d := range programs() {
-		rows = append(rows, row{d.Kind, d.Program, d.Summary})
-	}
-	if a.flags.output == "json" {
-		return json.NewEncoder(a.out).Encode(rows)
-	}
-	return a.table("KIND\tPROGRAM\tDOES", func(w io.Writer) {
-		for _, r := range rows {
-			fmt.Fprintf(w, "%s\t%s\t%s\n", r.Kind, r.Name, r.Summary)
-		}
-	})
 }
 
 // table writes rows below head, in columns.
