@@ -192,12 +192,17 @@ func (w *witness) judge(p telemetry.PluginStatus) {
 func (w *witness) child(pid int) bool { return alive(pid) && parentOf(pid) == w.cmd.Process.Pid }
 
 // parentOf is who has started a process, 0 when it has ended.
-func parentOf(pid int) (parent int) {
+func parentOf(pid int) int {
+	parent, _ := statOf(pid)
+	return parent
+}
+
+// statOf is who has started a process, and its state: R, S, T for one that was halted, Z ...
+func statOf(pid int) (parent int, state string) {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, after, _ := strings.Cut(string(text), ") ")
-	var state string
 	_, _ = fmt.Sscan(after, &state, &parent)
-	return parent
+	return parent, state
 }
 
 // kill kills one of the plugins that work, and that were not killed most times.
