@@ -45,6 +45,9 @@ func parse(text string, zone *time.Location) (cronTimes, error) {
 	c := cronTimes{line: line, zone: zone}
 	const hours = 1<<24 - 1
 	if s, ok := line.(*cron.SpecSchedule); ok {
+		if s.Second == 0 || s.Minute == 0 || s.Hour == 0 || s.Month == 0 { // it would be looked for second by second
+			return cronTimes{}, errors.New("this never comes: there is a comma with nothing beside it")
+		}
 		c.allDay = s.Hour&hours == hours
 	}
 	if line.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
@@ -64,7 +67,10 @@ func (c cronTimes) next(after time.Time) time.Time {
 		if due.IsZero() || end.IsZero() || due.Before(end) {
 			return due
 		}
-		at = end
+		// After the change due is another time, by no more than offsets differ.
+		if at = due.Add(-48 * time.Hour); at.Before(end) {
+			at = end
+		}
 	}
 }
 
