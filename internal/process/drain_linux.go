@@ -24,13 +24,18 @@ func CleanUp(mark string, grace time.Duration) error {
 // drainKept drains those that carry the mark. It takes only what exceeds a quarter of a fifo: the last words stay for the
 // agent that resumes.
 func drainKept(mark string) {
-	fifos := keptFifos(mark)
-	const shortest, longest = 5 * time.Millisecond, 100 * time.Millisecond
+	const shortest, longest, rescan = 5 * time.Millisecond, 100 * time.Millisecond, time.Second
+	dirs, scanned := keptDirs(mark), time.Now()
+	fifos := keptFifos(dirs)
 	for pause := shortest; len(fifos) > 0; pause = min(2*pause, longest) {
+		// The fifo itself does not say that its writers are gone, to who has opened it after that.
+		if time.Since(scanned) > rescan {
+			dirs, scanned = keptDirs(mark), time.Now()
+		}
 		var left []*os.File
 		for _, f := range fifos {
 			took, over := relieve(f)
-			if over {
+			if over || !dirs[filepath.Dir(f.Name())] {
 				f.Close()
 				continue
 			}
@@ -44,16 +49,20 @@ func drainKept(mark string) {
 	}
 }
 
-// keptFifos opens the fifos of those that carry the mark, or of whose parents they are.
-func keptFifos(mark string) (fifos []*os.File) {
+// keptDirs finds the folders of those that carry the mark, in their environment.
+func keptDirs(mark string) map[string]bool {
 	dirs := map[string]bool{}
 	for _, pid := range survivors(noGroup, Mark+"="+mark) {
 		for entry := range strings.SplitSeq(environ(pid), "\x00") {
 			if dir, ok := strings.CutPrefix(entry, keepDirName+"="); ok {
-				dirs[dir] = true
+				dirs[filepath.Clean(dir)] = true
 			}
 		}
 	}
+	return dirs
+}
+
+func keptFifos(dirs map[string]bool) (fifos []*os.File) {
 	for dir := range dirs {
 		for _, name := range []string{stdoutName, stderrName} {
 			if f, err := openFifo(filepath.Join(dir, name)); err == nil {
@@ -64,7 +73,7 @@ func keptFifos(mark string) (fifos []*os.File) {
 	return fifos
 }
 
-// relieve takes what is too much out of a fifo. It is over when somebody else reads it, or nobody writes it.
+// relieve takes what is too much out of a fifo. It is over when somebody else reads it.
 func relieve(f *os.File) (took, over bool) {
 	if !tryLock(f) {
 		return false, true
@@ -77,22 +86,11 @@ func relieve(f *os.File) (took, over bool) {
 	const keep = 16 << 10 // a quarter: each two of the 16 pages of a full one have more than a page
 	_ = conn.Control(func(fd uintptr) {
 		waiting, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ) // FIONREAD by another name
-		if err != nil || hungUp(int(fd)) {
-			over = true
-			return
+		if err == nil && waiting > keep {
+			_, err = unix.Read(int(fd), make([]byte, waiting-keep))
+			took = true
 		}
-		if waiting > keep {
-			n, err := unix.Read(int(fd), make([]byte, waiting-keep))
-			took = n > 0
-			over = n == 0 && err == nil
-		}
+		over = err != nil
 	})
 	return took, over
-}
-
-// hungUp reports whether nobody can write to the fifo any more.
-func hungUp(fd int) bool {
-	look := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	_, err := unix.Poll(look, 0)
-	return err == nil && look[0].Revents&unix.POLLHUP != 0
 }

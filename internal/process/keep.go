@@ -60,9 +60,9 @@ func (r Record) write(dir string) error {
 	return nil
 }
 
-// forgetKept empties the folder of a process that is no more.
+// forgetKept removes the folder of a process that is no more; what is not of it, and the folder then, stays.
 func forgetKept(dir string) {
-	for _, name := range []string{recordName, stdoutName, stderrName} {
+	for _, name := range []string{recordName, stdoutName, stderrName, ""} {
 		_ = os.Remove(filepath.Join(dir, name)) // what is not there is gone
 	}
 }

@@ -30,10 +30,10 @@ func (p *Process) keep(c Command) error {
 	if c.OnParentDeath != 0 {
 		return errors.New("a kept process does not die with its parent: OnParentDeath must be 0")
 	}
+	forgetKept(c.KeepDir)
 	if err := os.MkdirAll(c.KeepDir, 0o700); err != nil {
 		return fmt.Errorf("keep: %w", err)
 	}
-	forgetKept(c.KeepDir)
 	p.kept = &kept{dir: c.KeepDir}
 	p.cmd.Env = append(p.cmd.Env, keepDirName+"="+absolute(c.KeepDir))
 	ends := make([]*os.File, 2)
@@ -236,7 +236,7 @@ func (p *Process) abandon() {
 	p.kept.close()
 }
 
-// end reads what is left of the output, for as long as that of another process, and empties the folder.
+// end reads what is left of the output, for as long as that of another process, and removes the folder.
 func (k *kept) end() {
 	if k == nil {
 		return

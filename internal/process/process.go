@@ -46,7 +46,8 @@ type Command struct {
 	// not closed, does not reach the process, and is no script. Linux only.
 	File *os.File
 	// KeepDir, if not empty, makes it a process that survives us: see Resume. The
-	// folder is its own. Its stdin is empty, and OnParentDeath must be 0. Linux only.
+	// folder is its own, and there as long as the process. Its stdin is empty, and
+	// OnParentDeath must be 0. Linux only.
 	KeepDir string
 	// Note is what the Record in KeepDir is to say to who reads it later.
 	Note string
