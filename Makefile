@@ -9,7 +9,7 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):[^#]*## /\1\t/p' Makefile | expand -t 8
 
 build: ## bin/pacewire, and the heavy publishers beside it
-	go build -trimpath -o bin/ ./cmd/...
+	go build -trimpath -tags timetzdata -o bin/ ./cmd/... # time zones for machines that have none
 
 up: build ## run the main job: embedded bus, the starter config, points of this machine
 	bin/pacewire up

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pacewire/pacewire/internal/schedule"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -149,7 +150,7 @@ func (l *life) work(ctx context.Context) error {
 
 // change puts o in force in place of now. A config that cannot be used leaves now running.
 func (l *life) change(ctx context.Context, now *job, o offer) *job {
-	if err := l.def.check(o.work.Config); err != nil {
+	if err := l.usable(o.work); err != nil {
 		l.rejected(o.rev, err)
 		if now == nil {
 			l.setState("failed")
@@ -168,6 +169,19 @@ func (l *life) change(ctx context.Context, now *job, o offer) *job {
 		}
 	}
 	return next
+}
+
+// usable reports why w cannot be worked on.
+func (l *life) usable(w telemetry.Work) error {
+	err := l.def.check(w.Config)
+	switch {
+	case w.Schedule == nil:
+	case l.def.Inventory:
+		err = errors.Join(err, errors.New("schedule: facts are collected at each interval: remove it, and set every:"))
+	default:
+		err = errors.Join(err, schedule.Check(*w.Schedule))
+	}
+	return err
 }
 
 func (l *life) rejected(rev uint64, err error) {

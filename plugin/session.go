@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"log/slog"
 	"runtime/debug"
@@ -206,16 +205,6 @@ func stackOf(err error) slog.Attr {
 		return slog.String("stack", string(p.stack))
 	}
 	return slog.Attr{}
-}
-
-// spread returns a part of span that is the same for this plugin each time, and another for each plugin.
-func spread(host, plugin string, span time.Duration) time.Duration {
-	if span <= 0 {
-		return 0
-	}
-	h := fnv.New64a()
-	_, _ = io.WriteString(h, host+"/"+plugin)
-	return time.Duration(h.Sum64() % uint64(span))
 }
 
 // sleep waits for d and reports whether it passed before ctx ended.
