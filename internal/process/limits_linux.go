@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,18 +13,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// confine sets what the process inherits on to all it starts. It runs some 100 microseconds already, which is not enough
-// to start another one, or to leave a core.
+// confine sets what the process inherits on to all it starts. It runs already, for a moment: whom it has started before it
+// is confined is known after it, and confined as well.
 func confine(pid int, l Limits) {
 	none := unix.Rlimit{}
 	_ = unix.Prlimit(pid, unix.RLIMIT_CORE, &none, nil) // it may have ended
 	var files unix.Rlimit
-	if l.Files <= 0 || unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &files) != nil {
-		return
+	if l.Files > 0 && unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &files) == nil {
+		files.Max = min(files.Max, uint64(l.Files)) // no more than we have ourselves
+		files.Cur = files.Max
+		_ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &files, nil)
 	}
-	files.Max = min(files.Max, uint64(l.Files)) // no more than we have ourselves
-	files.Cur = files.Max
-	_ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &files, nil)
+	for _, child := range childrenNow(pid) {
+		confine(child, l)
+	}
+}
+
+// childrenNow are the children of a process at this moment.
+func childrenNow(pid int) (pids []int) {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // the pattern is a good one
+	for _, path := range threads {
+		text, _ := os.ReadFile(path) // it has ended
+		for word := range strings.FieldsSeq(string(text)) {
+			if child, err := strconv.Atoi(word); err == nil {
+				pids = append(pids, child)
+			}
+		}
+	}
+	return pids
 }
 
 // watchLimits begins to watch the limits that no cgroup holds.

@@ -26,6 +26,18 @@ func TestConfined(t *testing.T) {
 	}
 }
 
+// Whom it has started before it was confined is confined all the same.
+func TestConfinedTooLate(t *testing.T) {
+	var out buffer
+	const script = `sh -c 'until [ $(ulimit -n) = 77 ]; do sleep 0.01; done; echo $(ulimit -n)' & echo up; wait`
+	p := start(t, Command{Args: []string{"sh", "-c", script}, Env: []string{"PATH=" + os.Getenv("PATH")}, Stdout: &out})
+	eventually(t, "it has a child", func() bool { return out.String() == "up\n" && len(childrenNow(p.PID())) == 1 })
+	confine(p.PID(), Limits{Files: 77})
+	if e := ended(t, p, 5*time.Second); e.Code != 0 || out.String() != "up\n77\n" {
+		t.Errorf("%v, %q", e, out.String())
+	}
+}
+
 // A descriptor that we have inherited ourselves does not reach the process either.
 func TestNoDescriptorsButThree(t *testing.T) {
 	fd, err := unix.Dup(0) // without close-on-exec
