@@ -4,7 +4,7 @@ package telemetry
 type PluginStatus struct {
 	Name     string `json:"name"`
 	Kind     string `json:"kind"`
-	Program  string `json:"program"`
+	Program  string `json:"program,omitzero"` // "": who starts it has not told yet
 	Version  string `json:"version,omitzero"`
 	Host     string `json:"host"`
 	State    string `json:"state"`             // see agent/host/DESIGN.md
