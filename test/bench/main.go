@@ -1,7 +1,8 @@
 // Command bench measures pacewire, each figure beside a reference of the same run.
 //
 // It runs the built program as processes of their own, on this machine alone, and compares what was sent with what arrived
-// by identity: a run that lost, invented or doubled a point prints FAIL and ends with 1.
+// by identity: a run that lost, invented or doubled a point prints FAIL and ends with 1. Only while a process takes over from
+// another one may points come twice: these are counted.
 package main
 
 import (
@@ -23,6 +24,8 @@ type settings struct {
 	points   int
 	idle     time.Duration
 	runs     int
+	starts   int
+	swaps    int
 	only     string
 	telegraf string
 	dir      string
@@ -34,6 +37,8 @@ func main() {
 	flag.IntVar(&s.points, "points", 8_000_000, "points of a run at full speed")
 	flag.DurationVar(&s.idle, "idle", time.Minute, "how long idle is measured")
 	flag.IntVar(&s.runs, "runs", 3, "runs at full speed, of which the median counts")
+	flag.IntVar(&s.starts, "starts", 20, "starts of each plugin, of which the median counts")
+	flag.IntVar(&s.swaps, "swaps", 10, "swaps of each plugin under load")
 	flag.StringVar(&s.only, "only", "", "measure only: "+strings.Join(sectionNames(), ", "))
 	flag.StringVar(&s.telegraf, "telegraf", "", "a Telegraf binary that does the same work beside us")
 	flag.StringVar(&s.dir, "dir", "", "where the store is kept meanwhile; by default a temporary folder")
@@ -99,6 +104,9 @@ func sections() []section {
 		{"latency", latency},
 		{"memory", memory},
 		{"idle", idle},
+		{"idle50", idleMany},
+		{"start", starts},
+		{"swap", swaps},
 		{"telegraf", telegrafBeside},
 	}
 }

@@ -20,6 +20,11 @@ func config(sync, listen, url string, apart bool) string {
   site: { use: tag, from: keep, add: { site: lab } }`
 		last = "site"
 	}
+	return linesToHTTP(sync, listen, url, process, last)
+}
+
+// linesToHTTP returns a config with processors between line protocol over TCP and HTTP.
+func linesToHTTP(sync, listen, url, process, last string) string {
 	return fmt.Sprintf(`host: bench
 bus: { sync: %s }
 collect:

@@ -82,11 +82,11 @@ func memory(ctx context.Context, s settings) ([]row, error) {
 // idle measures up with the host collector and one publisher, and then what each further plugin adds.
 func idle(ctx context.Context, s settings) ([]row, error) {
 	base := "every: 10s\ncollect:\n  host: {}\npublish:\n  file: { use: lines, from: host, path: points.lp }\n"
-	u, spent, err := s.rest(ctx, "idle", base)
+	u, cpu, err := s.rest(ctx, "idle", base)
 	if err != nil {
 		return nil, err
 	}
-	all, cpu := total(u.pss), spent.Seconds()/s.idle.Seconds()*100
+	all := total(u.pss)
 	const more = 8
 	var extra strings.Builder
 	extra.WriteString(base + "process:\n")
@@ -110,36 +110,40 @@ func idle(ctx context.Context, s settings) ([]row, error) {
 	further := (total(with.pss) - all) / more
 	return []row{
 		{"idle up, host at 10 s, one publisher: MB (PSS)", fmt.Sprintf("%.1f", all), byProcess(u.pss), "45", "35", judge(all, 45, 35, true)},
-		{"idle up: % of a core", fmt.Sprintf("%.2f", cpu), fmt.Sprintf("raw NATS, empty streams, no client: %.2f", raw), "0.4", "0.2", judge(cpu, 0.4, 0.2, true)},
+		{"idle up: % of a core", fmt.Sprintf("%.2f", cpu.all), fmt.Sprintf("raw NATS, empty streams, no client: %.2f", raw), "0.4", "0.2", judge(cpu.all, 0.4, 0.2, true)},
 		{"a further idle built-in, MB (PSS)", fmt.Sprintf("%.1f", further),
 			fmt.Sprintf("what %d more add, each; their mean with its part of what is shared: %.1f", more, mean), "4", "2", judge(further, 4, 2, true)},
 	}, nil
 }
 
-// rest runs config for the idle time and returns the memory at its end and the CPU spent in it.
-func (s settings) rest(ctx context.Context, name, config string) (usage, time.Duration, error) {
+// load is what a system uses of a core, in percent.
+type load struct{ agent, all float64 }
+
+// rest runs config for the idle time and returns the memory at its end and the CPU used in it.
+func (s settings) rest(ctx context.Context, name, config string) (usage, load, error) {
 	sys, err := start(ctx, s, name, config)
 	if err != nil {
-		return usage{}, 0, err
+		return usage{}, load{}, err
 	}
 	defer sys.stop()
 	select {
 	case <-time.After(5 * time.Second): // for the start to be over
 	case <-ctx.Done():
-		return usage{}, 0, ctx.Err()
+		return usage{}, load{}, ctx.Err()
 	}
 	before, err := sys.usage()
 	if err != nil {
-		return usage{}, 0, err
+		return usage{}, load{}, err
 	}
 	select {
 	case <-time.After(s.idle):
 	case <-ctx.Done():
-		return usage{}, 0, ctx.Err()
+		return usage{}, load{}, ctx.Err()
 	}
 	after, err := sys.usage()
-	_, spent := after.since(before)
-	return after, spent, err
+	each, sum := after.since(before)
+	share := func(spent time.Duration) float64 { return spent.Seconds() / s.idle.Seconds() * 100 }
+	return after, load{share(each["agent"]), share(sum)}, err
 }
 
 func total(bytes map[string]int64) (mb float64) {
