@@ -30,6 +30,9 @@ func (p *Process) keep(c Command) error {
 	if c.OnParentDeath != 0 {
 		return errors.New("a kept process does not die with its parent: OnParentDeath must be 0")
 	}
+	if r, err := ReadRecord(c.KeepDir); err == nil && r.alive() {
+		return fmt.Errorf("keep: process %d is kept in %s already: resume it, or end it first", r.PID, c.KeepDir)
+	}
 	forgetKept(c.KeepDir)
 	if err := os.MkdirAll(c.KeepDir, 0o700); err != nil {
 		return fmt.Errorf("keep: %w", err)

@@ -266,11 +266,14 @@ func TestRecordThatIsNotBelieved(t *testing.T) {
 	}
 }
 
-// Two do not read the same fifo.
+// Two do not read the same fifo, and no second process takes the place of one that is there.
 func TestResumeTwice(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keep")
 	p := start(t, Command{Args: []string{"sleep", "60"}, KeepDir: dir})
 	if q, err := Resume(dir, nil, nil); q != nil || err == nil || !strings.Contains(err.Error(), "another agent reads it") {
+		t.Errorf("%v, %v", q, err)
+	}
+	if q, err := Start(Command{Args: []string{"sleep", "60"}, KeepDir: dir}); q != nil || err == nil || !strings.Contains(err.Error(), "is kept in "+dir+" already") {
 		t.Errorf("%v, %v", q, err)
 	}
 	if r, err := ReadRecord(dir); err != nil || r.PID != p.PID() {
