@@ -3,6 +3,7 @@ package process
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -104,10 +105,7 @@ func (w *watcher) run(stop <-chan struct{}) {
 func (w *watcher) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	all := map[int]stat{}
-	for pid, s := range processes() {
-		all[pid] = s
-	}
+	all := maps.Collect(processes())
 	families := map[int][]int{}
 	for p := range w.on {
 		families[p.pid] = p.group.pids()
