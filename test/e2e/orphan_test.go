@@ -72,7 +72,7 @@ func marked(t testing.TB, mark string) (pids []int) {
 func guardOf(t testing.TB, mark string) (guard int) {
 	t.Helper()
 	for _, pid := range marked(t, mark) {
-		if markOf(pid) == mark {
+		if markOf(pid) == mark+".guard" {
 			guard = pid
 		}
 	}
