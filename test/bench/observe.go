@@ -29,10 +29,11 @@ type observer struct {
 	plugin string
 	conn   *bus.Conn
 	end    context.CancelFunc
-	ended  chan error // how the observation of points has ended
+	points sync.WaitGroup // who observes them
 
-	mu   sync.Mutex
-	seen [steps][]time.Time
+	mu    sync.Mutex
+	seen  [steps][]time.Time
+	fault error // why no points are observed any more
 }
 
 // observe observes a plugin that works, and returns when it is seen.
@@ -42,8 +43,8 @@ func (sys *system) observe(ctx context.Context, plugin string) (*observer, error
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	o := &observer{sys: sys, plugin: plugin, conn: conn, end: cancel, ended: make(chan error, 1)}
-	go func() { o.ended <- o.follow(ctx) }()
+	o := &observer{sys: sys, plugin: plugin, conn: conn, end: cancel}
+	o.points.Go(func() { o.follow(ctx) })
 	err = o.hear(host)
 	if err == nil {
 		_, err = o.await(ctx, point, time.Now())
@@ -70,17 +71,20 @@ func (o *observer) hear(host string) error {
 }
 
 // follow notes points until ctx ends.
-func (o *observer) follow(ctx context.Context) error {
+func (o *observer) follow(ctx context.Context) {
 	metrics := bus.TapOptions{Stream: bus.StreamMetrics, Filters: []string{bus.MetricsFilter(o.plugin)}}
-	return o.conn.Tap(ctx, metrics, func(t bus.Tapped) error {
+	err := o.conn.Tap(ctx, metrics, func(t bus.Tapped) error {
 		o.note(point, t.Stored)
 		return nil
 	})
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.fault = err
 }
 
 func (o *observer) close() {
 	o.end()
-	<-o.ended // its error shows in that no point is seen
+	o.points.Wait()
 	o.conn.Close()
 }
 
@@ -127,7 +131,9 @@ func (o *observer) await(ctx context.Context, s step, after time.Time) (time.Tim
 			return at, nil
 		}
 	}
-	return time.Time{}, errors.Join(ctx.Err(), fmt.Errorf("no %v of %s is seen within %v\n%s", s, o.plugin, stepWithin, o.sys.log))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return time.Time{}, errors.Join(ctx.Err(), o.fault, fmt.Errorf("no %v of %s is seen within %v\n%s", s, o.plugin, stepWithin, o.sys.log))
 }
 
 // restart starts the plugin anew, and returns how long each step took from the moment its process was there.
