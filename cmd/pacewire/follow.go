@@ -5,12 +5,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"sync"
 	"syscall"
-	"time"
-
-	"github.com/fsnotify/fsnotify"
 
 	"github.com/pacewire/pacewire/agent/host"
 	"github.com/pacewire/pacewire/telemetry"
@@ -82,69 +78,4 @@ func act(ctx context.Context, h *host.Host, log *slog.Logger, change func(contex
 		return
 	}
 	log.Info("config in force")
-}
-
-const (
-	gather    = 300 * time.Millisecond // editors write in several steps
-	lookAgain = 5 * time.Second        // for file systems that tell nothing
-)
-
-// watchFiles tells when a file of the config has changed, until ctx ends. Folders are watched, as editors put new files in the
-// place of old ones.
-func watchFiles(ctx context.Context, c *configured, log *slog.Logger) <-chan struct{} {
-	changed := make(chan struct{}, 1) // one change is as good as several
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		log.Warn("files of the config are looked at each 5s only", "error", err)
-		w = &fsnotify.Watcher{}
-	}
-	for _, name := range c.Files {
-		if err == nil {
-			_ = w.Add(filepath.Dir(name)) // a folder that is not there is looked for each 5 s
-			_ = w.Add(name)
-		}
-	}
-	go func() {
-		if err == nil {
-			defer w.Close()
-		}
-		last := stamp(c)
-		t := time.NewTicker(lookAgain)
-		defer t.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-w.Events:
-			case <-w.Errors:
-			case <-t.C:
-			}
-			select {
-			case <-time.After(gather):
-			case <-ctx.Done():
-				return
-			}
-			if now := stamp(c); now != last {
-				last = now
-				select {
-				case changed <- struct{}{}:
-				default:
-				}
-			}
-		}
-	}()
-	return changed
-}
-
-// stamp tells the files of the config as they are now: their names and texts.
-func stamp(c *configured) string {
-	files, err := c.read()
-	if err != nil {
-		return err.Error()
-	}
-	text := ""
-	for _, f := range files {
-		text += f.Name + "\x00" + string(f.Text) + "\x00"
-	}
-	return text
 }
