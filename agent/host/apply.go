@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/telemetry"
@@ -174,11 +176,16 @@ func (s step) change(ctx context.Context) telemetry.Change {
 		return telemetry.Change{Plugin: s.entry.name, Action: s.action, Error: err.Error()}
 	}
 	defer release()
+	was, do := s.entry.plan(), s.entry.swap
+	if s.action == telemetry.ChangeConfigure {
+		do = s.entry.configure
+	}
 	return s.entry.change(s.action, func() error {
-		if s.action == telemetry.ChangeConfigure {
-			return s.entry.configure(ctx, s.plan)
+		err := do(ctx, s.plan)
+		if err != nil { // what goes on reads what it read before
+			err = errors.Join(err, s.entry.host.consumers(context.WithoutCancel(ctx), was))
 		}
-		return s.entry.swap(ctx, s.plan)
+		return err
 	})
 }
 
@@ -186,13 +193,15 @@ func (s step) change(ctx context.Context) telemetry.Change {
 func (e *entry) configure(ctx context.Context, p plan) error {
 	e.mu.Lock()
 	i, was := e.now, e.now.plan
-	i.plan = p
+	i.plan, i.planned = p, time.Now()
 	e.mu.Unlock()
-	if !i.attached() && !i.works() { // it gets the new one when it comes
-		i.child.Retry("its config has changed")
+	i.greet(ctx)
+	if !i.works() { // it gets the new one when it comes
+		if !i.attached() {
+			i.child.Retry("its config has changed")
+		}
 		return nil
 	}
-	i.greet(ctx)
 	err := i.working(ctx, e.host.o.Times.Ready)
 	if err == nil {
 		return nil

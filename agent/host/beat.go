@@ -64,7 +64,7 @@ func (h *Host) answer(_ context.Context, s bus.Subject, b beat) ([]byte, error) 
 	switch e := h.find(s.Plugin); {
 	case e == nil:
 		ack.State, ack.Reason = telemetry.Refused, "not_allowed: the config of this host has no plugin "+s.Plugin
-	case !e.admits(arrived):
+	case !e.admits(b.Inst, arrived):
 		return nil, nil // counted
 	default:
 		e.beat(b.Heartbeat, arrived, &ack)
@@ -95,10 +95,8 @@ func (e *entry) beat(b telemetry.Heartbeat, arrived time.Time, ack *telemetry.Ac
 
 // whose returns the instance that b is of, or why it is nobody's. The caller has the lock.
 func (e *entry) whose(b telemetry.Heartbeat, arrived time.Time) (i *instance, reason string) {
-	for _, i := range []*instance{e.now, e.next, e.leaving} {
-		if i != nil && (b.Inst == i.last.Inst || i.id != "" && b.Inst == i.id) {
-			return i, ""
-		}
+	if i := e.known(b.Inst); i != nil {
+		return i, ""
 	}
 	for _, i := range []*instance{e.next, e.now} { // the younger one first: it is the one that is not known yet
 		if i != nil && i.expects(arrived) {
@@ -109,6 +107,16 @@ func (e *entry) whose(b telemetry.Heartbeat, arrived time.Time) (i *instance, re
 		return nil, "not_allowed: " + e.name + " is not to run here: " + e.now.stopped
 	}
 	return nil, "name_taken: another process beats as " + e.name
+}
+
+// known returns the instance whose process calls itself inst, nil for none. The caller has the lock.
+func (e *entry) known(inst string) *instance {
+	for _, i := range []*instance{e.now, e.next, e.leaving} {
+		if i != nil && inst != "" && (inst == i.last.Inst || inst == i.id) {
+			return i
+		}
+	}
+	return nil
 }
 
 // expects reports whether somebody unknown may be this plugin: one that has not been heard, has left, or has been silent.
@@ -125,7 +133,7 @@ func (i *instance) refusal(b telemetry.Heartbeat) string {
 	m := b.Manifest
 	switch {
 	case m == nil:
-		return ""
+		return i.refused // what it said of itself holds still
 	case m.API != 1:
 		return fmt.Sprintf("api_version: the plugin speaks version %d, this agent version 1", m.API)
 	case m.Kind != i.plan.conf.Kind:

@@ -71,13 +71,23 @@ func (h *Host) asked(ctx context.Context, s bus.Subject, r request) ([]byte, err
 	if err == nil {
 		reply.Payload, err = telemetry.EncodeControl(payload, telemetry.MsgPack)
 	}
-	if err != nil {
-		fault := faultOf(err)
-		fault.Message = shorten(fault.Message, longMessage)
-		reply = telemetry.CtlReply{ID: r.ID, Error: fault}
+	if err == nil && len(reply.Payload) > mostPayload {
+		err = fmt.Errorf("the answer to %s has %d bytes, and there is room for %d", s.Verb, len(reply.Payload), mostPayload)
 	}
-	return telemetry.EncodeControl(reply, r.enc)
+	var answer []byte
+	if err == nil {
+		answer, err = telemetry.EncodeControl(reply, r.enc)
+	}
+	if err == nil {
+		return answer, nil
+	}
+	fault := faultOf(err) // aloud, rather than no answer
+	fault.Message = shorten(fault.Message, longMessage)
+	return telemetry.EncodeControl(telemetry.CtlReply{ID: r.ID, Error: fault}, r.enc)
 }
+
+// mostPayload is what a reply has room for, in JSON too, and with as many values as it may have.
+const mostPayload = 36 << 10
 
 // do finds the verb.
 func (h *Host) do(ctx context.Context, name string, r telemetry.CtlRequest) (any, error) {
@@ -95,9 +105,6 @@ func (h *Host) whileRunning(ctx context.Context) (context.Context, context.Cance
 	return ctx, func() { stop(); cancel() }
 }
 
-// pageSize is how many plugins one reply lists: it has to stay below what a control message may hold.
-const pageSize = 100
-
 // list returns a page of plugins: those that come after one of this name.
 func (h *Host) list(after string) telemetry.PluginList {
 	list := h.Statuses()
@@ -107,12 +114,36 @@ func (h *Host) list(after string) telemetry.PluginList {
 			break
 		}
 	}
-	page := telemetry.PluginList{Plugins: list, More: len(list) > pageSize}
-	page.Plugins = list[:min(len(list), pageSize)]
-	for i := range page.Plugins {
-		page.Plugins[i].Reason = shorten(page.Plugins[i].Reason, shortReason)
+	page := telemetry.PluginList{Plugins: []telemetry.PluginStatus{}}
+	room := mostPayload
+	for _, s := range list {
+		s, size := brief(s)
+		if room -= size; room < 0 {
+			page.More = true
+			break
+		}
+		page.Plugins = append(page.Plugins, s)
 	}
 	return page
+}
+
+// brief returns s as a list has it, and the bytes it needs there. A plugin that tells without end has a line all the same.
+func brief(s telemetry.PluginStatus) (telemetry.PluginStatus, int) {
+	s.Reason = shorten(s.Reason, shortReason)
+	if n := size(s); n < mostPayload/4 {
+		return s, n
+	}
+	s = telemetry.PluginStatus{Name: s.Name, Kind: s.Kind, Host: s.Host, State: s.State, Reason: s.Reason, Since: s.Since, PID: s.PID}
+	return s, size(s)
+}
+
+// size returns the bytes that s has in a list, more than there is room for when it cannot be told.
+func size(s telemetry.PluginStatus) int {
+	b, err := telemetry.EncodeControl(telemetry.PluginList{Plugins: []telemetry.PluginStatus{s}}, telemetry.MsgPack)
+	if err != nil {
+		return mostPayload + 1
+	}
+	return len(b)
 }
 
 // info returns all that is known of one plugin.
@@ -133,6 +164,9 @@ func (h *Host) info(ctx context.Context, r telemetry.CtlRequest) (any, error) {
 	e.mu.Lock()
 	s.Manifest, s.Inputs = i.manifest, i.plan.work.Inputs
 	e.mu.Unlock()
+	if size(s) > mostPayload {
+		s.Manifest = nil // the longest part, which the program itself tells as well
+	}
 	return telemetry.PluginList{Plugins: []telemetry.PluginStatus{s}}, nil
 }
 

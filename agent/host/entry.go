@@ -26,7 +26,7 @@ type entry struct {
 	restarts int           // of instances before
 	shown    shown         // the state that was seen last
 	news     chan struct{} // closed at the next change of anything
-	flood    flood
+	others   flood         // of those who only call themselves so
 }
 
 // shown is a state as others see it.

@@ -22,6 +22,9 @@ func refuse(code, format string, args ...any) error {
 	return &refusal{code, fmt.Errorf(format, args...)}
 }
 
+// errEnds is why an operation was not begun: what it starts would be stopped at once.
+var errEnds = refuse(telemetry.FaultTimeout, "the agent ends: try again when it is back")
+
 // busyError is why an operation on a plugin gave up waiting for its turn.
 func busyError(name string) error {
 	return refuse(telemetry.FaultTimeout, "somebody else operates on %s: try again", name)

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,9 +22,10 @@ type instance struct {
 
 	// The lock of the entry guards all of these.
 	plan     plan
-	hold     bool   // it is not to begin its work yet
-	stopped  string // why nobody wants it to run
-	id       string // that the present process was given
+	planned  time.Time // when the process was given another plan
+	hold     bool      // it is not to begin its work yet
+	stopped  string    // why nobody wants it to run
+	id       string    // that the present process was given
 	pid      int
 	begun    time.Time // of the present process
 	last     telemetry.Heartbeat
@@ -31,10 +33,11 @@ type instance struct {
 	arrived  time.Time // of the last heartbeat; zero: none from this process
 	received uint64
 	lost     uint64
+	flood    flood
 	refused  string        // why this plugin is refused
 	warned   string        // what was found about its program last
 	programs string        // what its program was when it failed
-	done     chan struct{} // closed when Run of the child has returned
+	done     chan struct{} // closed while Run of the child does not run, nor is about to
 	creds    string        // file of one that somebody else starts
 	revoke   func()
 }
@@ -42,6 +45,7 @@ type instance struct {
 const (
 	silentFor   = 3 // intervals without a heartbeat that make a plugin hang
 	silentLeast = 15 * time.Second
+	leaveTime   = 12 * time.Second // for the goodbye of a process that is not ours
 )
 
 // Exit codes after which another start is no use.
@@ -53,6 +57,7 @@ const (
 // instance makes one of what p wants, which is started by its start. With single it is not started again when it ends.
 func (e *entry) instance(p plan, single bool) *instance {
 	i := &instance{entry: e, plan: p, done: make(chan struct{})}
+	close(i.done)
 	if p.conf.Attached {
 		return i
 	}
@@ -111,8 +116,12 @@ func (i *instance) stop(ctx context.Context, reason string) {
 	i.stopped = reason
 	e.mu.Unlock()
 	if i.attached() {
-		_ = i.drain(ctx) // it is not ours to kill
+		i.leave(ctx)
 		i.detach()
+		e.changed()
+		return
+	}
+	if i.ended() { // or was never started: the next start is not to end at once
 		e.changed()
 		return
 	}
@@ -137,7 +146,7 @@ func (i *instance) follow(s supervise.Status) {
 	e.mu.Lock()
 	if s.PID != 0 && s.PID != i.pid {
 		i.pid, i.begun, i.arrived = s.PID, time.Now(), time.Time{}
-		i.last, i.refused = telemetry.Heartbeat{}, ""
+		i.last, i.refused, i.flood = telemetry.Heartbeat{}, "", flood{}
 	}
 	if s.State == supervise.Failed {
 		i.programs = identity(i.plan.command)
@@ -186,10 +195,25 @@ func (i *instance) excuse(now time.Time) {
 	}
 }
 
-// drain asks the plugin to finish what it holds and end.
+// drain asks the plugin to finish what it holds and end. One that has not been heard holds nothing, and is not asked: another
+// process of its name might obey, which works while this one was to take over.
 func (i *instance) drain(ctx context.Context) error {
+	i.entry.mu.Lock()
+	heard := i.last.Inst != ""
+	i.entry.mu.Unlock()
+	if !heard {
+		return errors.New("it has sent no heartbeat")
+	}
 	_, err := i.ask(ctx, "drain", askTime)
 	return err
+}
+
+// leave asks a process that is not ours to end, and waits for its goodbye: then its credentials can go.
+func (i *instance) leave(ctx context.Context) {
+	if i.drain(ctx) != nil {
+		return // nobody is there
+	}
+	_, _ = await(ctx, i.entry, leaveTime, func() (bool, bool) { return true, i.last.Bye != "" })
 }
 
 // greet asks the plugin for a heartbeat now. None is no fault: the next one comes by itself.

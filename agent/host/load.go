@@ -29,6 +29,9 @@ func (h *Host) take(ctx context.Context) (release func(), err error) {
 	if h.o.Config.Join == nil {
 		return nil, errFixed
 	}
+	if err := h.open(ctx); err != nil {
+		return nil, err
+	}
 	select {
 	case h.changing <- struct{}{}:
 		return func() { <-h.changing }, nil

@@ -8,11 +8,11 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// startTime is how long an operation waits for a plugin to work; it goes on all the same.
-const startTime = 20 * time.Second
-
 // operate does something to one plugin, and tells what became of it.
 func (h *Host) operate(ctx context.Context, name, action string, do func(context.Context, *entry) error) (telemetry.ChangeList, error) {
+	if err := h.open(ctx); err != nil {
+		return telemetry.ChangeList{}, err
+	}
 	e := h.find(name)
 	if e == nil {
 		return telemetry.ChangeList{}, h.unknown(name)
@@ -27,6 +27,19 @@ func (h *Host) operate(ctx context.Context, name, action string, do func(context
 		return telemetry.ChangeList{}, fmt.Errorf("%s %s: %s", action, name, c.Error)
 	}
 	return telemetry.ChangeList{Changes: []telemetry.Change{c}}, nil
+}
+
+// open waits until the plugins of the config have been started, and refuses operations when they are about to be stopped.
+func (h *Host) open(ctx context.Context) error {
+	select {
+	case <-h.ready:
+	case <-ctx.Done():
+		return refuse(telemetry.FaultTimeout, "the agent is not ready: try again")
+	}
+	if h.until.Err() != nil {
+		return errEnds
+	}
+	return nil
 }
 
 // change does something to the plugin, and notes what it was, and how it went.
@@ -73,7 +86,7 @@ func (e *entry) revive(ctx context.Context) error {
 
 // awaitWork waits until the plugin works. What makes it fail is told; a plugin that only takes long is no error.
 func (i *instance) awaitWork(ctx context.Context) error {
-	h, ok := await(ctx, i.entry, startTime, func() (health, bool) {
+	h, ok := await(ctx, i.entry, i.entry.host.o.Times.Start, func() (health, bool) {
 		h := i.health()
 		return h, h.err != nil || h.works
 	})

@@ -125,13 +125,18 @@ func (i *instance) toldHealth() health {
 		return health{err: fmt.Errorf("a call does not come back")}
 	case h.State == failed:
 		return health{err: fmt.Errorf("it has failed: %s", message(h.Error))}
-	case h.Error != nil && h.Error.Code == configInvalid && h.ConfigRev != i.plan.rev:
+	case h.Error != nil && h.Error.Code == configInvalid && h.ConfigRev != i.plan.rev && i.faultTime().After(i.planned):
 		return health{err: fmt.Errorf("it cannot use its config: %s", h.Error.Message)}
 	case h.State == ready:
 		return health{ready: true}
 	}
 	works := h.ConfigRev == i.plan.rev && (h.State == running || h.State == idle)
 	return health{ready: works, works: works}
+}
+
+// faultTime is when the error came up that the plugin told last.
+func (i *instance) faultTime() time.Time {
+	return i.arrived.Add(-time.Duration(i.last.Error.AgeMS) * time.Millisecond)
 }
 
 // configInvalid is the class of the error of a plugin that cannot use the config it was given.

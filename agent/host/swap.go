@@ -10,11 +10,8 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-const (
-	readyTime = 30 * time.Second // from the start of a new process until it could work
-	probation = 3 * time.Second  // for which it does well, before the old one is let go
-	takeTime  = 10 * time.Second // from there until it works
-)
+// replaced is why a process ends whose place another one takes.
+const replaced = "replaced"
 
 // swap lets a new process, made after p, take over from the one that works. The two run side by side until the new one has
 // proved itself; when it does not, it goes, and the old one has never stopped. Where two cannot work at the same time the new
@@ -23,7 +20,7 @@ const (
 // The caller has the plugin's turn.
 func (e *entry) swap(ctx context.Context, p plan) error {
 	old := e.now
-	if p.conf.Attached || p.conf.Kind != old.plan.conf.Kind || !old.works() {
+	if p.conf.Attached || old.attached() || p.conf.Kind != old.plan.conf.Kind || !old.works() {
 		return e.replace(ctx, p)
 	}
 	next := e.instance(p, true)
@@ -33,24 +30,24 @@ func (e *entry) swap(ctx context.Context, p plan) error {
 	e.mu.Unlock()
 	next.start(e.host.life)
 	err := e.takeOver(ctx, old, next)
-	e.mu.Lock()
-	e.next = nil
-	e.mu.Unlock()
 	if err != nil {
 		next.stop(context.WithoutCancel(ctx), "it did not take over")
 		e.host.log.Warn("plugin is not swapped", "plugin", e.name, "error", err)
 	}
+	e.mu.Lock()
+	e.next = nil // until here, so that its last words are not taken for those of a stranger
+	e.mu.Unlock()
 	e.changed()
 	return err
 }
 
 // works reports whether there is a process that others may wait for.
 func (i *instance) works() bool {
-	if i.attached() {
-		return false
-	}
 	i.entry.mu.Lock()
 	defer i.entry.mu.Unlock()
+	if state, _ := i.state(time.Now()); i.attached() && slices.Contains([]string{stopped, awaited, lost}, state) {
+		return false
+	}
 	h := i.health()
 	return i.last.Inst != "" && h.err == nil
 }
@@ -61,7 +58,7 @@ func (e *entry) replace(ctx context.Context, p plan) error {
 	e.mu.Lock()
 	wanted := old.stopped == ""
 	e.mu.Unlock()
-	old.stop(ctx, "replaced")
+	old.stop(ctx, replaced)
 	<-old.done
 	next := e.instance(p, false)
 	e.promote(next)
@@ -81,6 +78,9 @@ func (e *entry) promote(next *instance) {
 	if old := e.now; old.child != nil {
 		e.restarts += old.child.Status().Restarts
 	}
+	if !e.now.ended() {
+		e.leaving = e.now
+	}
 	e.now, e.next, next.hold = next, nil, false
 	e.mu.Unlock()
 	e.changed()
@@ -96,10 +96,10 @@ func (e *entry) takeOver(ctx context.Context, old, next *instance) error {
 		return e.relieve(ctx, old, next)
 	}
 	next.release(ctx)
-	if err := next.working(ctx, takeTime); err != nil {
+	if err := next.working(ctx, e.host.o.Times.Take); err != nil {
 		return err
 	}
-	if err := next.proves(ctx, probation); err != nil {
+	if err := next.proves(ctx, e.host.o.Times.Probation); err != nil {
 		return err
 	}
 	if !next.child.Steady() {
@@ -112,52 +112,44 @@ func (e *entry) takeOver(ctx context.Context, old, next *instance) error {
 
 // dismiss drains a process that has been relieved.
 func (e *entry) dismiss(ctx context.Context, old *instance) {
-	e.setLeaving(old)
-	defer e.setLeaving(nil)
-	old.stop(ctx, "replaced")
+	old.stop(ctx, replaced)
 	<-old.done
-}
-
-func (e *entry) setLeaving(i *instance) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.leaving = i
+	e.leaving = nil
 }
 
 // relieve lets the new process begin when the old one has ended: two must not work at the same time.
 func (e *entry) relieve(ctx context.Context, old, next *instance) error {
-	if err := next.proves(ctx, probation); err != nil {
+	if err := next.proves(ctx, e.host.o.Times.Probation); err != nil {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // from here on it has to be brought to an end
-	old.stop(ctx, "replaced")
+	old.stop(ctx, replaced)
 	<-old.done
 	next.release(ctx)
-	err := next.working(ctx, takeTime)
-	if err == nil && next.child.Steady() {
+	err := next.working(ctx, e.host.o.Times.Take)
+	if err == nil && !next.child.Steady() {
+		err = errors.New("its process ended")
+	}
+	if err == nil {
 		e.promote(next)
 		return nil
 	}
 	next.stop(ctx, "it did not take over")
 	old.start(e.host.life)
-	return fmt.Errorf("it was ready, but did not work; the old one is started again: %w", errors.Join(err, next.endOf()))
-}
-
-// endOf tells how the process ended, where it has.
-func (i *instance) endOf() error {
-	i.entry.mu.Lock()
-	defer i.entry.mu.Unlock()
-	return i.health().err
+	return fmt.Errorf("it was ready, but did not work; the old one is started again: %w", err)
 }
 
 // prepared waits until the new process could work, and reports whether it has to be alone then.
 func (i *instance) prepared(ctx context.Context) (alone bool, err error) {
-	h, ok := await(ctx, i.entry, readyTime, func() (health, bool) {
+	limit := i.entry.host.o.Times.Ready
+	h, ok := await(ctx, i.entry, limit, func() (health, bool) {
 		h := i.health()
 		return h, h.err != nil || h.ready
 	})
 	if !ok {
-		return false, fmt.Errorf("it is not ready within %v: %w", readyTime, i.reached())
+		return false, fmt.Errorf("it is not ready within %v: %w", limit, i.reached())
 	}
 	if h.err != nil {
 		return false, h.err
