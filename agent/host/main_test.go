@@ -113,8 +113,8 @@ func settings(t testing.TB, text string) *config.Settings {
 	return s
 }
 
-// journal returns the text of a config with a file put in for $J, and a function that reads the lines of that file, _ for blanks.
-func journal(t testing.TB, text string) (string, func() []string) {
+// journaling returns the text of a config with a file put in for $J, and a function that reads the lines of that file, _ for blanks.
+func journaling(t testing.TB, text string) (string, func() []string) {
 	path := filepath.Join(t.TempDir(), "journal")
 	return strings.ReplaceAll(text, "$J", path), func() []string {
 		content, err := os.ReadFile(path)

@@ -1,0 +1,281 @@
+package host
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+const pair = "collect: { numbers: }\npublish: { sink: { from: numbers } }\n"
+
+// A pulse is the heart of a plugin without the plugin.
+type pulse struct {
+	telemetry.Heartbeat
+	t    testing.TB
+	conn *bus.Conn
+	enc  telemetry.Encoding
+}
+
+// newPulse connects as a plugin of h1 and prepares a hello.
+func newPulse(t testing.TB, b *bustest.Bus, name, kind, inst string) *pulse {
+	t.Helper()
+	return &pulse{t: t, conn: b.Conn(t, bus.User("h1", name)), Heartbeat: telemetry.Heartbeat{
+		Version: telemetry.ProtocolVersion, Host: "h1", Plugin: name, Inst: inst, IntervalMS: 60000, Hello: true, T1: 42,
+		Digest: telemetry.Digest{15: 7}, Manifest: &telemetry.Manifest{Kind: kind, Program: "p", API: 1, Version: "1.2.3"},
+	}}
+}
+
+// beat beats once, and returns the answer.
+func (p *pulse) beat() telemetry.Ack {
+	p.t.Helper()
+	p.Seq++
+	body, err := telemetry.EncodeControl(p.Heartbeat, p.enc)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	reply, err := p.conn.Request(p.t.Context(), bus.HeartbeatSubject("h1", p.Plugin, bus.HTB), body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	ack, enc, err := telemetry.DecodeAck(reply)
+	if err != nil || enc != p.enc {
+		p.t.Fatalf("answer in %v: %v", enc, err)
+	}
+	return ack
+}
+
+// refused beats once, and wants to be refused for a reason.
+func (p *pulse) refused(reason string) {
+	p.t.Helper()
+	if ack := p.beat(); ack.State != telemetry.Refused || !strings.HasPrefix(ack.Reason, reason) || ack.Work != nil || ack.Received != 0 {
+		p.t.Errorf("%+v, want refused for %s", ack, reason)
+	}
+}
+
+// accepted beats once, and wants to be accepted.
+func (p *pulse) accepted() telemetry.Ack {
+	p.t.Helper()
+	ack := p.beat()
+	if ack.State != telemetry.Accepted || ack.Reason != "" {
+		p.t.Errorf("%+v, want accepted", ack)
+	}
+	return ack
+}
+
+func TestAccepted(t *testing.T) {
+	for _, enc := range []telemetry.Encoding{telemetry.MsgPack, telemetry.JSON} {
+		b := bustest.New(t)
+		h := connected(t, b, pair)
+		p := newPulse(t, b, "sink", "publisher", "a")
+		p.enc = enc
+		before := time.Now().UnixNano()
+		ack := p.accepted()
+		e := h.find("sink")
+		if ack.Server != h.inst || ack.Seq != 1 || ack.T1 != 42 || ack.T2 < before || ack.T3 < ack.T2 || ack.Digest != p.Digest || ack.NextMS != 100 || ack.ConfigRev != e.plan().rev {
+			t.Errorf("%v: %+v", enc, ack)
+		}
+		if ack.Work == nil || string(ack.Config) != "{}" || len(ack.Inputs) != 1 || ack.Inputs[0].Durable != "sink" {
+			t.Errorf("%v: work %+v", enc, ack.Work)
+		}
+		if m := e.now.manifest; m == nil || m.Version != "1.2.3" {
+			t.Errorf("%v: manifest %+v", enc, m)
+		}
+	}
+}
+
+// Work comes with an answer for as long as the plugin tells another revision.
+func TestWorkUntilTaken(t *testing.T) {
+	b := bustest.New(t)
+	connected(t, b, pair)
+	p := newPulse(t, b, "numbers", "collector", "a")
+	rev := p.accepted().ConfigRev
+	f := func(has uint64, work bool) {
+		t.Helper()
+		p.ConfigRev = has
+		if ack := p.accepted(); (ack.Work != nil) != work || ack.ConfigRev != rev {
+			t.Errorf("with revision %d: %+v", has, ack)
+		}
+	}
+	f(0, true)
+	f(rev, false)
+	f(rev, false)
+	f(rev+1, true)
+	f(rev, false)
+}
+
+func TestCounts(t *testing.T) {
+	b := bustest.New(t)
+	connected(t, b, pair)
+	p := newPulse(t, b, "numbers", "collector", "a")
+	f := func(seq, received, lost uint64) {
+		t.Helper()
+		p.Seq = seq - 1
+		if ack := p.accepted(); ack.Seq != seq || ack.Received != received || ack.Lost != lost {
+			t.Errorf("beat %d: %+v", seq, ack)
+		}
+	}
+	f(1, 1, 0)
+	f(2, 2, 0)
+	f(5, 3, 2)
+	f(6, 4, 2)
+	f(16, 5, 11)
+	p.Bye = "shutdown"
+	f(17, 6, 11)
+	p = newPulse(t, b, "numbers", "collector", "b") // what another process lost is not its loss, nor what it sent before we listened
+	f(9, 1, 0)
+	f(11, 2, 1)
+}
+
+func TestRefused(t *testing.T) {
+	b := bustest.New(t)
+	h := connected(t, b, pair)
+	newPulse(t, b, "other", "collector", "a").refused("not_allowed: the config of this host has no plugin other")
+
+	p := newPulse(t, b, "numbers", "collector", "a")
+	p.Manifest.API = 2
+	p.refused("api_version: the plugin speaks version 2, this agent version 1")
+	p.Manifest.API, p.Manifest.Kind = 1, "publisher"
+	p.refused("config_invalid: numbers is a publisher, but stands among the collectors")
+	if i := h.find("numbers").now; !strings.HasPrefix(i.refused, "config_invalid") || !i.arrived.IsZero() {
+		t.Errorf("refused %q, arrived %v", i.refused, i.arrived)
+	}
+	p.Manifest.Kind = "collector"
+	if p.accepted(); h.find("numbers").now.refused != "" {
+		t.Errorf("refused %q", h.find("numbers").now.refused)
+	}
+	p.Hello, p.Manifest = false, nil // the manifest came with the hello
+	if p.accepted(); h.find("numbers").now.manifest == nil {
+		t.Error("the manifest is forgotten")
+	}
+}
+
+// What a plugin does again and again is logged once.
+func TestRefusedOnce(t *testing.T) {
+	b := bustest.New(t)
+	h := newHost(t, b.URL, pair)
+	var log locked
+	h.log = slog.New(slog.NewTextHandler(&log, nil))
+	arrived := time.Now()
+	bad := telemetry.Heartbeat{Inst: "a", Manifest: &telemetry.Manifest{API: 3, Kind: "collector"}}
+	for range 3 {
+		h.find("numbers").beat(bad, arrived, &telemetry.Ack{})
+	}
+	if n := strings.Count(log.String(), "plugin refused"); n != 1 {
+		t.Errorf("%d records: %s", n, &log)
+	}
+}
+
+// A name belongs to the process that beats under it, until it says goodbye or has been silent for two and a half intervals.
+func TestNameTaken(t *testing.T) {
+	b := bustest.New(t)
+	h := connected(t, b, pair)
+	first, second := newPulse(t, b, "numbers", "collector", "a"), newPulse(t, b, "numbers", "collector", "b")
+	e := h.find("numbers")
+	first.accepted()
+	second.refused("name_taken: another process beats as numbers")
+	if e.now.refused != "" || e.now.last.Inst != "a" {
+		t.Errorf("the first is disturbed: %q, %+v", e.now.refused, e.now.last)
+	}
+	first.Seq = 1
+	if ack := first.accepted(); ack.Received != 2 || ack.Lost != 0 {
+		t.Errorf("the first is disturbed: %+v", ack)
+	}
+	silent := func(d time.Duration) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.now.arrived = time.Now().Add(-d)
+	}
+	silent(2 * time.Minute) // of an interval of one
+	second.refused("name_taken")
+	silent(2*time.Minute + 31*time.Second)
+	second.accepted()
+	first.refused("name_taken")
+	second.Bye = "shutdown"
+	second.accepted()
+	first.accepted()
+}
+
+// A heartbeat of the agent itself, or without a place for the answer, is none of the host's.
+func TestNoAnswer(t *testing.T) {
+	b := bustest.New(t)
+	h := connected(t, b, pair)
+	p := newPulse(t, b, "numbers", "collector", "a")
+	p.Seq = 1
+	body, err := telemetry.EncodeControl(p.Heartbeat, telemetry.MsgPack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.conn.Tell(bus.HeartbeatSubject("h1", "numbers", bus.HTB), body); err != nil {
+		t.Fatal(err)
+	}
+	bustest.Wait(t, soon, "it is refused", func() bool { return h.conn.BadRequests()["responder"] == 1 })
+	if h.find("numbers").now.last.Inst != "" {
+		t.Error("it was taken")
+	}
+	if reply, err := h.answer(t.Context(), bus.Subject{Plugin: bus.Agent}, beat{p.Heartbeat, telemetry.MsgPack}); reply != nil || err != nil {
+		t.Errorf("%q, %v", reply, err)
+	}
+}
+
+// The log tells when a plugin works, fails or has nothing to do, and why.
+func TestNoted(t *testing.T) {
+	b := bustest.New(t)
+	h := connected(t, b, idler)
+	var log locked
+	h.log = slog.New(slog.NewTextHandler(&log, nil))
+	e := alive(t, h)
+	for _, state := range []string{"starting", "running", "running", "failed", "failed", "idle", "running", "draining"} {
+		beat := telemetry.Heartbeat{Inst: "a", State: state}
+		if state == "failed" {
+			beat.Error = &telemetry.Fault{Message: "port in use"}
+		}
+		e.beat(beat, time.Now(), &telemetry.Ack{})
+	}
+	f := func(what string, n int) {
+		t.Helper()
+		if got := strings.Count(log.String(), what); got != n {
+			t.Errorf("%s: %d times, want %d in\n%s", what, got, n, &log)
+		}
+	}
+	f(`msg="plugin `, 4)
+	f(`level=INFO msg="plugin works" plugin=idle program=sh`, 2)
+	f(`level=ERROR msg="plugin has failed" plugin=idle reason="port in use"`, 1)
+	f(`level=INFO msg="plugin finds nothing to do here"`, 1)
+}
+
+// Plugin data are not for the agent: it listens to none, however many a plugin sends.
+func TestPluginData(t *testing.T) {
+	b := bustest.New(t)
+	connected(t, b, pair)
+	conn := b.Conn(t, bus.User("h1", "numbers"))
+	_, err := conn.Request(t.Context(), bus.HeartbeatSubject("h1", "numbers", bus.PLG), []byte("{}"))
+	if !errors.Is(err, bus.ErrNoResponders) {
+		t.Errorf("somebody takes plugin data: %v", err)
+	}
+}
+
+// locked is a text that several goroutines write.
+type locked struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *locked) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
