@@ -26,6 +26,7 @@ type instance struct {
 	hold     bool      // it is not to begin its work yet
 	stopped  string    // why nobody wants it to run
 	id       string    // that the present process was given
+	back     bool      // the process was kept, and has not told this agent what it is
 	pid      int
 	begun    time.Time // of the present process
 	last     telemetry.Heartbeat
@@ -147,6 +148,10 @@ func (i *instance) follow(s supervise.Status) {
 	if s.PID != 0 && s.PID != i.pid {
 		i.pid, i.begun, i.arrived = s.PID, time.Now(), time.Time{}
 		i.last, i.refused, i.flood = telemetry.Heartbeat{}, "", flood{}
+		if i.back {
+			i.back = false
+			e.host.children.Go(func() { i.greet(e.host.life) })
+		}
 	}
 	if s.State == supervise.Failed {
 		i.programs = identity(i.plan.command)

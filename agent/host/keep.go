@@ -106,7 +106,7 @@ func (i *instance) resumed(r supervise.Record) (supervise.Start, error) {
 		}
 	}
 	e.mu.Lock()
-	i.id = n.ID
+	i.id, i.back = n.ID, true
 	e.mu.Unlock()
 	return supervise.Start{Done: revoke}, nil
 }
