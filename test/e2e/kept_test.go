@@ -42,7 +42,12 @@ publish: { file: { use: lines, from: [kept, ends], path: points.lp, on_agent_exi
 	begin := time.Now()
 	s = p.start("agent", "-c", "pacewire.yaml")
 	s.awaitRunning()
-	t.Logf("the agent was back with all plugins after %v", time.Since(begin).Round(time.Millisecond))
+	took := time.Since(begin)
+	t.Logf("the agent was back with all plugins after %v", took.Round(time.Millisecond))
+	if took > 5*time.Second { // half an interval of heartbeats
+		t.Errorf("the agent waits for plugins that it could ask")
+	}
+	contains(t, "plugin info", s.do("plugin", "info", "kept"), "foreign 1.2.3", "running")
 	after := s.plugins()
 	if after["kept"].PID != before["kept"] || after["file"].PID != before["file"] || after["ends"].PID == before["ends"] {
 		t.Errorf("plugins %+v, before %v", after, before)
