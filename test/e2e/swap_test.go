@@ -28,34 +28,21 @@ func TestSwapUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(sink.Close)
-	program := foreign(t, "version")
-	p := newPlace(t)
-	text, err := os.ReadFile(program)
-	if err != nil {
-		t.Fatal(err)
+	v := upVersions(t, sink.URL)
+	stop, begin := v.load(load), time.Now()
+	v.await(readyWithin, "points arrive", func() bool { return sink.Got() > 0 })
+	rounds := 1
+	if long { // more than 20 good ones of each
+		rounds = 7
 	}
-	// The program of out is at version one, and pinned to it.
-	v := versions{program: program, mode: p.write("mode", ""), file: p.write("out-program", string(text)), text: string(text)}
-	if err := os.Chmod(v.file, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	s := p.start("up", "--plain", p.write("pacewire.yaml", fmt.Sprintf(`
-collect: { in: { use: lines, listen: "tcp://127.0.0.1:0", flush: 10ms } }
-process: { mid: { use: filter, from: in, drop: tags.keep == "no" } }
-publish: { out: { run: [%s, publisher, %s], sha256: %s, from: mid, config: { url: %q } } }
-`, v.file, v.mode, sum(v.text), sink.URL)))
-	s.awaitRunning()
-	stop, begin := s.load(load), time.Now()
-	s.await(readyWithin, "points arrive", func() bool { return sink.Got() > 0 })
-	v.system = s
-	for range span(1, 7) {
+	for range rounds {
 		v.round(sink.URL)
 	}
 	sent, took, gap := stop(), time.Since(begin), sink.Gap()
 	if _, err := sink.Settle(t.Context(), sent, 3*ackWait); err != nil {
 		t.Fatal(err)
 	}
-	s.awaitSettled("mid", "out")
+	v.awaitSettled("mid", "out")
 	count, rate := sink.Count(sent), float64(sent)/took.Seconds()
 	t.Logf("%d points, %.0f/s, %d versions taken, %d refused: %v; the output paused for %v at most", sent, rate, v.taken, v.refused, count, gap.Round(time.Millisecond))
 	if sent == load.Points || rate < 0.8*float64(load.Rate) {
@@ -67,7 +54,7 @@ publish: { out: { run: [%s, publisher, %s], sha256: %s, from: mid, config: { url
 	if gap > longestGap {
 		t.Errorf("the output paused for %v", gap)
 	}
-	s.drain()
+	v.drain()
 }
 
 // versions are those that are tried, and how many were taken and refused.
@@ -79,6 +66,25 @@ type versions struct {
 	mode    string // file that says how out behaves
 
 	taken, refused int
+}
+
+// upVersions runs a pipeline to a sink, whose publisher is a command at its first version, and pinned to that.
+func upVersions(t testing.TB, sink string) *versions {
+	t.Helper()
+	program, p := foreign(t, "version"), newPlace(t)
+	text, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &versions{program: program, mode: p.write("mode", ""), file: p.path("out-program"), text: string(text)}
+	p.install(v.file, v.text)
+	v.system = p.start("up", "--plain", p.write("pacewire.yaml", fmt.Sprintf(`
+collect: { in: { use: lines, listen: "tcp://127.0.0.1:0", flush: 10ms } }
+process: { mid: { use: filter, from: in, drop: tags.keep == "no" } }
+publish: { out: { run: [%s, publisher, %s], sha256: %s, from: mid, config: { url: %q } } }
+`, v.file, v.mode, sum(v.text), sink)))
+	v.awaitRunning()
+	return v
 }
 
 // round tries each version of each plugin once: three good ones, and all bad ones.
@@ -94,9 +100,9 @@ func (v *versions) round(sink string) {
 	v.write("mode", "refuses")
 	v.refuses("out", "another config", upgrade...)
 	v.write("mode", "")
-	v.replace(v.text + "x")
+	v.install(v.file, v.text+"x")
 	v.refuses("out", "checksum_mismatch", upgrade...)
-	v.replace(v.text)
+	v.install(v.file, v.text)
 	v.takes("out", upgrade...)
 	v.refusal(hung(), "mid", pids["mid"], "not ready within 30s: no heartbeat")
 
@@ -164,15 +170,15 @@ func (v *versions) refusal(r result, name string, pid int, reason string) {
 	}
 }
 
-// replace puts another file in the place of out's program.
-func (v *versions) replace(text string) {
-	v.t.Helper()
-	fresh := v.write("fresh", text)
+// install puts a program in the place of the one that is there.
+func (p place) install(path, text string) {
+	p.t.Helper()
+	fresh := p.write("fresh", text)
 	if err := os.Chmod(fresh, 0o700); err != nil {
-		v.t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	if err := os.Rename(fresh, v.file); err != nil {
-		v.t.Fatal(err)
+	if err := os.Rename(fresh, path); err != nil {
+		p.t.Fatal(err)
 	}
 }
 

@@ -61,6 +61,9 @@ func TestHostilePlugin(t *testing.T) {
 	}
 	s.undisturbed(before)
 	contains(t, "the log", s.text(), "bad request", `"rule":"body"`, `"rule":"responder"`, `"rule":"subject"`, "id was used by another publisher")
+	for _, name := range thieves {
+		contains(t, "the log", s.text(), `user:h1_`+name+`\" - Publish Violation`, `user:h1_`+name+`\" - Subscription Violation`)
+	}
 	s.keepsOut(program, script)
 
 	s.do("plugin", "unload", "goprocessor", "pyprocessor")
