@@ -2,14 +2,18 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/bus"
@@ -24,10 +28,15 @@ import (
 // TestMain is the program under test as well: a host starts its own executable for built-ins.
 func TestMain(m *testing.M) {
 	if len(os.Args) != 4 || os.Args[1] != "plugin" || os.Args[2] != "run" {
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/pacewire/pacewire/internal/process.spawn"))
+		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if strings.HasSuffix(os.Args[3], ".mute") { // hangs before it says hello
+		<-ctx.Done()
+		return
+	}
 	for _, d := range programs() {
 		if string(d.Kind)+"."+d.Program == os.Args[3] {
 			os.Exit(plugin.Run(ctx, d, nil, os.Stdin, os.Stdout, os.Stderr, os.Environ()))
@@ -36,35 +45,74 @@ func TestMain(m *testing.M) {
 	os.Exit(exitUsage)
 }
 
-// journaled is the config of all programs: a file that gets a line for each thing they do.
+// journaled is the config of all programs: a file that gets a line for each thing they do, and what goes wrong with them.
 type journaled struct {
 	Journal string `json:"journal" jsonschema:"file that tells what happened"`
+	Mode    string `json:"mode" jsonschema:"what goes wrong: invalid, boom, ends, late, late_end"`
+	Lock    string `json:"lock" jsonschema:"folder that only one process can have"`
 }
 
-// programs are the built-ins of the tests.
-func programs() []plugin.Definition {
-	return []plugin.Definition{
-		collector.Define(collector.Spec[journaled]{Program: "numbers", Summary: "Counts.",
-			New: func(_ context.Context, c journaled, env plugin.Env) (collector.Collector, error) {
-				return &worker{name: env.Name, journal: c.Journal}, nil
-			}}),
-		collector.DefineInventory(collector.InventorySpec[journaled]{Program: "facts", Summary: "Knows.",
-			New: func(context.Context, journaled, plugin.Env) (collector.Inventory, error) { return nil, nil }}),
-		processor.Define(processor.Spec[journaled]{Program: "pass", Summary: "Passes on.",
-			New: func(_ context.Context, c journaled, env plugin.Env) (processor.Processor, error) {
-				return &worker{name: env.Name, journal: c.Journal}, nil
-			}}),
-		publisher.Define(publisher.Spec[journaled]{Program: "sink", Summary: "Takes.",
-			New: func(_ context.Context, c journaled, env plugin.Env) (publisher.Publisher, error) {
-				return &worker{name: env.Name, journal: c.Journal}, nil
-			}}),
+// Validate refuses what the schema takes.
+func (c journaled) Validate() error {
+	if c.Mode == "invalid" {
+		return errors.New("mode: invalid is no good")
 	}
+	return nil
+}
+
+// programs are the built-ins of the tests. Those called other and mute can take the place of those before.
+func programs() []plugin.Definition {
+	var list []plugin.Definition
+	for _, name := range []string{"numbers", "other", "mute"} {
+		list = append(list, collector.Define(collector.Spec[journaled]{Program: name, Summary: "Counts.",
+			New: func(_ context.Context, c journaled, env plugin.Env) (collector.Collector, error) {
+				return c.worker(env)
+			}}))
+	}
+	for _, name := range []string{"pass", "other", "mute"} {
+		list = append(list, processor.Define(processor.Spec[journaled]{Program: name, Summary: "Passes on.",
+			New: func(_ context.Context, c journaled, env plugin.Env) (processor.Processor, error) {
+				return c.worker(env)
+			}}))
+	}
+	for _, name := range []string{"sink", "other", "mute"} {
+		list = append(list, publisher.Define(publisher.Spec[journaled]{Program: name, Summary: "Takes.",
+			New: func(_ context.Context, c journaled, env plugin.Env) (publisher.Publisher, error) {
+				return c.worker(env)
+			}}))
+	}
+	return append(list, collector.DefineInventory(collector.InventorySpec[journaled]{Program: "facts", Summary: "Knows.",
+		New: func(context.Context, journaled, plugin.Env) (collector.Inventory, error) { return nil, nil }}))
 }
 
 // A worker is a plugin of each kind, which keeps a journal.
 type worker struct {
-	name, journal string
-	n             int
+	name, journal, lock string
+	n                   int
+}
+
+// tries counts the workers of this process.
+var tries atomic.Int64
+
+// worker makes one, or what goes wrong with it.
+func (c journaled) worker(env plugin.Env) (*worker, error) {
+	again := tries.Add(1) > 1
+	switch {
+	case c.Mode == "boom", c.Mode == "late" && again:
+		return nil, plugin.Permanent(errors.New("boom"))
+	case c.Mode == "late_end" && again:
+		os.Exit(3)
+	case strings.HasPrefix(c.Mode, "late"):
+		return nil, plugin.ErrTaken
+	case c.Mode == "ends":
+		time.AfterFunc(200*time.Millisecond, func() { os.Exit(3) })
+	}
+	if c.Lock != "" {
+		if err := os.Mkdir(c.Lock, 0o700); err != nil {
+			return nil, fmt.Errorf("%w: %w", plugin.ErrTaken, err)
+		}
+	}
+	return &worker{name: env.Name, journal: c.Journal, lock: c.Lock}, nil
 }
 
 func (w *worker) Collect(_ context.Context, out *telemetry.Batch) error {
@@ -87,9 +135,19 @@ func (w *worker) Publish(_ context.Context, in *telemetry.Batch) error {
 }
 
 // Close tells how many points there were.
-func (w *worker) Close() error { return w.note("end") }
+func (w *worker) Close() error {
+	if w.lock != "" {
+		if err := os.Remove(w.lock); err != nil {
+			return err
+		}
+	}
+	return w.note("end")
+}
 
 func (w *worker) note(what string) error {
+	if w.journal == "" {
+		return nil
+	}
 	f, err := os.OpenFile(w.journal, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -99,14 +157,19 @@ func (w *worker) note(what string) error {
 	return err
 }
 
-// settings returns the config in text, whose built-ins are those of the tests.
-func settings(t testing.TB, text string) *config.Settings {
-	t.Helper()
+// options are those of the config of the tests, whose built-ins are theirs.
+func options() config.Options {
 	o := config.Options{Offline: true}
 	for _, d := range programs() {
 		o.Programs = append(o.Programs, config.Program{Kind: string(d.Kind), Name: d.Program, Summary: d.Summary, Schema: d.Schema(), Inventory: d.Inventory})
 	}
-	s, err := config.Parse(o, "test.yaml", []byte(text))
+	return o
+}
+
+// settings returns the config in text, whose built-ins are those of the tests.
+func settings(t testing.TB, text string) *config.Settings {
+	t.Helper()
+	s, err := config.Parse(options(), "test.yaml", []byte(text))
 	if err != nil {
 		t.Fatalf("%s\n%v", text, err)
 	}
