@@ -2,6 +2,8 @@ package host
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -15,7 +17,7 @@ func (e *entry) environ() (telemetry.PluginEnv, error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	env := i.plan.env
+	env := slices.DeleteFunc(slices.Clone(i.plan.env), func(v string) bool { return !strings.HasPrefix(v, "PACEWIRE_") })
 	if i.creds != "" {
 		env = append([]string{"PACEWIRE_CREDS=" + i.creds}, env...)
 	}

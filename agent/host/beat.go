@@ -68,6 +68,7 @@ func (h *Host) answer(_ context.Context, s bus.Subject, b beat) ([]byte, error) 
 		return nil, nil // counted
 	default:
 		e.beat(b.Heartbeat, arrived, &ack)
+		e.speaks(b.Inst, b.enc)
 	}
 	ack.T3 = time.Now().UnixNano()
 	return telemetry.EncodeControl(ack, b.enc)
@@ -91,6 +92,15 @@ func (e *entry) beat(b telemetry.Heartbeat, arrived time.Time, ack *telemetry.Ac
 	}
 	e.mu.Unlock()
 	e.changed()
+}
+
+// speaks notes the encoding of the process that calls itself inst: it is asked in the same.
+func (e *entry) speaks(inst string, enc telemetry.Encoding) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if i := e.known(inst); i != nil {
+		i.enc = enc
+	}
 }
 
 // whose returns the instance that b is of, or why it is nobody's. The caller has the lock.

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pacewire/pacewire/bus"
@@ -21,7 +22,7 @@ func (h *Host) verbs() map[string]verb {
 		return func(ctx context.Context, r telemetry.CtlRequest) (any, error) { return do(ctx, text(r, "plugin")) }
 	}
 	return map[string]verb{
-		"list":    func(_ context.Context, r telemetry.CtlRequest) (any, error) { return h.list(text(r, "after")), nil },
+		"list":    func(_ context.Context, r telemetry.CtlRequest) (any, error) { return h.list(text(r, "after")) },
 		"info":    h.info,
 		"logs":    h.logs,
 		"env":     h.environment,
@@ -31,7 +32,7 @@ func (h *Host) verbs() map[string]verb {
 		"upgrade": one(h.Upgrade),
 		"unload":  one(h.Unload),
 		"load": func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
-			return h.Load(ctx, text(r, "config"), r.Args["replace"] == true)
+			return h.loadFrom(ctx, text(r, "file"), text(r, "config"), r.Args["replace"] == true)
 		},
 		"swap": func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
 			to, err := target(r)
@@ -106,13 +107,14 @@ func (h *Host) whileRunning(ctx context.Context) (context.Context, context.Cance
 }
 
 // list returns a page of plugins: those that come after one of this name.
-func (h *Host) list(after string) telemetry.PluginList {
+func (h *Host) list(after string) (telemetry.PluginList, error) {
 	list := h.Statuses()
-	for i, s := range list {
-		if s.Name == after {
-			list = list[i+1:]
-			break
+	if after != "" {
+		i := slices.IndexFunc(list, func(s telemetry.PluginStatus) bool { return s.Name == after })
+		if i < 0 {
+			return telemetry.PluginList{}, refuse(telemetry.FaultNotFound, "%s, after which the list goes on, is gone: ask for the list again", after)
 		}
+		list = list[i+1:]
 	}
 	page := telemetry.PluginList{Plugins: []telemetry.PluginStatus{}}
 	room := mostPayload
@@ -124,7 +126,7 @@ func (h *Host) list(after string) telemetry.PluginList {
 		}
 		page.Plugins = append(page.Plugins, s)
 	}
-	return page
+	return page, nil
 }
 
 // brief returns s as a list has it, and the bytes it needs there. A plugin that tells without end has a line all the same.

@@ -30,6 +30,7 @@ type instance struct {
 	pid      int
 	begun    time.Time // of the present process
 	last     telemetry.Heartbeat
+	enc      telemetry.Encoding // of its heartbeats, and of what it is asked
 	manifest *telemetry.Manifest
 	arrived  time.Time // of the last heartbeat; zero: none from this process
 	received uint64
@@ -229,11 +230,12 @@ func (i *instance) ask(ctx context.Context, verb string, limit time.Duration) (t
 	h := i.entry.host
 	r := telemetry.CtlRequest{ID: h.inst}
 	i.entry.mu.Lock()
+	enc := i.enc
 	if inst := i.last.Inst; inst != "" {
 		r.Args = map[string]any{"inst": inst}
 	}
 	i.entry.mu.Unlock()
-	body, err := telemetry.EncodeControl(r, telemetry.MsgPack)
+	body, err := telemetry.EncodeControl(r, enc)
 	if err != nil {
 		return telemetry.CtlReply{}, err
 	}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -112,12 +113,17 @@ const pieceName = "piece"
 
 // Load adds a piece of config. With replace its plugins may be those that are there already: they are swapped.
 func (h *Host) Load(ctx context.Context, text string, replace bool) (telemetry.ChangeList, error) {
+	return h.loadFrom(ctx, "", text, replace)
+}
+
+// loadFrom is Load of what stands in a file, by whose name faults tell.
+func (h *Host) loadFrom(ctx context.Context, file, text string, replace bool) (telemetry.ChangeList, error) {
 	release, err := h.take(ctx)
 	if err != nil {
 		return telemetry.ChangeList{}, err
 	}
 	defer release()
-	return h.load(ctx, config.Source{Name: pieceName, Text: []byte(text), Loaded: true, Replaces: replace}, "")
+	return h.load(ctx, config.Source{Name: cmp.Or(file, pieceName), Text: []byte(text), Loaded: true, Replaces: replace}, "")
 }
 
 // load adds a text. only is the plugin that it may define, "" for any.
@@ -147,8 +153,9 @@ func (h *Host) load(ctx context.Context, text config.Source, only string) (telem
 	h.pieces = pieces
 	h.dropped = slices.DeleteFunc(h.dropped, func(name string) bool { return holds(fresh, name) })
 	for _, p := range fresh {
-		err = errors.Join(err, p.Write(h.o.Config.Loaded), h.awaitWork(ctx, p.Plugin))
+		err = errors.Join(err, p.Write(h.o.Config.Loaded))
 	}
+	h.awaitWork(ctx, fresh, changes)
 	return telemetry.ChangeList{Changes: changed(changes), Warnings: h.unchangeable(s)}, err
 }
 
@@ -228,20 +235,21 @@ func changed(changes []telemetry.Change) []telemetry.Change {
 	return slices.DeleteFunc(changes, func(c telemetry.Change) bool { return c.Action == telemetry.ChangeNone })
 }
 
-// awaitWork waits until a plugin that was loaded works, and tells why it does not.
-func (h *Host) awaitWork(ctx context.Context, name string) error {
-	e := h.find(name)
-	if e == nil {
-		return nil // it is not enabled
+// awaitWork waits until the plugins that were loaded work, and notes in changes why they do not.
+func (h *Host) awaitWork(ctx context.Context, fresh []config.Piece, changes []telemetry.Change) {
+	for n := range changes {
+		c := &changes[n]
+		e := h.find(c.Plugin)
+		if e == nil || !holds(fresh, c.Plugin) { // nil: it is not enabled
+			continue
+		}
+		if i := e.current(); !i.attached() {
+			if err := i.awaitWork(ctx); err != nil {
+				c.Error = "it is loaded, but does not work: " + err.Error()
+			}
+		}
+		c.PID = e.pid()
 	}
-	i := e.current()
-	if i.attached() {
-		return nil
-	}
-	if err := i.awaitWork(ctx); err != nil {
-		return fmt.Errorf("%s is loaded, but does not work: %w", name, err)
-	}
-	return nil
 }
 
 // Swap gives a plugin another entry, or only another program, and lets a new process take over.
@@ -255,7 +263,7 @@ func (h *Host) Swap(ctx context.Context, name string, to Target) (telemetry.Chan
 	if e == nil {
 		return telemetry.ChangeList{}, h.unknown(name)
 	}
-	text := config.Source{Name: pieceName, Text: []byte(to.Config), Loaded: true, Replaces: true}
+	text := config.Source{Name: cmp.Or(to.File, pieceName), Text: []byte(to.Config), Loaded: true, Replaces: true}
 	if to.Config == "" {
 		piece, err := h.entryOf(name)
 		if err == nil {
@@ -291,6 +299,7 @@ func (h *Host) entryOf(name string) (config.Piece, error) {
 // A Target is what a plugin is swapped to: a piece of config with its new entry, or what is to be another in the one it has.
 type Target struct {
 	Config string   // the piece; "": the entry it has, with
+	File   string   // in which the piece stands, for messages
 	Use    string   // another program
 	Run    []string // or another command
 	SHA256 string   // of the program; "": not pinned
@@ -351,6 +360,7 @@ func target(r telemetry.CtlRequest) (Target, error) {
 	}
 	var a struct {
 		Config string   `json:"config"`
+		File   string   `json:"file"`
 		Use    string   `json:"use"`
 		Run    []string `json:"run"`
 		SHA256 string   `json:"sha256"`
@@ -358,5 +368,5 @@ func target(r telemetry.CtlRequest) (Target, error) {
 	if err := json.Unmarshal(text, &a); err != nil {
 		return Target{}, refuse(telemetry.FaultInvalid, "swap: %w", err)
 	}
-	return Target{a.Config, a.Use, a.Run, a.SHA256}, nil
+	return Target{a.Config, a.File, a.Use, a.Run, a.SHA256}, nil
 }

@@ -30,13 +30,16 @@ func (h *Host) stop(ctx context.Context) {
 	}
 }
 
+// agentEnds is why a plugin does not run whose agent ends.
+const agentEnds = "the agent ends"
+
 // end stops the plugin with the agent. An operation on it, which ends with the agent too, is waited for.
 func (e *entry) end(ctx context.Context) {
 	if release, err := e.take(ctx); err == nil {
 		defer release()
 	}
 	if i := e.current(); !i.plan.conf.Keep { // it is for the next agent
-		i.stop(ctx, "the agent ends")
+		i.stop(ctx, agentEnds)
 	}
 }
 

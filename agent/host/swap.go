@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -32,13 +33,22 @@ func (e *entry) swap(ctx context.Context, p plan) error {
 	err := e.takeOver(ctx, old, next)
 	if err != nil {
 		next.stop(context.WithoutCancel(ctx), "it did not take over")
-		e.host.log.Warn("plugin is not swapped", "plugin", e.name, "error", err)
 	}
 	e.mu.Lock()
 	e.next = nil // until here, so that its last words are not taken for those of a stranger
+	e.swapped(err)
 	e.mu.Unlock()
 	e.changed()
 	return err
+}
+
+// swapped tells how a swap went. The caller has the lock.
+func (e *entry) swapped(err error) {
+	if err != nil {
+		e.say(slog.LevelWarn, "plugin is not swapped, the process before goes on", "error", err)
+		return
+	}
+	e.say(slog.LevelInfo, "plugin is swapped", "program", e.now.plan.program())
 }
 
 // works reports whether there is a process that others may wait for.
@@ -69,7 +79,10 @@ func (e *entry) replace(ctx context.Context, p plan) error {
 		return nil
 	}
 	next.start(e.host.life)
-	return nil
+	if next.attached() {
+		return nil
+	}
+	return next.awaitWork(ctx)
 }
 
 // promote puts next in charge.
