@@ -2,6 +2,7 @@ package host
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,6 +29,7 @@ func (i *instance) each() (supervise.Start, error) {
 	if err := i.trusted(p, &s); err != nil {
 		return s, err
 	}
+	h.refresh(p)
 	creds, revoke, err := h.credentials(p)
 	if err != nil {
 		return s, errors.Join(err, closed(s.File))
@@ -42,6 +44,16 @@ func (i *instance) each() (supervise.Start, error) {
 	}
 	s.Note = note{ID: id, Creds: creds, Process: p.fingerprint()}.text()
 	return s, nil
+}
+
+// refresh lets the consumers of p know where the stream begins now, by which the process that starts tells what it has missed.
+// Without the bus there are no points either.
+func (h *Host) refresh(p plan) {
+	ctx, cancel := context.WithTimeout(h.life, pingTime)
+	defer cancel()
+	if err := h.consumers(ctx, p); err != nil {
+		h.log.Warn("consumer not looked after", "plugin", p.conf.Name, "error", err)
+	}
 }
 
 func closed(f *os.File) error {

@@ -51,6 +51,9 @@ func (i *instance) state(now time.Time) (state, reason string) {
 		}
 		return stopping, child.Reason
 	}
+	if i.stopped == agentEnds {
+		return stopped, "" // it is the agent's last word, and no news
+	}
 	return stopped, cmp.Or(i.stopped, child.Reason)
 }
 
