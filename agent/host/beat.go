@@ -113,7 +113,7 @@ func (e *entry) whose(b telemetry.Heartbeat, arrived time.Time) (i *instance, re
 			return i, ""
 		}
 	}
-	if e.now.last.Inst == "" {
+	if e.now.stopped != "" {
 		return nil, "not_allowed: " + e.name + " is not to run here: " + e.now.stopped
 	}
 	return nil, "name_taken: another process beats as " + e.name

@@ -83,6 +83,9 @@ func (i *instance) start(ctx context.Context) {
 	e := i.entry
 	e.mu.Lock()
 	i.stopped, i.done = "", make(chan struct{})
+	if i.attached() { // whoever comes now introduces himself
+		i.last, i.arrived, i.refused = telemetry.Heartbeat{}, time.Time{}, ""
+	}
 	e.mu.Unlock()
 	if i.attached() {
 		close(i.done)

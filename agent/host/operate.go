@@ -66,10 +66,13 @@ func (e *entry) pid() int64 {
 func (h *Host) Start(ctx context.Context, name string) (telemetry.ChangeList, error) {
 	return h.operate(ctx, name, telemetry.ChangeStart, func(ctx context.Context, e *entry) error {
 		i := e.now
-		if i.attached() || i.stopped == "" {
+		if i.stopped == "" {
 			return e.revive(ctx)
 		}
 		i.start(h.life)
+		if i.attached() {
+			return nil // it may come
+		}
 		return i.awaitWork(ctx)
 	})
 }
