@@ -130,9 +130,9 @@ func TestLongReasons(t *testing.T) {
 	}
 	h := connected(t, b, text+"  idle: { run: [sh, -c, 'read line'] }\n")
 	alive(t, h)
-	reason := strings.Repeat("ä", 1500)
+	reason, one := strings.Repeat("ä", 1500), h.find("idle").now
 	for _, e := range h.plugins {
-		e.set(func() { e.now.child, e.now.refused = h.find("idle").now.child, reason })
+		e.set(func() { e.now.child, e.now.pid, e.now.refused = one.child, one.pid, reason })
 	}
 	conn := b.Conn(t, "operator")
 	list := listed(t, command(t, conn, telemetry.MsgPack, "list", nil))
