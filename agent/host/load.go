@@ -36,6 +36,8 @@ func (h *Host) take(ctx context.Context) (release func(), err error) {
 	select {
 	case h.changing <- struct{}{}:
 		return func() { <-h.changing }, nil
+	case <-h.until.Done():
+		return nil, errEnds
 	case <-ctx.Done():
 		return nil, refuse(telemetry.FaultTimeout, "the config is being changed by somebody else: try again")
 	}

@@ -22,6 +22,9 @@ func (h *Host) operate(ctx context.Context, name, action string, do func(context
 		return telemetry.ChangeList{}, err
 	}
 	defer release()
+	if h.until.Err() != nil { // it may have been stopped with the agent while we waited
+		return telemetry.ChangeList{}, errEnds
+	}
 	c := e.change(action, func() error { return do(ctx, e) })
 	if c.Error != "" {
 		return telemetry.ChangeList{}, fmt.Errorf("%s %s: %s", action, name, c.Error)

@@ -20,6 +20,10 @@ const (
 func (h *Host) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, stopTime)
 	defer cancel()
+	select {
+	case h.changing <- struct{}{}: // for good: nobody adds a plugin any more
+	case <-ctx.Done():
+	}
 	for _, kind := range []string{config.Collector, config.Processor, config.Publisher} {
 		h.settle(ctx, kind)
 		var wg sync.WaitGroup

@@ -140,6 +140,32 @@ func TestStopForeign(t *testing.T) {
 	}
 }
 
+// An agent that is stopped while its plugins are changed leaves none, be they new or taken over.
+func TestStopWhileChanging(t *testing.T) {
+	f := func(do func(r *rig) error) {
+		t.Helper()
+		r := rigged(t, chain)
+		done := make(chan error, 1)
+		go func() { done <- do(r) }()
+		bustest.Wait(t, soon, "there is another process", func() bool { return len(offspring(r)) == 4 || len(done) > 0 })
+		r.stop()
+		r.settled(0)
+		select {
+		case <-done:
+		case <-time.After(soon):
+			t.Error("the change does not end")
+		}
+		r.settled(0)
+	}
+	f(func(r *rig) error {
+		_, err := r.h.Load(t.Context(), "collect: { more: { use: numbers } }", false)
+		return err
+	})
+	f(func(r *rig) error { _, err := r.h.Upgrade(t.Context(), "pass"); return err })
+	f(func(r *rig) error { _, err := r.h.Upgrade(t.Context(), "numbers"); return err })
+	f(func(r *rig) error { _, err := r.h.Restart(t.Context(), "numbers"); return err })
+}
+
 // An agent that is stopped as soon as its processes begin leaves none.
 func TestStopAtOnce(t *testing.T) {
 	b := bustest.New(t)
