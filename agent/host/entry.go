@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/agent/journal"
+	"github.com/pacewire/pacewire/agent/supervise"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -75,15 +76,17 @@ func (e *entry) changed() {
 	e.news = make(chan struct{})
 }
 
-// look notes a change of state. The caller has the lock.
-func (e *entry) look() {
-	state, reason := e.now.state(time.Now())
+// look notes a change of state, and returns the process that it has looked at. The caller has the lock.
+func (e *entry) look() (child supervise.Status) {
+	child = e.now.process()
+	state, reason := e.now.stateOf(child, time.Now())
 	if state == e.shown.state {
 		e.shown.reason = reason
-		return
+		return child
 	}
 	e.shown = shown{state, reason, time.Now()}
 	e.note(state, reason)
+	return child
 }
 
 // await returns what found says, once it says something, or limit is over: then ok is false.
@@ -110,8 +113,7 @@ func await[T any](ctx context.Context, e *entry, limit time.Duration, found func
 func (e *entry) status() telemetry.PluginStatus {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.look()
-	i := e.now
+	child, i := e.look(), e.now
 	s := telemetry.PluginStatus{
 		Name: e.name, Kind: i.plan.conf.Kind, Program: i.plan.program(), Host: e.host.o.Host,
 		State: e.shown.state, Reason: e.shown.reason, Since: e.shown.since.UnixNano(),
@@ -126,16 +128,14 @@ func (e *entry) status() telemetry.PluginStatus {
 	if !i.arrived.IsZero() {
 		s.Beat = i.arrived.UnixNano()
 	}
-	e.process(&s)
+	if !i.attached() {
+		e.process(child, &s)
+	}
 	return s
 }
 
-// process tells of the process. Whose process it is not has none to tell of.
-func (e *entry) process(s *telemetry.PluginStatus) {
-	if e.now.child == nil {
-		return
-	}
-	child := e.now.child.Status()
+// process tells of the process.
+func (e *entry) process(child supervise.Status, s *telemetry.PluginStatus) {
 	usage, _ := e.now.child.Usage() // without a process there is none
 	s.PID, s.Restarts = int64(child.PID), uint64(e.restarts+child.Restarts)
 	s.RSS, s.CPUMS = uint64(usage.RSS), uint64(usage.CPU.Milliseconds())

@@ -28,13 +28,26 @@ const (
 )
 
 // state returns what the instance is at now, and why. The caller has the lock of the entry.
-func (i *instance) state(now time.Time) (state, reason string) {
+func (i *instance) state(now time.Time) (state, reason string) { return i.stateOf(i.process(), now) }
+
+// process is the process as it is now. Of one that somebody else starts nothing is known.
+func (i *instance) process() supervise.Status {
+	if i.attached() {
+		return supervise.Status{}
+	}
+	return i.child.Status()
+}
+
+// stateOf is state for a process that was looked at: it may have ended by now, and who tells of both must not mix them.
+func (i *instance) stateOf(child supervise.Status, now time.Time) (state, reason string) {
 	if i.attached() {
 		return i.attachedState(now)
 	}
-	child := i.child.Status()
 	switch child.State {
 	case supervise.Running:
+		if child.PID != i.pid { // so new that what was told is of the one before
+			return starting, ""
+		}
 		return i.told()
 	case supervise.Starting:
 		return starting, child.Reason
