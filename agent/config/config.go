@@ -40,6 +40,9 @@ type Options struct {
 	// PluginDirs are the plugin directories of a config that names none.
 	PluginDirs []string
 
+	// BusURL, if not empty, is where the bus is, whatever the config says.
+	BusURL string
+
 	// Offline keeps the check away from files, users, and programs on PATH.
 	Offline bool
 

@@ -85,6 +85,9 @@ func (l *loader) settings() (*Settings, error) {
 		}
 	}
 	l.general()
+	if l.BusURL != "" {
+		l.out.Bus.Embedded, l.out.Bus.URLs = false, []string{l.BusURL}
+	}
 	l.discover()
 	l.succeed()
 	l.define()

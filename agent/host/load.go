@@ -158,7 +158,20 @@ func (h *Host) load(ctx context.Context, text config.Source, only string) (telem
 		err = errors.Join(err, p.Write(h.o.Config.Loaded))
 	}
 	h.awaitWork(ctx, fresh, changes)
-	return telemetry.ChangeList{Changes: changed(changes), Warnings: h.unchangeable(s)}, err
+	return telemetry.ChangeList{Changes: changed(changes), Warnings: h.warnings(s, fresh)}, err
+}
+
+// warnings returns what the config warns of in these pieces.
+func (h *Host) warnings(s *config.Settings, pieces []config.Piece) []string {
+	var list []string
+	for _, w := range s.Warnings {
+		for _, p := range h.sources(pieces) {
+			if w.File == p.Name {
+				list = append(list, w.Error())
+			}
+		}
+	}
+	return list
 }
 
 func holds(pieces []config.Piece, name string) bool {

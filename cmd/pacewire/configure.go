@@ -27,7 +27,7 @@ type configured struct {
 func (a *app) configure(c configured, pieces bool) (*configured, error) {
 	c.app, c.options.Programs = a, forConfig()
 	c.options.PluginDirs = config.PluginDirs(os.Geteuid() == 0, os.LookupEnv)
-	c.options.Discover = a.discovered
+	c.options.Discover, c.options.BusURL = a.discovered, a.flags.bus
 	var err error
 	if c.files, err = c.read(); err != nil {
 		return nil, err

@@ -219,9 +219,6 @@ func (p *station) leave() {
 
 // override puts the flags over the config.
 func (a *app) override(s *config.Settings) {
-	if a.flags.bus != "" {
-		s.Bus.Embedded, s.Bus.URLs = false, []string{a.flags.bus}
-	}
 	if a.flags.creds != "" {
 		s.Bus.CredsFile = a.flags.creds
 	}
