@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/agent/supervise"
@@ -91,7 +92,7 @@ func (i *instance) trusted(p plan, s *supervise.Start) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if refusal, ok := errors.AsType[*trust.Refusal](err); ok {
-		i.refused = refusal.Error()
+		i.refused = strings.TrimPrefix(refusal.Error(), "refused: ") // which the state says
 		return fmt.Errorf("%w: %w", supervise.ErrNoStart, err)
 	}
 	i.refused = ""

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/agent/trust"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -216,4 +219,39 @@ func TestUpgrade(t *testing.T) {
 		}
 	}
 	r.settled(3)
+}
+
+// A program whose bytes are not those of the pin is never run; one whose bytes are takes over.
+func TestSwapPinned(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rigged(t, pair, func(o *Options) {
+		if o.Trust, err = trust.New(filepath.Join(t.TempDir(), "programs")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	program := filepath.Join(t.TempDir(), "program")
+	text := "#!/bin/sh\nexec " + self + " plugin run publisher.other\n"
+	if err := os.WriteFile(program, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(text))
+	old := r.status("sink").PID
+	_, err = r.h.Swap(t.Context(), "sink", Target{Run: []string{program}, SHA256: strings.Repeat("0", 64)})
+	if err == nil || !strings.HasPrefix(err.Error(), "swap sink: it is refused: checksum_mismatch: ") {
+		t.Errorf("%v", err)
+	}
+	if s := r.status("sink"); s.PID != old || s.State != running || s.Restarts != 0 {
+		t.Errorf("%+v", s)
+	}
+	r.settled(2)
+	if _, err := r.h.Swap(t.Context(), "sink", Target{Run: []string{program}, SHA256: hex.EncodeToString(sum[:])}); err != nil {
+		t.Error(err)
+	}
+	if s := r.status("sink"); s.PID == old || s.State != running || s.Program != program {
+		t.Errorf("%+v", s)
+	}
+	r.settled(2)
 }
