@@ -141,11 +141,12 @@ func TestReplace(t *testing.T) {
 	if err != nil || byName(list)["sink"].Action != telemetry.ChangeSwap || len(list.Changes) != 1 {
 		t.Fatalf("%+v, %v", list, err)
 	}
+	list, err = r.reload(pair)
+	if c := byName(list)["sink"]; err != nil || c.Action != telemetry.ChangeNone || r.status("sink").Program != "other" {
+		t.Errorf("a reload does %+v, %v", c, err)
+	}
 	if len(list.Warnings) != 1 || !strings.Contains(list.Warnings[0], "another was loaded in its place") {
 		t.Errorf("warnings %q", list.Warnings)
-	}
-	if c := r.reloaded(pair)["sink"]; c.Action != telemetry.ChangeNone || r.status("sink").Program != "other" {
-		t.Errorf("a reload does %+v", c)
 	}
 	list, err = r.h.Unload(t.Context(), "sink")
 	if err != nil || byName(list)["sink"].Action != telemetry.ChangeSwap || r.status("sink").Program != "sink" {
