@@ -141,7 +141,10 @@ func (i *instance) expects(now time.Time) bool {
 // refusal returns why b is not accepted, "" when it is.
 func (i *instance) refusal(b telemetry.Heartbeat) string {
 	m := b.Manifest
+	leaves := b.State == draining || b.Bye != ""
 	switch {
+	case i.attached() && i.stopped != "" && !leaves: // it has not heeded
+		return "not_allowed: " + i.stopped
 	case m == nil:
 		return i.refused // what it said of itself holds still
 	case m.API != 1:

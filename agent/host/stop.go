@@ -42,7 +42,11 @@ func (e *entry) end(ctx context.Context) {
 	if release, err := e.take(ctx); err == nil {
 		defer release()
 	}
-	if i := e.current(); !i.plan.conf.Keep { // it is for the next agent
+	switch i := e.current(); {
+	case i.plan.conf.Keep: // it is for the next agent
+	case i.attached(): // it goes on without one
+		i.detach()
+	default:
 		i.stop(ctx, agentEnds)
 	}
 }

@@ -71,14 +71,22 @@ func (d *door) clear(s *config.Settings, run string) error {
 
 // admit lets one process of p in, until revoke is called.
 func (d *door) admit(p config.Plugin, inputs []bus.Input) (file string, revoke func(), err error) {
-	return d.let(bus.User(d.host, p.Name), bus.RightsOf(bus.Role(p.Kind), d.host, p.Name, inputs), p.RunAs)
+	name, rights := bus.User(d.host, p.Name), bus.RightsOf(bus.Role(p.Kind), d.host, p.Name, inputs)
+	if p.Attached { // somebody else was told the file, and reads it again when he connects again
+		return d.let(name, rights, filepath.Join(d.dir, name+".json"), "")
+	}
+	return d.let(name, rights, d.file(name), p.RunAs)
+}
+
+// file returns a file for the credentials of a user, that no other process has.
+func (d *door) file(name string) string {
+	return filepath.Join(d.dir, name+"-"+rand.Text()[:8]+".json")
 }
 
 // let grants a user rights, and writes the file by which owner, or who runs the agent, is that user.
-func (d *door) let(name string, rights bus.Rights, owner string) (file string, revoke func(), err error) {
+func (d *door) let(name string, rights bus.Rights, file, owner string) (_ string, revoke func(), err error) {
 	all := embedded.Rights(rights)
 	g := d.users.Grant(name, &all)
-	file = filepath.Join(d.dir, name+"-"+rand.Text()[:8]+".json")
 	revoke = func() {
 		g.Revoke()
 		_ = os.Remove(file)
@@ -100,7 +108,7 @@ func (d *door) let(name string, rights bus.Rights, owner string) (file string, r
 // insiders lets the agent and the operators of this machine in, and returns their files.
 func (d *door) insiders() (agent, operators string, err error) {
 	// Until there is a hub the agent makes streams and consumers too: docs/decisions/0002.
-	agent, _, err1 := d.let(bus.User(d.host, bus.Agent), bus.RightsOf(bus.RoleOperator, d.host, operator, nil), "")
-	operators, _, err2 := d.let(operator, bus.RightsOf(bus.RoleOperator, d.host, operator, nil), "")
+	agent, _, err1 := d.let(bus.User(d.host, bus.Agent), bus.RightsOf(bus.RoleOperator, d.host, operator, nil), d.file(bus.Agent), "")
+	operators, _, err2 := d.let(operator, bus.RightsOf(bus.RoleOperator, d.host, operator, nil), d.file(operator), "")
 	return agent, operators, errors.Join(err1, err2)
 }

@@ -63,20 +63,31 @@ func (a *app) agent() *cobra.Command {
 
 const watchHelp = "read the config again when a file of it changes, as pacewire reload does"
 
-// lastAddress returns where the embedded bus listens when nobody says: anywhere, or where it did before while processes are
-// there that were kept, because they look for it there.
-func lastAddress(s *config.Settings) string {
+// lastAddress returns where the embedded bus listens when nobody says: where it did before, because processes that were kept
+// or that others have started look for it there; anywhere when somebody else is there by now.
+func lastAddress() string {
 	const anywhere = "127.0.0.1:0"
 	run, err := runDir()
-	if err != nil || len(host.KeepDirs(run, s)) == 0 {
+	if err != nil {
 		return anywhere
 	}
-	n, err := readNote()
-	u, err2 := url.Parse(n.URL)
-	if err != nil || err2 != nil || !free(u.Host) {
+	address, err := os.ReadFile(filepath.Join(run, addressName))
+	if err != nil || !free(string(address)) {
 		return anywhere
 	}
-	return u.Host
+	return string(address)
+}
+
+// addressName is the file of the run folder that says where the bus listened last.
+const addressName = "bus.address"
+
+// leaveAddress notes for the next agent where the bus listens.
+func (p *station) leaveAddress() error {
+	u, err := url.Parse(p.URL)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(p.RunDir, addressName), []byte(u.Host), 0o600)
 }
 
 // free reports whether nobody listens at an address.
@@ -184,6 +195,9 @@ func (a *app) settle(ctx context.Context, c *configured, name string, log *slog.
 		p.operators = p.Creds
 		return p, nil
 	}
+	if err := p.leaveAddress(); err != nil {
+		return nil, err
+	}
 	d, err := newDoor(name, users)
 	if err != nil {
 		return nil, err
@@ -202,11 +216,7 @@ func (p *station) tell(s *config.Settings, name string) error {
 	if err != nil {
 		return err
 	}
-	p.undo = append(p.undo, func() {
-		if len(host.KeepDirs(p.RunDir, s)) == 0 { // else the next agent has to know where we were
-			gone()
-		}
-	})
+	p.undo = append(p.undo, gone)
 	return nil
 }
 
@@ -251,7 +261,7 @@ func (p *station) openBus(ctx context.Context, s *config.Settings, name string, 
 	}
 	listen := s.Bus.Listen
 	if listen == "" {
-		listen = lastAddress(s)
+		listen = lastAddress()
 	}
 	server, err := embedded.Start(ctx, embedded.Options{
 		Dir: store, Listen: listen, ServerName: name, Sync: s.Bus.Sync, MaxStore: s.Bus.MaxStore,
