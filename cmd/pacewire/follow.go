@@ -21,7 +21,6 @@ func (a *app) followConfig(ctx context.Context, h *host.Host, c *configured, wat
 	if !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(hangUps, syscall.SIGHUP)
 	}
-	terminal := isTerminal(a.out)
 	changes := make(<-chan struct{})
 	if watch {
 		changes = watchFiles(ctx, c, log)
@@ -37,7 +36,7 @@ func (a *app) followConfig(ctx context.Context, h *host.Host, c *configured, wat
 				act(ctx, h, log, h.Rescan)
 				continue
 			case <-hangUps:
-				if terminal && !isTerminal(a.out) {
+				if hungUp(a.out) {
 					log.Warn("the terminal was closed: the agent ends")
 					end()
 					return

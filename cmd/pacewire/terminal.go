@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"unicode"
@@ -28,6 +29,16 @@ func terminalSize(w any) (width, height int) {
 		}
 	}
 	return 80, 24
+}
+
+// hungUp reports whether w is a terminal that is gone: its file stays a device, but answers nothing any more.
+func hungUp(w any) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	return errors.Is(err, unix.EIO)
 }
 
 // cut shortens a line to width columns; codes of colours take none.

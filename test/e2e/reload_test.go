@@ -69,6 +69,7 @@ func others(t testing.TB, what string, before, after map[string]int, want ...str
 // A reload touches what has changed, be it asked for by the verb, by a hang-up or by the file itself.
 func TestReloadOne(t *testing.T) {
 	t.Parallel()
+	heedHangUps(t)
 	p := newPlace(t)
 	s := p.start("up", "--plain", p.ten(thirdFirst))
 	s.awaitRunning()
@@ -137,6 +138,7 @@ func TestReloadWatched(t *testing.T) {
 // A config with a fault changes nothing, also where it is right, and says where the fault is.
 func TestReloadError(t *testing.T) {
 	t.Parallel()
+	heedHangUps(t)
 	p := newPlace(t)
 	s := p.start("up", "--plain", p.ten(thirdFirst))
 	s.awaitRunning()

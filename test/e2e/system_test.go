@@ -58,7 +58,9 @@ func (p place) launch(cmd *exec.Cmd, verb string) *system {
 	out, log := open(s.out), open(s.log)
 	defer out.Close()
 	defer log.Close()
-	s.cmd.Stdout, s.cmd.Stderr = out, log
+	if s.cmd.Stderr = log; s.cmd.Stdout == nil { // else it is a terminal
+		s.cmd.Stdout = out
+	}
 	if err := s.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
