@@ -35,7 +35,7 @@ func (a *app) configure(c configured, pieces bool) (*configured, error) {
 	sources := c.files
 	if pieces {
 		if c.pieces, err = config.Pieces(loadedDir()); err != nil {
-			return nil, exitWith(exitConfig, err)
+			return nil, exitWith(exitConfig, fmt.Errorf("plugins that were loaded before: %w: make it readable, or name another folder by PACEWIRE_STATE", err))
 		}
 		for _, p := range c.pieces {
 			sources = append(sources, p.Source(loadedDir()))

@@ -37,7 +37,8 @@ func TestRefusedConfig(t *testing.T) {
 		"pacewire.yaml:2:12: hot: keep: ", "fields.v >\n", "^", "pacewire.yaml:3:12: db: url: want http://")
 	f("collect: { host: }\nprocess: { both: { use: chain, from: host, steps: [{ use: tag, drop: [a] }, { use: filter, keep: fields.v > }] } }\n"+
 		"publish: { file: { use: lines, from: both } }\n", "pacewire.yaml:2:12: both: steps: number 2, filter: keep: ", "fields.v >\n", "^")
-	f("collect: { host: { cron: '* * * * *' } }\n"+file, "pacewire.yaml:1:20: cron: ", "use every")
+	f("collect: { host: { cron: '* * * *' } }\n"+file, "pacewire.yaml:1:26: cron: ", `"* * * *"`, "5 fields", "not 4")
+	f("collect: { host: { every: 5s, cron: '0 * * * *' } }\n"+file, "pacewire.yaml:1:27: ", "every and cron exclude each other")
 	f("", "sets nothing", "pacewire init")
 	f("every: 5s\n", "no plugin", "pacewire init")
 }
@@ -57,7 +58,7 @@ func TestUnreadableConfig(t *testing.T) {
 	if err := os.Mkdir(p.path("folder.yaml"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	f(p.path("folder.yaml"), "is a directory")
+	f(p.path("folder.yaml"), "no file of this folder", "*.yaml")
 	f(p.path("gone.yaml"), "there is no such file", "pacewire init")
 	t.Run("permission", func(t *testing.T) {
 		if os.Geteuid() == 0 {
@@ -95,6 +96,6 @@ func TestRefusedBus(t *testing.T) {
 	f("{ sync: never }", "pacewire.yaml:1:", "never", "always")
 
 	p = newPlace(t)
-	p.write("state", "") // the default place of the store, below a file
-	f("embedded", p.path("state"), "not a directory", "bus.store")
+	p.write("state", "") // the default place of the store, and of what was loaded: below a file
+	f("embedded", p.path("state"), "not a directory", "PACEWIRE_STATE")
 }
