@@ -41,7 +41,7 @@ func TestLoudPlugin(t *testing.T) {
 	shown("beats", "beats too often")
 	shown("beats", "floods the bus with heartbeats")
 	if r := loaded(); r.code != 0 {
-		contains(t, "plugin load", r.err, "beats is loaded, but does not work", "floods the bus with heartbeats")
+		contains(t, "plugin load", r.err, "beats", "is loaded, but does not work", "floods the bus with heartbeats")
 	}
 	s.await(2*time.Minute, "all is shouted", func() bool { return strings.Contains(s.do("plugin", "logs", "shouts"), "all is said") })
 	contains(t, "the log", s.text(), `"subject":"pw.hb.`, "body is too large")
