@@ -38,12 +38,13 @@ const (
 )
 
 // Stop ends Run: drain, TERM, KILL, also of a process that is kept. It waits until Run has ended, or ctx has;
-// the child is stopping all the same. Before the first Run it makes that one
-// return at once, as the goroutine meant to call it may still be on its way.
+// the child is stopping all the same. While no Run is under way it makes the next
+// one return at once, as the goroutine meant to call it may still be on its way:
+// who knows that there is none should not call Stop.
 func (c *Child) Stop(ctx context.Context) error {
 	c.mu.Lock()
 	cancel, done := c.cancel, c.done
-	c.early = done == nil
+	c.early = cancel == nil
 	c.mu.Unlock()
 	if cancel == nil {
 		return nil

@@ -158,8 +158,8 @@ type Child struct {
 	status Status // the goroutine of Run changes it
 	proc   running
 	cancel context.CancelCauseFunc
-	done   chan struct{} // closed when Run ends, nil before
-	early  bool          // Stop came before the first Run
+	done   chan struct{} // closed when Run ends
+	early  bool          // Stop came while no Run was under way: it is for the next
 	single bool          // until Steady
 	spent  bool          // the process of a single one has ended
 }

@@ -179,7 +179,7 @@ func TestStopWithoutAProcess(t *testing.T) {
 	})
 }
 
-// A stop may overtake the goroutine that is to call Run.
+// A stop may overtake the goroutine that is to call Run, the first time and any other.
 func TestStopBeforeRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		launched := 0
@@ -188,22 +188,26 @@ func TestStopBeforeRun(t *testing.T) {
 			launched++
 			return nil, errors.New("not to be had")
 		}
-		for range 2 {
-			if err := c.Stop(t.Context()); err != nil {
-				t.Fatal(err)
+		f := func(stops int, runs bool) {
+			t.Helper()
+			launched = 0
+			for range stops {
+				if err := c.Stop(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			err := c.Run(ctx)
+			if err != nil || launched > 0 != runs || ctx.Err() != nil != runs || c.Status().State != Stopped {
+				t.Errorf("Run after %d Stops: %v, %d starts, %s", stops, err, launched, c.Status().State)
 			}
 		}
-		if err := c.Run(t.Context()); err != nil || launched != 0 || c.Status().State != Stopped {
-			t.Errorf("Run after Stop: %v, %d starts, %s", err, launched, c.Status().State)
-		}
-		if err := c.Stop(t.Context()); err != nil { // after a Run it means nothing to the next
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := c.Run(ctx); err != nil || launched == 0 {
-			t.Errorf("the next Run: %v, %d starts", err, launched)
-		}
+		f(2, false)
+		f(0, true) // a Stop is for one Run
+		f(1, false)
+		f(1, false)
+		f(0, true)
 	})
 }
 
@@ -557,9 +561,6 @@ func TestKeep(t *testing.T) {
 		end = live() // nothing is kept: another one
 		f(Running, 3, 2, 3, 20)
 		end()
-		if err := c.Stop(t.Context()); err != nil { // nobody runs it: nothing to do
-			t.Error(err)
-		}
 		c.spec.Resumed = func(Record) (Start, error) { return Start{}, errors.New("its config is another") }
 		end = live()
 		f(Running, 4, 3, 4, 20)
