@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -65,6 +67,29 @@ func forgetKept(dir string) {
 	for _, name := range []string{recordName, stdoutName, stderrName, ""} {
 		_ = os.Remove(filepath.Join(dir, name)) // what is not there is gone
 	}
+}
+
+// ClearKept removes the folders in dir that processes have left which were kept there and are no more, but for those that
+// are listed in keep. What it cannot remove it tells, and goes on; a folder that is not there is no error.
+func ClearKept(dir string, keep []string) error {
+	all, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range all { // as far as it was read
+		path := filepath.Join(dir, e.Name())
+		if !e.IsDir() || slices.Contains(keep, path) {
+			continue
+		}
+		if r, bad := ReadRecord(path); bad == nil && r.Alive() {
+			continue
+		}
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	if err != nil {
+		return fmt.Errorf("clear folders of kept processes: %w", err)
+	}
+	return nil
 }
 
 // drainTo reads all, whatever becomes of the reader's own reader: a process that is kept must never wait.

@@ -30,7 +30,7 @@ func (p *Process) keep(c Command) error {
 	if c.OnParentDeath != 0 {
 		return errors.New("a kept process does not die with its parent: OnParentDeath must be 0")
 	}
-	if r, err := ReadRecord(c.KeepDir); err == nil && r.alive() {
+	if r, err := ReadRecord(c.KeepDir); err == nil && r.Alive() {
 		return fmt.Errorf("keep: process %d is kept in %s already: resume it, or end it first", r.PID, c.KeepDir)
 	}
 	forgetKept(c.KeepDir)
@@ -163,8 +163,8 @@ func (k *kept) know(pid int) error {
 	return nil
 }
 
-// alive reports whether the process of the record is there, and not another one with its pid.
-func (r Record) alive() bool {
+// Alive reports whether the process of the record is there, and not another one with its pid.
+func (r Record) Alive() bool {
 	s, err := readStat(r.PID)
 	return err == nil && !s.dead && s.start == r.Start && hasMark(r.PID, Mark+"="+r.Mark)
 }
@@ -188,7 +188,7 @@ func Resume(dir string, stdout, stderr io.Writer) (*Process, error) {
 		p.group = &cgroup{dir: r.Cgroup, controllers: r.Controllers}
 	}
 	// First the pidfd, then the look: what we look at is what we hold.
-	if err := p.kept.know(r.PID); err != nil || !r.alive() {
+	if err := p.kept.know(r.PID); err != nil || !r.Alive() {
 		p.kept.close()
 		_, err := Sweep(r.Mark, 0)
 		forgetKept(dir)

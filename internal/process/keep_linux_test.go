@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -122,7 +123,7 @@ func TestKeptProcessSurvivesKill(t *testing.T) {
 	if len(k.guards()) != 1 {
 		t.Errorf("guards %v", k.guards())
 	}
-	if r, err := ReadRecord(k.keep); err != nil || r.PID != k.stays || r.Note != "a note" || !r.alive() {
+	if r, err := ReadRecord(k.keep); err != nil || r.PID != k.stays || r.Note != "a note" || !r.Alive() {
 		t.Errorf("%+v, %v", r, err)
 	}
 	var out buffer
@@ -248,10 +249,10 @@ func TestRecordThatIsNotBelieved(t *testing.T) {
 	f("nothing", Record{})
 	// Its own mark and another start: the pid was given away within the same family. It is not the one of the record.
 	own := strings.TrimPrefix(stranger.mark, Mark+"=")
-	if r := (Record{PID: stranger.PID(), Start: s.start + 1, Mark: own}); r.alive() {
+	if r := (Record{PID: stranger.PID(), Start: s.start + 1, Mark: own}); r.Alive() {
 		t.Error("another start is believed")
 	}
-	if r := (Record{PID: stranger.PID(), Start: s.start, Mark: own}); !r.alive() {
+	if r := (Record{PID: stranger.PID(), Start: s.start, Mark: own}); !r.Alive() {
 		t.Error("the right record is not believed")
 	}
 	select {
@@ -321,6 +322,54 @@ func TestKeepErrors(t *testing.T) {
 	f(Command{Args: []string{"/no/such/program"}, KeepDir: dir}, "no such file")
 	write(t, dir, "", 0o600)
 	f(Command{Args: []string{"true"}, KeepDir: filepath.Join(dir, "keep")}, "not a directory")
+}
+
+// What processes have left that are no more goes, as far as nobody wants it.
+func TestClearKept(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "kept")
+	if err := ClearKept(dir, nil); err != nil {
+		t.Error(err)
+	}
+	p := start(t, Command{Args: []string{"sleep", "60"}, KeepDir: filepath.Join(dir, "alive")})
+	was, err := ReadRecord(filepath.Join(dir, "alive"))
+	if err != nil || was.PID != p.PID() {
+		t.Fatal(was, err)
+	}
+	was.Start++ // another has its pid
+	for _, name := range []string{"wanted", "over", "empty", "broken"} {
+		path := filepath.Join(dir, name)
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		switch name {
+		case "wanted", "over":
+			if err := was.write(path); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(path, recordName+".new"), "{", 0o600) // of who was ended meanwhile
+		case "broken":
+			write(t, filepath.Join(path, recordName), "{", 0o600)
+		}
+	}
+	elsewhere := t.TempDir()
+	write(t, filepath.Join(elsewhere, "file"), "", 0o600)
+	if err := os.Symlink(elsewhere, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := ClearKept(dir, []string{filepath.Join(dir, "wanted"), filepath.Join(dir, "absent")}); err != nil {
+		t.Error(err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if want := []string{filepath.Join(dir, "alive"), filepath.Join(dir, "link"), filepath.Join(dir, "wanted")}; err != nil || !slices.Equal(left, want) {
+		t.Errorf("left are %q, %v; want %q", left, err, want)
+	}
+	if _, err := os.Stat(filepath.Join(elsewhere, "file")); err != nil {
+		t.Error(err)
+	}
+	file := filepath.Join(elsewhere, "file")
+	if err := ClearKept(file, nil); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("a file: %v", err)
+	}
 }
 
 // A user of its own may open its own output by name.

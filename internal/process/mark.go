@@ -34,7 +34,7 @@ func Own(id string, grace time.Duration, keepDirs ...string) (mark string, met i
 	same := below(os.Getenv(Mark), id)
 	spare := []string{below(same, guardPart)} // it ends when nobody needs it
 	for _, dir := range keepDirs {
-		if r, err := ReadRecord(dir); err == nil && r.alive() {
+		if r, err := ReadRecord(dir); err == nil && r.Alive() {
 			spare = append(spare, r.Mark)
 		}
 	}
