@@ -15,7 +15,7 @@ func (l *loader) bus(s *source, n *yaml.Node) Bus {
 	b := Bus{Sync: "always"}
 	if n.Kind != yaml.MappingNode {
 		b.URLs = s.urls("bus", n)
-		b.Embedded = len(b.URLs) == 0
+		b.Embedded = b.URLs == nil
 		return b
 	}
 	embedded := map[string]func(*yaml.Node){
@@ -36,7 +36,7 @@ func (l *loader) bus(s *source, n *yaml.Node) Bus {
 	maps.Copy(known, embedded)
 	maps.Copy(known, external)
 	s.fields("bus", n, known, []string{"urls", "listen", "store", "sync", "max_store", "max_age", "creds_file", "tls"})
-	b.Embedded = len(b.URLs) == 0
+	b.Embedded = b.URLs == nil
 	for _, e := range entries(n) {
 		switch {
 		case embedded[e.name] != nil && !b.Embedded:
@@ -48,9 +48,9 @@ func (l *loader) bus(s *source, n *yaml.Node) Bus {
 	return b
 }
 
-// urls reads one URL or several; "embedded" gives none.
+// urls reads one URL or several; "embedded" gives nil, and no other value does: a bus that is misspelt is no embedded one.
 func (s *source) urls(key string, n *yaml.Node) []string {
-	var out []string
+	out := []string{}
 	list, nodes := s.texts(key, n)
 	for i, text := range list {
 		if text == "embedded" && len(list) == 1 {

@@ -1,6 +1,9 @@
 package config
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // A bus that is named besides overrules the text, also in what is judged by it: on a bus of others somebody else may read.
 func TestBusURL(t *testing.T) {
@@ -17,4 +20,35 @@ func TestBusURL(t *testing.T) {
 	}
 	f("", true, 1)
 	f("nats://bus.example:4222", false, 0)
+}
+
+// What is to go on without the agent needs a bus that does, whoever names it.
+func TestKeepNeedsABus(t *testing.T) {
+	f := func(url, text string, good bool) {
+		t.Helper()
+		for _, offline := range []bool{false, true} {
+			o := options()
+			o.BusURL, o.Offline = url, offline
+			_, err := Parse(o, "a.yaml", []byte(text))
+			if good != (err == nil) || err != nil && (len(messages(err)) != 1 || !strings.Contains(err.Error(), "the embedded bus ends with the agent")) {
+				t.Errorf("bus %q, offline %v: %q: %v", url, offline, text, err)
+			}
+		}
+	}
+	const keeps = "collect: { cpu: { on_agent_exit: keep } }\n"
+	f("", keeps, false)
+	f("", "bus: embedded\n"+keeps, false)
+	f("", "bus: nats://b\n"+keeps, true)
+	f("nats://b", keeps, true)
+	f("nats://b", "bus: { sync: 1s }\n"+keeps, true)
+}
+
+// A bus that is misspelt is no embedded one: one fault is told, not what follows from it.
+func TestKeepOnABadBus(t *testing.T) {
+	for _, bus := range []string{"nat://b", "{ urls: [nat://b] }"} {
+		_, err := Parse(options(), "a.yaml", []byte("bus: "+bus+"\ncollect: { cpu: { on_agent_exit: keep } }\n"))
+		if got := messages(err); len(got) != 1 || !strings.Contains(got[0], "want embedded, or a URL") {
+			t.Errorf("%s: %q", bus, got)
+		}
+	}
 }

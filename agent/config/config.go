@@ -129,7 +129,7 @@ type Plugin struct {
 
 	Limits   Limits // of the process and all it starts
 	RunAs    string // user of the process; empty: the agent's
-	Keep     bool   // on_agent_exit: keep. The process goes on when the agent ends, and the next agent takes it over
+	Keep     bool   // on_agent_exit: keep, on an external bus. The process goes on when the agent ends, and the next agent takes it over
 	SHA256   string // of the executable, lower-case hex; empty: not pinned
 	Attached bool   // somebody else starts the process
 
@@ -173,7 +173,7 @@ type Discovery struct {
 	Autostart bool     // a program that is found runs under its own name, without being named
 	Trust     string   // TrustOff, TrustWarn or TrustEnforce; empty: warn for commands of the config, enforce for programs of Dirs
 	Keys      string   // folder of public keys, *.pem; empty: none
-	RemoteRun bool     // on an external bus, load and swap may name commands outside Dirs
+	RemoteRun bool     // on an external bus, who can write there may load and swap plugins; without it nobody may
 }
 
 // Load reads files and folders, the main file first and then conf.d, and joins them.

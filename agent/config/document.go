@@ -163,7 +163,7 @@ func common() map[string]any {
 
 		"schedule": scheduleSchema(), "limits": limitsSchema(),
 		"run_as":        map[string]any{"type": []string{"string", "integer"}, "description": "the user of its process"},
-		"on_agent_exit": map[string]any{"enum": []string{"stop", "keep"}, "description": "whether its process goes on when the agent ends"},
+		"on_agent_exit": map[string]any{"enum": []string{"stop", "keep"}, "description": "whether its process goes on when the agent ends: not with the embedded bus, which ends too"},
 		"sha256":        map[string]any{"type": "string", "pattern": sha256Form.text, "description": "of its executable: another one is not run"},
 		"attached":      map[string]any{"type": "boolean", "description": "somebody else starts it"},
 	}
@@ -194,7 +194,7 @@ func discoverSchema() map[string]any {
 		"autostart":  map[string]any{"type": "boolean", "description": "run those that no plugin uses, under their own names"},
 		"trust":      map[string]any{"enum": []string{TrustOff, TrustWarn, TrustEnforce}, "description": "what becomes of programs that are not signed, or that others could change"},
 		"keys":       text("the folder of the public keys of who may sign, *.pem"),
-		"remote_run": map[string]any{"type": "boolean", "description": "let those who may load plugins over the bus name any command"},
+		"remote_run": map[string]any{"type": "boolean", "description": "on a bus of others: let those who can write there load and swap plugins; without it that is refused"},
 	})
 }
 

@@ -20,6 +20,7 @@ type definition struct {
 
 	use, run *yaml.Node
 	pin      *yaml.Node // of sha256
+	exit     *yaml.Node // of on_agent_exit
 	timing   timing
 	from     []*yaml.Node // of Plugin.From
 	builtin  *Program     // nil when the settings are not known here
@@ -52,6 +53,7 @@ func (l *loader) plugin(s *source, kind string, e entry) {
 	d.sources()
 	d.when(l.Offline)
 	d.attached()
+	l.outlives(d)
 	l.resolve(d)
 	d.pinned()
 	l.config(d)

@@ -121,7 +121,15 @@ func lookUser(name string) error {
 
 // readExit reads what becomes of the process when the agent ends.
 func (d *definition) readExit(n *yaml.Node) {
-	d.Keep = d.oneOf("on_agent_exit", n, "stop", "keep") == "keep"
+	d.exit, d.Keep = n, d.oneOf("on_agent_exit", n, "stop", "keep") == "keep"
+}
+
+// outlives refuses a process that is to go on without its bus: it would look for it where anybody of this machine can listen.
+func (l *loader) outlives(d *definition) {
+	if d.Keep && !d.Attached && l.out.Bus.Embedded {
+		d.fault(d.exit, "leave it out, or run a NATS server and name it: bus: nats://127.0.0.1:4222",
+			"on_agent_exit: the embedded bus ends with the agent: without it the plugin could not work, and who listens on its port meanwhile would be its bus")
+	}
 }
 
 var sha256Form = &pattern{text: `^[0-9a-fA-F]{64}$`}
