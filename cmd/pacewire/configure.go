@@ -29,38 +29,30 @@ func (a *app) configure(c configured, pieces bool) (*configured, error) {
 	c.options.PluginDirs = config.PluginDirs(os.Geteuid() == 0, os.LookupEnv)
 	c.options.Discover, c.options.BusURL = a.discovered, a.flags.bus
 	var err error
-	if c.files, err = c.read(); err != nil {
+	if c.files, c.from, err = c.read(); err != nil {
 		return nil, err
 	}
-	sources := c.files
 	if pieces {
-		if c.pieces, err = config.Pieces(loadedDir()); err != nil {
-			return nil, exitWith(exitConfig, fmt.Errorf("plugins that were loaded before: %w: make it readable, or name another folder by PACEWIRE_STATE", err))
-		}
-		for _, p := range c.pieces {
-			sources = append(sources, p.Source(loadedDir()))
-		}
+		return &c, c.joinPieces()
 	}
-	c.Settings, err = c.join(sources)
+	c.Settings, err = c.join(c.files)
 	return &c, err
 }
 
-// read reads the files.
-func (c *configured) read() ([]config.Source, error) {
+// read reads the files, and returns too where they stand, for people. It may be called by several at a time.
+func (c *configured) read() (files []config.Source, from string, err error) {
 	names, err := c.app.configFiles(c.named)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if len(names) > 0 {
-		c.from = strings.Join(names, ", ")
-		return config.Files(names...), nil
+		return config.Files(names...), strings.Join(names, ", "), nil
 	}
 	if c.starter {
-		c.from = "the starter config (pacewire init writes it to a file)"
-		return []config.Source{{Name: "starter config", Text: []byte(starterConfig)}}, nil
+		return []config.Source{{Name: "starter config", Text: []byte(starterConfig)}}, "the starter config (pacewire init writes it to a file)", nil
 	}
 	main, _ := config.Places(os.Geteuid() == 0, os.LookupEnv)
-	return nil, exitWith(exitConfig, fmt.Errorf(
+	return nil, "", exitWith(exitConfig, fmt.Errorf(
 		"no config: there is no %s, and none was named by -c or PACEWIRE_CONFIG: pacewire init writes one", main))
 }
 
@@ -79,7 +71,11 @@ func (c *configured) join(sources []config.Source) (*config.Settings, error) {
 
 // forHost returns how a host part reads its config again.
 func (c *configured) forHost() host.Config {
-	return host.Config{Read: c.read, Join: c.join, Loaded: loadedDir()}
+	read := func() ([]config.Source, error) {
+		files, _, err := c.read()
+		return files, err
+	}
+	return host.Config{Read: read, Join: c.join, Loaded: loadedDir()}
 }
 
 // loadedDir is where pieces are kept that were loaded into a running agent.

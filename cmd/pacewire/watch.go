@@ -83,7 +83,7 @@ func fileEvents(ctx context.Context, names []string, log *slog.Logger) <-chan fs
 
 // stamp tells the files of the config as they are now: their names and texts.
 func stamp(c *configured) string {
-	files, err := c.read()
+	files, _, err := c.read()
 	if err != nil {
 		return err.Error()
 	}
