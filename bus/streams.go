@@ -232,6 +232,29 @@ func (in Input) config() (jetstream.ConsumerConfig, error) {
 	return config, nil
 }
 
+// Consumers returns the durable consumers of a stream that EnsureConsumer has made.
+func (c *Conn) Consumers(ctx context.Context, stream string) ([]string, error) {
+	js, err := c.jetStream()
+	if err != nil {
+		return nil, err
+	}
+	s, err := js.Stream(ctx, stream)
+	if err != nil {
+		return nil, fmt.Errorf("consumers of %s: %w", stream, missing(err))
+	}
+	var names []string
+	list := s.ListConsumers(ctx)
+	for info := range list.Info() {
+		if _, ours := info.Config.Metadata[metaFirst]; ours && info.Config.Durable != "" {
+			names = append(names, info.Config.Durable)
+		}
+	}
+	if err := list.Err(); err != nil {
+		return nil, fmt.Errorf("consumers of %s: %w", stream, translate(err))
+	}
+	return names, nil
+}
+
 // DeleteConsumer removes a durable consumer; one that does not exist is no error.
 func (c *Conn) DeleteConsumer(ctx context.Context, stream, durable string) error {
 	js, err := c.jetStream()

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"sync"
@@ -110,16 +111,12 @@ func planned(steps []step) []telemetry.Change {
 }
 
 // apply makes the plugins what s wants: new ones first, then those that change, and those that go at last, so that whoever
-// takes over reads before the one before him stops. What is equal is not touched. The caller has the host's turn.
-func (h *Host) apply(ctx context.Context, s *config.Settings) ([]telemetry.Change, error) {
+// takes over reads before the one before him stops. What is equal is not touched, and the consumers of those called forget are
+// removed with them. The caller has the host's turn.
+func (h *Host) apply(ctx context.Context, s *config.Settings, forget ...string) ([]telemetry.Change, error) {
 	steps := h.steps(s)
-	for _, st := range steps {
-		if st.action == telemetry.ChangeStop || st.action == telemetry.ChangeNone {
-			continue
-		}
-		if err := h.consumers(ctx, st.plan); err != nil { // before anything is touched
-			return nil, err
-		}
+	if err := h.prepare(ctx, steps); err != nil { // before anything is touched
+		return nil, errors.Join(err, h.narrow(ctx, steps))
 	}
 	changes := planned(steps)
 	h.each(steps, changes, []string{telemetry.ChangeStart}, func(st step) telemetry.Change { return h.begin(st.plan) })
@@ -129,11 +126,40 @@ func (h *Host) apply(ctx context.Context, s *config.Settings) ([]telemetry.Chang
 			if st.plan.conf.Kind != kind {
 				return telemetry.Change{}
 			}
-			return h.end(ctx, st.entry)
+			return h.end(ctx, st.entry, slices.Contains(forget, st.entry.name))
 		})
 	}
 	h.adopt(s)
-	return changes, nil
+	return changes, h.narrow(ctx, steps)
+}
+
+// prepare lets the consumers give out what will be read.
+func (h *Host) prepare(ctx context.Context, steps []step) error {
+	for _, st := range steps {
+		var err error
+		switch st.action {
+		case telemetry.ChangeStart:
+			err = h.ensure(ctx, st.plan.conf.Name, st.plan.inputs)
+		case telemetry.ChangeConfigure, telemetry.ChangeSwap:
+			err = st.entry.widen(ctx, st.plan)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// narrow lets the consumers give out what is read by now.
+func (h *Host) narrow(ctx context.Context, steps []step) error {
+	ctx = context.WithoutCancel(ctx)
+	var all []error
+	for _, st := range steps {
+		if st.action == telemetry.ChangeConfigure || st.action == telemetry.ChangeSwap {
+			all = append(all, st.entry.narrow(ctx))
+		}
+	}
+	return errors.Join(all...)
 }
 
 // sideBySide is how many plugins are changed at a time: a swap starts a process.
@@ -176,17 +202,11 @@ func (s step) change(ctx context.Context) telemetry.Change {
 		return telemetry.Change{Plugin: s.entry.name, Action: s.action, Error: err.Error()}
 	}
 	defer release()
-	was, do := s.entry.plan(), s.entry.swap
+	do := s.entry.swap
 	if s.action == telemetry.ChangeConfigure {
 		do = s.entry.configure
 	}
-	return s.entry.change(s.action, func() error {
-		err := do(ctx, s.plan)
-		if err != nil { // what goes on reads what it read before
-			err = errors.Join(err, s.entry.host.consumers(context.WithoutCancel(ctx), was))
-		}
-		return err
-	})
+	return s.entry.change(s.action, func() error { return do(ctx, s.plan) })
 }
 
 // configure gives the process that runs another work. One that cannot use it goes on with what it has.
@@ -212,30 +232,26 @@ func (e *entry) configure(ctx context.Context, p plan) error {
 	return err
 }
 
-// end drains a plugin and forgets it.
-func (h *Host) end(ctx context.Context, e *entry) telemetry.Change {
+// end drains a plugin that is not wanted any more. With forget its consumers go too.
+func (h *Host) end(ctx context.Context, e *entry, forget bool) telemetry.Change {
 	release, err := e.take(ctx)
 	if err != nil {
 		return telemetry.Change{Plugin: e.name, Action: telemetry.ChangeStop, Error: err.Error()}
 	}
 	defer release()
-	return e.change(telemetry.ChangeStop, func() error {
+	ctx = context.WithoutCancel(ctx) // who drains is not cut short
+	var unread uint64
+	c := e.change(telemetry.ChangeStop, func() (err error) {
 		e.now.stop(ctx, "it is not in the config any more")
 		<-e.now.done
 		h.remove(e)
-		return h.forget(ctx, e)
-	})
-}
-
-// forget removes the consumers of a plugin that is gone, where nobody else can read by them: on our own bus.
-func (h *Host) forget(ctx context.Context, e *entry) error {
-	if h.o.InProcess == nil {
-		return nil
-	}
-	for _, in := range e.now.plan.inputs {
-		if err := h.conn.DeleteConsumer(ctx, in.Stream, in.Durable); err != nil {
-			return err
+		if forget {
+			unread, err = h.forget(ctx, e.read())
 		}
+		return err
+	})
+	if unread > 0 {
+		c.Reason = fmt.Sprintf("%d batches were not read", unread)
 	}
-	return nil
+	return c
 }

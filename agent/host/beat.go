@@ -108,6 +108,9 @@ func (e *entry) whose(b telemetry.Heartbeat, arrived time.Time) (i *instance, re
 	if i := e.known(b.Inst); i != nil {
 		return i, ""
 	}
+	if b.Inst == e.now.former {
+		return nil, "not_allowed: this process of " + e.name + " has ended"
+	}
 	for _, i := range []*instance{e.next, e.now} { // the younger one first: it is the one that is not known yet
 		if i != nil && i.expects(arrived) {
 			return i, ""

@@ -11,15 +11,29 @@ import (
 )
 
 // askers is how many requests are worked on at a time: an operation takes its time, and a list must not wait for it.
-const askers = 16
+const askers = 24
+
+// operators is how many of these may be operations, which take their time: who only looks has room in any case.
+const operators = 8
 
 // verb answers one request to the agent: with the payload of the reply.
 type verb func(ctx context.Context, r telemetry.CtlRequest) (any, error)
 
 // verbs are what the agent can be asked.
 func (h *Host) verbs() map[string]verb {
+	slow := func(do verb) verb {
+		return func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
+			select {
+			case h.operating <- struct{}{}:
+				defer func() { <-h.operating }()
+				return do(ctx, r)
+			default:
+				return nil, refuse(telemetry.FaultTimeout, "%d operations are under way: try again when they are through", operators)
+			}
+		}
+	}
 	one := func(do func(context.Context, string) (telemetry.ChangeList, error)) verb {
-		return func(ctx context.Context, r telemetry.CtlRequest) (any, error) { return do(ctx, text(r, "plugin")) }
+		return slow(func(ctx context.Context, r telemetry.CtlRequest) (any, error) { return do(ctx, text(r, "plugin")) })
 	}
 	return map[string]verb{
 		"list":    func(_ context.Context, r telemetry.CtlRequest) (any, error) { return h.list(text(r, "after")) },
@@ -31,19 +45,19 @@ func (h *Host) verbs() map[string]verb {
 		"restart": one(h.Restart),
 		"upgrade": one(h.Upgrade),
 		"unload":  one(h.Unload),
-		"load": func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
+		"load": slow(func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
 			return h.loadFrom(ctx, text(r, "file"), text(r, "config"), r.Args["replace"] == true)
-		},
-		"swap": func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
+		}),
+		"swap": slow(func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
 			to, err := target(r)
 			if err != nil {
 				return nil, err
 			}
 			return h.Swap(ctx, text(r, "plugin"), to)
-		},
-		"reload": func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
+		}),
+		"reload": slow(func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
 			return h.Reload(ctx, r.Args["dry_run"] == true)
-		},
+		}),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pacewire/pacewire/agent/journal"
 	"github.com/pacewire/pacewire/agent/supervise"
+	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -25,6 +26,7 @@ type entry struct {
 	next     *instance     // is to take over; nil for none
 	leaving  *instance     // has been relieved, and drains; nil for none
 	restarts int           // of instances before
+	reads    []bus.Input   // what its consumers give out
 	shown    shown         // the state that was seen last
 	news     chan struct{} // closed at the next change of anything
 	others   flood         // of those who only call themselves so
@@ -38,7 +40,7 @@ type shown struct {
 
 func (h *Host) entry(p plan) *entry {
 	e := &entry{host: h, name: p.conf.Name, journal: journal.New(0), turn: make(chan struct{}, 1), news: make(chan struct{})}
-	e.now = e.instance(p, false)
+	e.now, e.reads = e.instance(p, false), p.inputs
 	e.shown = shown{state: stopped, since: time.Now()}
 	return e
 }
@@ -54,6 +56,15 @@ func (e *entry) plan() plan {
 func (e *entry) current() *instance {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.now
+}
+
+// front returns the instance that others see: the one in charge, or the one that works in its place while it proves itself. The
+// caller has the lock.
+func (e *entry) front() *instance {
+	if e.next != nil && !e.next.hold && e.now.ended() {
+		return e.next
+	}
 	return e.now
 }
 
@@ -78,8 +89,9 @@ func (e *entry) changed() {
 
 // look notes a change of state, and returns the process that it has looked at. The caller has the lock.
 func (e *entry) look() (child supervise.Status) {
-	child = e.now.process()
-	state, reason := e.now.stateOf(child, time.Now())
+	i := e.front()
+	child = i.process()
+	state, reason := i.stateOf(child, time.Now())
 	if state == e.shown.state {
 		e.shown.reason = reason
 		return child
@@ -113,7 +125,7 @@ func await[T any](ctx context.Context, e *entry, limit time.Duration, found func
 func (e *entry) status() telemetry.PluginStatus {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	child, i := e.look(), e.now
+	child, i := e.look(), e.front()
 	s := telemetry.PluginStatus{
 		Name: e.name, Kind: i.plan.conf.Kind, Program: i.plan.program(), Host: e.host.o.Host,
 		State: e.shown.state, Reason: e.shown.reason, Since: e.shown.since.UnixNano(),
@@ -129,15 +141,18 @@ func (e *entry) status() telemetry.PluginStatus {
 		s.Beat = i.arrived.UnixNano()
 	}
 	if !i.attached() {
-		e.process(child, &s)
+		e.process(i, child, &s)
 	}
 	return s
 }
 
 // process tells of the process.
-func (e *entry) process(child supervise.Status, s *telemetry.PluginStatus) {
-	usage, _ := e.now.child.Usage() // without a process there is none
+func (e *entry) process(i *instance, child supervise.Status, s *telemetry.PluginStatus) {
+	usage, _ := i.child.Usage() // without a process there is none
 	s.PID, s.Restarts = int64(child.PID), uint64(e.restarts+child.Restarts)
+	if i != e.now && !e.now.attached() {
+		s.Restarts += uint64(e.now.child.Status().Restarts)
+	}
 	s.RSS, s.CPUMS = uint64(usage.RSS), uint64(usage.CPU.Milliseconds())
 	if !child.Next.IsZero() {
 		s.Next = child.Next.UnixNano()

@@ -33,9 +33,8 @@ type Options struct {
 	InProcess InProcess // an embedded bus of this process; nil: by URL
 	Admit     Admit     // gives each process credentials of its own; nil: all have Creds
 
-	Readmit Readmit        // lets a process that was kept in again, with the credentials it has
-	Trust   *trust.Checker // checks commands before they are started; nil: nobody does
-	RunDir  string         // for processes that are kept when the agent ends
+	Trust  *trust.Checker // checks commands before they are started; nil: nobody does
+	RunDir string         // for processes that are kept when the agent ends
 
 	Executable string                    // runs built-ins as "Executable plugin run KIND.PROGRAM"
 	Inventory  func(program string) bool // whether a built-in collector reports facts instead of points
@@ -68,9 +67,6 @@ type InProcess interface{ InProcessConn() (net.Conn, error) }
 // Admit lets one process of p, which reads inputs, on the bus: with the credentials in a file, until revoke is called.
 type Admit func(p config.Plugin, inputs []bus.Input) (file string, revoke func(), err error)
 
-// Readmit is Admit for a process that has its credentials from an agent before.
-type Readmit func(p config.Plugin, inputs []bus.Input, file string) (revoke func(), err error)
-
 // A Host is the host part of an agent.
 type Host struct {
 	o    Options
@@ -85,10 +81,11 @@ type Host struct {
 	until    context.Context //nolint:containedctx // of Run: no operation is begun after it
 	life     context.Context //nolint:containedctx // of the plugins: it ends when all of them have been stopped
 
-	changing chan struct{}   // 1: who changes which plugins there are; he has the next three
-	files    []config.Source // as they were read last
-	pieces   []config.Piece  // that were loaded
-	dropped  []string        // plugins of the files that were unloaded
+	operating chan struct{}   // as many as there may be operations at a time
+	changing  chan struct{}   // 1: who changes which plugins there are; he has the next three
+	files     []config.Source // as they were read last
+	pieces    []config.Piece  // that were loaded
+	dropped   []string        // plugins of the files that were unloaded
 
 	mu       sync.RWMutex
 	settings *config.Settings
@@ -105,7 +102,8 @@ const (
 // New prepares a host part. Run starts the plugins.
 func New(o Options) *Host {
 	h := &Host{o: o, log: o.Log, inst: newID(), ready: make(chan struct{}), settings: o.Settings, changing: make(chan struct{}, 1),
-		files: o.Files, pieces: o.Pieces, until: context.Background(), life: context.Background()}
+		operating: make(chan struct{}, operators),
+		files:     o.Files, pieces: o.Pieces, until: context.Background(), life: context.Background()}
 	h.o.Beat, h.o.Times = cmp.Or(o.Beat, beatInterval), o.Times.orDefaults()
 	for _, p := range o.Settings.Plugins {
 		if p.Enabled {
@@ -217,21 +215,11 @@ func (h *Host) tryProvide(ctx context.Context) error {
 		return fmt.Errorf("streams: %w", err)
 	}
 	for _, e := range h.entries() {
-		if err := h.consumers(ctx, e.plan()); err != nil {
+		if err := h.ensure(ctx, e.name, e.read()); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// consumers makes those that p reads.
-func (h *Host) consumers(ctx context.Context, p plan) error {
-	for _, in := range p.inputs {
-		if err := h.conn.EnsureConsumer(ctx, in); err != nil {
-			return fmt.Errorf("consumer of %s: %w", p.conf.Name, err)
-		}
-	}
-	return nil
+	return h.forgetGone(ctx)
 }
 
 // Statuses returns what is known of each plugin.

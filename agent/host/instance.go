@@ -38,6 +38,8 @@ type instance struct {
 	flood    flood
 	refused  string        // why this plugin is refused
 	warned   string        // what was found about its program last
+	program  *os.File      // its executable, while another process may have to give way to it again
+	former   string        // id of the process before
 	programs string        // what its program was when it failed
 	done     chan struct{} // closed while Run of the child does not run, nor is about to
 	creds    string        // file of one that somebody else starts
@@ -147,21 +149,39 @@ func (i *instance) line(stream string, line []byte) {
 
 // follow follows the process: a new one introduces itself anew.
 func (i *instance) follow(s supervise.Status) {
-	e := i.entry
+	e, programs := i.entry, ""
+	if s.State == supervise.Failed {
+		programs = identity(e.command(i)) // before the lock: a file system may hang
+	}
 	e.mu.Lock()
 	if s.PID != 0 && s.PID != i.pid {
-		i.pid, i.begun, i.arrived = s.PID, time.Now(), time.Time{}
-		i.last, i.refused, i.flood = telemetry.Heartbeat{}, "", flood{}
+		i.pid, i.begun = s.PID, time.Now()
 		if i.back {
 			i.back = false
 			e.host.children.Go(func() { i.greet(e.host.life) })
 		}
 	}
 	if s.State == supervise.Failed {
-		i.programs = identity(i.plan.command)
+		i.programs = programs
 	}
 	e.mu.Unlock()
 	e.changed()
+}
+
+// expect makes the instance wait for a process of this id: nothing is known of it yet. This is done before it starts, since it
+// may be heard before its start is told.
+func (i *instance) expect(id string) {
+	i.entry.mu.Lock()
+	defer i.entry.mu.Unlock()
+	i.former, i.id, i.begun, i.arrived = i.last.Inst, id, time.Now(), time.Time{}
+	i.last, i.refused, i.flood = telemetry.Heartbeat{}, "", flood{}
+}
+
+// command returns what an instance runs.
+func (e *entry) command(i *instance) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return i.plan.command
 }
 
 // identity tells the files that a command names as they are now: when one is changed, another try may help.

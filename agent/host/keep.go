@@ -16,9 +16,8 @@ import (
 
 // A note is what the agent tells the next one of a process that is kept.
 type note struct {
-	ID      string `json:"id"`              // that the process was given
-	Creds   string `json:"creds,omitempty"` // file of its credentials
-	Process string `json:"process"`         // fingerprint of its plan
+	ID      string `json:"id"`      // that the process was given
+	Process string `json:"process"` // fingerprint of its plan
 }
 
 func (n note) text() string {
@@ -45,19 +44,10 @@ func KeepDirs(run string, s *config.Settings) []string {
 	return dirs
 }
 
-// KeptCreds returns the files with the credentials of the processes in KeepDirs.
-func KeptCreds(run string, s *config.Settings) []string {
-	var files []string
-	for _, dir := range KeepDirs(run, s) {
-		var n note
-		if r, err := process.ReadRecord(dir); err == nil && json.Unmarshal([]byte(r.Note), &n) == nil {
-			files = append(files, n.Creds)
-		}
-	}
-	return files
-}
+// KeptIn is the folder of run with what is kept there.
+func KeptIn(run string) string { return filepath.Join(run, keptDir) }
 
-// kept returns the folder of the youngest process of p that was kept, "" when there is none.
+// kept returns the folder of the youngest process of p that was kept and lives, "" when there is none.
 func kept(run string, p config.Plugin) (dir string) {
 	if !p.Keep || !p.Enabled {
 		return ""
@@ -65,7 +55,7 @@ func kept(run string, p config.Plugin) (dir string) {
 	var youngest time.Time
 	names, _ := filepath.Glob(filepath.Join(run, keptDir, p.Name+".*")) // the pattern is a good one
 	for _, name := range names {
-		if r, err := process.ReadRecord(name); err == nil && r.Started.After(youngest) {
+		if r, err := process.ReadRecord(name); err == nil && r.Alive() && r.Started.After(youngest) {
 			dir, youngest = name, r.Started
 		}
 	}
@@ -87,7 +77,7 @@ func (h *Host) keepDir(p config.Plugin, first bool) string {
 
 // resumed takes over a process that was kept, with the credentials it has.
 func (i *instance) resumed(r supervise.Record) (supervise.Start, error) {
-	e, h := i.entry, i.entry.host
+	e := i.entry
 	e.mu.Lock()
 	p := i.plan
 	e.mu.Unlock()
@@ -98,15 +88,8 @@ func (i *instance) resumed(r supervise.Record) (supervise.Start, error) {
 	if n.Process != p.fingerprint() {
 		return supervise.Start{}, errors.New("the process that was kept is not what the config wants by now")
 	}
-	revoke := func() {}
-	if h.o.Readmit != nil && n.Creds != "" {
-		var err error
-		if revoke, err = h.o.Readmit(p.conf, p.inputs, n.Creds); err != nil {
-			return supervise.Start{}, err
-		}
-	}
 	e.mu.Lock()
 	i.id, i.back = n.ID, true
 	e.mu.Unlock()
-	return supervise.Start{Done: revoke}, nil
+	return supervise.Start{}, nil
 }

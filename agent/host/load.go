@@ -94,7 +94,7 @@ func (h *Host) unchangeable(s *config.Settings) []string {
 	for _, w := range s.Warnings {
 		list = append(list, w.Error())
 	}
-	was := h.inForce()
+	was := h.o.Settings // those it was started with
 	for _, c := range []struct {
 		key     string
 		changed bool
@@ -149,16 +149,30 @@ func (h *Host) load(ctx context.Context, text config.Source, only string) (telem
 	if err == nil {
 		err = failures(changes)
 	}
+	if err == nil {
+		err = h.keep(s, fresh)
+	}
 	if err != nil {
 		return telemetry.ChangeList{}, errors.Join(err, h.back(ctx))
 	}
 	h.pieces = pieces
 	h.dropped = slices.DeleteFunc(h.dropped, func(name string) bool { return holds(fresh, name) })
-	for _, p := range fresh {
-		err = errors.Join(err, p.Write(h.o.Config.Loaded))
-	}
 	h.awaitWork(ctx, fresh, changes)
 	return telemetry.ChangeList{Changes: changed(changes), Warnings: h.warnings(s, fresh)}, err
+}
+
+// keep writes pieces to their files, in the order of the plugins in s: whoever reads comes after what it reads, so that what a
+// crash leaves is a config still.
+func (h *Host) keep(s *config.Settings, pieces []config.Piece) error {
+	var all []error
+	for _, p := range s.Plugins {
+		for _, piece := range pieces {
+			if piece.Plugin == p.Name {
+				all = append(all, piece.Write(h.o.Config.Loaded))
+			}
+		}
+	}
+	return errors.Join(all...)
 }
 
 // warnings returns what the config warns of in these pieces.
@@ -204,21 +218,19 @@ func (h *Host) sources(pieces []config.Piece) []config.Source {
 	return list
 }
 
-// allowed refuses what a request may not bring: another plugin than it names and, over a bus of others, commands, for whoever
-// may write there could run anything here.
+// allowed refuses what a request may not bring: another plugin than it names, and none at all over a bus of others, unless the
+// config says so. Whoever may write there could run anything here, or have a built-in write to any file.
 func (h *Host) allowed(s *config.Settings, fresh []config.Piece, only string) error {
+	if h.o.InProcess == nil && !h.inForce().Discovery.RemoteRun {
+		return refuse(telemetry.FaultDenied, "load and swap are not taken over an external bus, where others may write: "+
+			"put the plugin into the config of %s and reload, or write discover: { remote_run: true } there", h.o.Host)
+	}
 	if len(fresh) == 0 {
 		return refuse(telemetry.FaultInvalid, "the piece has no plugin: write collect: { NAME: ... }, process: or publish:")
 	}
 	for _, p := range s.Plugins {
-		command := len(p.Run) > 0 && p.Program == ""
-		switch {
-		case !holds(fresh, p.Name):
-		case only != "" && p.Name != only:
+		if only != "" && p.Name != only && holds(fresh, p.Name) {
 			return refuse(telemetry.FaultInvalid, "the new entry is of %s, but %s was to be swapped", p.Name, only)
-		case command && h.o.InProcess == nil && !s.Discovery.RemoteRun:
-			return refuse(telemetry.FaultDenied, "%s: commands are not taken over an external bus: put the program into a plugin directory and name it by use:, "+
-				"or write discover: { remote_run: true } in the config of %s", p.Name, h.o.Host)
 		}
 	}
 	return nil
@@ -337,15 +349,17 @@ func (h *Host) Unload(ctx context.Context, name string) (telemetry.ChangeList, e
 	}
 	left := slices.DeleteFunc(slices.Clone(h.pieces), func(p config.Piece) bool { return p.Plugin == name })
 	s, err := h.joined(left)
-	if err != nil {
-		return telemetry.ChangeList{}, err
+	if err == nil {
+		err = config.RemovePiece(h.o.Config.Loaded, name)
 	}
-	changes, err := h.apply(ctx, s)
 	if err != nil {
 		return telemetry.ChangeList{}, err
 	}
 	h.pieces = left
-	err = errors.Join(failures(changes), config.RemovePiece(h.o.Config.Loaded, name))
+	changes, err := h.apply(ctx, s, name)
+	if err == nil {
+		err = failures(changes)
+	}
 	return telemetry.ChangeList{Changes: changed(changes)}, err
 }
 
@@ -356,7 +370,7 @@ func (h *Host) drop(ctx context.Context, e *entry) (telemetry.ChangeList, error)
 	s, err := h.joined(h.pieces)
 	if err == nil {
 		var changes []telemetry.Change
-		changes, err = h.apply(ctx, s)
+		changes, err = h.apply(ctx, s, e.name)
 		if err == nil {
 			at := e.now.plan.conf.Position
 			warning := fmt.Sprintf("%s stands in %s:%d: it comes back with the next reload or start; remove it there", e.name, at.File, at.Line)

@@ -25,6 +25,9 @@ func (h *Host) operate(ctx context.Context, name, action string, do func(context
 	if h.until.Err() != nil { // it may have been stopped with the agent while we waited
 		return telemetry.ChangeList{}, errEnds
 	}
+	if h.find(name) != e { // or unloaded
+		return telemetry.ChangeList{}, h.unknown(name)
+	}
 	c := e.change(action, func() error { return do(ctx, e) })
 	if c.Error != "" {
 		return telemetry.ChangeList{}, fmt.Errorf("%s %s: %s", action, name, c.Error)
@@ -108,7 +111,7 @@ const stoppedBy = "stopped by an operator: pacewire plugin start starts it"
 // Stop drains a plugin; it does not run again before it is started, be it by an operator or with the agent.
 func (h *Host) Stop(ctx context.Context, name string) (telemetry.ChangeList, error) {
 	return h.operate(ctx, name, telemetry.ChangeStop, func(ctx context.Context, e *entry) error {
-		e.now.stop(ctx, stoppedBy)
+		e.now.stop(context.WithoutCancel(ctx), stoppedBy) // who drains is not cut short
 		<-e.now.done
 		return nil
 	})

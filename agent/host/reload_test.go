@@ -128,8 +128,8 @@ func TestReloadActions(t *testing.T) {
 	if r.h.find("extra") != nil {
 		t.Error("extra is still there")
 	}
-	if _, err := r.h.conn.ConsumerInfo(t.Context(), bus.StreamMetrics, "extra"); err == nil {
-		t.Error("its consumer is still there")
+	if _, err := r.h.conn.ConsumerInfo(t.Context(), bus.StreamMetrics, "extra"); err != nil { // it may come back, and go on where it was
+		t.Errorf("its consumer: %v", err)
 	}
 }
 

@@ -10,10 +10,7 @@ import (
 
 // report publishes what plugins count of themselves as series plugin, at each interval, until ctx ends.
 func (h *Host) report(ctx context.Context) error {
-	every := h.inForce().Every
-	if every <= 0 {
-		every = beatInterval
-	}
+	every := h.interval()
 	t := time.NewTicker(every)
 	defer t.Stop()
 	var b telemetry.Batch
@@ -22,6 +19,10 @@ func (h *Host) report(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case at := <-t.C:
+			if now := h.interval(); now != every { // of a config that was read since
+				every = now
+				t.Reset(every)
+			}
 			b.Reset()
 			b.At(at.Truncate(time.Microsecond))
 			for _, s := range h.Statuses() {
@@ -34,6 +35,14 @@ func (h *Host) report(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// interval returns how often the counters are published.
+func (h *Host) interval() time.Duration {
+	if every := h.inForce().Every; every > 0 {
+		return every
+	}
+	return beatInterval
 }
 
 // addStatus adds s as one point.

@@ -27,33 +27,33 @@ func (i *instance) each() (supervise.Start, error) {
 	if err := h.room(p.conf); err != nil {
 		return s, err
 	}
-	if err := i.trusted(p, &s); err != nil {
-		return s, err
+	if s.File = i.held(); s.File == nil {
+		if err := i.trusted(p, &s); err != nil {
+			return s, err
+		}
 	}
-	h.refresh(p)
+	e.refresh()
 	creds, revoke, err := h.credentials(p)
 	if err != nil {
 		return s, errors.Join(err, closed(s.File))
 	}
 	id := newID()
-	e.mu.Lock()
-	i.id = id
-	e.mu.Unlock()
+	i.expect(id)
 	s.Env, s.Done = []string{"PACEWIRE_INST=" + id}, revoke
 	if creds != "" {
 		s.Env = append(s.Env, "PACEWIRE_CREDS="+creds)
 	}
-	s.Note = note{ID: id, Creds: creds, Process: p.fingerprint()}.text()
+	s.Note = note{ID: id, Process: p.fingerprint()}.text()
 	return s, nil
 }
 
-// refresh lets the consumers of p know where the stream begins now, by which the process that starts tells what it has missed.
+// refresh lets the consumers know where the stream begins now, by which the process that starts tells what it has missed.
 // Without the bus there are no points either.
-func (h *Host) refresh(p plan) {
-	ctx, cancel := context.WithTimeout(h.life, pingTime)
+func (e *entry) refresh() {
+	ctx, cancel := context.WithTimeout(e.host.life, pingTime)
 	defer cancel()
-	if err := h.consumers(ctx, p); err != nil {
-		h.log.Warn("consumer not looked after", "plugin", p.conf.Name, "error", err)
+	if err := e.host.ensure(ctx, e.name, e.read()); err != nil {
+		e.host.log.Warn("consumer not looked after", "plugin", e.name, "error", err)
 	}
 }
 
@@ -75,7 +75,7 @@ func (h *Host) room(p config.Plugin) error {
 	}
 	for _, above := range []string{h.o.Dir, filepath.Dir(h.o.Dir)} {
 		if info, err := os.Stat(above); err == nil {
-			_ = os.Chmod(above, info.Mode().Perm()|0o111) // to pass, not to look around
+			_ = os.Chmod(above, info.Mode()|0o111) // to pass, not to look around
 		}
 	}
 	return process.GiveTo(dir, p.RunAs)
@@ -108,6 +108,9 @@ func (i *instance) trusted(p plan, s *supervise.Start) error {
 	}
 	i.warned = text
 	s.Command, s.File = v.Args, v.File
+	if v.File != nil { // what it is called stays, for ps and for programs that go by it
+		s.Command = append([]string{p.conf.Run[0]}, v.Args[1:]...)
+	}
 	return nil
 }
 

@@ -72,7 +72,7 @@ func TestSettle(t *testing.T) {
 	h := connected(t, b, pair)
 	backlog := func(want bool) {
 		t.Helper()
-		if got := h.backlog(t.Context(), config.Publisher); got != want {
+		if got := h.behind(t.Context(), h.readBy(config.Publisher)); got != want {
 			t.Errorf("backlog %v", got)
 		}
 	}
@@ -85,7 +85,7 @@ func TestSettle(t *testing.T) {
 	h.settle(t.Context(), config.Publisher) // ends though nobody reads: its bound is all that ends it
 	backlog(true)
 	for _, kind := range []string{config.Collector, config.Processor} {
-		if h.backlog(t.Context(), kind) {
+		if h.behind(t.Context(), h.readBy(kind)) {
 			t.Errorf("%ss have a backlog", kind)
 		}
 	}
@@ -123,7 +123,7 @@ func TestSettleWithoutBus(t *testing.T) {
 	publish(t, h, 1)
 	b.Stop(t)
 	bustest.Wait(t, soon, "the bus is away", func() bool { return !h.conn.Connected() })
-	if h.backlog(t.Context(), config.Publisher) {
+	if h.behind(t.Context(), h.readBy(config.Publisher)) {
 		t.Error("a backlog that nobody can know of")
 	}
 }

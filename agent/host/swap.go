@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -68,7 +71,7 @@ func (e *entry) replace(ctx context.Context, p plan) error {
 	e.mu.Lock()
 	wanted := old.stopped == ""
 	e.mu.Unlock()
-	old.stop(ctx, replaced)
+	old.stop(context.WithoutCancel(ctx), replaced)
 	<-old.done
 	next := e.instance(p, false)
 	e.promote(next)
@@ -101,6 +104,7 @@ func (e *entry) promote(next *instance) {
 
 // takeOver leads the new process to where the old one can go.
 func (e *entry) takeOver(ctx context.Context, old, next *instance) error {
+	tolerant := old.fails()
 	alone, err := next.prepared(ctx)
 	if err != nil {
 		return err
@@ -112,11 +116,11 @@ func (e *entry) takeOver(ctx context.Context, old, next *instance) error {
 	if err := next.working(ctx, e.host.o.Times.Take); err != nil {
 		return err
 	}
-	if err := next.proves(ctx, e.host.o.Times.Probation); err != nil {
+	if err := next.proves(ctx, tolerant); err != nil {
 		return err
 	}
 	if !next.child.Steady() {
-		return errors.New("its process ended")
+		return errEnded
 	}
 	e.promote(next)
 	e.dismiss(context.WithoutCancel(ctx), old)
@@ -132,26 +136,37 @@ func (e *entry) dismiss(ctx context.Context, old *instance) {
 	e.leaving = nil
 }
 
-// relieve lets the new process begin when the old one has ended: two must not work at the same time.
+// errEnded is why a process does not take over that has ended in the last moment.
+var errEnded = errors.New("its process ended")
+
+// relieve lets the new process begin when the old one has ended: two must not work at the same time. It proves itself before,
+// without work, and after. When it fails then, the program of the old one is started again, as it was.
 func (e *entry) relieve(ctx context.Context, old, next *instance) error {
-	if err := next.proves(ctx, e.host.o.Times.Probation); err != nil {
+	tolerant := old.fails()
+	if err := next.proves(ctx, tolerant); err != nil {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // from here on it has to be brought to an end
+	old.holdProgram()
+	defer old.dropProgram()
 	old.stop(ctx, replaced)
 	<-old.done
 	next.release(ctx)
 	err := next.working(ctx, e.host.o.Times.Take)
+	if err == nil {
+		err = next.proves(ctx, tolerant)
+	}
 	if err == nil && !next.child.Steady() {
-		err = errors.New("its process ended")
+		err = errEnded
 	}
 	if err == nil {
 		e.promote(next)
 		return nil
 	}
 	next.stop(ctx, "it did not take over")
+	<-next.done
 	old.start(e.host.life)
-	return fmt.Errorf("it was ready, but did not work; the old one is started again: %w", err)
+	return fmt.Errorf("it was ready, but does not work; the old one is started again: %w", errors.Join(err, old.awaitWork(ctx)))
 }
 
 // prepared waits until the new process could work, and reports whether it has to be alone then.
@@ -191,26 +206,78 @@ func (i *instance) release(ctx context.Context) {
 	i.greet(ctx)
 }
 
-// working waits until the process works with what its plan says.
+// working waits until the process works with what its plan says. It is asked again and again: an answer may get lost.
 func (i *instance) working(ctx context.Context, limit time.Duration) error {
-	h, ok := await(ctx, i.entry, limit, func() (health, bool) {
-		h := i.health()
-		return h, h.err != nil || h.works
-	})
-	if !ok {
-		return fmt.Errorf("it does not work within %v: %w", limit, i.reached())
+	for end := time.Now().Add(limit); ; i.greet(ctx) {
+		h, ok := await(ctx, i.entry, min(time.Second, time.Until(end)), func() (health, bool) {
+			h := i.health()
+			return h, h.err != nil || h.works
+		})
+		if ok {
+			return h.err
+		}
+		if ctx.Err() != nil || time.Now().After(end) {
+			return fmt.Errorf("it does not work within %v: %w", limit, i.reached())
+		}
 	}
-	return h.err
 }
 
-// proves watches the process for a while, and returns what went wrong with it.
-func (i *instance) proves(ctx context.Context, d time.Duration) error {
-	h, bad := await(ctx, i.entry, d, func() (health, bool) {
+// proves watches the process for the time of probation, and returns what went wrong with it. If tolerant its calls may fail:
+// they did before.
+func (i *instance) proves(ctx context.Context, tolerant bool) error {
+	h, bad := await(ctx, i.entry, i.entry.host.o.Times.Probation, func() (health, bool) {
 		h := i.health()
+		if h.err == nil && !tolerant && slices.Contains(i.last.Flags, "failing") {
+			h.err = fmt.Errorf("its calls fail: %s", message(i.last.Error))
+		}
 		return h, h.err != nil
 	})
 	if bad {
 		return h.err
 	}
 	return ctx.Err()
+}
+
+// fails reports whether the calls of the process fail.
+func (i *instance) fails() bool {
+	i.entry.mu.Lock()
+	defer i.entry.mu.Unlock()
+	return slices.Contains(i.last.Flags, "failing")
+}
+
+// holdProgram keeps the executable of the process that runs, which may be another file than the one by its name: should the
+// process be needed again, it is to be the same.
+func (i *instance) holdProgram() {
+	pid := i.child.Status().PID
+	f, err := os.Open(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		return // then it is the one by its name
+	}
+	i.entry.mu.Lock()
+	defer i.entry.mu.Unlock()
+	i.program = f
+}
+
+// dropProgram lets go of what holdProgram keeps.
+func (i *instance) dropProgram() {
+	i.entry.mu.Lock()
+	defer i.entry.mu.Unlock()
+	if i.program != nil {
+		i.program.Close()
+		i.program = nil
+	}
+}
+
+// held returns the executable that is kept, for a process that is about to start; nil for none.
+func (i *instance) held() *os.File {
+	i.entry.mu.Lock()
+	defer i.entry.mu.Unlock()
+	if i.program == nil {
+		return nil
+	}
+	fd, err := unix.FcntlInt(i.program.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), i.program.Name())
 }

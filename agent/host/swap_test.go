@@ -184,7 +184,7 @@ func TestRelieveFails(t *testing.T) {
 		t.Helper()
 		old := r.status("numbers").PID
 		_, _, err := r.swap("numbers", entryOther("numbers", mode))
-		if err == nil || !strings.Contains(err.Error(), "it was ready, but did not work; the old one is started again") || !strings.Contains(err.Error(), want) {
+		if err == nil || !strings.Contains(err.Error(), "it was ready, but does not work; the old one is started again") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", mode, err)
 		}
 		if s := r.state("numbers", running); s.PID == old || s.Program != "numbers" || s.Reason != "" {

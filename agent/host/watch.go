@@ -29,10 +29,11 @@ func (h *Host) inspect(last, now time.Time) {
 	blind := now.Sub(last) > 2*watchEvery || !h.conn.Connected()
 	for _, e := range h.entries() {
 		e.inspect(now, blind)
+		e.reconsider()
 	}
 }
 
-// inspect replaces a process that hangs, and starts one anew whose program has changed since it failed.
+// inspect replaces a process that hangs.
 func (e *entry) inspect(now time.Time, blind bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -46,8 +47,20 @@ func (e *entry) inspect(now time.Time, blind bool) {
 		e.host.log.Warn("plugin hangs and is replaced", "plugin", e.name, "reason", reason)
 		i.child.Replace(reason)
 	}
-	if !i.attached() && i.child.Status().State == supervise.Failed && identity(i.plan.command) != i.programs {
-		i.programs = identity(i.plan.command)
+}
+
+// reconsider starts a plugin anew whose program has changed since it failed.
+func (e *entry) reconsider() {
+	i := e.current()
+	if i.attached() || i.child.Status().State != supervise.Failed {
+		return
+	}
+	now := identity(e.plan().command) // without the lock: a file system may hang
+	e.mu.Lock()
+	changed := i.programs != now && i.programs != ""
+	i.programs = now
+	e.mu.Unlock()
+	if changed {
 		e.host.log.Info("program has changed, plugin is started again", "plugin", e.name)
 		i.child.Retry("its program has changed")
 	}

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/pacewire/pacewire/agent/config"
-	"github.com/pacewire/pacewire/agent/host"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/embedded"
 	"github.com/pacewire/pacewire/internal/process"
@@ -24,50 +22,24 @@ type door struct {
 	dir   string // of the files
 }
 
-// newDoor makes the folder of the files. What an earlier agent has left there opens nothing any more, but for what the
-// processes have that it kept, when they are admitted again.
+// newDoor makes the folder of the files. What an earlier agent has left there opens nothing any more.
 func newDoor(host string, users *embedded.Users) (*door, error) {
 	run, err := runDir()
 	if err != nil {
 		return nil, err
 	}
 	d := &door{users: users, host: host, dir: filepath.Join(run, "creds")}
+	if err := os.RemoveAll(d.dir); err != nil {
+		return nil, fmt.Errorf("run folder: %w", err)
+	}
 	if err := os.MkdirAll(d.dir, 0o711); err != nil { // a plugin that runs as another user must reach its own file
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
 	return d, nil
 }
 
-// readmit lets a process in that has its credentials from an agent before.
-func (d *door) readmit(p config.Plugin, inputs []bus.Input, file string) (revoke func(), err error) {
-	var was embedded.Grant
-	text, err := os.ReadFile(file)
-	if err == nil {
-		err = json.Unmarshal(text, &was)
-	}
-	name := bus.User(d.host, p.Name)
-	if err != nil || was.User != name {
-		return nil, fmt.Errorf("credentials %s are not those of %s: %w", file, name, err)
-	}
-	all := embedded.Rights(bus.RightsOf(bus.Role(p.Kind), d.host, p.Name, inputs))
-	g := d.users.Restore(name, was.Password, &all)
-	return func() {
-		g.Revoke()
-		_ = os.Remove(file)
-	}, nil
-}
-
-// clear takes away the files that an earlier agent has left, but for those of the processes that it kept.
-func (d *door) clear(s *config.Settings, run string) error {
-	spare := host.KeptCreds(run, s)
-	files, err := filepath.Glob(filepath.Join(d.dir, "*.json"))
-	for _, file := range files {
-		if !slices.Contains(spare, file) {
-			err = errors.Join(err, os.Remove(file))
-		}
-	}
-	return err
-}
+// close takes the files away.
+func (d *door) close() { _ = os.RemoveAll(d.dir) }
 
 // admit lets one process of p in, until revoke is called.
 func (d *door) admit(p config.Plugin, inputs []bus.Input) (file string, revoke func(), err error) {

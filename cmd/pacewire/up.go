@@ -21,6 +21,7 @@ import (
 	"github.com/pacewire/pacewire/agent/trust"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/embedded"
+	"github.com/pacewire/pacewire/internal/process"
 )
 
 func (a *app) up() *cobra.Command {
@@ -175,20 +176,7 @@ func (a *app) settle(ctx context.Context, c *configured, name string, log *slog.
 	if err := p.openBus(ctx, c.Settings, name, users, log); err != nil {
 		return nil, err
 	}
-	id, release, err := claimRun() // after the store, whose refusal says more
-	if err != nil {
-		return nil, err
-	}
-	p.undo = append(p.undo, release)
-	if p.RunDir, err = runDir(); err != nil {
-		return nil, err
-	}
-	done, err := leaveNothing(id, log, host.KeepDirs(p.RunDir, c.Settings)...)
-	if err != nil {
-		return nil, err
-	}
-	p.undo = append(p.undo, done)
-	if p.Trust, err = trust.New(filepath.Join(p.RunDir, "programs")); err != nil {
+	if err := p.claim(c.Settings, log); err != nil { // after the store, whose refusal says more
 		return nil, err
 	}
 	if !c.Bus.Embedded {
@@ -202,12 +190,34 @@ func (a *app) settle(ctx context.Context, c *configured, name string, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	if err := d.clear(c.Settings, p.RunDir); err != nil {
-		return nil, err
-	}
-	p.Admit, p.Readmit = d.admit, d.readmit
+	p.undo = append(p.undo, d.close)
+	p.Admit = d.admit
 	p.Creds, p.operators, err = d.insiders()
 	return p, err
+}
+
+// claim takes the run folder, ends what an earlier agent has left there and nobody wants, and makes sure that nothing is left of
+// this one.
+func (p *station) claim(s *config.Settings, log *slog.Logger) error {
+	id, release, err := claimRun()
+	if err != nil {
+		return err
+	}
+	p.undo = append(p.undo, release)
+	if p.RunDir, err = runDir(); err != nil {
+		return err
+	}
+	kept := host.KeepDirs(p.RunDir, s)
+	done, err := leaveNothing(id, log, kept...)
+	if err != nil {
+		return err
+	}
+	p.undo = append(p.undo, done)
+	if err := process.ClearKept(host.KeptIn(p.RunDir), kept); err != nil {
+		log.Warn("folders of kept processes are left", "error", err)
+	}
+	p.Trust, err = trust.New(filepath.Join(p.RunDir, "programs"))
+	return err
 }
 
 // tell leaves word for the verbs on this machine.

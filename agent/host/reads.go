@@ -1,0 +1,157 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+)
+
+// What the consumers of a plugin give out is kept beside its plan. A consumer that is narrowed moves past what it leaves out,
+// and does not come back: so while a plugin changes its consumers give out what it reads before and after, and only when it is
+// certain which of the two it is they are narrowed to that.
+
+// ensure makes the consumers that a plugin reads.
+func (h *Host) ensure(ctx context.Context, plugin string, inputs []bus.Input) error {
+	for _, in := range inputs {
+		if err := h.conn.EnsureConsumer(ctx, in); err != nil {
+			return fmt.Errorf("consumer of %s: %w", plugin, err)
+		}
+	}
+	return nil
+}
+
+// read returns what the consumers of the plugin give out.
+func (e *entry) read() []bus.Input {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.reads
+}
+
+// setRead notes what they give out, and returns what it was before.
+func (e *entry) setRead(inputs []bus.Input) (was []bus.Input) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	was, e.reads = e.reads, inputs
+	return was
+}
+
+// widen lets the consumers give out what p reads as well.
+func (e *entry) widen(ctx context.Context, p plan) error {
+	wide := union(e.read(), p.inputs)
+	e.setRead(wide) // before it is so: a process that starts meanwhile must not narrow them
+	return e.host.ensure(ctx, e.name, wide)
+}
+
+// narrow lets the consumers give out what the plugin reads under the plan in force, and removes those that it has no use for.
+// What they had for it until now is waited for, but not for long.
+func (e *entry) narrow(ctx context.Context) error {
+	want := e.plan().inputs
+	was := e.read()
+	if slices.EqualFunc(was, want, sameInput) {
+		return nil
+	}
+	e.host.caughtUp(ctx, was)
+	e.setRead(want)
+	if err := e.host.ensure(ctx, e.name, want); err != nil {
+		return err
+	}
+	gone := slices.DeleteFunc(slices.Clone(was), func(in bus.Input) bool { return find(want, in) >= 0 })
+	_, err := e.host.forget(ctx, gone)
+	return err
+}
+
+// union returns both inputs, with the filters of both where they are of one consumer.
+func union(a, b []bus.Input) []bus.Input {
+	all := slices.Clone(a)
+	for _, in := range b {
+		i := find(all, in)
+		if i < 0 {
+			all = append(all, in)
+			continue
+		}
+		filters := slices.Concat(all[i].Filters, in.Filters)
+		slices.Sort(filters)
+		all[i].Filters = slices.Compact(filters)
+	}
+	return all
+}
+
+// find returns where the consumer of in stands in list, -1 for nowhere.
+func find(list []bus.Input, in bus.Input) int {
+	return slices.IndexFunc(list, func(o bus.Input) bool { return o.Stream == in.Stream && o.Durable == in.Durable })
+}
+
+func sameInput(a, b bus.Input) bool {
+	return a.Stream == b.Stream && a.Durable == b.Durable && slices.Equal(a.Filters, b.Filters)
+}
+
+// caughtUp waits, but not for long, until consumers have nothing more to give out.
+func (h *Host) caughtUp(ctx context.Context, inputs []bus.Input) {
+	ctx, cancel := context.WithTimeout(ctx, catchUp)
+	defer cancel()
+	for h.behind(ctx, inputs) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lookOver):
+		}
+	}
+}
+
+// behind reports whether a consumer has something to give out, or given out and not settled.
+func (h *Host) behind(ctx context.Context, inputs []bus.Input) bool {
+	return slices.ContainsFunc(inputs, func(in bus.Input) bool {
+		state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
+		return err == nil && (state.Pending > 0 || state.AckPending > 0)
+	})
+}
+
+// forget removes consumers that nobody reads by any more, and returns how many batches they had still to give out. On a bus
+// of others somebody may, and they stay.
+func (h *Host) forget(ctx context.Context, inputs []bus.Input) (unread uint64, err error) {
+	if h.o.InProcess == nil {
+		return 0, nil
+	}
+	for _, in := range inputs {
+		if state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable); err == nil {
+			unread += state.Pending
+		}
+		if err := h.conn.DeleteConsumer(ctx, in.Stream, in.Durable); err != nil {
+			return unread, err
+		}
+	}
+	return unread, nil
+}
+
+// forgetGone removes the consumers of plugins that the config does not name any more, not even as disabled. Until the agent is
+// started again they stay: a file of the config may be away for a moment, and what was not read would be gone with them.
+func (h *Host) forgetGone(ctx context.Context) error {
+	if h.o.InProcess == nil {
+		return nil
+	}
+	known := map[string]bool{}
+	for _, p := range h.inForce().Plugins {
+		known[bus.Token(p.Name)] = true
+	}
+	for _, stream := range []string{bus.StreamMetrics, bus.StreamEvents} {
+		names, err := h.conn.Consumers(ctx, stream)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if known[name] {
+				continue
+			}
+			unread, err := h.forget(ctx, []bus.Input{{Stream: stream, Durable: name}})
+			if err != nil {
+				return err
+			}
+			h.log.LogAttrs(ctx, slog.LevelInfo, "consumer of a plugin that is gone is removed", slog.String("plugin", name), slog.Uint64("unread", unread))
+		}
+	}
+	return nil
+}
