@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"reflect"
 	"sync"
 
@@ -21,7 +19,7 @@ import (
 // A finder knows the programs of the plugin directories that the config in force names. Its zero value knows none.
 type finder struct {
 	mu     sync.Mutex
-	copies string // folder for the copies of scripts, which are asked what they are
+	copies *scratch // of scripts; nil before the first directory
 	of     config.Discovery
 	now    *discovery.Finder
 	other  chan struct{} // closed when another config names other directories
@@ -71,23 +69,21 @@ func (f *finder) programs(d config.Discovery) []discovery.Program {
 }
 
 // checker makes one that keeps copies in a folder of this process.
-func (f *finder) checker() (*trust.Checker, error) {
-	if f.copies == "" {
-		dir, err := os.MkdirTemp("", "pacewire-")
-		if err != nil {
+func (f *finder) checker() (_ *trust.Checker, err error) {
+	if f.copies == nil {
+		if f.copies, err = newScratch(); err != nil {
 			return nil, err
 		}
-		f.copies = dir
 	}
-	return trust.New(filepath.Join(f.copies, "programs"))
+	return f.copies.checker()
 }
 
 // close takes the copies away.
 func (f *finder) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.copies != "" {
-		_ = os.RemoveAll(f.copies)
+	if f.copies != nil {
+		f.copies.remove()
 	}
 }
 
