@@ -82,35 +82,6 @@ publish: { file: { use: lines, from: [kept, ends], path: points.lp, on_agent_exi
 	first.drain()
 }
 
-// With the agent its own bus is away too: what is kept waits for it, and goes on by its credentials of before.
-func TestKeptOnOwnBus(t *testing.T) {
-	t.Parallel()
-	p := newPlace(t)
-	config := p.write("pacewire.yaml", strings.ReplaceAll(`every: 200ms
-collect:
-  kept: { run: [PROGRAM], on_agent_exit: keep }
-  ends: { run: [PROGRAM] }
-publish: { file: { use: lines, from: [kept, ends], path: points.lp, on_agent_exit: keep } }
-`, "PROGRAM", foreign(t, "foreign")))
-	p.endKept()
-	s := p.start("up", "--plain", config)
-	s.awaitRunning()
-	before := s.pidsOf()
-	if err := s.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	<-s.done
-	await(t, readyWithin, "what is not kept is gone", func() bool { return !alive(before["ends"]) })
-
-	s = p.start("up", "--plain", config)
-	s.awaitRunning()
-	after := s.pidsOf()
-	others(t, "after an agent that was killed", before, after, "ends")
-	p.goesOn(after, "kept", "file", "ends")
-	s.do("plugin", "stop", "kept", "file")
-	s.drain()
-}
-
 // goesOn checks that plugins work, be there an agent or not.
 func (p place) goesOn(pids map[string]int, names ...string) {
 	p.t.Helper()

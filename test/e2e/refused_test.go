@@ -39,6 +39,7 @@ func TestRefusedConfig(t *testing.T) {
 		"publish: { file: { use: lines, from: both } }\n", "pacewire.yaml:2:12: both: steps: number 2, filter: keep: ", "fields.v >\n", "^")
 	f("collect: { host: { cron: '* * * *' } }\n"+file, "pacewire.yaml:1:26: cron: ", `"* * * *"`, "5 fields", "not 4")
 	f("collect: { host: { every: 5s, cron: '0 * * * *' } }\n"+file, "pacewire.yaml:1:27: ", "every and cron exclude each other")
+	f("collect: { host: { on_agent_exit: keep } }\n"+file, "pacewire.yaml:1:35: on_agent_exit: ", "the embedded bus ends with the agent", "run a NATS server")
 	f("", "sets nothing", "pacewire init")
 	f("every: 5s\n", "no plugin", "pacewire init")
 }
