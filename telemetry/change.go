@@ -7,6 +7,8 @@ const (
 	ChangeStop      = "stop"      // its process drains and ends
 	ChangeConfigure = "configure" // the running process gets a new config
 	ChangeSwap      = "swap"      // a new process takes over from the old one
+	ChangeUpgrade   = "upgrade"   // the same, of the same command
+	ChangeRestart   = "restart"   // its process drains and ends, and a new one starts
 )
 
 // Change is what an operation did, or would do, to one plugin.

@@ -20,6 +20,10 @@ type PluginStatus struct {
 	Attached bool   `json:"attached,omitzero"`  // started by somebody else
 	Next     int64  `json:"next,omitzero"`      // when the next start is due, if backing off, ns
 	LastExit string `json:"last_exit,omitzero"` // how the last process ended, as "exit code 1"
+	Schedule string `json:"schedule,omitzero"`  // when it is due, where that is no plain interval
+	Due      int64  `json:"due,omitzero"`       // its next tick, ns; 0: by the interval, or never
+	Denied   uint64 `json:"denied,omitzero"`    // attempts on the bus that it had no right to
+	Trust    string `json:"trust,omitzero"`     // what is wrong with its program, though it runs
 	LastEnd  int64  `json:"last_end,omitzero"`  // when it did, ns
 
 	Stats    *Stats    `json:"stats,omitzero"`

@@ -172,6 +172,9 @@ func (i *instance) heard(b telemetry.Heartbeat, arrived time.Time, ack *telemetr
 		i.lost += b.Seq - i.last.Seq - 1
 	}
 	i.received++
+	if i.last.Inst != b.Inst && b.Manifest == nil && i.manifest == nil { // it knew the agent before us
+		i.entry.host.children.Go(func() { i.greet(i.entry.host.life) })
+	}
 	i.last, i.arrived = b, arrived
 	if b.Manifest != nil {
 		i.manifest = b.Manifest

@@ -1,9 +1,11 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"sync"
 	"time"
 
@@ -26,6 +28,7 @@ type entry struct {
 	next     *instance     // is to take over; nil for none
 	leaving  *instance     // has been relieved, and drains; nil for none
 	restarts int           // of instances before
+	denied   uint64        // attempts on the bus that it had no right to
 	reads    []bus.Input   // what its consumers give out
 	shown    shown         // the state that was seen last
 	news     chan struct{} // closed at the next change of anything
@@ -139,6 +142,15 @@ func (e *entry) status() telemetry.PluginStatus {
 	}
 	if !i.arrived.IsZero() {
 		s.Beat = i.arrived.UnixNano()
+	}
+	s.Trust, s.Denied = i.warned, e.denied
+	if e.denied > 0 && s.State == running {
+		s.Reason = cmp.Or(s.Reason, fmt.Sprintf("%d attempts to do on the bus what it may not", e.denied))
+	}
+	i.timed(&s, time.Now())
+	if e.next != nil && i == e.now {
+		state, _ := e.next.state(time.Now())
+		s.Reason = cmp.Or(s.Reason, "a new process is to take over: it is "+state)
 	}
 	if !i.attached() {
 		e.process(i, child, &s)

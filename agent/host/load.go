@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/telemetry"
@@ -270,10 +271,12 @@ func (h *Host) awaitWork(ctx context.Context, fresh []config.Piece, changes []te
 		if e == nil || !holds(fresh, c.Plugin) { // nil: it is not enabled
 			continue
 		}
-		if i := e.current(); !i.attached() {
-			if err := i.awaitWork(ctx); err != nil {
-				c.Error = "it is loaded, but does not work: " + err.Error()
-			}
+		i := e.current()
+		if i.attached() {
+			continue
+		}
+		if err := i.awaitWork(ctx); err != nil {
+			c.Error = "it is loaded, but does not work: " + err.Error()
 		}
 		c.PID = e.pid()
 	}
@@ -340,12 +343,12 @@ func (h *Host) Unload(ctx context.Context, name string) (telemetry.ChangeList, e
 		return telemetry.ChangeList{}, err
 	}
 	defer release()
-	e := h.find(name)
-	if e == nil {
-		return telemetry.ChangeList{}, h.unknown(name)
-	}
 	if !holds(h.pieces, name) {
-		return h.drop(ctx, e)
+		return h.unloadOther(ctx, name)
+	}
+	if readers := h.readers(name); len(readers) > 0 {
+		return telemetry.ChangeList{}, refuse(telemetry.FaultInvalid, "%s read %s: unload them too, or only stop it: pacewire plugin stop %[2]s",
+			strings.Join(readers, ", "), name)
 	}
 	left := slices.DeleteFunc(slices.Clone(h.pieces), func(p config.Piece) bool { return p.Plugin == name })
 	s, err := h.joined(left)
@@ -363,22 +366,53 @@ func (h *Host) Unload(ctx context.Context, name string) (telemetry.ChangeList, e
 	return telemetry.ChangeList{Changes: changed(changes)}, err
 }
 
-// drop takes a plugin of the files out of the config in force.
+// unloadOther unloads what was not loaded into this agent: a plugin of the files, or a piece that an earlier agent was given and
+// that this one has left out, since it does not fit any more.
+func (h *Host) unloadOther(ctx context.Context, name string) (telemetry.ChangeList, error) {
+	kept, err := config.Pieces(h.o.Config.Loaded)
+	if err == nil && holds(kept, name) {
+		err = config.RemovePiece(h.o.Config.Loaded, name)
+		return telemetry.ChangeList{Warnings: []string{"the loaded " + name + " did not run, and is forgotten"}}, err
+	}
+	e := h.find(name)
+	if e == nil {
+		return telemetry.ChangeList{}, h.unknown(name)
+	}
+	return h.drop(ctx, e)
+}
+
+// readers returns the plugins that read one called name, by its name.
+func (h *Host) readers(name string) []string {
+	var list []string
+	for _, e := range h.entries() {
+		if slices.Contains(e.plan().conf.From, name) {
+			list = append(list, e.name)
+		}
+	}
+	return list
+}
+
+// drop takes a plugin of the files out of the config in force. It keeps its place in the streams: it may come back.
 func (h *Host) drop(ctx context.Context, e *entry) (telemetry.ChangeList, error) {
+	list := telemetry.ChangeList{}
+	if readers := h.readers(e.name); len(readers) > 0 {
+		list.Warnings = append(list.Warnings, fmt.Sprintf("%s read %s, and get nothing from it any more", strings.Join(readers, ", "), e.name))
+	}
+	at := e.plan().conf.Position
+	list.Warnings = append(list.Warnings,
+		fmt.Sprintf("%s stands in %s: it comes back with the next reload or start; remove it there", e.name, at))
 	was := h.dropped
 	h.dropped = append(slices.Clone(was), e.name)
 	s, err := h.joined(h.pieces)
 	if err == nil {
-		var changes []telemetry.Change
-		changes, err = h.apply(ctx, s, e.name)
-		if err == nil {
-			at := e.now.plan.conf.Position
-			warning := fmt.Sprintf("%s stands in %s:%d: it comes back with the next reload or start; remove it there", e.name, at.File, at.Line)
-			return telemetry.ChangeList{Changes: changed(changes), Warnings: []string{warning}}, failures(changes)
-		}
+		list.Changes, err = h.apply(ctx, s)
 	}
-	h.dropped = was
-	return telemetry.ChangeList{}, err
+	if err != nil {
+		h.dropped = was
+		return telemetry.ChangeList{}, err
+	}
+	list.Changes = changed(list.Changes)
+	return list, failures(list.Changes)
 }
 
 // target reads the target of a swap from a request.

@@ -77,7 +77,7 @@ func TestLoad(t *testing.T) {
 	r = rigged(t, pair, keptIn(dir))
 	r.inForce("more")
 	_, err = r.h.Unload(t.Context(), "more") // somebody reads it
-	fails(t, err, telemetry.FaultInvalid, "there is no plugin more")
+	fails(t, err, telemetry.FaultInvalid, "out read more: unload them too")
 	r.inForce("more")
 	for _, name := range []string{"out", "more"} {
 		if list, err := r.h.Unload(t.Context(), name); err != nil || byName(list)[name].Action != telemetry.ChangeStop || len(list.Changes) != 1 {
@@ -239,7 +239,7 @@ func TestDropped(t *testing.T) {
 		t.Error(err)
 	}
 	list, err := r.h.Unload(t.Context(), "sink")
-	if err != nil || byName(list)["sink"].Action != telemetry.ChangeStop || len(list.Warnings) != 1 || !strings.Contains(list.Warnings[0], r.file+":4: it comes back") {
+	if err != nil || byName(list)["sink"].Action != telemetry.ChangeStop || len(list.Warnings) != 1 || !strings.Contains(list.Warnings[0], r.file+":4:12: it comes back") {
 		t.Errorf("%+v, %v", list, err)
 	}
 	if r.h.find("sink") != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pacewire/pacewire/agent/supervise"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -89,7 +90,12 @@ func (e *entry) revive(ctx context.Context) error {
 	if i.attached() {
 		return fmt.Errorf("somebody else starts it: pacewire plugin env %s tells how", e.name)
 	}
+	before := i.child.Status()
+	if before.State == supervise.Running {
+		return nil
+	}
 	i.child.Retry("plugin start")
+	await(ctx, e, askTime, func() (bool, bool) { return true, i.child.Status().Since != before.Since }) // what it was is no news
 	return i.awaitWork(ctx)
 }
 
@@ -119,7 +125,7 @@ func (h *Host) Stop(ctx context.Context, name string) (telemetry.ChangeList, err
 
 // Restart drains a plugin and starts it again.
 func (h *Host) Restart(ctx context.Context, name string) (telemetry.ChangeList, error) {
-	return h.operate(ctx, name, telemetry.ChangeStart, func(ctx context.Context, e *entry) error {
+	return h.operate(ctx, name, telemetry.ChangeRestart, func(ctx context.Context, e *entry) error {
 		i := e.now
 		switch {
 		case i.attached():
@@ -127,6 +133,9 @@ func (h *Host) Restart(ctx context.Context, name string) (telemetry.ChangeList, 
 		case i.stopped != "":
 			i.start(h.life)
 		default:
+			if err := i.mayStart(); err != nil {
+				return fmt.Errorf("the process that runs is left alone, as it could not be started again: %w", err)
+			}
 			if err := i.child.Restart(ctx); err != nil {
 				return err
 			}
@@ -137,7 +146,7 @@ func (h *Host) Restart(ctx context.Context, name string) (telemetry.ChangeList, 
 
 // Upgrade lets a new process of the same command take over: its program is another one by now.
 func (h *Host) Upgrade(ctx context.Context, name string) (telemetry.ChangeList, error) {
-	return h.operate(ctx, name, telemetry.ChangeSwap, func(ctx context.Context, e *entry) error {
+	return h.operate(ctx, name, telemetry.ChangeUpgrade, func(ctx context.Context, e *entry) error {
 		return e.swap(ctx, e.plan())
 	})
 }

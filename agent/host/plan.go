@@ -131,7 +131,7 @@ func (h *Host) work(s *config.Settings, p config.Plugin, inputs []bus.Input) tel
 		w.Tags = map[string]string{}
 		maps.Copy(w.Tags, s.Tags)
 		maps.Copy(w.Tags, p.Tags)
-		w.EveryMS, w.Schedule = p.Every.Milliseconds(), schedule(p.Schedule)
+		w.EveryMS, w.Schedule = p.Every.Milliseconds(), scheduleOf(p.Schedule)
 		if p.Every == 0 && !h.o.Inventory(p.Program) {
 			w.EveryMS = s.Every.Milliseconds()
 		}
@@ -142,22 +142,13 @@ func (h *Host) work(s *config.Settings, p config.Plugin, inputs []bus.Input) tel
 	return w
 }
 
-// schedule returns what the plugin is told of s; nil for nothing.
-func schedule(s config.Schedule) *telemetry.Schedule {
+// scheduleOf returns what the plugin is told of s; nil for nothing.
+func scheduleOf(s config.Schedule) *telemetry.Schedule {
 	if s == (config.Schedule{}) {
 		return nil
 	}
-	return &telemetry.Schedule{
-		Cron: s.Cron, Timezone: s.Timezone, Align: s.Align, SplayMS: s.Splay.Milliseconds(),
-		From: unixNano(s.From), Until: unixNano(s.Until), Count: int64(s.Count),
-	}
-}
-
-func unixNano(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixNano()
+	w := s.Wire()
+	return &w
 }
 
 // revision returns a number for w: equal work has an equal number, also after a restart of the agent.

@@ -99,10 +99,11 @@ func (i *instance) trusted(p plan, s *supervise.Start) error {
 	if err != nil {
 		return err
 	}
-	text := ""
+	var found []string
 	for _, f := range v.Findings {
-		text += f.String() + "; "
+		found = append(found, f.String())
 	}
+	text := strings.Join(found, "; ")
 	if text != i.warned && text != "" {
 		e.say(slog.LevelWarn, "program is run although", "finding", text)
 	}
@@ -112,6 +113,18 @@ func (i *instance) trusted(p plan, s *supervise.Start) error {
 		s.Command = append([]string{p.conf.Run[0]}, v.Args[1:]...)
 	}
 	return nil
+}
+
+// mayStart reports whether trust would let the program start now.
+func (i *instance) mayStart() error {
+	var s supervise.Start
+	if err := i.trusted(i.entry.plan(), &s); err != nil {
+		i.entry.mu.Lock()
+		i.refused = "" // the process that runs is not meant
+		i.entry.mu.Unlock()
+		return err
+	}
+	return closed(s.File)
 }
 
 // policy returns what the program of p has to show.

@@ -214,7 +214,7 @@ func TestUpgrade(t *testing.T) {
 		if err != nil || len(list.Changes) != 1 {
 			t.Fatalf("%s: %+v, %v", name, list, err)
 		}
-		if c := list.Changes[0]; c.Plugin != name || c.Action != telemetry.ChangeSwap || c.OldPID != old || c.PID != r.status(name).PID || c.PID == old {
+		if c := list.Changes[0]; c.Plugin != name || c.Action != telemetry.ChangeUpgrade || c.OldPID != old || c.PID != r.status(name).PID || c.PID == old {
 			t.Errorf("%+v", c)
 		}
 	}

@@ -47,6 +47,10 @@ type Options struct {
 	// Log receives what the server has to say; nil discards.
 	Log *slog.Logger
 
+	// OnDenied is told who has tried to use a subject without the right to. It
+	// must not block.
+	OnDenied func(user string)
+
 	// OnHealth is told of each change of Health; it must not block.
 	OnHealth func(error)
 
@@ -150,6 +154,19 @@ func (o *Options) syncInterval() (time.Duration, error) {
 	return d, nil
 }
 
+// denied returns what is done when a connection of run may not do what it tries.
+func (s *Server) denied(run *server.Server) func(connection uint64) {
+	users, tell := s.opts.Users, s.opts.OnDenied
+	if users == nil || tell == nil {
+		return func(uint64) {}
+	}
+	return func(id uint64) {
+		if user, ok := users.of(link{run, id}); ok {
+			tell(user)
+		}
+	}
+}
+
 // launch starts a server on s.addr and waits until it is ready.
 func (s *Server) launch(ctx context.Context) error {
 	config, err := s.config()
@@ -165,7 +182,7 @@ func (s *Server) launch(ctx context.Context) error {
 		return fmt.Errorf("server settings: %w", err)
 	}
 	door.server = run
-	log := newLogger(s.log)
+	log := newLogger(s.log, s.denied(run))
 	run.SetLoggerV2(log, false, false, false)
 	if err := s.await(ctx, run, log.fatal); err != nil {
 		run.Shutdown()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,10 +19,12 @@ type logger struct {
 	log   *slog.Logger
 	fatal chan string
 	told  oncePerMinute // by connection
+
+	denied func(connection uint64)
 }
 
-func newLogger(log *slog.Logger) *logger {
-	return &logger{log: log.With("part", "nats"), fatal: make(chan string, 1)} // 1: the first one counts
+func newLogger(log *slog.Logger, denied func(connection uint64)) *logger {
+	return &logger{denied: denied, log: log.With("part", "nats"), fatal: make(chan string, 1)} // 1: the first one counts
 }
 
 func (l *logger) Noticef(format string, v ...any) { l.pass(slog.LevelDebug, format, v) }
@@ -31,7 +34,11 @@ func (l *logger) Tracef(string, ...any)           {}
 
 // Errorf leaves out what clients could flood the log with.
 func (l *logger) Errorf(format string, v ...any) {
-	switch client, denied := violation(format); {
+	client, denied := violation(format)
+	if id, ok := connection(client); ok && denied {
+		l.denied(id)
+	}
+	switch {
 	case refusal(format, v):
 		l.pass(slog.LevelDebug, format, v) // the doorman says it
 	case denied && l.told.first(client):
@@ -55,6 +62,15 @@ func refusal(format string, v []any) bool {
 func violation(format string) (client string, ok bool) {
 	at := strings.LastIndex(format, " Violation - ")
 	return format[:max(at, 0)], at >= 0
+}
+
+// connection returns the number of a connection by what a message of it begins with, "127.0.0.1:4222 - cid:7 - ...". What the
+// client calls itself comes later.
+func connection(client string) (id uint64, ok bool) {
+	_, rest, _ := strings.Cut(client, " - cid:")
+	number, _, _ := strings.Cut(rest, " ")
+	id, err := strconv.ParseUint(number, 10, 64)
+	return id, err == nil
 }
 
 // pass logs what the server says as an attribute: our own messages are constant.

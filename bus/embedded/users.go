@@ -127,6 +127,20 @@ func (u *Users) admit(user, password string, l link) *entry {
 	return nil
 }
 
+// of returns the user that a connection was made as.
+func (u *Users) of(l link) (user string, ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for user, entries := range u.grants {
+		for _, e := range entries {
+			if slices.Contains(e.links, l) {
+				return user, true
+			}
+		}
+	}
+	return "", false
+}
+
 // note remembers a connection, and forgets the closed ones before it takes more
 // memory: a plugin may come back very often.
 func (e *entry) note(l link) {

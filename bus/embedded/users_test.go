@@ -171,7 +171,8 @@ func TestRevokeAfterRestart(t *testing.T) {
 
 func TestRights(t *testing.T) {
 	users := new(embedded.Users)
-	s := start(t, embedded.Options{Users: users})
+	tried := make(chan string, 10)
+	s := start(t, embedded.Options{Users: users, OnDenied: func(user string) { tried <- user }})
 	client := func(user string, r *embedded.Rights) (*nats.Conn, chan error) {
 		t.Helper()
 		errs := make(chan error, 10)
@@ -191,11 +192,24 @@ func TestRights(t *testing.T) {
 			t.Errorf("publish on %s was let through", subject)
 		}
 	}
+	told := func(user string) {
+		t.Helper()
+		select {
+		case got := <-tried:
+			if got != user {
+				t.Errorf("told of %s, want %s", got, user)
+			}
+		case <-time.After(limit):
+			t.Errorf("not told of %s", user)
+		}
+	}
 	some, someErrs := client("some", &embedded.Rights{Publish: []string{"a"}, Subscribe: []string{"_INBOX.>", "q"}, Responses: 1, ResponseTime: time.Second})
 	none, noneErrs := client("none", &embedded.Rights{})
 	all, _ := client("all", nil)
 	denied(some, someErrs, "b")
+	told("some")
 	denied(none, noneErrs, "a")
+	told("none")
 	if _, err := some.Subscribe("q", func(m *nats.Msg) { _ = m.Respond([]byte("answer")) }); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -134,6 +135,7 @@ func (a *app) serve(ctx context.Context, c *configured, o serveOptions) error {
 	if err != nil {
 		return exitWith(exitConfig, err)
 	}
+	p.host.Store(h)
 	if err := p.tell(c.Settings, name); err != nil {
 		return err
 	}
@@ -160,6 +162,7 @@ type serveOptions struct {
 // A station is what an agent has while it runs: its bus, its run folder, and the certainty that no process survives it.
 type station struct {
 	host.Options
+	host      atomic.Pointer[host.Host]
 	operators string   // file by which the verbs on this machine reach the bus
 	undo      []func() // in the order in which things were done
 }
@@ -276,6 +279,11 @@ func (p *station) openBus(ctx context.Context, s *config.Settings, name string, 
 	server, err := embedded.Start(ctx, embedded.Options{
 		Dir: store, Listen: listen, ServerName: name, Sync: s.Bus.Sync, MaxStore: s.Bus.MaxStore,
 		Users: users, Log: log.With("part", "bus"),
+		OnDenied: func(user string) {
+			if h := p.host.Load(); h != nil {
+				h.Denied(user)
+			}
+		},
 		OnHealth: func(err error) {
 			if err != nil {
 				log.Error("bus is not well", "error", err)
