@@ -26,14 +26,22 @@ func (a *app) connect(ctx context.Context) (*bus.Conn, string, error) { return a
 
 // dial is connect; denied is told of what the bus refuses.
 func (a *app) dial(ctx context.Context, denied func(error)) (*bus.Conn, string, error) {
+	if err := readable(a.flags.creds); err != nil {
+		return nil, "", err
+	}
 	o := bus.Options{URL: a.flags.bus, CredsFile: a.flags.creds, TLS: bus.TLSFrom(os.Getenv), User: operator, Name: "pacewire " + operator, Wait: askTime,
 		OnDenied: denied}
 	n, err := readNote()
+	noted := o.URL == "" // where the bus is
 	switch {
-	case err == nil && o.URL == "":
-		o.URL, o.CredsFile, o.TLS = n.URL, n.Creds, n.TLS
-	case err != nil && o.URL == "":
+	case noted && err != nil:
 		return nil, "", unread(err)
+	case noted:
+		o.URL, o.CredsFile, o.TLS = n.URL, cmp.Or(o.CredsFile, n.Creds), n.TLS
+	}
+	gone := noted && n.Embedded && n.gone()
+	if gone {
+		o.Wait = time.Second // its bus ended with it, unless we do not see its process
 	}
 	host := n.Host
 	if host == "" {
@@ -42,13 +50,27 @@ func (a *app) dial(ctx context.Context, denied func(error)) (*bus.Conn, string, 
 		}
 	}
 	conn, err := bus.Dial(ctx, o)
-	if err != nil {
-		if strings.Contains(err.Error(), "Authorization Violation") { // all that the server says
-			err = fmt.Errorf("%w: the credentials are not, or no longer, those of a user there; --creds names others", err)
-		}
-		return nil, "", exitWith(exitNoBus, err)
+	if err == nil {
+		return conn, host, nil
 	}
-	return conn, host, nil
+	if gone {
+		err = fmt.Errorf("the agent (process %d) is gone: start it, or name a bus by --bus", n.PID)
+	} else if strings.Contains(err.Error(), "Authorization Violation") { // all that the server says
+		err = fmt.Errorf("%w: the credentials are not, or no longer, those of a user there; --creds names others", err)
+	}
+	return nil, "", exitWith(exitNoBus, err)
+}
+
+// readable returns an error unless a file of credentials that somebody has named can be read.
+func readable(creds string) error {
+	if creds == "" {
+		return nil
+	}
+	f, err := os.Open(creds)
+	if err != nil {
+		return exitWith(exitUsage, fmt.Errorf("credentials: %w: name a file that can be read by --creds or PACEWIRE_CREDS", err))
+	}
+	return f.Close()
 }
 
 // unread says why the agent of this machine was not found.

@@ -60,8 +60,12 @@ type note struct {
 	Host  string  `json:"host"`
 	PID   int     `json:"pid"`
 
-	Embedded bool `json:"embedded,omitempty"` // the bus is the agent's own
+	Embedded bool     `json:"embedded,omitempty"` // the bus is the agent's own
+	Config   []string `json:"config,omitempty"`   // files and folders of its config; none: the starter config
 }
+
+// gone reports whether the agent has ended, and could not take its note away.
+func (n note) gone() bool { return errors.Is(unix.Kill(n.PID, 0), unix.ESRCH) }
 
 const noteName = "agent.json"
 

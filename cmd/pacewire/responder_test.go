@@ -122,7 +122,13 @@ func agentOf(t *testing.T, verbs map[string]answer) (*responder, func(args ...st
 // noted leaves the note of an agent of h1.
 func noted(t *testing.T, url, creds string) {
 	t.Helper()
-	gone, err := leaveNote(note{URL: url, Creds: creds, Host: "h1", PID: 1})
+	leave(t, note{URL: url, Creds: creds, Host: "h1", PID: 1})
+}
+
+// leave leaves a note until the test ends.
+func leave(t *testing.T, n note) {
+	t.Helper()
+	gone, err := leaveNote(n)
 	if err != nil {
 		t.Fatal(err)
 	}
