@@ -38,14 +38,16 @@ func (a *app) pluginLoad() *cobra.Command {
 			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			files, command := aroundDash(c, args)
-			p.command = a.seenFromThere(command, to.host)
-			text, name, err := a.pieceOf(p, files)
-			if err != nil {
-				return err
-			}
-			return a.carryOut(c.Context(), to, order{"load", map[string]any{"config": text, "file": name, "replace": replace},
-				"load " + cmp.Or(p.name, name) + ": the first heartbeats are awaited"})
+			return a.carryOut(c.Context(), to, func() ([]order, error) {
+				files, command := aroundDash(c, args)
+				p.command = a.seenFromThere(command, to.host)
+				text, name, err := a.pieceOf(p, files)
+				if err != nil {
+					return nil, err
+				}
+				return []order{{"load", map[string]any{"config": text, "file": name, "replace": replace},
+					"load " + cmp.Or(p.name, name) + ": the first heartbeats are awaited"}}, nil
+			})
 		},
 	}
 	to.flags(c)

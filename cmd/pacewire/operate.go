@@ -1,11 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +26,13 @@ type aim struct {
 func (m *aim) flags(c *cobra.Command) {
 	hostFlag(c, &m.host)
 	c.Flags().DurationVar(&m.timeout, "timeout", operateTime, "how long to wait for it")
+}
+
+func (m *aim) check() error {
+	if m.timeout <= 0 {
+		return exitWith(exitUsage, fmt.Errorf("--timeout %v: want more than 0, such as 30s", m.timeout))
+	}
+	return nil
 }
 
 func hostFlag(c *cobra.Command, host *string) {
@@ -80,32 +86,44 @@ func (a *app) ordinary(verb, short, long, doing, example string) *cobra.Command 
 		Use: verb + " NAME...", Short: short, Long: long, Example: example, Args: cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completePlugins,
 		RunE: func(c *cobra.Command, names []string) error {
-			var orders []order
-			for _, name := range names {
-				orders = append(orders, order{verb, map[string]any{"plugin": name}, verb + " " + name + ": " + doing})
-			}
-			return a.carryOut(c.Context(), to, orders...)
+			return a.carryOut(c.Context(), to, func() ([]order, error) {
+				var orders []order
+				for _, name := range names {
+					orders = append(orders, order{verb, map[string]any{"plugin": name}, verb + " " + name + ": " + doing})
+				}
+				return orders, nil
+			})
 		},
 	}
 	to.flags(c)
 	return c
 }
 
-// carryOut gives orders to an agent, one after the other, and shows what became of them. An order that is refused does not
-// keep back the next one; an agent that is silent does.
-func (a *app) carryOut(ctx context.Context, to aim, orders ...order) error {
+// carryOut prepares orders, gives them to an agent, and shows what became of them.
+func (a *app) carryOut(ctx context.Context, to aim, prepare func() ([]order, error)) error {
+	if err := to.check(); err != nil {
+		return a.finish(to.host, telemetry.ChangeList{}, err)
+	}
+	orders, err := prepare()
+	if err != nil {
+		return a.finish(to.host, telemetry.ChangeList{}, err)
+	}
 	l, err := a.link(ctx, to.host)
 	if err != nil {
-		return err
+		return a.finish(to.host, telemetry.ChangeList{}, err)
 	}
 	defer l.close()
-	var all telemetry.ChangeList
-	var faults []error
+	list, faults := a.carryOutAll(ctx, l, to.timeout, orders)
+	return a.finish(l.host, list, faults...)
+}
+
+// carryOutAll gives orders one after the other. One that is refused does not keep back the next one; an agent that is silent does.
+func (a *app) carryOutAll(ctx context.Context, l *link, limit time.Duration, orders []order) (all telemetry.ChangeList, faults []error) {
 	for _, o := range orders {
-		done, err := a.carryOutOne(ctx, l, to.timeout, o)
+		done, err := a.carryOutOne(ctx, l, limit, o)
 		all.Changes = append(all.Changes, done.Changes...)
 		all.Warnings = append(all.Warnings, done.Warnings...)
-		all.DryRun = done.DryRun
+		all.DryRun = done.DryRun || o.args["dry_run"] == true
 		if err != nil {
 			faults = append(faults, err)
 		}
@@ -118,10 +136,7 @@ func (a *app) carryOut(ctx context.Context, to aim, orders ...order) error {
 			faults = append(faults, fmt.Errorf("%s of %s came to nothing: %s", c.Action, c.Plugin, told(c.Error)))
 		}
 	}
-	if err := a.showChanges(l.host, all, len(faults) == 0); err != nil || len(faults) == 0 {
-		return err
-	}
-	return exitWith(codeOf(faults[0]), errors.Join(faults...))
+	return all, faults
 }
 
 func (a *app) carryOutOne(ctx context.Context, l *link, limit time.Duration, o order) (telemetry.ChangeList, error) {
@@ -140,95 +155,20 @@ func (a *app) carryOutOne(ctx context.Context, l *link, limit time.Duration, o o
 	if err != nil {
 		return list, fmt.Errorf("answer of the agent of %s: %w", l.host, err)
 	}
+	for n := range list.Changes {
+		list.Changes[n] = o.already(list.Changes[n])
+	}
 	return list, nil
 }
 
-// changes is what -o json shows of an operation; its keys are stable.
-type changes struct {
-	Host     string    `json:"host"`
-	DryRun   bool      `json:"dry_run"`
-	Changes  []changed `json:"changes"`
-	Warnings []string  `json:"warnings"`
-}
-
-type changed struct {
-	Plugin string `json:"plugin"`
-	Action string `json:"action"`
-	Reason string `json:"reason"`
-	Error  string `json:"error"`
-	OldPID int64  `json:"old_pid"`
-	PID    int64  `json:"pid"`
-	TookMS int64  `json:"took_ms"`
-}
-
-// showChanges shows what an agent did, or would do; good says that there is nothing else to be told.
-func (a *app) showChanges(host string, list telemetry.ChangeList, good bool) error {
-	if a.flags.output == "json" {
-		shown := changes{host, list.DryRun, []changed{}, append([]string{}, list.Warnings...)}
-		for _, c := range list.Changes {
-			shown.Changes = append(shown.Changes, changed(c))
-		}
-		return json.NewEncoder(a.out).Encode(shown)
+// already notes in a change that the plugin was before what the order is to make of it.
+func (o order) already(c telemetry.Change) telemetry.Change {
+	was := map[string]string{"start": "already running", "stop": "already stopped"}[o.verb]
+	if o.verb == "start" && c.PID != 0 && c.PID == c.OldPID {
+		c.Action = telemetry.ChangeNone // the agent had nothing to start
 	}
-	for _, w := range list.Warnings {
-		fmt.Fprintf(a.err, "warning: %s\n", told(w))
+	if c.Action == telemetry.ChangeNone && c.Error == "" {
+		c.Reason = cmp.Or(c.Reason, was)
 	}
-	if list.DryRun {
-		fmt.Fprintln(a.err, "dry run: nothing was done")
-	}
-	rows, same := list.Changes[:0:0], 0
-	for _, c := range list.Changes {
-		if c.Action == telemetry.ChangeNone && c.Error == "" {
-			same++
-			continue
-		}
-		rows = append(rows, c)
-	}
-	if len(rows) > 0 {
-		if err := a.table("PLUGIN\tACTION\tPID\tTOOK\tREASON", func(w io.Writer) {
-			for _, c := range rows {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(c.Plugin), printable(action(c)), pids(c), took(c), printable(c.Reason))
-			}
-		}); err != nil {
-			return err
-		}
-	}
-	if good && (same > 0 || len(rows) == 0) {
-		_, err := fmt.Fprintln(a.out, unchanged(same, len(rows)))
-		return err
-	}
-	return nil
-}
-
-// unchanged says of how many plugins nothing is to be told.
-func unchanged(same, others int) string {
-	switch {
-	case others == 0:
-		return "no plugin has changed"
-	case same == 1:
-		return "1 plugin stays as it is"
-	}
-	return fmt.Sprintf("%d plugins stay as they are", same)
-}
-
-func action(c telemetry.Change) string {
-	if c.Error != "" {
-		return c.Action + " (failed)"
-	}
-	return c.Action
-}
-
-// pids writes the processes before and after.
-func pids(c telemetry.Change) string {
-	if c.OldPID == 0 || c.OldPID == c.PID {
-		return orDash(c.PID)
-	}
-	return orDash(c.OldPID) + " → " + orDash(c.PID)
-}
-
-func took(c telemetry.Change) string {
-	if c.TookMS == 0 {
-		return "-"
-	}
-	return (time.Duration(c.TookMS) * time.Millisecond).String()
+	return c
 }

@@ -11,8 +11,10 @@ func (a *app) reload() *cobra.Command {
 			"gone drain, changed ones get their config or are swapped, and all others go on.",
 		Example: "  pacewire reload --dry-run\n  pacewire reload --host web1",
 		RunE: func(c *cobra.Command, _ []string) error {
-			doing := "reload: what has changed is put in place"
-			return a.carryOut(c.Context(), to, order{verb: "reload", args: map[string]any{"dry_run": dry}, doing: doing})
+			return a.carryOut(c.Context(), to, func() ([]order, error) {
+				doing := "reload: what has changed is put in place"
+				return []order{{"reload", map[string]any{"dry_run": dry}, doing}}, nil
+			})
 		},
 	}
 	to.flags(c)

@@ -26,16 +26,18 @@ func (a *app) pluginSwap() *cobra.Command {
 			return a.completePlugins(c, args, word)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			names, command := aroundDash(c, args)
-			if len(names) != 1 {
-				return exitWith(exitUsage, fmt.Errorf("%d names, but one plugin is swapped at a time; a command stands behind --", len(names)))
-			}
-			s.command = a.seenFromThere(command, to.host)
-			request, err := s.args(names[0])
-			if err != nil {
-				return err
-			}
-			return a.carryOut(c.Context(), to, order{"swap", request, "swap " + names[0] + ": the new process makes itself ready"})
+			return a.carryOut(c.Context(), to, func() ([]order, error) {
+				names, command := aroundDash(c, args)
+				if len(names) != 1 {
+					return nil, exitWith(exitUsage, fmt.Errorf("%d names, but one plugin is swapped at a time; a command stands behind --", len(names)))
+				}
+				s.command = a.seenFromThere(command, to.host)
+				request, err := s.args(names[0])
+				if err != nil {
+					return nil, err
+				}
+				return []order{{"swap", request, "swap " + names[0] + ": the new process makes itself ready"}}, nil
+			})
 		},
 	}
 	to.flags(c)
