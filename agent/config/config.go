@@ -27,6 +27,10 @@ type Program struct {
 
 	// Path is the executable of a program that was found in a plugin directory; empty for a built-in.
 	Path string
+
+	// Unavailable is why it cannot be run now; empty: it can. One that never could has no Kind, and the name of its file. One
+	// that could before keeps what it was described as: a plugin that runs it goes on, and its next start is decided then.
+	Unavailable string
 }
 
 // Options says what a config is checked against.
@@ -46,12 +50,17 @@ type Options struct {
 	// Offline keeps the check away from files, users, and programs on PATH.
 	Offline bool
 
+	// Lenient makes warnings of programs that are not there or cannot be run now, and Plugin.Missing says why: the other
+	// plugins go on. What reads like a mistyped built-in stays a fault, and so does all that is missing in a strict Source.
+	Lenient bool
+
 	// InsecureFiles accepts secret files that every user of the machine may read.
 	InsecureFiles bool
 
 	Environ  func(name string) (string, bool)     // for ${NAME}; nil: the process's environment
 	LookPath func(program string) (string, error) // finds a program; nil: beside this one, then on PATH
 	LookUser func(name string) error              // finds a user of this machine; nil: asks the system
+	Now      func() time.Time                     // nil: the clock
 }
 
 // Settings is a config without fault.
@@ -132,6 +141,10 @@ type Plugin struct {
 	Keep     bool   // on_agent_exit: keep, on an external bus. The process goes on when the agent ends, and the next agent takes it over
 	SHA256   string // of the executable, lower-case hex; empty: not pinned
 	Attached bool   // somebody else starts the process
+
+	// Missing is why its program cannot be run now; empty: it can. The settings are not checked then, and Run is as it was
+	// written for run:, or empty.
+	Missing string `json:",omitempty"`
 
 	// Config is a JSON object of the settings that the file sets; keys are sorted.
 	Config json.RawMessage

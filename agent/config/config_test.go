@@ -5,10 +5,13 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pacewire/pacewire/internal/golden"
 )
@@ -60,9 +63,12 @@ func options() Options {
 				return "/usr/bin/" + name, nil
 			case "/opt/plain.txt":
 				return "", fs.ErrPermission
+			case "/opt":
+				return "", &exec.Error{Name: name, Err: syscall.EISDIR}
 			}
 			return "", fs.ErrNotExist
 		},
+		Now: func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) },
 		LookUser: func(name string) error {
 			if name != "nobody" {
 				return user.UnknownUserError(name)

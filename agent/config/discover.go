@@ -80,6 +80,8 @@ func (l *loader) discover() {
 		switch {
 		case p.Path == "":
 			l.Programs = append(l.Programs, p)
+		case p.Unavailable != "" && p.Kind == "":
+			l.unusable = append(l.unusable, p)
 		case rank(p.Kind) < 0 || !pluginName.re().MatchString(p.Name):
 			l.passOver(p, "correct what it says to --describe", "it calls itself %s %q, which is no program of pacewire", p.Kind, p.Name)
 		case was == nil:

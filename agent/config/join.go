@@ -17,6 +17,9 @@ type Source struct {
 	// Replaces lets the plugins of a loaded text take the place of those of the same names in the sources before it.
 	Replaces bool
 
+	// Strict makes a fault of a program that is missing, whatever Options.Lenient says: who wrote the text waits for the answer.
+	Strict bool
+
 	place  bool  // Name is a place to watch
 	folder bool  // of files
 	err    error // why there is no text

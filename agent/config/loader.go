@@ -26,6 +26,7 @@ type loader struct {
 	replaced map[string]int              // plugins that a later source defines anew, and which one does
 	plugins  []*definition
 	byName   map[string]*definition
+	unusable []Program // of plugin directories: what they are nobody knows
 	out      *Settings
 }
 
@@ -44,6 +45,9 @@ func newLoader(o Options) *loader {
 	}
 	if o.LookUser == nil {
 		o.LookUser = lookUser
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	l := &loader{
 		Options:  o,
@@ -137,6 +141,8 @@ func (l *loader) join() {
 			_, isSection := kindOf(e.name)
 			switch {
 			case isSection: // define reads them
+			case !slices.Contains(topKeys, e.name):
+				s.fault(e.key, l.topHint(s, e), "unknown key %s", e.name)
 			case s.loaded:
 				s.fault(e.key, "set it in the config that the agent was started with", "%s: what is loaded holds plugins only, below collect, process and publish", e.name)
 			case e.name == "env":
@@ -145,10 +151,8 @@ func (l *loader) join() {
 				for _, tag := range entries(e.val) {
 					l.set("tags."+tag.name, s, tag)
 				}
-			case slices.Contains(topKeys, e.name):
-				l.set(e.name, s, e)
 			default:
-				s.fault(e.key, l.topHint(e), "unknown key %s", e.name)
+				l.set(e.name, s, e)
 			}
 		}
 	}
@@ -156,7 +160,11 @@ func (l *loader) join() {
 	l.out.Env = slices.Compact(l.out.Env)
 }
 
-func (l *loader) topHint(e entry) string {
+func (l *loader) topHint(s *source, e entry) string {
+	const below = "put it below collect:, process: or publish:"
+	if hasKey(e.val, "use") || hasKey(e.val, "run") || hasKey(e.val, "from") {
+		return below
+	}
 	if hint := didYouMean(e.name, topKeys, ""); hint != "" {
 		return hint
 	}
@@ -164,6 +172,9 @@ func (l *loader) topHint(e entry) string {
 		if p.Name == e.name {
 			return "a " + p.Kind + " stands under " + sectionOf(p.Kind) + ":"
 		}
+	}
+	if s.loaded {
+		return below
 	}
 	return "known are " + strings.Join(topKeys, ", ")
 }
@@ -301,7 +312,7 @@ func (l *loader) program(kind, name string) *Program {
 func (l *loader) programNames(kind string) []string {
 	var list []string
 	for _, p := range l.Programs {
-		if p.Kind == kind {
+		if p.Kind == kind && p.Unavailable == "" {
 			list = append(list, p.Name)
 		}
 	}

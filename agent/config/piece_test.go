@@ -44,6 +44,12 @@ func TestJoinLoaded(t *testing.T) {
 		"plugin load:1:1: every: what is loaded holds plugins only, below collect, process and publish\n    every: 1s\n    ^ set it in the config that the agent was started with")
 	f("env: [SECRET]\ncollect: { os: }", false,
 		"plugin load:1:1: env: what is loaded holds plugins only, below collect, process and publish\n    env: [SECRET]\n    ^ set it in the config that the agent was started with")
+	f("z: { use: host }", false,
+		"plugin load:1:1: unknown key z\n    z: { use: host }\n    ^ put it below collect:, process: or publish:")
+	f("z: { only: [cpu] }", false,
+		"plugin load:1:1: unknown key z\n    z: { only: [cpu] }\n    ^ put it below collect:, process: or publish:")
+	f("outputs: { z: { use: prometheus, from: all } }", false,
+		"plugin load:1:1: unknown key outputs\n    outputs: { z: { use: prometheus, from: all } }\n    ^ did you mean publish?")
 	// A loop through a plugin of the main file.
 	f("process: { cold: { use: filter, from: hot }, hot: { use: filter, from: cold } }", true,
 		"plugin load:1:39: from: points would go round for ever: cold reads hot reads cold\n    process: { cold: { use: filter, from: hot }, hot: { use: filter, from: cold } }\n                                          ^ remove one of these from:")

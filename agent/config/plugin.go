@@ -1,9 +1,7 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,6 +19,7 @@ type definition struct {
 	use, run *yaml.Node
 	pin      *yaml.Node // of sha256
 	exit     *yaml.Node // of on_agent_exit
+	threads  *yaml.Node // of limits.processes
 	timing   timing
 	from     []*yaml.Node // of Plugin.From
 	builtin  *Program     // nil when the settings are not known here
@@ -56,6 +55,8 @@ func (l *loader) plugin(s *source, kind string, e entry) {
 	l.outlives(d)
 	l.resolve(d)
 	d.pinned()
+	d.roomy()
+	l.doubtful(d)
 	l.config(d)
 }
 
@@ -255,6 +256,7 @@ func (l *loader) known(d *definition, at *yaml.Node, name string) bool {
 		d.Program = name
 		if d.builtin.Path != "" && !d.Attached {
 			d.Run = []string{d.builtin.Path}
+			l.asBefore(d, at)
 		}
 		return true
 	}
@@ -273,7 +275,8 @@ func (l *loader) find(d *definition, at *yaml.Node, name string) {
 		return
 	}
 	near := Suggest(name, l.programNames(d.Kind))
-	if pluginName.re().MatchString(name) && l.binary(d, at, name, near) {
+	possible := pluginName.re().MatchString(name)
+	if possible && l.binary(d, at, name, near) || l.useless(d, at, name) {
 		return
 	}
 	hint := "say what it runs: use: PROGRAM or run: COMMAND; known are " + few(l.programNames(d.Kind))
@@ -283,7 +286,12 @@ func (l *loader) find(d *definition, at *yaml.Node, name string) {
 			hint = fmt.Sprintf("did you mean %s? if %s is a name of your own, say what it runs: use: %s", near, name, near)
 		}
 	}
-	d.fault(at, hint, "there is no %s program %s", d.Kind, d.raw(at))
+	if !possible || l.mistyped(d.Kind, name) {
+		d.fault(at, hint, "there is no %s program %s", d.Kind, d.raw(at))
+		return
+	}
+	d.Program = name
+	l.missing(d, at, hint, "there is no %s program %s", d.Kind, d.raw(at))
 }
 
 // otherWord finds a key by which other programs mean run: or use:.
@@ -314,50 +322,4 @@ func (l *loader) binary(d *definition, at *yaml.Node, name, near string) bool {
 	}
 	d.Program, d.Run = name, []string{path}
 	return true
-}
-
-// command reads run: and looks whether its program is there.
-func (l *loader) command(d *definition) {
-	var nodes []*yaml.Node
-	if d.run.Kind == yaml.ScalarNode && !empty(d.run) {
-		d.Run, nodes = l.words(d), []*yaml.Node{d.run}
-	} else {
-		d.Run, nodes = d.texts("run", d.run)
-	}
-	if len(d.Run) == 0 || l.Offline {
-		return
-	}
-	at := nodes[0]
-	program, shown := d.Run[0], strings.Fields(d.raw(at))[0]
-	switch _, err := l.LookPath(program); {
-	case err == nil:
-	case errors.Is(err, fs.ErrPermission):
-		d.fault(at, "chmod +x it, or name its interpreter: run: python3 "+shown, "run: %s may not be executed", shown)
-	case strings.Contains(program, "/"):
-		d.fault(at, "", "run: there is no program %s", shown)
-	default:
-		d.fault(at, "install it, or write its whole path", "run: there is no program %s on PATH", shown)
-	}
-}
-
-// shellWords are what a shell would act upon; here it would become an argument.
-var shellWords = &pattern{text: `^(\||\|\||&|&&|;|<|>|>>|2>&1|["'].*)$`}
-
-// words cuts the string form of run: at blanks. What the environment brings in is not cut.
-func (l *loader) words(d *definition) []string {
-	list := strings.Fields(d.raw(d.run))
-	if len(list) == 0 {
-		d.fault(d.run, "", "run: is empty")
-	}
-	_, holdsNames := d.written[d.run]
-	for i, word := range list {
-		if shellWords.re().MatchString(word) {
-			d.fault(d.run, "write a list: run: [program, \"an argument\"], or run: [sh, -c, \"...\"]", "run: no shell reads this: %s would be passed on as it is", word)
-			return nil
-		}
-		if holdsNames && !d.settled[d.run] {
-			list[i] = l.replace(d.source, d.run, word)
-		}
-	}
-	return list
 }

@@ -22,7 +22,16 @@ const (
 	leastFiles  = 16
 	leastCPU    = 0.01
 	mostCPU     = 4096
+
+	builtinThreads = 16 // with less a built-in may not start: it has about a dozen
 )
+
+// roomy warns of a built-in that may not have the threads that it needs.
+func (d *definition) roomy() {
+	if n := d.Limits.Processes; n > 0 && n < builtinThreads && d.builtin != nil && d.builtin.Path == "" {
+		d.warn(d.threads, "write 64: all that it starts counts too", "limits.processes: a built-in has about a dozen threads, with %d it may not start", n)
+	}
+}
 
 func (d *definition) readLimits(n *yaml.Node) {
 	if !d.isMap("limits", n, "{ memory: 200MiB, cpu: 50% }") {
@@ -32,7 +41,7 @@ func (d *definition) readLimits(n *yaml.Node) {
 		"memory":    func(n *yaml.Node) { d.Limits.Memory = d.memory("limits.memory", n) },
 		"cpu":       func(n *yaml.Node) { d.Limits.CPU = d.cores("limits.cpu", n) },
 		"files":     func(n *yaml.Node) { d.Limits.Files = d.countFrom("limits.files", n, leastFiles, 1<<20) },
-		"processes": func(n *yaml.Node) { d.Limits.Processes = d.count("limits.processes", n, 1<<20) },
+		"processes": func(n *yaml.Node) { d.threads, d.Limits.Processes = n, d.count("limits.processes", n, 1<<20) },
 	}, limitKeys)
 }
 

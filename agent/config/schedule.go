@@ -16,6 +16,7 @@ import (
 type timing struct {
 	every, short                       *yaml.Node // beside schedule:; short is cron:
 	cron, timezone, align, from, until *yaml.Node
+	splay                              *yaml.Node
 }
 
 var scheduleKeys = []string{"cron", "timezone", "align", "splay", "from", "until", "count"}
@@ -36,7 +37,7 @@ func (d *definition) readSchedule(n *yaml.Node) {
 	d.fields("schedule", n, map[string]func(*yaml.Node){
 		"cron": keep(&at.cron), "timezone": keep(&at.timezone), "from": keep(&at.from), "until": keep(&at.until),
 		"align": func(n *yaml.Node) { at.align, d.Schedule.Align = n, d.flag("schedule.align", n) },
-		"splay": func(n *yaml.Node) { d.Schedule.Splay = d.duration("schedule.splay", n, time.Millisecond) },
+		"splay": func(n *yaml.Node) { at.splay, d.Schedule.Splay = n, d.duration("schedule.splay", n, time.Millisecond) },
 		"count": func(n *yaml.Node) { d.Schedule.Count = d.count("schedule.count", n, 1_000_000_000) },
 		"every": func(n *yaml.Node) { d.fault(n, "write it beside schedule:", "schedule: has no every") },
 	}, scheduleKeys)
@@ -73,6 +74,28 @@ func (d *definition) when(offline bool) {
 	if len(d.faults) == before {
 		d.judged(at)
 	}
+}
+
+// doubtful warns of a schedule that can be carried out and is hardly meant.
+func (l *loader) doubtful(d *definition) {
+	at, s := d.timing, d.Schedule
+	if !s.Until.IsZero() && !l.Now().Before(s.Until) {
+		d.warn(at.until, "write a later time, or remove the plugin", "schedule.until: %s has passed: %s is not asked any more", d.raw(at.until), d.Name)
+	}
+	if every := l.interval(d); every > 0 && s.Splay > every {
+		d.warn(at.splay, "write a shorter one, or a longer every:", "schedule.splay: %s is longer than the interval of %v", d.raw(at.splay), every)
+	}
+}
+
+// interval is how often a collector is asked; 0 where only the program knows, or cron says it.
+func (l *loader) interval(d *definition) time.Duration {
+	switch {
+	case d.Schedule.Cron != "":
+		return 0
+	case d.Every == 0 && (d.builtin == nil || !d.builtin.Inventory):
+		return l.out.Every
+	}
+	return d.Every
 }
 
 // judged asks those who carry schedules out. What is left to them is how the keys go together.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -90,4 +91,37 @@ func faultsOf(err error) Faults {
 	var faults Faults
 	errors.As(err, &faults)
 	return faults
+}
+
+// TestDoubts has what can be carried out and is hardly meant; the clock stands at the beginning of 2026.
+func TestDoubts(t *testing.T) {
+	f := func(entry string, want ...string) {
+		t.Helper()
+		s, err := Parse(options(), "c.yaml", []byte("every: 20s\ncollect: { "+entry+" }\npublish: { prometheus: { from: all } }"))
+		if err != nil {
+			t.Errorf("%s: %v", entry, err)
+			return
+		}
+		var got []string
+		for _, w := range s.Warnings {
+			got = append(got, w.Message)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", entry, got, want)
+		}
+	}
+	f("cpu: { schedule: { until: 2025-12-31T23:59:59Z } }", "schedule.until: 2025-12-31T23:59:59Z has passed: cpu is not asked any more")
+	f("cpu: { schedule: { until: 2026-01-01T00:00:00Z } }", "schedule.until: 2026-01-01T00:00:00Z has passed: cpu is not asked any more")
+	f("cpu: { schedule: { until: 2026-01-01T00:00:01Z } }")
+	f("cpu: { every: 5s, schedule: { splay: 6s } }", "schedule.splay: 6s is longer than the interval of 5s")
+	f("cpu: { every: 5s, schedule: { splay: 5s } }")
+	f("cpu: { schedule: { splay: 30s } }", "schedule.splay: 30s is longer than the interval of 20s")
+	f("cpu: { schedule: { cron: '@hourly', splay: 30s } }")
+	f("os: { schedule: { splay: 1h } }") // it knows how often
+	f("os: { every: 1m, schedule: { splay: 1h } }", "schedule.splay: 1h is longer than the interval of 1m0s")
+	f("cpu: { limits: { processes: 15 } }", "limits.processes: a built-in has about a dozen threads, with 15 it may not start")
+	f("cpu: { limits: { processes: 16 } }")
+	f("cpu: { limits: { memory: 20MiB } }")
+	f("cpu: { run: python3 x.py, limits: { processes: 1 } }")
+	f("k: { use: kafka, limits: { processes: 1 } }") // a program of its own
 }

@@ -23,7 +23,7 @@ type source struct {
 	warnings Faults
 	fatal    bool // the tree is not to be walked
 
-	loaded, replaces, folder bool // as in Source
+	loaded, replaces, strict, folder bool // as in Source
 }
 
 // entry is a key of a map with its value.
@@ -41,7 +41,7 @@ func newSource(name, text string, secrets *regexp.Regexp) *source {
 func parsed(from Source, secrets *regexp.Regexp) *source {
 	text := strings.TrimPrefix(string(from.Text), "\uFEFF")
 	s := newSource(from.Name, text, secrets)
-	s.loaded, s.replaces, s.folder = from.Loaded, from.Loaded && from.Replaces, from.folder
+	s.loaded, s.replaces, s.strict, s.folder = from.Loaded, from.Loaded && from.Replaces, from.Strict, from.folder
 	s.parse(text)
 	return s
 }
