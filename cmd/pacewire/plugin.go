@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -26,14 +27,15 @@ func (a *app) pluginList() *cobra.Command {
 	var host string
 	c := &cobra.Command{
 		Use: "list", Short: "List the plugins that run, or the programs that can", Args: cobra.NoArgs,
-		Long:    "list asks the agent for its plugins. Without an agent, or with --programs, it lists the programs: those built in, and what is in the plugin directories.",
+		Long: "list asks the agent for its plugins. Without an agent, unless -o json is wanted, or with --programs, it lists the programs:\n" +
+			"those built in, and what is in the plugin directories.",
 		Example: "  pacewire plugin list\n  pacewire plugin list --programs\n  pacewire plugin list -o json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if builtIn {
 				return a.showPrograms()
 			}
 			l, err := a.link(c.Context(), host)
-			if errors.Is(err, errNoAgent) {
+			if errors.Is(err, errNoAgent) && a.flags.output != "json" {
 				fmt.Fprintln(a.err, "no agent runs here; the programs that can be run:")
 				return a.showPrograms()
 			}
@@ -100,11 +102,11 @@ func (a *app) showPlugins(list []telemetry.PluginStatus) error {
 	}
 	return a.table("NAME\tKIND\tPROGRAM\tSTATE\tFOR\tPID\tRESTARTS\tIN\tOUT\tMEMORY\tREASON", func(w io.Writer) {
 		for _, s := range list {
-			var in, out uint64
+			in, out := "-", "-" // it tells none
 			if s.Stats != nil {
-				in, out = s.Stats.PointsIn, s.Stats.PointsOut
+				in, out = strconv.FormatUint(s.Stats.PointsIn, 10), strconv.FormatUint(s.Stats.PointsOut, 10)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", printable(s.Name), printable(s.Kind), printable(s.Program), printable(s.State),
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", printable(s.Name), printable(s.Kind), printable(s.Program), printable(s.State),
 				age(time.Unix(0, s.Since)), processOf(s), s.Restarts, in, out, size(s.RSS), why(s, time.Now()))
 		}
 	})
@@ -137,7 +139,13 @@ func until(t, now time.Time) string {
 	if d <= 0 {
 		return "now"
 	}
-	return "in " + (d + time.Second - 1).Truncate(time.Second).String()
+	text := (d + time.Second - 1).Truncate(time.Second).String()
+	for _, end := range []string{"m0s", "h0m"} {
+		if whole, ok := strings.CutSuffix(text, end); ok {
+			text = whole + end[:1]
+		}
+	}
+	return "in " + text
 }
 
 func orDash(n int64) string {

@@ -23,7 +23,7 @@ func (a *app) pluginInfo() *cobra.Command {
 	var host string
 	c := &cobra.Command{
 		Use: "info NAME", Short: "Tell all that is known of a plugin, or of a program", Args: cobra.ExactArgs(1),
-		Long:              "info asks the agent for the plugin NAME. If there is none, NAME may be a built-in program.",
+		Long:              "info asks the agent for the plugin NAME. If there is none, NAME may be a built-in program, unless -o json is wanted.",
 		Example:           "  pacewire plugin info host\n  pacewire plugin info processor.filter",
 		ValidArgsFunction: a.completeInfo,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -31,7 +31,7 @@ func (a *app) pluginInfo() *cobra.Command {
 			if err == nil {
 				return a.showInfo(found)
 			}
-			if !errors.Is(err, errNoAgent) && !notFound(err) {
+			if !errors.Is(err, errNoAgent) && !notFound(err) || a.flags.output == "json" { // a program has other keys
 				return err
 			}
 			d, unknown := program(args[0])
@@ -65,9 +65,51 @@ func (a *app) find(ctx context.Context, host, name string) (telemetry.PluginStat
 	return list[0], nil
 }
 
+// details is a plugin as info -o json shows it: the stable keys of list first.
+type details struct {
+	running
+
+	Attached bool                `json:"attached"`
+	Schedule string              `json:"schedule"`
+	Due      time.Time           `json:"due,omitzero"`
+	Trust    string              `json:"trust"`
+	Denied   uint64              `json:"denied"`
+	Beat     time.Time           `json:"beat,omitzero"`
+	Next     time.Time           `json:"next,omitzero"`
+	LastExit string              `json:"last_exit"`
+	LastEnd  time.Time           `json:"last_end,omitzero"`
+	RSS      uint64              `json:"rss"`
+	CPUMS    uint64              `json:"cpu_ms"`
+	Config   uint64              `json:"cfg_rev"`
+	Stderr   []string            `json:"stderr"`
+	Inputs   []telemetry.Input   `json:"inputs,omitzero"`
+	Stats    *telemetry.Stats    `json:"stats,omitzero"`
+	Manifest *telemetry.Manifest `json:"manifest,omitzero"`
+}
+
+func asDetails(s telemetry.PluginStatus) details {
+	d := details{
+		running: asRunning(s), Attached: s.Attached, Schedule: s.Schedule, Due: timeOf(s.Due), Trust: s.Trust, Denied: s.Denied,
+		Beat: timeOf(s.Beat), Next: timeOf(s.Next), LastExit: s.LastExit, LastEnd: timeOf(s.LastEnd),
+		RSS: s.RSS, CPUMS: s.CPUMS, Config: s.Config, Stderr: []string{}, Inputs: s.Inputs, Stats: s.Stats, Manifest: s.Manifest,
+	}
+	for _, line := range s.Stderr {
+		d.Stderr = append(d.Stderr, journal.Read("stderr", []byte(line)).String())
+	}
+	return d
+}
+
+// timeOf returns the zero time for 0.
+func timeOf(ns int64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns).UTC()
+}
+
 func (a *app) showInfo(s telemetry.PluginStatus) error {
 	if a.flags.output == "json" {
-		return json.NewEncoder(a.out).Encode(s)
+		return json.NewEncoder(a.out).Encode(asDetails(s))
 	}
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	row := func(key string, v any) { fmt.Fprintf(w, "%s\t%s\n", key, printable(fmt.Sprint(v))) }
@@ -80,6 +122,15 @@ func (a *app) showInfo(s telemetry.PluginStatus) error {
 		row("last exit", s.LastExit+", "+age(time.Unix(0, s.LastEnd))+" ago")
 	}
 	row("process", processOf(s)+", memory "+size(s.RSS)+fmt.Sprintf(", cpu %v, restarts %d", time.Duration(s.CPUMS)*time.Millisecond, s.Restarts))
+	if due := dueText(s, time.Now()); due != "" {
+		row("schedule", due)
+	}
+	if s.Trust != "" {
+		row("trust", s.Trust)
+	}
+	if s.Denied > 0 {
+		row("denied", fmt.Sprintf("%d attempts to do on the bus what it may not", s.Denied))
+	}
 	row("config", fmt.Sprintf("revision %x", s.Config))
 	if s.Beat != 0 {
 		row("heartbeat", age(time.Unix(0, s.Beat))+" ago")
@@ -87,18 +138,31 @@ func (a *app) showInfo(s telemetry.PluginStatus) error {
 	for _, in := range s.Inputs {
 		row("reads", in.Stream+": "+strings.Join(in.Filters, ", "))
 	}
-	if c := s.Stats; c != nil {
-		row("points", fmt.Sprintf("%d in, %d out", c.PointsIn, c.PointsOut))
-		row("batches", fmt.Sprintf("%d in, %d out, %d given again, %d set aside", c.BatchesIn, c.BatchesOut, c.Redelivered, c.Dead))
-		row("calls", fmt.Sprintf("%d, p50 %dus, p99 %dus, max %dus", c.Calls, c.CallP50US, c.CallP99US, c.CallMaxUS))
-		row("ticks", fmt.Sprintf("%d, missed %d", c.Ticks, c.Missed))
-		row("errors", counts(c.Errors))
-		row("dropped", counts(c.Dropped))
+	if s.Stats != nil {
+		countersOf(*s.Stats, row)
 	}
 	for _, line := range s.Stderr {
 		row("stderr", journal.Read("stderr", []byte(line)))
 	}
 	return w.Flush()
+}
+
+// countersOf writes what a plugin counts.
+func countersOf(c telemetry.Stats, row func(string, any)) {
+	row("points", fmt.Sprintf("%d in, %d out", c.PointsIn, c.PointsOut))
+	row("batches", fmt.Sprintf("%d in, %d out, %d given again, %d set aside", c.BatchesIn, c.BatchesOut, c.Redelivered, c.Dead))
+	row("calls", fmt.Sprintf("%d, p50 %dus, p99 %dus, max %dus", c.Calls, c.CallP50US, c.CallP99US, c.CallMaxUS))
+	row("ticks", fmt.Sprintf("%d, missed %d", c.Ticks, c.Missed))
+	row("errors", counts(c.Errors))
+	row("dropped", counts(c.Dropped))
+}
+
+// dueText says when a plugin is due, if that is no plain interval.
+func dueText(s telemetry.PluginStatus, now time.Time) string {
+	if s.Due == 0 {
+		return s.Schedule
+	}
+	return strings.TrimPrefix(s.Schedule+", next "+until(time.Unix(0, s.Due), now), ", ")
 }
 
 // counts writes counters as "error 6, timeout 1".
