@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -246,9 +247,14 @@ func (i *instance) fails() bool {
 }
 
 // holdProgram keeps the executable of the process that runs, which may be another file than the one by its name: should the
-// process be needed again, it is to be the same.
+// process be needed again, it is to be the same. That of a script is its interpreter, which has another command line than was
+// given, and would not know what to run: a script is the one by its name.
 func (i *instance) holdProgram() {
 	pid := i.child.Status().PID
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || string(line) != strings.Join(i.entry.command(i), "\x00")+"\x00" {
+		return
+	}
 	f, err := os.Open(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil {
 		return // then it is the one by its name
