@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 // journaled is the config of all programs: a file that gets a line for each thing they do, and what goes wrong with them.
 type journaled struct {
 	Journal string `json:"journal" jsonschema:"file that tells what happened"`
-	Mode    string `json:"mode" jsonschema:"what goes wrong: invalid, boom, ends, late, late_end"`
+	Mode    string `json:"mode" jsonschema:"what goes wrong: invalid, boom, ends, late, late_end, dies, fails, slow_end"`
 	Lock    string `json:"lock" jsonschema:"folder that only one process can have"`
 }
 
@@ -64,12 +64,16 @@ func (c journaled) Validate() error {
 	return nil
 }
 
-// programs are the built-ins of the tests. Those called other and mute can take the place of those before.
+// programs are the built-ins of the tests. Those called other and mute can take the place of those before; doomed ends when it is
+// its turn, whatever its config.
 func programs() []plugin.Definition {
 	var list []plugin.Definition
-	for _, name := range []string{"numbers", "other", "mute"} {
+	for _, name := range []string{"numbers", "other", "mute", "doomed"} {
 		list = append(list, collector.Define(collector.Spec[journaled]{Program: name, Summary: "Counts.",
 			New: func(_ context.Context, c journaled, env plugin.Env) (collector.Collector, error) {
+				if name == "doomed" {
+					c.Mode = "late_end"
+				}
 				return c.worker(env)
 			}}))
 	}
@@ -91,8 +95,8 @@ func programs() []plugin.Definition {
 
 // A worker is a plugin of each kind, which keeps a journal.
 type worker struct {
-	name, journal, lock string
-	n                   int
+	name, journal, lock, mode string
+	n                         int
 }
 
 // tries counts the workers of this process.
@@ -116,13 +120,24 @@ func (c journaled) worker(env plugin.Env) (*worker, error) {
 			return nil, fmt.Errorf("%w: %w", plugin.ErrTaken, err)
 		}
 	}
-	return &worker{name: env.Name, journal: c.Journal, lock: c.Lock}, nil
+	return &worker{name: env.Name, journal: c.Journal, lock: c.Lock, mode: c.Mode}, nil
+}
+
+// call is what goes wrong at work.
+func (w *worker) call() error {
+	switch w.mode {
+	case "fails":
+		return errors.New("no luck")
+	case "dies":
+		time.AfterFunc(200*time.Millisecond, func() { os.Exit(3) })
+	}
+	return nil
 }
 
 func (w *worker) Collect(_ context.Context, out *telemetry.Batch) error {
 	w.n++
 	out.Add("numbers", telemetry.Fields{"n": w.n}, nil)
-	return nil
+	return w.call()
 }
 
 func (w *worker) Process(_ context.Context, in, out *telemetry.Batch) error {
@@ -134,12 +149,18 @@ func (w *worker) Process(_ context.Context, in, out *telemetry.Batch) error {
 }
 
 func (w *worker) Publish(_ context.Context, in *telemetry.Batch) error {
+	if err := w.call(); err != nil {
+		return err
+	}
 	w.n += in.Len()
 	return w.note("took")
 }
 
 // Close tells how many points there were.
 func (w *worker) Close() error {
+	if w.mode == "slow_end" {
+		time.Sleep(500 * time.Millisecond)
+	}
 	if w.lock != "" {
 		if err := os.Remove(w.lock); err != nil {
 			return err

@@ -1,0 +1,246 @@
+package host
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// sources is a config with two collectors, whose points come from the test, and one who reads: % is how.
+const sources = "collect: { numbers: { attached: true }, more: { use: numbers, attached: true } }\npublish: { sink: { journal: $J, % } }\n"
+
+func reading(how string) string { return strings.ReplaceAll(sources, "%", how) }
+
+// filters returns what the consumer of a plugin gives out, nil when there is none.
+func (r *rig) filters(stream, plugin string) []string {
+	state, err := r.h.conn.ConsumerInfo(r.Context(), stream, plugin)
+	if err != nil {
+		return nil
+	}
+	return state.Filters
+}
+
+// reads checks whose points the consumer of a plugin gives out.
+func (r *rig) reads(plugin string, from ...string) {
+	r.Helper()
+	var want []string
+	for _, name := range from {
+		want = append(want, bus.MetricsFilter(name))
+	}
+	if got := r.filters(bus.StreamMetrics, plugin); !slices.Equal(got, want) {
+		r.Errorf("%s reads %q, want %q", plugin, got, want)
+	}
+}
+
+// raw asks the bus itself.
+func raw(t *testing.T, b *bustest.Bus, subject, body string) {
+	t.Helper()
+	answer, err := b.Conn(t, "root").Request(t.Context(), subject, []byte(body))
+	if err != nil || strings.Contains(string(answer), `"error"`) {
+		t.Fatalf("%s: %s, %v", subject, answer, err)
+	}
+}
+
+// A swap to another input that comes to nothing has not cost a point of the old one.
+func TestSwapBackReads(t *testing.T) {
+	r := rigged(t, "collect: { numbers: { every: 10ms, journal: $J }, more: { use: numbers, every: 100ms } }\npublish: { sink: { from: numbers, journal: $J } }\n")
+	r.h.o.Times.Ready = 300 * time.Millisecond
+	_, _, err := r.swap("sink", "publish: { sink: { use: mute, from: more, journal: $J } }")
+	if err == nil || !strings.Contains(err.Error(), "it is not ready") {
+		t.Errorf("%v", err)
+	}
+	r.reads("sink", "numbers")
+	r.stop()
+	if sums := ends(t, r.lines()); sums["numbers"] == 0 || sums["sink"] < sums["numbers"] {
+		t.Errorf("points %v", sums)
+	}
+}
+
+// What is stored of the old input is brought out still when another one takes its place.
+func TestReloadReadsOut(t *testing.T) {
+	r := rigged(t, reading("from: numbers"))
+	pid := int(r.status("sink").PID)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	const n = 300 // more than a consumer gives out at a time
+	publish(t, r.h, n)
+	done := make(chan error, 1)
+	r.write(reading("from: more"))
+	go func() { _, err := r.h.Reload(t.Context(), false); done <- err }()
+	bustest.Wait(t, soon, "the consumer changes", func() bool {
+		return slices.Contains(r.filters(bus.StreamMetrics, "sink"), bus.MetricsFilter("more"))
+	})
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	r.reads("sink", "more")
+	r.inForce("sink")
+	r.stop()
+	if sums := ends(t, r.lines()); sums["sink"] != n {
+		t.Errorf("points %v, want %d", sums, n)
+	}
+}
+
+// A process that is killed while the new one proves itself starts again, and does not turn the consumer back.
+func TestSwapKilledReads(t *testing.T) {
+	r := rigged(t, reading("from: numbers"), func(o *Options) { o.Times.Probation = 800 * time.Millisecond })
+	e, done := r.h.find("sink"), make(chan error, 1)
+	old := int(r.status("sink").PID)
+	go func() {
+		_, err := r.h.Swap(t.Context(), "sink", Target{Config: "publish: { sink: { use: other, from: more } }"})
+		done <- err
+	}()
+	bustest.Wait(t, soon, "the new one works", func() bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return e.next != nil && !e.next.hold && e.next.health().works
+	})
+	if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if s := r.status("sink"); s.Restarts != 1 || s.Program != "other" {
+		t.Errorf("it was not started again meanwhile: %+v", s)
+	}
+	r.reads("sink", "more")
+	r.inForce("sink")
+	if n := len(offspring(t)); n != 1 {
+		t.Errorf("%d processes are left", n)
+	}
+}
+
+// Consumers follow the plan in force, however it came to that.
+func TestReadsInForce(t *testing.T) {
+	r := rigged(t, reading("from: numbers, on: monitoring"))
+	if got := r.filters(bus.StreamEvents, "sink"); len(got) != 1 {
+		t.Errorf("of events %q", got)
+	}
+	r.reloaded(reading("from: numbers"))
+	if got := r.filters(bus.StreamEvents, "sink"); got != nil {
+		t.Errorf("nobody reads them, but of events %q", got)
+	}
+	r.reads("sink", "numbers")
+
+	// What does not work is replaced, and what comes in its place does not work either.
+	const bad = "process: { bad: { use: %s, from: %s, mode: boom } }\n"
+	r.reloaded(reading("from: numbers") + fmt.Sprintf(bad, "pass", "numbers"))
+	r.state("bad", failed)
+	list, err := r.reload(reading("from: numbers") + fmt.Sprintf(bad, "other", "more"))
+	if c := byName(list)["bad"]; err != nil || c.Action != telemetry.ChangeSwap || !strings.Contains(c.Error, "boom") {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if s := r.status("bad"); s.Program != "other" {
+		t.Errorf("%+v", s)
+	}
+	r.reads("bad", "more")
+
+	// One consumer that cannot be made stops all of it.
+	raw(t, r.b, "$JS.API.STREAM.DELETE."+bus.StreamEvents, "")
+	before := r.pids()
+	_, err = r.reload(reading("from: more") + "process: { late: { use: pass, on: monitoring } }\n")
+	if err == nil || !strings.Contains(err.Error(), "consumer of late") {
+		t.Errorf("%v", err)
+	}
+	r.reads("sink", "numbers")
+	r.inForce("sink")
+	if r.h.find("late") != nil || r.pids()["sink"] != before["sink"] {
+		t.Errorf("processes %v, were %v", r.pids(), before)
+	}
+}
+
+// Who is disabled for a while reads what came meanwhile.
+func TestDisabledReads(t *testing.T) {
+	const text = "collect: { numbers: { every: 10ms, journal: $J } }\npublish: { sink: { from: numbers, journal: $J, enabled: % } }\n"
+	r := rigged(t, strings.ReplaceAll(text, "%", "true"))
+	r.reloaded(strings.ReplaceAll(text, "%", "false"))
+	if r.h.find("sink") != nil {
+		t.Error("it runs")
+	}
+	bustest.Wait(t, soon, "points are left", func() bool {
+		state, err := r.h.conn.ConsumerInfo(t.Context(), bus.StreamMetrics, "sink")
+		return err == nil && state.Pending >= 5
+	})
+	r.reloaded(strings.ReplaceAll(text, "%", "true"))
+	r.inForce("sink")
+	r.stop()
+	if sums := ends(t, r.lines()); sums["numbers"] == 0 || sums["sink"] != sums["numbers"] {
+		t.Errorf("points %v", sums)
+	}
+}
+
+// Whoever is unloaded has no consumer any more, and what he has not read is told.
+func TestUnloadReads(t *testing.T) {
+	const bad = "process: { bad: { use: pass, from: numbers, mode: boom } }\n"
+	r := rigged(t, reading("from: numbers"))
+	f := func(unread int) {
+		t.Helper()
+		r.state("bad", failed)
+		r.reads("bad", "numbers")
+		publish(t, r.h, unread)
+		list, err := r.h.Unload(t.Context(), "bad")
+		if c := byName(list)["bad"]; err != nil || c.Error != "" || c.Reason != fmt.Sprintf("%d batches were not read", unread) {
+			t.Errorf("%+v, %v", c, err)
+		}
+		r.reads("bad")
+		r.reads("sink", "numbers")
+	}
+	if _, err := r.h.Load(t.Context(), bad, false); err != nil {
+		t.Fatal(err)
+	}
+	f(3)
+	r.reloaded(reading("from: numbers") + bad)
+	f(2)
+	r.reloaded(reading("from: numbers") + bad)
+	r.state("bad", failed)
+	r.reloaded(reading("from: numbers")) // which may be a file that is away for a moment
+	r.reads("bad", "numbers")
+}
+
+// At its start an agent removes the consumers of plugins that are gone, on a bus of its own; others are none of its business.
+func TestForgetGone(t *testing.T) {
+	b := bustest.New(t)
+	start := func(text string, own bool) *rig {
+		t.Helper()
+		h := newHost(t, b.URL, text)
+		if own {
+			h.o.InProcess = b.Server()
+		}
+		if err := h.dial(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(h.close)
+		if err := h.provide(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return &rig{T: t, h: h, b: b}
+	}
+	start("collect: { numbers: }\npublish: { sink: { from: numbers }, gone: { use: sink, from: numbers, on: monitoring }, off: { use: sink, from: numbers } }\n", true)
+	raw(t, b, "$JS.API.CONSUMER.CREATE.METRICS.theirs",
+		`{"stream_name":"METRICS","config":{"durable_name":"theirs","name":"theirs","ack_policy":"explicit","filter_subject":"pw.metrics.*.numbers"}}`)
+	const left = "collect: { numbers: }\npublish: { sink: { from: numbers }, off: { use: sink, from: numbers, enabled: false } }\n"
+
+	r := start(left, false)
+	r.reads("gone", "numbers")
+	r = start(left, true)
+	r.reads("gone")
+	if got := r.filters(bus.StreamEvents, "gone"); got != nil {
+		t.Errorf("of events %q", got)
+	}
+	for _, name := range []string{"sink", "off", "theirs"} {
+		r.reads(name, "numbers")
+	}
+}
