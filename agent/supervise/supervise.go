@@ -127,7 +127,8 @@ type Status struct {
 	PID    int       // 0 without a process
 	// Started is when the process was started, zero without one.
 	Started time.Time
-	// Restarts counts the starts after the first, for whatever reason.
+	// Restarts counts the starts that nobody asked for: after a crash, and after what Replace and Kill
+	// ended. Those of Run, Restart and Retry are not among them.
 	Restarts int
 	// LastExit is how the last process ended; its At is zero if none has.
 	LastExit Exit
@@ -147,7 +148,7 @@ type Child struct {
 	wake   chan string // of Retry, with the reason: empty while there is a process
 
 	// Of the goroutine of Run alone:
-	lives   int
+	unasked bool           // the start to come is one that nobody asked for
 	waiting []chan<- error // who asked for the restart that is to come
 	warned  bool           // of limits that do not hold here
 
@@ -230,6 +231,7 @@ func (c *Child) Run(ctx context.Context) error {
 	reason := ""
 	defer func() { c.finish(reason) }()
 	b := newBackoff(c.spec.Healthy)
+	c.unasked = false
 	for c.goesOn(ctx) {
 		b.started(time.Now())
 		l := c.live(ctx)
@@ -237,7 +239,8 @@ func (c *Child) Run(ctx context.Context) error {
 			reason = l.reason
 			break
 		}
-		if l.restart || c.rest(ctx, b, l) {
+		c.unasked = !l.restart && !c.rest(ctx, b, l)
+		if !c.unasked {
 			b = newBackoff(c.spec.Healthy)
 		}
 	}
@@ -351,7 +354,6 @@ func (c *Child) takeUp(o output) (running, Start, error) {
 	case err != nil:
 		return nil, Start{}, err
 	}
-	c.lives = max(c.lives, 1)
 	if c.spec.Resumed == nil {
 		return p, Start{}, nil
 	}
@@ -367,8 +369,12 @@ func (c *Child) takeUp(o output) (running, Start, error) {
 
 // start starts a process with what it has of its own.
 func (c *Child) start(o output) (running, Start, error) {
-	c.set(func(s *Status) { s.State, s.Restarts = Starting, c.lives })
-	c.lives++
+	c.set(func(s *Status) {
+		s.State = Starting
+		if c.unasked {
+			s.Restarts++
+		}
+	})
 	own := Start{}
 	var err error
 	if c.spec.Each != nil {

@@ -28,7 +28,7 @@ func TestCrashLoopEndsInFailed(t *testing.T) {
 		synctest.Wait()
 		f := func(starts int, state State) {
 			t.Helper()
-			if st := c.Status(); s.count() != starts || st.State != state || st.Restarts != starts-1 {
+			if st := c.Status(); s.count() != starts || st.State != state || st.Restarts != min(starts-1, 9) {
 				t.Errorf("after %d starts: %+v; want %d, %s", s.count(), st, starts, state)
 			}
 		}
@@ -58,7 +58,7 @@ func TestCrashLoopEndsInFailed(t *testing.T) {
 		if err := c.Restart(t.Context()); err != nil {
 			t.Error(err)
 		}
-		f(11, Running)
+		f(11, Running) // which was asked for, and is no restart more
 	})
 }
 
@@ -226,8 +226,72 @@ func TestRestart(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if st := c.Status(); st.State != Running || st.Restarts != 50 || drained != 50 {
+		if st := c.Status(); st.State != Running || st.Restarts != 0 || s.count() != 51 || drained != 50 {
 			t.Errorf("drained %d times, %+v", drained, st)
+		}
+	})
+}
+
+// Restarts counts what somebody would want to be told: crashes and hangs, not what was asked for.
+func TestRestartsNobodyAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{}
+		c := s.run(t, Spec{NoRestart: func(code int) bool { return code == 78 }})
+		f := func(what string, want, starts int) {
+			t.Helper()
+			synctest.Wait()
+			if st := c.Status(); st.Restarts != want || s.count() != starts {
+				t.Errorf("%s: %d starts, %+v; want %d, %d restarts", what, s.count(), st, starts, want)
+			}
+			pass(time.Minute) // it is healthy
+		}
+		f("it runs", 0, 1)
+		s.last().exit(Exit{Code: 3})
+		f("it has crashed", 1, 2)
+		if err := c.Restart(t.Context()); err != nil {
+			t.Error(err)
+		}
+		f("an operator wants it", 1, 3)
+		c.Replace("no beat for 30s")
+		f("it hangs", 2, 4)
+		c.Kill("it floods the bus")
+		f("it floods", 3, 5)
+		s.last().exit(Exit{Code: 78})
+		f("it has failed", 3, 5)
+		c.Retry("its program has changed")
+		f("it is another", 3, 6)
+		_ = c.Signal(syscall.SIGKILL)
+		f("it is killed", 4, 7)
+		s.play(func(p *actor) { p.deaf = true })
+		if err := c.Restart(t.Context()); err != nil {
+			t.Error(err)
+		}
+		c.Replace("it hangs")
+		synctest.Wait()
+		s.play(nil)
+		if err := c.Restart(t.Context()); err != nil {
+			t.Error(err)
+		}
+		f("it was to be replaced, and then to be restarted", 4, 9)
+	})
+}
+
+// A Run that begins is no restart, whatever was before it.
+func TestRunIsNoRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{act: func(p *actor) { p.exit(Exit{Code: 3}) }}
+		c := s.child(Spec{})
+		for i := range 3 {
+			var wg sync.WaitGroup
+			wg.Go(func() { _ = c.Run(t.Context()) })
+			synctest.Wait()
+			if err := c.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+			wg.Wait()
+			if st := c.Status(); st.Restarts != i+1 || s.count() != 2*(i+1) {
+				t.Errorf("%d starts, %+v", s.count(), st)
+			}
 		}
 	})
 }
@@ -547,23 +611,23 @@ func TestKeep(t *testing.T) {
 		if err := c.Restart(t.Context()); err != nil {
 			t.Error(err)
 		}
-		f(Running, 2, 1, 2, 10)
+		f(Running, 2, 0, 2, 10)
 		end()
 		live()
 		if err := c.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
-		f(Stopped, 0, 1, 2, 20)
+		f(Stopped, 0, 0, 2, 20)
 		if st := c.Status(); st.LastExit.Signal != "SIGTERM" {
 			t.Errorf("%+v", st)
 		}
 
 		end = live() // nothing is kept: another one
-		f(Running, 3, 2, 3, 20)
+		f(Running, 3, 0, 3, 20)
 		end()
 		c.spec.Resumed = func(Record) (Start, error) { return Start{}, errors.New("its config is another") }
 		end = live()
-		f(Running, 4, 3, 4, 20)
+		f(Running, 4, 0, 4, 20)
 		if s.actors[2].end.Signal != "SIGTERM" {
 			t.Errorf("the one that is not wanted: %+v", s.actors[2].end)
 		}
