@@ -55,7 +55,7 @@ type Command struct {
 
 // An Exit is how a process ended.
 type Exit struct {
-	// Code is the exit code, -1 when a signal ended the process.
+	// Code is the exit code, -1 when a signal ended the process, or it was never started.
 	Code int
 	// Signal is the name of that signal, such as SIGKILL, or empty.
 	Signal string
@@ -76,7 +76,7 @@ type Exit struct {
 	Unknown bool
 }
 
-// String says it as an operator would: "exit code 1", "signal SIGKILL".
+// String says it as an operator would: "exit code 1", "signal SIGKILL", "not started".
 func (e Exit) String() string {
 	if e.Over != "" {
 		return "over its " + e.Over
@@ -86,6 +86,9 @@ func (e Exit) String() string {
 	}
 	if e.Signal != "" {
 		return "signal " + e.Signal
+	}
+	if e.Code < 0 {
+		return "not started"
 	}
 	return fmt.Sprintf("exit code %d", e.Code)
 }

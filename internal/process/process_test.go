@@ -68,6 +68,8 @@ func TestExitInWords(t *testing.T) {
 		}
 	}
 	f(Exit{Code: -1, Unknown: true}, "exit code unknown")
+	f(Exit{Code: -1}, "not started")
+	f(Exit{}, "exit code 0")
 	f(Exit{Code: -1, Signal: "SIGKILL", Over: memoryLimit(Limits{Memory: 200 << 20}), OOM: true}, "over its memory limit of 200 MiB")
 	f(Exit{Code: -1, Unknown: true, Over: processLimit(Limits{Processes: 64})}, "over its limit of 64 processes and threads")
 }
