@@ -134,7 +134,7 @@ func (a *app) showPrograms() error {
 	for _, d := range programs() {
 		rows = append(rows, known{Kind: string(d.Kind), Name: d.Program, Summary: d.Summary, Version: version(), State: string(discovery.Available)})
 	}
-	c, err := a.configure(configured{starter: true}, false)
+	c, err := a.configure(configured{named: a.filesOfAgent(), starter: true}, false)
 	if err != nil {
 		fmt.Fprintln(a.err, "the config names no plugin directories that could be looked at: pacewire validate tells why")
 	} else {

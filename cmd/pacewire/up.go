@@ -136,7 +136,7 @@ func (a *app) serve(ctx context.Context, c *configured, o serveOptions) error {
 		return exitWith(exitConfig, err)
 	}
 	p.host.Store(h)
-	if err := p.tell(c.Settings, name); err != nil {
+	if err := p.tell(c, name); err != nil {
 		return err
 	}
 	log.Info("pacewire runs", "version", version(), "host", name, "config", c.from, "bus", p.URL, "plugins", len(c.Plugins))
@@ -224,8 +224,8 @@ func (p *station) claim(s *config.Settings, log *slog.Logger) error {
 }
 
 // tell leaves word for the verbs on this machine.
-func (p *station) tell(s *config.Settings, name string) error {
-	gone, err := leaveNote(note{URL: p.URL, Creds: p.operators, TLS: p.TLS, Host: name, PID: os.Getpid(), Embedded: s.Bus.Embedded})
+func (p *station) tell(c *configured, name string) error {
+	gone, err := leaveNote(note{URL: p.URL, Creds: p.operators, TLS: p.TLS, Host: name, PID: os.Getpid(), Embedded: c.Bus.Embedded, Config: c.whole()})
 	if err != nil {
 		return err
 	}
