@@ -162,15 +162,30 @@ func (h *Host) load(ctx context.Context, text config.Source, only string) (telem
 	return telemetry.ChangeList{Changes: changed(changes), Warnings: h.warnings(s, fresh)}, err
 }
 
-// keep writes pieces to their files, in the order of the plugins in s: whoever reads comes after what it reads, so that what a
-// crash leaves is a config still.
+// keep writes pieces to their files, all or none, in the order of the plugins in s: whoever reads comes after what it reads, so
+// that what a crash leaves is a config still.
 func (h *Host) keep(s *config.Settings, pieces []config.Piece) error {
+	place := func(p config.Piece) int {
+		return slices.IndexFunc(s.Plugins, func(o config.Plugin) bool { return o.Name == p.Plugin })
+	}
+	pieces = slices.SortedStableFunc(slices.Values(pieces), func(a, b config.Piece) int { return cmp.Compare(place(a), place(b)) })
+	for n, p := range pieces {
+		if err := p.Write(h.o.Config.Loaded); err != nil {
+			return errors.Join(err, h.unkeep(pieces[:n]))
+		}
+	}
+	return nil
+}
+
+// unkeep makes the files of pieces what they were before: readers go first.
+func (h *Host) unkeep(pieces []config.Piece) error {
 	var all []error
-	for _, p := range s.Plugins {
-		for _, piece := range pieces {
-			if piece.Plugin == p.Name {
-				all = append(all, piece.Write(h.o.Config.Loaded))
-			}
+	for _, p := range slices.Backward(pieces) {
+		was := slices.IndexFunc(h.pieces, func(o config.Piece) bool { return o.Plugin == p.Plugin })
+		if was < 0 {
+			all = append(all, config.RemovePiece(h.o.Config.Loaded, p.Plugin))
+		} else {
+			all = append(all, h.pieces[was].Write(h.o.Config.Loaded))
 		}
 	}
 	return errors.Join(all...)

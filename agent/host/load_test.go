@@ -133,6 +133,52 @@ func TestLoadFails(t *testing.T) {
 	r.settled(3)
 }
 
+// What cannot be kept is not loaded, not even in part.
+func TestLoadUnwritten(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "loaded")
+	r := rigged(t, pair, keptIn(dir))
+	if _, err := r.h.Load(t.Context(), "publish: { out: { use: sink, from: more } }\ncollect: { more: { use: numbers } }", false); err != nil {
+		t.Fatal(err)
+	}
+	written := func(name string) os.FileInfo {
+		t.Helper()
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	if more, out := written("more.yaml"), written("out.yaml"); out.ModTime().Before(more.ModTime()) {
+		t.Error("who reads is written before what it reads")
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "more.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(entries string) {
+		t.Helper()
+		_, err := r.h.Load(t.Context(), entries, true)
+		fails(t, err, telemetry.FaultInternal, "keep plugin ")
+		if names := r.h.names(); !slices.Equal(names, []string{"numbers", "more", "sink", "out"}) || len(r.h.pieces) != 2 {
+			t.Errorf("%s: plugins %q", entries, names)
+		}
+		r.inForce("more")
+		r.settled(4)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "last.yaml", "x"), 0o700); err != nil { // nothing can take its place
+		t.Fatal(err)
+	}
+	f("publish: { last: { use: sink, from: [more, fresh] } }\ncollect: { more: { use: numbers, every: 1h }, fresh: { use: numbers } }")
+	if got := files(t, dir); !slices.Equal(got, []string{"last.yaml", "more.yaml", "out.yaml"}) {
+		t.Errorf("files %q", got)
+	}
+	if now, err := os.ReadFile(filepath.Join(dir, "more.yaml")); err != nil || string(now) != string(text) {
+		t.Errorf("%q, %v; want %q", now, err, text)
+	}
+	r.h.o.Config.Loaded = r.file // a file is no folder
+	f("collect: { fresh: { use: numbers } }")
+}
+
 // A plugin of the files that was replaced comes back when its stand-in is unloaded.
 func TestReplace(t *testing.T) {
 	r := rigged(t, pair)
