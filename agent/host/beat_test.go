@@ -134,6 +134,33 @@ func TestCounts(t *testing.T) {
 	f(11, 2, 1)
 }
 
+// What a process has sent that has ended by now is not taken for the first word of the next one.
+func TestLateBeat(t *testing.T) {
+	b := bustest.New(t)
+	e := connected(t, b, pair).find("sink")
+	former, next := newPulse(t, b, "sink", "publisher", "a"), newPulse(t, b, "sink", "publisher", "b")
+	former.accepted()
+	e.now.expect("b")
+	former.refused("not_allowed: this process of sink has ended")
+	heard := func(want string) {
+		t.Helper()
+		e.set(func() {
+			if got := e.now.last.Inst; got != want || e.now.arrived.IsZero() != (want == "") {
+				t.Errorf("heard of %q, want %q", got, want)
+			}
+		})
+	}
+	heard("")
+	if ack := next.accepted(); ack.Received != 1 || ack.Lost != 0 {
+		t.Errorf("%+v", ack)
+	}
+	former.refused("not_allowed: this process of sink has ended")
+	if ack := next.accepted(); ack.Received != 2 {
+		t.Errorf("%+v", ack)
+	}
+	heard("b")
+}
+
 func TestRefused(t *testing.T) {
 	b := bustest.New(t)
 	h := connected(t, b, pair)
