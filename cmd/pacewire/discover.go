@@ -22,22 +22,13 @@ type finder struct {
 	copies *scratch // of scripts; nil before the first directory
 	of     config.Discovery
 	now    *discovery.Finder
+	seen   memory // of programs
 	other  chan struct{} // closed when another config names other directories
 	news   chan struct{} // 1: something has changed since it was looked at
 }
 
-func newFinder() *finder { return &finder{other: make(chan struct{}), news: make(chan struct{}, 1)} }
-
-// discovered returns the programs that are available in the plugin directories.
-func (a *app) discovered(d config.Discovery) []config.Program {
-	var list []config.Program
-	for _, p := range a.found.programs(d) {
-		if p.State == discovery.Available {
-			list = append(list, config.Program{
-				Kind: p.Kind, Name: p.Name, Summary: p.Manifest.Summary, Schema: p.Manifest.Schema, Path: p.Path})
-		}
-	}
-	return list
+func newFinder() *finder {
+	return &finder{seen: memory{}, other: make(chan struct{}), news: make(chan struct{}, 1)}
 }
 
 // programs returns all that is in the plugin directories, available or not. Directories that were not looked at yet are.
@@ -134,7 +125,7 @@ func (a *app) showPrograms() error {
 	for _, d := range programs() {
 		rows = append(rows, known{Kind: string(d.Kind), Name: d.Program, Summary: d.Summary, Version: version(), State: string(discovery.Available)})
 	}
-	c, err := a.configure(configured{named: a.filesOfAgent(), starter: true}, false)
+	c, err := a.configure(configured{options: config.Options{Lenient: true}, named: a.filesOfAgent(), starter: true}, false)
 	if err != nil {
 		fmt.Fprintln(a.err, "the config names no plugin directories that could be looked at: pacewire validate tells why")
 	} else {
