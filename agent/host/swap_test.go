@@ -93,7 +93,7 @@ func ends(t *testing.T, lines []string) map[string]int {
 
 // Whatever is wrong with a new version, the old one has never stopped, and nothing is left of the new one.
 func TestSwapFails(t *testing.T) {
-	r := rigged(t, chain, func(o *Options) { o.Times.Probation = time.Second })
+	r := rigged(t, chain, probation(time.Second))
 	before := r.pids()
 	f := func(name, entry, want string) {
 		t.Helper()
