@@ -47,21 +47,39 @@ func (e *entry) widen(ctx context.Context, p plan) error {
 }
 
 // narrow lets the consumers give out what the plugin reads under the plan in force, and removes those that it has no use for.
-// What they had for it until now is waited for, but not for long.
+// What they had for it until now is waited for, but not for long: what is left out then is told.
 func (e *entry) narrow(ctx context.Context) error {
 	want := e.plan().inputs
 	was := e.read()
 	if slices.EqualFunc(was, want, sameInput) {
 		return nil
 	}
-	e.host.caughtUp(ctx, was)
+	var before uint64
+	if !e.host.caughtUp(ctx, was) {
+		before = e.host.unread(ctx, was)
+	}
 	e.setRead(want)
 	if err := e.host.ensure(ctx, e.name, want); err != nil {
 		return err
 	}
+	if after := e.host.unread(ctx, want); after < before {
+		e.mu.Lock()
+		e.say(slog.LevelWarn, "plugin has another input by now, and has not read batches of the one before", "batches", before-after)
+		e.mu.Unlock()
+	}
 	gone := slices.DeleteFunc(slices.Clone(was), func(in bus.Input) bool { return find(want, in) >= 0 })
 	_, err := e.host.forget(ctx, gone)
 	return err
+}
+
+// unread returns how many batches consumers have still to give out.
+func (h *Host) unread(ctx context.Context, inputs []bus.Input) (n uint64) {
+	for _, in := range inputs {
+		if state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable); err == nil {
+			n += state.Pending
+		}
+	}
+	return n
 }
 
 // union returns both inputs, with the filters of both where they are of one consumer.
@@ -89,17 +107,18 @@ func sameInput(a, b bus.Input) bool {
 	return a.Stream == b.Stream && a.Durable == b.Durable && slices.Equal(a.Filters, b.Filters)
 }
 
-// caughtUp waits, but not for long, until consumers have nothing more to give out.
-func (h *Host) caughtUp(ctx context.Context, inputs []bus.Input) {
+// caughtUp waits, but not for long, until consumers have nothing more to give out, and reports whether it came to that.
+func (h *Host) caughtUp(ctx context.Context, inputs []bus.Input) bool {
 	ctx, cancel := context.WithTimeout(ctx, catchUp)
 	defer cancel()
 	for h.behind(ctx, inputs) {
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-time.After(lookOver):
 		}
 	}
+	return true
 }
 
 // behind reports whether a consumer has something to give out, or given out and not settled.
@@ -117,9 +136,7 @@ func (h *Host) forget(ctx context.Context, inputs []bus.Input) (unread uint64, e
 		return 0, nil
 	}
 	for _, in := range inputs {
-		if state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable); err == nil {
-			unread += state.Pending
-		}
+		unread += h.unread(ctx, []bus.Input{in})
 		if err := h.conn.DeleteConsumer(ctx, in.Stream, in.Durable); err != nil {
 			return unread, err
 		}

@@ -93,6 +93,23 @@ func TestReloadReadsOut(t *testing.T) {
 	}
 }
 
+// Who does not read is not waited for for ever; what he has not read is told.
+func TestReloadLeavesOut(t *testing.T) {
+	r := rigged(t, reading("from: numbers"))
+	if _, err := r.h.Stop(t.Context(), "sink"); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, r.h, 3)
+	r.reloaded(reading("from: more"))
+	r.reads("sink", "more")
+	told := slices.ContainsFunc(r.h.find("sink").journal.Page(0, 0, 0).Lines, func(l telemetry.LogLine) bool {
+		return l.Text == "plugin has another input by now, and has not read batches of the one before: 3"
+	})
+	if !told {
+		t.Error("nothing is told")
+	}
+}
+
 // A process that is killed while the new one proves itself starts again, and does not turn the consumer back.
 func TestSwapKilledReads(t *testing.T) {
 	r := rigged(t, reading("from: numbers"), probation(800*time.Millisecond))
