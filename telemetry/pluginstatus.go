@@ -11,7 +11,7 @@ type PluginStatus struct {
 	Reason   string `json:"reason,omitzero"`   // why it is not simply running
 	Since    int64  `json:"since,omitzero"`    // when the state began, ns
 	PID      int64  `json:"pid,omitzero"`      // 0: no process
-	Restarts uint64 `json:"restarts,omitzero"` // starts after the first
+	Restarts uint64 `json:"restarts,omitzero"` // starts that nobody asked for: after crashes and hangs
 	RSS      uint64 `json:"rss,omitzero"`      // bytes
 	CPUMS    uint64 `json:"cpu_ms,omitzero"`   // of this process
 	Config   uint64 `json:"cfg_rev,omitzero"`  // revision in force

@@ -50,6 +50,8 @@ func (h *Host) step(p plan) step {
 	}
 	was := e.plan()
 	switch {
+	case p.conf.Missing != "" && e.current().works():
+		return step{telemetry.ChangeNone, "it goes on as it is: " + p.conf.Missing, e, was}
 	case !was.sameProcess(p):
 		return step{telemetry.ChangeSwap, was.difference(p), e, p}
 	case was.rev == p.rev:
@@ -82,6 +84,7 @@ func (p plan) difference(n plan) string {
 		{"on_agent_exit", a.Keep != b.Keep},
 		{"sha256", a.SHA256 != b.SHA256},
 		{"attached", a.Attached != b.Attached},
+		{"availability", a.Missing != b.Missing},
 		{"config", !bytes.Equal(p.work.Config, n.work.Config)},
 		{"from", !reflect.DeepEqual(p.work.Inputs, n.work.Inputs)},
 		{"interval", p.work.EveryMS != n.work.EveryMS || !reflect.DeepEqual(p.work.Schedule, n.work.Schedule)},

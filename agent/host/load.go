@@ -126,7 +126,7 @@ func (h *Host) loadFrom(ctx context.Context, file, text string, replace bool) (t
 		return telemetry.ChangeList{}, err
 	}
 	defer release()
-	return h.load(ctx, config.Source{Name: cmp.Or(file, pieceName), Text: []byte(text), Loaded: true, Replaces: replace}, "")
+	return h.load(ctx, config.Source{Name: cmp.Or(file, pieceName), Text: []byte(text), Loaded: true, Replaces: replace, Strict: true}, "")
 }
 
 // load adds a text. only is the plugin that it may define, "" for any.
@@ -308,7 +308,7 @@ func (h *Host) Swap(ctx context.Context, name string, to Target) (telemetry.Chan
 	if e == nil {
 		return telemetry.ChangeList{}, h.unknown(name)
 	}
-	text := config.Source{Name: cmp.Or(to.File, pieceName), Text: []byte(to.Config), Loaded: true, Replaces: true}
+	text := config.Source{Name: cmp.Or(to.File, pieceName), Text: []byte(to.Config), Loaded: true, Replaces: true, Strict: true}
 	if to.Config == "" {
 		piece, err := h.entryOf(name)
 		if err == nil {

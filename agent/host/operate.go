@@ -30,6 +30,9 @@ func (h *Host) operate(ctx context.Context, name, action string, do func(context
 		return telemetry.ChangeList{}, h.unknown(name)
 	}
 	c := e.change(action, func() error { return do(ctx, e) })
+	if idle := c.OldPID == c.PID && !e.current().attached(); idle && (action == telemetry.ChangeStart || action == telemetry.ChangeStop) {
+		c.Action = telemetry.ChangeNone
+	}
 	if c.Error != "" {
 		return telemetry.ChangeList{}, fmt.Errorf("%s %s: %s", action, name, c.Error)
 	}

@@ -37,7 +37,8 @@ func (h *Host) plan(s *config.Settings, p config.Plugin) plan {
 // sameProcess reports whether a process started for p is what n wants, whatever it works on.
 func (p plan) sameProcess(n plan) bool {
 	same := p.conf.Kind == n.conf.Kind && p.conf.Limits == n.conf.Limits && p.conf.RunAs == n.conf.RunAs &&
-		p.conf.Keep == n.conf.Keep && p.conf.SHA256 == n.conf.SHA256 && p.conf.Attached == n.conf.Attached
+		p.conf.Keep == n.conf.Keep && p.conf.SHA256 == n.conf.SHA256 && p.conf.Attached == n.conf.Attached &&
+		p.conf.Missing == n.conf.Missing
 	place := func(a, b bus.Input) bool { return a.Stream == b.Stream && a.Durable == b.Durable } // its rights on the bus hang on it
 	return same && slices.Equal(p.command, n.command) && slices.Equal(p.env, n.env) && slices.EqualFunc(p.inputs, n.inputs, place)
 }

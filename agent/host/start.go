@@ -85,6 +85,12 @@ func (h *Host) room(p config.Plugin) error {
 // its file or the config has changed.
 func (i *instance) trusted(p plan, s *supervise.Start) error {
 	h, e := i.entry.host, i.entry
+	if why := p.conf.Missing; why != "" { // a reload or the finder tells when it is there
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		i.refused = why
+		return fmt.Errorf("%w: %s", supervise.ErrNoStart, why)
+	}
 	if h.o.Trust == nil || len(p.conf.Run) == 0 {
 		return nil
 	}

@@ -22,7 +22,7 @@ type finder struct {
 	copies *scratch // of scripts; nil before the first directory
 	of     config.Discovery
 	now    *discovery.Finder
-	seen   memory // of programs
+	seen   memory        // of programs
 	other  chan struct{} // closed when another config names other directories
 	news   chan struct{} // 1: something has changed since it was looked at
 }

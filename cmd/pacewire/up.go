@@ -33,7 +33,7 @@ func (a *app) up() *cobra.Command {
 			"On a terminal it shows what goes on; Ctrl-C drains and ends, a second one kills.",
 		Example: "  pacewire up\n  pacewire up -c my.yaml --plain",
 		RunE: func(c *cobra.Command, args []string) error {
-			found, err := a.configure(configured{named: args, starter: true}, true)
+			found, err := a.configure(configured{named: args, starter: true, options: lenient}, true)
 			if err != nil {
 				return err
 			}
@@ -52,7 +52,7 @@ func (a *app) agent() *cobra.Command {
 		Long:    "agent runs every plugin of the config, as up does, and logs instead of showing a status.\nThe config names an external bus, or an embedded one.",
 		Example: "  pacewire agent -c /etc/pacewire/pacewire.yaml\n  pacewire agent --bus nats://bus.example:4222",
 		RunE: func(c *cobra.Command, args []string) error {
-			found, err := a.configure(configured{named: args}, true)
+			found, err := a.configure(configured{named: args, options: lenient}, true)
 			if err != nil {
 				return err
 			}
@@ -62,6 +62,9 @@ func (a *app) agent() *cobra.Command {
 	c.Flags().BoolVar(&watch, "watch", false, watchHelp)
 	return c
 }
+
+// lenient lets the plugins run whose programs are there: one that is not must not keep the others from their work.
+var lenient = config.Options{Lenient: true}
 
 const watchHelp = "read the config again when a file of it changes, as pacewire reload does"
 

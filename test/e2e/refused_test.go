@@ -30,8 +30,6 @@ func TestRefusedConfig(t *testing.T) {
 	f("collect: { host: }\nprocess: { a: { use: filter, from: b }, b: { use: filter, from: [host, a] } }\n"+file,
 		"pacewire.yaml:2:", "a reads b reads a", "remove one of these from:")
 	f("collect: { host: }\npublish: { file: { use: lines, from: hots } }\n", "pacewire.yaml:2:38: from: there is no plugin hots", "did you mean host?")
-	f("collect: { host: { run: /no/such/program }, mine: { run: nosuchprogram } }\n"+file,
-		"pacewire.yaml:1:", "there is no program /no/such/program", "no program nosuchprogram on PATH", "install it, or write its whole path")
 	f("collect: { host: { use: hots } }\n"+file, "pacewire.yaml:1:", "there is no collector program hots", "did you mean host?")
 	f("collect: { host: }\nprocess: { hot: { use: filter, from: host, keep: fields.v > } }\npublish: { db: { use: influxdb, from: hot, url: 'ftp://x' } }\n",
 		"pacewire.yaml:2:12: hot: keep: ", "fields.v >\n", "^", "pacewire.yaml:3:12: db: url: want http://")
@@ -42,6 +40,22 @@ func TestRefusedConfig(t *testing.T) {
 	f("collect: { host: { on_agent_exit: keep } }\n"+file, "pacewire.yaml:1:35: on_agent_exit: ", "the embedded bus ends with the agent", "run a NATS server")
 	f("", "sets nothing", "pacewire init")
 	f("every: 5s\n", "no plugin", "pacewire init")
+}
+
+// A program that is not there keeps nobody else from working; who only checks the config is told of a fault.
+func TestMissingProgram(t *testing.T) {
+	t.Parallel()
+	s := up(t, "collect: { host: { every: 1s }, mine: { run: /no/such/program }, other: { run: nosuchprogram } }\n"+
+		"publish: { file: { use: lines, from: host, path: out.lp } }\n", "mine", "other")
+	for name, reason := range map[string]string{"mine": "there is no program /no/such/program", "other": "no program nosuchprogram on PATH"} {
+		s.awaitPlugin(name, readyWithin, "is refused", func(p plugin) bool { return p.State == "refused" && strings.Contains(p.Reason, reason) })
+	}
+	r := s.verb("validate", s.path("pacewire.yaml"))
+	if r.code != 78 {
+		t.Errorf("validate: exit code %d", r.code)
+	}
+	contains(t, "the check", r.err, "pacewire.yaml:1:", "there is no program /no/such/program", "no program nosuchprogram on PATH", "install it, or write its whole path")
+	s.drain()
 }
 
 // A config file that cannot be read is named, with the way out.
