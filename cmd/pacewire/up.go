@@ -5,24 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/agent/host"
-	"github.com/pacewire/pacewire/agent/trust"
 	"github.com/pacewire/pacewire/bus"
-	"github.com/pacewire/pacewire/bus/embedded"
-	"github.com/pacewire/pacewire/internal/process"
 )
 
 func (a *app) up() *cobra.Command {
@@ -67,47 +59,6 @@ func (a *app) agent() *cobra.Command {
 var lenient = config.Options{Lenient: true}
 
 const watchHelp = "read the config again when a file of it changes, as pacewire reload does"
-
-// lastAddress returns where the embedded bus listens when nobody says: where it did before, because processes that were kept
-// or that others have started look for it there; anywhere when somebody else is there by now.
-func lastAddress() string {
-	const anywhere = "127.0.0.1:0"
-	run, err := runDir()
-	if err != nil {
-		return anywhere
-	}
-	address, err := os.ReadFile(filepath.Join(run, addressName))
-	if err != nil || !free(string(address)) {
-		return anywhere
-	}
-	return string(address)
-}
-
-// addressName is the file of the run folder that says where the bus listened last.
-const addressName = "bus.address"
-
-// leaveAddress notes for the next agent where the bus listens.
-func (p *station) leaveAddress() error {
-	u, err := url.Parse(p.URL)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(p.RunDir, addressName), []byte(u.Host), 0o600)
-}
-
-// free reports whether nobody listens at an address.
-func free(address string) bool {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return false
-	}
-	return l.Close() == nil
-}
-
-// busGC is how much garbage may gather beside what the bus holds, in percent. That is mostly the store's caches, which have
-// no pointers: collecting often costs no CPU that could be measured, and saves a third of the memory. A limit of the memory does not: at
-// 420 MiB it more than doubled the CPU of the bus at full speed, whose peak was still 606 MB.
-const busGC = 25
 
 // settled is when a start is over.
 const settled = 10 * time.Second
@@ -162,87 +113,6 @@ type serveOptions struct {
 	watch bool // read the config again when a file of it changes
 }
 
-// A station is what an agent has while it runs: its bus, its run folder, and the certainty that no process survives it.
-type station struct {
-	host.Options
-	host      atomic.Pointer[host.Host]
-	operators string   // file by which the verbs on this machine reach the bus
-	undo      []func() // in the order in which things were done
-}
-
-// settle takes the station of the agent on this machine: an agent that is here already keeps it.
-func (a *app) settle(ctx context.Context, c *configured, name string, log *slog.Logger) (_ *station, err error) {
-	p := new(station)
-	defer func() {
-		if err != nil {
-			p.leave()
-		}
-	}()
-	users := new(embedded.Users)
-	if err := p.openBus(ctx, c.Settings, name, users, log); err != nil {
-		return nil, err
-	}
-	if err := p.claim(c.Settings, log); err != nil { // after the store, whose refusal says more
-		return nil, err
-	}
-	if !c.Bus.Embedded {
-		p.operators = p.Creds
-		return p, nil
-	}
-	if err := p.leaveAddress(); err != nil {
-		return nil, err
-	}
-	d, err := newDoor(name, users)
-	if err != nil {
-		return nil, err
-	}
-	p.undo = append(p.undo, d.close)
-	p.Admit = d.admit
-	p.Creds, p.operators, err = d.insiders()
-	return p, err
-}
-
-// claim takes the run folder, ends what an earlier agent has left there and nobody wants, and makes sure that nothing is left of
-// this one.
-func (p *station) claim(s *config.Settings, log *slog.Logger) error {
-	id, release, err := claimRun()
-	if err != nil {
-		return err
-	}
-	p.undo = append(p.undo, release)
-	if p.RunDir, err = runDir(); err != nil {
-		return err
-	}
-	kept := host.KeepDirs(p.RunDir, s)
-	done, err := leaveNothing(id, log, kept...)
-	if err != nil {
-		return err
-	}
-	p.undo = append(p.undo, done)
-	if err := process.ClearKept(host.KeptIn(p.RunDir), kept); err != nil {
-		log.Warn("folders of kept processes are left", "error", err)
-	}
-	p.Trust, err = trust.New(filepath.Join(p.RunDir, "programs"))
-	return err
-}
-
-// tell leaves word for the verbs on this machine.
-func (p *station) tell(c *configured, name string) error {
-	gone, err := leaveNote(note{URL: p.URL, Creds: p.operators, TLS: p.TLS, Host: name, PID: os.Getpid(), Embedded: c.Bus.Embedded, Config: c.whole()})
-	if err != nil {
-		return err
-	}
-	p.undo = append(p.undo, gone)
-	return nil
-}
-
-// leave gives everything back, the last first.
-func (p *station) leave() {
-	for _, undo := range slices.Backward(p.undo) {
-		undo()
-	}
-}
-
 // override puts the flags over the config.
 func (a *app) override(s *config.Settings) {
 	if a.flags.creds != "" {
@@ -255,54 +125,6 @@ func (a *app) override(s *config.Settings) {
 		a.flags.logFormat = s.Log.Format
 	}
 	a.logLevel = s.Log.Level
-}
-
-// openBus starts the embedded bus, or only says where the external one is.
-func (p *station) openBus(ctx context.Context, s *config.Settings, name string, users *embedded.Users, log *slog.Logger) error {
-	streams := bus.DefaultStreams()
-	if s.Bus.MaxAge > 0 {
-		streams.MetricsMaxAge = s.Bus.MaxAge
-	}
-	if !s.Bus.Embedded {
-		p.Options = host.Options{URL: strings.Join(s.Bus.URLs, ","), Creds: s.Bus.CredsFile, TLS: bus.TLS(s.Bus.TLS), Streams: streams}
-		return nil
-	}
-	state, err := stateDir()
-	if err != nil {
-		return err
-	}
-	store := s.Bus.Store
-	if store == "" {
-		store = filepath.Join(state, "bus")
-	}
-	listen := s.Bus.Listen
-	if listen == "" {
-		listen = lastAddress()
-	}
-	server, err := embedded.Start(ctx, embedded.Options{
-		Dir: store, Listen: listen, ServerName: name, Sync: s.Bus.Sync, MaxStore: s.Bus.MaxStore,
-		Users: users, Log: log.With("part", "bus"),
-		OnDenied: func(user string) {
-			if h := p.host.Load(); h != nil {
-				h.Denied(user)
-			}
-		},
-		OnHealth: func(err error) {
-			if err != nil {
-				log.Error("bus is not well", "error", err)
-			}
-		},
-	})
-	if err != nil {
-		return exitWith(exitConfig, err)
-	}
-	p.undo = append(p.undo, server.Shutdown)
-	streams.Store = server.MaxStore()
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(busGC)
-	}
-	p.Options = host.Options{URL: server.URL(), InProcess: server, Streams: streams}
-	return nil
 }
 
 func (a *app) newHost(o host.Options, c *configured, name string, log *slog.Logger) (*host.Host, error) {
