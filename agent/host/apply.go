@@ -212,14 +212,15 @@ func (s step) change(ctx context.Context) telemetry.Change {
 	return s.entry.change(s.action, func() error { return do(ctx, s.plan) })
 }
 
-// configure gives the process that runs another work. One that cannot use it goes on with what it has.
+// configure gives the process that runs another work. One that cannot use it goes on with what it has, if that did work.
 func (e *entry) configure(ctx context.Context, p plan) error {
+	worked := e.current().works() // asked before: one that has failed tries again as soon as it is told
 	e.mu.Lock()
 	i, was := e.now, e.now.plan
 	i.plan, i.planned = p, time.Now()
 	e.mu.Unlock()
 	i.greet(ctx)
-	if !i.works() { // it gets the new one when it comes
+	if !worked { // it gets the new one when it comes
 		if !i.attached() {
 			i.child.Retry("its config has changed")
 		}
