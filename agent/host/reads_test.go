@@ -95,14 +95,14 @@ func TestReloadReadsOut(t *testing.T) {
 
 // Who does not read is not waited for for ever; what he has not read is told.
 func TestReloadLeavesOut(t *testing.T) {
+	const bad = "process: { bad: { use: pass, from: %s, mode: boom } }\n"
 	r := rigged(t, reading("from: numbers"))
-	if _, err := r.h.Stop(t.Context(), "sink"); err != nil {
-		t.Fatal(err)
-	}
+	r.reloaded(reading("from: numbers") + fmt.Sprintf(bad, "numbers"))
+	r.state("bad", failed)
 	publish(t, r.h, 3)
-	r.reloaded(reading("from: more"))
-	r.reads("sink", "more")
-	told := slices.ContainsFunc(r.h.find("sink").journal.Page(0, 0, 0).Lines, func(l telemetry.LogLine) bool {
+	r.reloaded(reading("from: numbers") + fmt.Sprintf(bad, "more"))
+	r.reads("bad", "more")
+	told := slices.ContainsFunc(r.h.find("bad").journal.Page(0, 0, 0).Lines, func(l telemetry.LogLine) bool {
 		return l.Text == "plugin has another input by now, and has not read batches of the one before: 3"
 	})
 	if !told {
