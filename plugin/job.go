@@ -177,7 +177,7 @@ func (l *life) usable(w telemetry.Work) error {
 	switch {
 	case w.Schedule == nil:
 	case l.def.Inventory:
-		err = errors.Join(err, errors.New("schedule: facts are collected at each interval: remove it, and set every:"))
+		err = errors.Join(err, errors.New("schedule: facts are collected at each interval: write every: instead"))
 	default:
 		err = errors.Join(err, schedule.Check(*w.Schedule))
 	}

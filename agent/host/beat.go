@@ -218,7 +218,7 @@ func (e *entry) note(state, reason string) {
 
 // say logs something about the plugin, and keeps it among its lines.
 func (e *entry) say(level slog.Level, what string, args ...any) {
-	e.host.log.Log(context.Background(), level, what, append([]any{"plugin", e.name}, args...)...)
+	e.host.log.Log(context.Background(), level, what, append([]any{"plugin", e.name}, args...)...) //nolint:sloglint // each caller's is constant
 	text := what
 	if len(args) > 1 {
 		text = fmt.Sprintf("%s: %v", what, args[1])

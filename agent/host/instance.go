@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pacewire/pacewire/agent/supervise"
@@ -186,16 +187,16 @@ func (e *entry) command(i *instance) []string {
 
 // identity tells the files that a command names as they are now: when one is changed, another try may help.
 func identity(command []string) string {
-	text := ""
+	var text strings.Builder
 	for _, word := range command {
 		if !filepath.IsAbs(word) {
 			continue
 		}
 		if info, err := os.Stat(word); err == nil && info.Mode().IsRegular() {
-			text += fmt.Sprintf("%s %d %d\n", word, info.Size(), info.ModTime().UnixNano())
+			fmt.Fprintf(&text, "%s %d %d\n", word, info.Size(), info.ModTime().UnixNano())
 		}
 	}
-	return text
+	return text.String()
 }
 
 // hangs returns why the process has to be replaced, "" when it has not. The caller has the lock of the entry.

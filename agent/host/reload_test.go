@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -58,7 +59,7 @@ func TestReloadTen(t *testing.T) {
 	unchanged("p5")
 
 	_, err := r.reload(ten(", env: [FRESH], every: soon") + "process: { x: { use: nothing } }\n")
-	faults, ok := err.(config.Faults)
+	faults, ok := errors.AsType[config.Faults](err)
 	if !ok || len(faults) < 2 || faults[0].Line != 7 || faults[0].Column == 0 || !strings.HasPrefix(err.Error(), r.file) {
 		t.Errorf("%v", err)
 	}
@@ -279,7 +280,7 @@ func TestOperations(t *testing.T) {
 		func() error { _, err := r.h.Load(t.Context(), "collect: { x: { use: numbers } }", false); return err },
 		func() error { _, err := r.h.Reload(t.Context(), false); return err },
 	} {
-		if err := do(); err != errEnds {
+		if err := do(); !errors.Is(err, errEnds) {
 			t.Errorf("after the end: %v", err)
 		}
 	}
