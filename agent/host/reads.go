@@ -118,7 +118,7 @@ func (h *Host) caughtUp(ctx context.Context, inputs []bus.Input) bool {
 		case <-time.After(lookOver):
 		}
 	}
-	return true
+	return ctx.Err() == nil // else there was no answer in time
 }
 
 // behind reports whether a consumer has something to give out, or given out and not settled.
