@@ -24,15 +24,16 @@ type entry struct {
 	turn    chan struct{} // 1: who operates on this plugin; the others wait
 
 	mu       sync.Mutex
-	now      *instance     // in charge
-	next     *instance     // is to take over; nil for none
-	leaving  *instance     // has been relieved, and drains; nil for none
-	restarts int           // of instances before
-	denied   uint64        // attempts on the bus that it had no right to
-	reads    []bus.Input   // what its consumers give out
-	shown    shown         // the state that was seen last
-	news     chan struct{} // closed at the next change of anything
-	others   flood         // of those who only call themselves so
+	now      *instance         // in charge
+	next     *instance         // is to take over; nil for none
+	leaving  *instance         // has been relieved, and drains; nil for none
+	restarts int               // of instances before
+	denied   uint64            // attempts on the bus that it had no right to
+	reads    []bus.Input       // what its consumers give out
+	until    map[string]uint64 // by stream: where they may be narrowed to what it reads; nil: they are, or somebody is about to
+	shown    shown             // the state that was seen last
+	news     chan struct{}     // closed at the next change of anything
+	others   flood             // of those who only call themselves so
 }
 
 // shown is a state as others see it.

@@ -215,7 +215,11 @@ func (h *Host) tryProvide(ctx context.Context) error {
 		return fmt.Errorf("streams: %w", err)
 	}
 	for _, e := range h.entries() {
+		e.found(ctx)
 		if err := h.ensure(ctx, e.name, e.read()); err != nil {
+			return err
+		}
+		if err := e.late(ctx); err != nil {
 			return err
 		}
 	}

@@ -120,12 +120,12 @@ func TestInspect(t *testing.T) {
 		}
 	}
 	hang()
-	h.inspect(now.Add(-2*watchEvery-time.Millisecond), now)
+	h.inspect(t.Context(), now.Add(-2*watchEvery-time.Millisecond), now)
 	excused("after a stall of our own")
 	b.Stop(t)
 	bustest.Wait(t, soon, "the bus is away", func() bool { return !h.conn.Connected() })
 	hang()
-	h.inspect(now.Add(-watchEvery), now)
+	h.inspect(t.Context(), now.Add(-watchEvery), now)
 	excused("while the bus is away")
 	if n := e.now.child.Status().Restarts; n != 0 {
 		t.Errorf("%d restarts", n)
@@ -136,7 +136,7 @@ func TestInspect(t *testing.T) {
 	pid := e.now.child.Status().PID
 	hang()
 	e.set(func() { e.now.refused = "" })
-	h.inspect(now.Add(-watchEvery), now)
+	h.inspect(t.Context(), now.Add(-watchEvery), now)
 	bustest.Wait(t, soon, "another process runs", func() bool {
 		s := e.now.child.Status()
 		return s.PID != 0 && s.PID != pid && s.Restarts == 1

@@ -46,40 +46,108 @@ func (e *entry) widen(ctx context.Context, p plan) error {
 	return e.host.ensure(ctx, e.name, wide)
 }
 
-// narrow lets the consumers give out what the plugin reads under the plan in force, and removes those that it has no use for.
-// What they had for it until now is waited for, but not for long: what is left out then is told.
+// narrow lets the consumers give out what the plugin reads under the plan in force, and removes those that it has no use for,
+// once they have given out what was there for it until now. What takes longer than a moment is left to inspect: see catchesUp.
 func (e *entry) narrow(ctx context.Context) error {
-	want := e.plan().inputs
-	was := e.read()
-	if slices.EqualFunc(was, want, sameInput) {
+	if !e.wide() {
 		return nil
 	}
-	var before uint64
-	if !e.host.caughtUp(ctx, was) {
-		before = e.host.unread(ctx, was)
+	if e.host.caughtUp(ctx, e.read()) {
+		return e.narrowNow(ctx)
 	}
-	e.setRead(want)
+	until, err := e.host.ends(ctx, e.read())
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.until = until
+	e.say(slog.LevelInfo, "plugin has another input by now, and reads the one before to its end first")
+	return err
+}
+
+// late narrows consumers as narrow does, but waits for nobody: no process is there yet.
+func (e *entry) late(ctx context.Context) error {
+	if !e.wide() {
+		return nil
+	}
+	if !e.host.behind(ctx, e.read()) {
+		return e.narrowNow(ctx)
+	}
+	until, err := e.host.ends(ctx, e.read())
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.until = until
+	return err
+}
+
+// wide reports whether the consumers give out more than the plugin is to read.
+func (e *entry) wide() bool { return !slices.EqualFunc(e.read(), e.plan().inputs, sameInput) }
+
+// narrowNow narrows the consumers.
+func (e *entry) narrowNow(ctx context.Context) error {
+	want := e.plan().inputs
+	was := e.setRead(want)
 	if err := e.host.ensure(ctx, e.name, want); err != nil {
 		return err
-	}
-	if after := e.host.unread(ctx, want); after < before {
-		e.mu.Lock()
-		e.say(slog.LevelWarn, "plugin has another input by now, and has not read batches of the one before", "batches", before-after)
-		e.mu.Unlock()
 	}
 	gone := slices.DeleteFunc(slices.Clone(was), func(in bus.Input) bool { return find(want, in) >= 0 })
 	_, err := e.host.forget(ctx, gone)
 	return err
 }
 
-// unread returns how many batches consumers have still to give out.
-func (h *Host) unread(ctx context.Context, inputs []bus.Input) (n uint64) {
+// catchesUp narrows the consumers that have given out what was there when the plugin got another input. Who operates on the
+// plugin does that himself.
+func (e *entry) catchesUp(ctx context.Context) {
+	e.mu.Lock()
+	until := e.until
+	e.mu.Unlock()
+	if until == nil || !e.host.past(ctx, e.read(), until) {
+		return
+	}
+	select {
+	case e.turn <- struct{}{}:
+		defer func() { <-e.turn }()
+	default:
+		return
+	}
+	if err := e.narrowNow(ctx); err != nil {
+		e.host.log.Warn("consumer not narrowed", "plugin", e.name, "error", err)
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.until = nil
+}
+
+// ends returns the last sequence of each stream that inputs read.
+func (h *Host) ends(ctx context.Context, inputs []bus.Input) (map[string]uint64, error) {
+	ends := map[string]uint64{}
 	for _, in := range inputs {
-		if state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable); err == nil {
-			n += state.Pending
+		state, err := h.conn.StreamInfo(ctx, in.Stream)
+		if err != nil {
+			return nil, err
+		}
+		ends[in.Stream] = state.LastSeq
+	}
+	return ends, nil
+}
+
+// past reports whether the consumers are past a sequence of each stream.
+func (h *Host) past(ctx context.Context, inputs []bus.Input, until map[string]uint64) bool {
+	ctx, cancel := context.WithTimeout(ctx, pingTime)
+	defer cancel()
+	return !slices.ContainsFunc(inputs, func(in bus.Input) bool {
+		c, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
+		return err != nil || (c.Pending > 0 || c.AckPending > 0) && c.AckFloor < until[in.Stream]
+	})
+}
+
+// found widens what the plugin reads by what its consumers give out already: its config may have changed while no agent was here.
+func (e *entry) found(ctx context.Context) {
+	for _, in := range e.read() {
+		if c, err := e.host.conn.ConsumerInfo(ctx, in.Stream, in.Durable); err == nil && len(c.Filters) > 0 {
+			in.Filters = c.Filters
+			e.setRead(union(e.read(), []bus.Input{in}))
 		}
 	}
-	return n
 }
 
 // union returns both inputs, with the filters of both where they are of one consumer.
@@ -104,7 +172,7 @@ func find(list []bus.Input, in bus.Input) int {
 }
 
 func sameInput(a, b bus.Input) bool {
-	return a.Stream == b.Stream && a.Durable == b.Durable && slices.Equal(a.Filters, b.Filters)
+	return a.Stream == b.Stream && a.Durable == b.Durable && slices.Equal(slices.Sorted(slices.Values(a.Filters)), slices.Sorted(slices.Values(b.Filters)))
 }
 
 // caughtUp waits, but not for long, until consumers have nothing more to give out, and reports whether it came to that.
@@ -127,6 +195,16 @@ func (h *Host) behind(ctx context.Context, inputs []bus.Input) bool {
 		state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
 		return err == nil && (state.Pending > 0 || state.AckPending > 0)
 	})
+}
+
+// unread returns how many batches consumers have still to give out.
+func (h *Host) unread(ctx context.Context, inputs []bus.Input) (n uint64) {
+	for _, in := range inputs {
+		if state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable); err == nil {
+			n += state.Pending
+		}
+	}
+	return n
 }
 
 // forget removes consumers that nobody reads by any more, and returns how many batches they had still to give out. On a bus

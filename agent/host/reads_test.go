@@ -93,20 +93,27 @@ func TestReloadReadsOut(t *testing.T) {
 	}
 }
 
-// Who does not read is not waited for for ever; what he has not read is told.
-func TestReloadLeavesOut(t *testing.T) {
-	const bad = "process: { bad: { use: pass, from: %s, mode: boom } }\n"
+// Who cannot read now keeps the input he had until he has read what was there for it, and then has the new one alone.
+func TestReloadLate(t *testing.T) {
+	const bad = "process: { bad: { use: pass, from: %s, mode: %s } }\n"
 	r := rigged(t, reading("from: numbers"))
-	r.reloaded(reading("from: numbers") + fmt.Sprintf(bad, "numbers"))
+	r.reloaded(reading("from: numbers") + fmt.Sprintf(bad, "numbers", "boom"))
 	r.state("bad", failed)
 	publish(t, r.h, 3)
-	r.reloaded(reading("from: numbers") + fmt.Sprintf(bad, "more"))
-	r.reads("bad", "more")
+	r.reloaded(reading("from: numbers") + fmt.Sprintf(bad, "more", "boom"))
+	r.reads("bad", "more", "numbers")
 	told := slices.ContainsFunc(r.h.find("bad").journal.Page(0, 0, 0).Lines, func(l telemetry.LogLine) bool {
-		return l.Text == "plugin has another input by now, and has not read batches of the one before: 3"
+		return strings.HasPrefix(l.Text, "plugin has another input by now, and reads the one before to its end first")
 	})
 	if !told {
 		t.Error("nothing is told")
+	}
+	r.reloaded(reading("from: numbers") + fmt.Sprintf(bad, "more", "''"))
+	bustest.Wait(t, soon, "the old input is read to its end", func() bool {
+		return slices.Equal(r.filters(bus.StreamMetrics, "bad"), []string{bus.MetricsFilter("more")})
+	})
+	if s := r.status("bad"); r.h.find("bad").wide() || s.State != running {
+		t.Errorf("%+v", s)
 	}
 }
 

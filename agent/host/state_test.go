@@ -87,7 +87,7 @@ func TestStatesOfEnded(t *testing.T) {
 	if s := e.status(); s.PID != 0 || s.LastExit != "exit code 78" || s.LastEnd == 0 || s.Next != 0 {
 		t.Errorf("%+v", s)
 	}
-	look := func() { h.inspect(time.Now().Add(-watchEvery), time.Now()) }
+	look := func() { h.inspect(t.Context(), time.Now().Add(-watchEvery), time.Now()) }
 	look()
 	e.shows(t, failed, "exit code 78")
 	write("echo no licence >&2; sleep 0.05; exit 1")
@@ -156,7 +156,7 @@ func TestStatesOfAttached(t *testing.T) {
 	e.shows(t, stopped, "it said goodbye: shutdown")
 	e.says(telemetry.Heartbeat{State: "running"})
 	e.set(func() { e.now.arrived = time.Now().Add(-silentLeast - time.Second/2) })
-	h.inspect(time.Now().Add(-watchEvery), time.Now())
+	h.inspect(t.Context(), time.Now().Add(-watchEvery), time.Now())
 	e.shows(t, lost, "no heartbeat for 15s")
 	e.says(telemetry.Heartbeat{State: "running"})
 	e.shows(t, running, "")

@@ -19,17 +19,18 @@ func (h *Host) watch(ctx context.Context) error {
 		case <-t.C:
 		}
 		now := time.Now()
-		h.inspect(last, now)
+		h.inspect(ctx, last, now)
 		last = now
 	}
 }
 
 // inspect looks at every plugin; last is when it did so before. Our own delay is nobody's silence, nor is that of the bus.
-func (h *Host) inspect(last, now time.Time) {
+func (h *Host) inspect(ctx context.Context, last, now time.Time) {
 	blind := now.Sub(last) > 2*watchEvery || !h.conn.Connected()
 	for _, e := range h.entries() {
 		e.inspect(now, blind)
 		e.reconsider()
+		e.catchesUp(ctx)
 	}
 }
 
