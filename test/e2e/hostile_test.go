@@ -55,7 +55,7 @@ func TestGarbageLines(t *testing.T) {
 		t.Errorf("the log has %d bytes: it repeats what was sent", len(log))
 	}
 	dropped := func() string {
-		var info telemetry.PluginStatus
+		var info struct{ Stats *telemetry.Stats }
 		if err := json.Unmarshal([]byte(s.do("plugin", "info", "in", "-o", "json")), &info); err != nil || info.Stats == nil {
 			return ""
 		}

@@ -71,7 +71,7 @@ func (s *system) pace(names ...string) map[string]telemetry.Stats {
 	all := map[string]telemetry.Stats{}
 	for _, name := range names {
 		s.await(readyWithin, name+" works", func() bool {
-			var info telemetry.PluginStatus
+			var info struct{ Stats *telemetry.Stats }
 			if json.Unmarshal([]byte(s.do("plugin", "info", name, "-o", "json")), &info) == nil && info.Stats != nil {
 				all[name] = *info.Stats
 			}

@@ -70,7 +70,7 @@ publish: { file: { use: lines, from: [tidy, send], path: points.lp } }
 	if r.code != 69 || r.out != "" {
 		t.Errorf("plugin list without the agent: exit code %d\n%s", r.code, r.out)
 	}
-	contains(t, "plugin list without the agent", r.err, "connection refused")
+	contains(t, "plugin list without the agent", r.err, fmt.Sprintf("the agent (process %d) is gone", s.cmd.Process.Pid))
 
 	had := len(lines(t, s.path("points.lp")))
 	next := s.start("up", "--plain", "pacewire.yaml")
