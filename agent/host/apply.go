@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -92,16 +93,13 @@ func (p plan) difference(n plan) string {
 		{"timeout", p.work.TimeoutMS != n.work.TimeoutMS},
 		{"parallel", p.work.Parallel != n.work.Parallel},
 	}
-	text := ""
+	var what []string
 	for _, d := range differs {
-		if d.yes && text != "" {
-			text += ", "
-		}
 		if d.yes {
-			text += d.what
+			what = append(what, d.what)
 		}
 	}
-	return text + " changed"
+	return strings.Join(what, ", ") + " changed"
 }
 
 // planned tells what steps would do.
