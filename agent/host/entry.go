@@ -23,6 +23,7 @@ type entry struct {
 	journal *journal.Journal
 	turn    chan struct{} // 1: who operates on this plugin; the others wait
 
+	giving   sync.Mutex // who changes what the consumers give out
 	mu       sync.Mutex
 	now      *instance         // in charge
 	next     *instance         // is to take over; nil for none

@@ -216,10 +216,10 @@ func (h *Host) tryProvide(ctx context.Context) error {
 	}
 	for _, e := range h.entries() {
 		e.found(ctx)
-		if err := h.ensure(ctx, e.name, e.read()); err != nil {
+		if err := e.give(ctx, same); err != nil {
 			return err
 		}
-		if err := e.late(ctx); err != nil {
+		if err := e.narrowEarly(ctx); err != nil {
 			return err
 		}
 	}

@@ -22,3 +22,16 @@ func TestMissing(t *testing.T) {
 		t.Errorf("%v, refused %q", err, e.now.refused)
 	}
 }
+
+// Asking whether a program could be started says nothing of the process that runs: it would be refused with its next heartbeat.
+func TestMayStart(t *testing.T) {
+	r := rigged(t, pair)
+	i := r.h.find("numbers").current()
+	i.entry.set(func() { i.plan.conf.Missing = "there is no program numbers" })
+	if err := i.mayStart(); err == nil || !strings.Contains(err.Error(), "there is no program numbers") {
+		t.Errorf("error %v", err)
+	}
+	if s := r.status("numbers"); s.State != running || i.refused != "" {
+		t.Errorf("%+v, refused %q", s, i.refused)
+	}
+}

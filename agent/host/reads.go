@@ -31,51 +31,72 @@ func (e *entry) read() []bus.Input {
 	return e.reads
 }
 
-// setRead notes what they give out, and returns what it was before.
-func (e *entry) setRead(inputs []bus.Input) (was []bus.Input) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	was, e.reads = e.reads, inputs
-	return was
+// give makes the consumers give out what change makes of what they do. One at a time: a process that starts must not bring back
+// what a change has just left.
+func (e *entry) give(ctx context.Context, change func(now []bus.Input) []bus.Input) error {
+	e.giving.Lock()
+	defer e.giving.Unlock()
+	inputs := change(e.read())
+	e.setRead(inputs) // before it is so: a process that starts after an error must not narrow them
+	return e.host.ensure(ctx, e.name, inputs)
 }
 
-// widen lets the consumers give out what p reads as well.
+// same is the change of nothing: the consumers are looked after, and made anew if need be.
+func same(now []bus.Input) []bus.Input { return now }
+
+func (e *entry) setRead(inputs []bus.Input) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.reads = inputs
+}
+
+// widen lets the consumers give out what p reads as well. What was to be narrowed is part of this change by now. The caller has
+// the host's turn, as have those of narrow.
 func (e *entry) widen(ctx context.Context, p plan) error {
-	wide := union(e.read(), p.inputs)
-	e.setRead(wide) // before it is so: a process that starts meanwhile must not narrow them
-	return e.host.ensure(ctx, e.name, wide)
+	e.setUntil(nil)
+	return e.give(ctx, func(now []bus.Input) []bus.Input { return union(now, p.inputs) })
 }
 
 // narrow lets the consumers give out what the plugin reads under the plan in force, and removes those that it has no use for,
 // once they have given out what was there for it until now. What takes longer than a moment is left to inspect: see catchesUp.
 func (e *entry) narrow(ctx context.Context) error {
-	if !e.wide() {
+	switch {
+	case !e.wide():
 		return nil
-	}
-	if e.host.caughtUp(ctx, e.read()) {
+	case e.host.caughtUp(ctx, e.read()):
 		return e.narrowNow(ctx)
 	}
-	until, err := e.host.ends(ctx, e.read())
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.until = until
-	e.say(slog.LevelInfo, "plugin has another input by now, and reads the one before to its end first")
-	return err
+	return e.narrowLater(ctx)
 }
 
-// late narrows consumers as narrow does, but waits for nobody: no process is there yet.
-func (e *entry) late(ctx context.Context) error {
-	if !e.wide() {
+// narrowEarly is narrow before there is a process that could catch up.
+func (e *entry) narrowEarly(ctx context.Context) error {
+	switch {
+	case !e.wide():
 		return nil
-	}
-	if !e.host.behind(ctx, e.read()) {
+	case !e.host.behind(ctx, e.read()):
 		return e.narrowNow(ctx)
 	}
+	return e.narrowLater(ctx)
+}
+
+// narrowLater notes up to where the plugin is to read what it has read before.
+func (e *entry) narrowLater(ctx context.Context) error {
 	until, err := e.host.ends(ctx, e.read())
+	if err != nil {
+		return err
+	}
+	e.setUntil(until)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.say(slog.LevelInfo, "plugin has another input by now, and reads the one before to its end first")
+	return nil
+}
+
+func (e *entry) setUntil(until map[string]uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.until = until
-	return err
 }
 
 // wide reports whether the consumers give out more than the plugin is to read.
@@ -83,9 +104,8 @@ func (e *entry) wide() bool { return !slices.EqualFunc(e.read(), e.plan().inputs
 
 // narrowNow narrows the consumers.
 func (e *entry) narrowNow(ctx context.Context) error {
-	want := e.plan().inputs
-	was := e.setRead(want)
-	if err := e.host.ensure(ctx, e.name, want); err != nil {
+	was, want := e.read(), e.plan().inputs
+	if err := e.give(ctx, func([]bus.Input) []bus.Input { return want }); err != nil {
 		return err
 	}
 	gone := slices.DeleteFunc(slices.Clone(was), func(in bus.Input) bool { return find(want, in) >= 0 })
@@ -93,28 +113,32 @@ func (e *entry) narrowNow(ctx context.Context) error {
 	return err
 }
 
-// catchesUp narrows the consumers that have given out what was there when the plugin got another input. Who operates on the
-// plugin does that himself.
+// catchesUp narrows the consumers that have given out what was there when the plugin got another input. Who changes the config
+// does that himself.
 func (e *entry) catchesUp(ctx context.Context) {
 	e.mu.Lock()
-	until := e.until
+	waits := e.until != nil
 	e.mu.Unlock()
-	if until == nil || !e.host.past(ctx, e.read(), until) {
+	if !waits {
 		return
 	}
 	select {
-	case e.turn <- struct{}{}:
-		defer func() { <-e.turn }()
+	case e.host.changing <- struct{}{}:
+		defer func() { <-e.host.changing }()
 	default:
+		return
+	}
+	e.mu.Lock()
+	until := e.until // it may be another one since
+	e.mu.Unlock()
+	if until == nil || !e.host.past(ctx, e.read(), until) {
 		return
 	}
 	if err := e.narrowNow(ctx); err != nil {
 		e.host.log.Warn("consumer not narrowed", "plugin", e.name, "error", err)
 		return
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.until = nil
+	e.setUntil(nil)
 }
 
 // ends returns the last sequence of each stream that inputs read.

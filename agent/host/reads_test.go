@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/telemetry"
@@ -268,4 +269,25 @@ func TestForgetGone(t *testing.T) {
 	for _, name := range []string{"sink", "off", "theirs"} {
 		r.reads(name, "numbers")
 	}
+}
+
+// What a later change is about to read is not taken away by an earlier one that has caught up meanwhile.
+func TestWidenWhileLate(t *testing.T) {
+	r := rigged(t, reading("from: numbers"))
+	e := r.h.find("sink")
+	e.setUntil(map[string]uint64{bus.StreamMetrics: 0}) // an earlier change, long past
+	s := settings(t, strings.ReplaceAll(reading("from: more"), "journal: $J, ", ""))
+	next := r.h.plan(s, s.Plugins[slices.IndexFunc(s.Plugins, func(p config.Plugin) bool { return p.Name == "sink" })])
+	r.h.changing <- struct{}{}
+	e.catchesUp(t.Context()) // nobody does it for who changes the config
+	if err := e.widen(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	<-r.h.changing
+	e.catchesUp(t.Context())
+	r.reads("sink", "more", "numbers")
+	if err := e.narrowNow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.reads("sink", "numbers")
 }

@@ -23,12 +23,13 @@ func (i *instance) each() (supervise.Start, error) {
 	e.mu.Lock()
 	p := i.plan
 	e.mu.Unlock()
-	s := supervise.Start{}
 	if err := h.room(p.conf); err != nil {
-		return s, err
+		return supervise.Start{}, err
 	}
-	if s.File = i.held(); s.File == nil {
-		if err := i.trusted(p, &s); err != nil {
+	s := supervise.Start{File: i.held()}
+	if s.File == nil {
+		var err error
+		if s, err = i.judged(p); err != nil {
 			return s, err
 		}
 	}
@@ -52,7 +53,7 @@ func (i *instance) each() (supervise.Start, error) {
 func (e *entry) refresh() {
 	ctx, cancel := context.WithTimeout(e.host.life, pingTime)
 	defer cancel()
-	if err := e.host.ensure(ctx, e.name, e.read()); err != nil {
+	if err := e.give(ctx, same); err != nil {
 		e.host.log.Warn("consumer not looked after", "plugin", e.name, "error", err)
 	}
 }
@@ -81,56 +82,56 @@ func (h *Host) room(p config.Plugin) error {
 	return process.GiveTo(dir, p.RunAs)
 }
 
-// trusted checks the program of p, and makes s start the bytes that were checked. What is refused is not tried again before
-// its file or the config has changed.
-func (i *instance) trusted(p plan, s *supervise.Start) error {
-	h, e := i.entry.host, i.entry
+// trusted checks the program of p, and returns what starts the bytes that were checked, and what was found about them though
+// they may run. An error that matches supervise.ErrNoStart says why it must not run before its file or the config has changed.
+func (h *Host) trusted(p plan) (s supervise.Start, found string, err error) {
 	if why := p.conf.Missing; why != "" { // a reload or the finder tells when it is there
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		i.refused = why
-		return fmt.Errorf("%w: %s", supervise.ErrNoStart, why)
+		return s, "", fmt.Errorf("%w: %s", supervise.ErrNoStart, why)
 	}
 	if h.o.Trust == nil || len(p.conf.Run) == 0 {
-		return nil
+		return s, "", nil
 	}
 	v, err := h.o.Trust.Command(p.conf.Run, nil, policy(h.inForce().Discovery, p.conf))
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	if refusal, ok := errors.AsType[*trust.Refusal](err); ok {
-		i.refused = strings.TrimPrefix(refusal.Error(), "refused: ") // which the state says
-		return fmt.Errorf("%w: %w", supervise.ErrNoStart, err)
+		return s, "", fmt.Errorf("%w: %s", supervise.ErrNoStart, strings.TrimPrefix(refusal.Error(), "refused: ")) // which the state says
 	}
-	i.refused = ""
 	if err != nil {
-		return err
+		return s, "", err
 	}
-	var found []string
+	var all []string
 	for _, f := range v.Findings {
-		found = append(found, f.String())
+		all = append(all, f.String())
 	}
-	text := strings.Join(found, "; ")
-	if text != i.warned && text != "" {
-		e.say(slog.LevelWarn, "program is run although", "finding", text)
-	}
-	i.warned = text
 	s.Command, s.File = v.Args, v.File
 	if v.File != nil { // what it is called stays, for ps and for programs that go by it
 		s.Command = append([]string{p.conf.Run[0]}, v.Args[1:]...)
 	}
-	return nil
+	return s, strings.Join(all, "; "), nil
 }
 
-// mayStart reports whether trust would let the program start now.
-func (i *instance) mayStart() error {
-	var s supervise.Start
-	if err := i.trusted(i.entry.plan(), &s); err != nil {
-		i.entry.mu.Lock()
-		i.refused = "" // the process that runs is not meant
-		i.entry.mu.Unlock()
-		return err
+// judged is trusted for the process that is about to start: what comes of it shows.
+func (i *instance) judged(p plan) (supervise.Start, error) {
+	s, found, err := i.entry.host.trusted(p)
+	i.entry.mu.Lock()
+	defer i.entry.mu.Unlock()
+	i.refused = ""
+	if errors.Is(err, supervise.ErrNoStart) {
+		i.refused = strings.TrimPrefix(err.Error(), supervise.ErrNoStart.Error()+": ")
 	}
-	return closed(s.File)
+	if err != nil {
+		return s, err
+	}
+	if found != i.warned && found != "" {
+		i.entry.say(slog.LevelWarn, "program is run although", "finding", found)
+	}
+	i.warned = found
+	return s, nil
+}
+
+// mayStart reports whether the program could be started now. The process that runs is not judged by it.
+func (i *instance) mayStart() error {
+	s, _, err := i.entry.host.trusted(i.entry.plan())
+	return errors.Join(err, closed(s.File))
 }
 
 // policy returns what the program of p has to show.
