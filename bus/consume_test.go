@@ -93,7 +93,9 @@ func TestInProgress(t *testing.T) {
 	b := bustest.New(t)
 	c := b.Conn(t, "h1_out")
 	fill(t, c, 20)
-	k := consumer(t, c, quick("out"), bus.ConsumeOptions{Progress: 100 * time.Millisecond})
+	in := input("out")
+	in.AckWait = 2 * time.Second // a busy machine may stop the test for a while
+	k := consumer(t, c, in, bus.ConsumeOptions{Progress: 200 * time.Millisecond})
 	rival, err := b.Conn(t, "h2_out").Consume(t.Context(), bus.StreamMetrics, "out", bus.ConsumeOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +104,7 @@ func TestInProgress(t *testing.T) {
 	var held []*bus.Delivery
 	held = append(held, next(t, k))
 	// All that the rival has is acknowledged; k keeps one and has more in its window.
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // five times AckWait
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // more than twice AckWait
 	defer cancel()
 	for {
 		d, err := rival.Next(ctx)
