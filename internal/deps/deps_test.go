@@ -35,8 +35,12 @@ var allowed = []struct{ pkg, may string }{
 	{"agent/config", "telemetry"},
 	{"agent/liveness", "telemetry"}, // the state machine that host and hub share
 	{"agent/web", ""},
-	{"agent/host", "telemetry bus agent/supervise agent/liveness agent/config agent/journal agent/trust"},
-	{"agent/hub", "telemetry bus agent/liveness agent/config agent/web"},
+	{"agent/identity", ""},
+	{"agent/recent", "telemetry"},
+	{"agent/host", "telemetry bus agent/supervise agent/liveness agent/config agent/journal agent/trust agent/identity"},
+	{"agent/hub", "telemetry bus agent/liveness agent/config"},
+	{"agent/api", "telemetry bus agent/hub agent/recent agent/config agent/web"}, // HTTP apart from what it shows
+	{"internal/fleet", "telemetry bus"},                                          // its hosts beat on a real bus
 	{"internal/*", "telemetry"},
 	{"cmd/*", "* */*"},
 	{"test/*", "* */*"},

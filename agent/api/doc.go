@@ -1,0 +1,2 @@
+// Package api answers HTTP for a hub.
+package api

@@ -1,0 +1,2 @@
+// Package fleet simulates hosts that beat.
+package fleet
