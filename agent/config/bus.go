@@ -19,7 +19,7 @@ func (l *loader) bus(s *source, n *yaml.Node) Bus {
 		return b
 	}
 	embedded := map[string]func(*yaml.Node){
-		"listen":    func(n *yaml.Node) { b.Listen = s.local(n, s.address("bus.listen", n)) },
+		"listen":    func(n *yaml.Node) { b.Listen = s.loopback("bus.listen", n, s.address("bus.listen", n), busWay) },
 		"store":     func(n *yaml.Node) { b.Store = s.text("bus.store", n) },
 		"sync":      func(n *yaml.Node) { b.Sync = s.sync(n) },
 		"max_store": func(n *yaml.Node) { b.MaxStore = s.size("bus.max_store", n) },
@@ -129,15 +129,6 @@ func (s *source) log(n *yaml.Node) (g Log) {
 		}, []string{"level", "format"})
 	}
 	return g
-}
-
-func (s *source) web(n *yaml.Node) (w Web) {
-	if s.isMap("web", n, "{ listen: 127.0.0.1:8470 }") {
-		s.fields("web", n, map[string]func(*yaml.Node){
-			"listen": func(n *yaml.Node) { w.Listen = s.address("web.listen", n) },
-		}, []string{"listen"})
-	}
-	return w
 }
 
 // secretFile looks whether a file that holds a secret is there and nobody else's.

@@ -68,12 +68,13 @@ type Settings struct {
 	Host      string            // empty: the machine's name
 	Bus       Bus               // where the bus is; embedded when the file does not say
 	Every     time.Duration     // the interval of collectors
-	Tags      map[string]string // of every point; a plugin's own go before these
+	Tags      map[string]string // of every point, where a plugin's own go before these; and the labels of the host
 	Owner     string            // who is asked about plugins without an owner of their own
 	Site      string            // where the machine stands
 	Log       Log               // of agent and hub
 	Env       []string          // the names that ${NAME} may use, sorted
-	Web       Web               // the page and the API
+	Hub       Hub               // how hosts are judged
+	Web       Web               // the API
 	Discovery Discovery
 	Plugins   []Plugin // collectors, processors, publishers, each in the order of the files
 
@@ -110,9 +111,26 @@ type Log struct {
 	Format string // text or json
 }
 
-// Web says where the page is served.
+// None is what a duration of Hub is that the file sets to 0.
+const None time.Duration = -1
+
+// Hub says how the hub judges the hosts of the fleet; a zero field leaves the default.
+type Hub struct {
+	Interval   time.Duration // between the beats of an agent: 10 s
+	Overdue    float64       // intervals without a beat until OVERDUE: 2.5
+	Down       float64       // until DOWN: 4
+	Spread     time.Duration // over which hosts come back after the bus was away: 20 s; or None
+	WarmUp     time.Duration // after a start, besides Down, without verdicts: 20 s; or None
+	Forget     time.Duration // until a host that is DOWN is dropped: 7 d; None: never
+	ForgetLeft time.Duration // until one that has LEFT is dropped: 1 h
+	MaxHosts   int           // watched at most: 100,000
+	MaxBeats   int           // taken each second; above, agents are asked to beat more slowly: 2,000
+}
+
+// Web says where the API is served.
 type Web struct {
-	Listen string // host:port; empty: not served
+	Listen string // host:port of this machine; WebListen unless the file says otherwise
+	Off    bool   // nowhere
 }
 
 // Plugin is one plugin of the file.

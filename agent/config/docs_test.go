@@ -31,7 +31,7 @@ func TestPage(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, key := range slices.Concat(topKeys, commonKeys, scheduleKeys, limitKeys, discoverKeys) {
+	for _, key := range slices.Concat(topKeys, commonKeys, scheduleKeys, limitKeys, discoverKeys, hubKeys) {
 		if !strings.Contains(page, "`"+key+"`") {
 			t.Errorf("the page does not tell of %s", key)
 		}
@@ -59,4 +59,5 @@ func TestSchemaHasEveryKey(t *testing.T) {
 	f(scheduleSchema(), scheduleKeys)
 	f(limitsSchema(), limitKeys)
 	f(discoverSchema(), discoverKeys)
+	f(hubSchema(), hubKeys)
 }

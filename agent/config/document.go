@@ -18,7 +18,8 @@ func Schema(programs []Program) map[string]any {
 		"log":      logSchema(),
 		"env":      several("the names that ${NAME} may use"),
 		"discover": discoverSchema(),
-		"web":      object("the page and the API", map[string]any{"listen": text("where the page is served")}),
+		"hub":      hubSchema(),
+		"web":      webSchema(),
 	}
 	defs := map[string]any{}
 	for _, s := range sections {
@@ -186,6 +187,37 @@ func limitsSchema() map[string]any {
 		"cpu":    map[string]any{"type": []string{"string", "number"}, "description": "50% of a core, or 1.5 cores"},
 		"files":  count("files may be open"), "processes": count("processes and threads"),
 	})
+}
+
+func hubSchema() map[string]any {
+	return object("how hosts are judged", map[string]any{
+		"interval":    duration("between the beats of an agent"),
+		"overdue":     intervals("until a host is OVERDUE"),
+		"down":        intervals("until a host is DOWN"),
+		"spread":      orNone("over which hosts come back after the bus was away"),
+		"warmup":      orNone("after a start of the hub, besides down, without verdicts"),
+		"forget":      orNone("until a host that is DOWN is dropped; 0: never"),
+		"forget_left": duration("until a host that has LEFT is dropped"),
+		"max_hosts":   count("hosts are watched"),
+		"max_beats":   count("beats a second are taken"),
+	})
+}
+
+// orNone is the schema of a duration that may be 0.
+func orNone(description string) map[string]any {
+	m := duration(description)
+	m["type"] = []string{"string", "integer"}
+	return m
+}
+
+func intervals(until string) map[string]any {
+	return map[string]any{"type": "number", "minimum": 1.5, "description": "intervals without a beat " + until}
+}
+
+func webSchema() map[string]any {
+	m := object("where the API is served, or off", map[string]any{"listen": text("host:port of this machine")})
+	m["type"], m["pattern"] = []string{"object", "string"}, "^off$"
+	return m
 }
 
 func discoverSchema() map[string]any {

@@ -57,7 +57,7 @@ func newLoader(o Options) *loader {
 		replaced: make(map[string]int),
 		out: &Settings{
 			Every: 10 * time.Second, Tags: map[string]string{}, Bus: Bus{Embedded: true, Sync: "always"},
-			Discovery: Discovery{Dirs: slices.Clone(o.PluginDirs)},
+			Web: Web{Listen: WebListen}, Discovery: Discovery{Dirs: slices.Clone(o.PluginDirs)},
 		},
 	}
 	l.secrets = secretPattern(secretNames(o.Programs))
@@ -131,7 +131,7 @@ var sections = []section{
 }
 
 // topKeys are the other ones, as a message lists them.
-var topKeys = []string{"host", "bus", "every", "tags", "owner", "site", "log", "env", "web", "discover", "collect", "process", "publish"}
+var topKeys = []string{"host", "bus", "every", "tags", "owner", "site", "log", "env", "hub", "web", "discover", "collect", "process", "publish"}
 
 // join decides which file's value of a top-level key counts. The list env: is read here, since
 // nothing can be replaced without it.
@@ -245,10 +245,8 @@ func (l *loader) topKey(at setting) {
 		l.out.Every = at.duration("every", at.val, shortest)
 	case "owner":
 		l.out.Owner = at.text("owner", at.val)
-		at.idle(ownerWay)
 	case "site":
 		l.out.Site = at.text("site", at.val)
-		at.idle(siteWay)
 	case "tags":
 		at.isMap("tags", at.val, "{ site: lab }")
 	case "bus":
@@ -257,9 +255,10 @@ func (l *loader) topKey(at setting) {
 		l.out.Log = at.log(at.val)
 	case "discover":
 		l.out.Discovery = l.discovery(at.source, at.val)
+	case "hub":
+		l.out.Hub = at.hub(at.val)
 	case "web":
 		l.out.Web = at.web(at.val)
-		at.idle(webWay)
 	}
 }
 

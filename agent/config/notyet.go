@@ -1,41 +1,30 @@
 package config
 
-import (
-	"fmt"
-	"net"
-	"slices"
-
-	"go.yaml.in/yaml/v3"
-)
+import "slices"
 
 // What a config may say but this version does not do is told here, and nowhere else: a key that is taken and has no effect
 // would be a lie. What only makes less to be seen is a warning, what would change the points a fault.
 
 const notYet = "is not carried out by this version"
 
-// idle warns of a top-level key that nothing comes of yet.
-func (at setting) idle(way string) {
-	at.warn(at.entry.key, way, "%s: %s", at.entry.name, notYet)
-}
+// An exposure is what must not be reached from other machines, and the way out, with a place for the port.
+type exposure struct{ what, out string }
 
-const (
-	webWay   = "remove it: pacewire up shows what goes on, and pacewire plugin list asks for it"
-	ownerWay = "write it as a tag of its points: tags: { owner: ops }"
-	siteWay  = "write it as a tag of all points: tags: { site: lab }"
+var (
+	busWay = exposure{"the embedded bus", "use 127.0.0.1:%s, or run a NATS server with users and TLS and name it: bus: { urls: tls://bus.example:4222 }"}
+	webWay = exposure{"the API", "use 127.0.0.1:%s, and let a reverse proxy with TLS and accounts stand before it"}
 )
 
 // notYet tells what of e is not carried out.
 func (d *definition) notYet(e entry) {
-	switch {
-	case e.name == "replicas" && d.Replicas > 1:
-		way := "use parallel: for several workers in one process"
-		if d.Kind == Collector {
-			way = "remove it, or make a plugin of another name"
-		}
-		d.fault(e.val, way, "replicas: more than one process of a plugin %s", notYet)
-	case e.name == "owner":
-		d.warn(e.key, ownerWay, "owner: %s", notYet)
+	if e.name != "replicas" || d.Replicas <= 1 {
+		return
 	}
+	way := "use parallel: for several workers in one process"
+	if d.Kind == Collector {
+		way = "remove it, or make a plugin of another name"
+	}
+	d.fault(e.val, way, "replicas: more than one process of a plugin %s", notYet)
 }
 
 // misplaced refuses the keys that a kind has no use for.
@@ -58,16 +47,4 @@ func (d *definition) misplaced(e entry) {
 			d.fault(e.key, "remove it: it works when points come", "only a collector has a schedule: a %s has no %s", d.Kind, e.name)
 		}
 	}
-}
-
-// local refuses an address of the embedded bus that others could reach.
-func (s *source) local(n *yaml.Node, address string) string {
-	host, _, err := net.SplitHostPort(address)
-	if ip := net.ParseIP(host); err != nil || host == "localhost" || ip != nil && ip.IsLoopback() {
-		return address
-	}
-	_, port, _ := net.SplitHostPort(address)
-	s.fault(n, fmt.Sprintf("use 127.0.0.1:%s, or run a NATS server with users and TLS and name it: bus: { urls: tls://bus.example:4222 }", port),
-		"bus.listen: to let other machines reach the embedded bus %s: it has no encryption", notYet)
-	return ""
 }

@@ -205,7 +205,7 @@ func (c *checker) pattern(at spot) {
 	case formDuration:
 		hint = durationHint(at.val.Value)
 		if d, ok := parseDuration(at.val.Value); ok {
-			hint = "did you mean " + strings.TrimSuffix(strings.TrimSuffix(d.String(), "0s"), "0m") + "?"
+			hint = "did you mean " + brief(d) + "?"
 		}
 	case formSize:
 		hint = sizeHint(at.val.Value)
