@@ -50,11 +50,18 @@ func goldenMessages() []goldenMessage {
 		{"heartbeat-agent", "heartbeat", fullBeat()},
 		{"heartbeat-hello", "heartbeat", fullHello()},
 		{"heartbeat-bye", "heartbeat", bye},
+		{"heartbeat-steady", "heartbeat", steadyBeat()},
+		{"heartbeat-agent-hello", "heartbeat", agentHello()},
 		{"ack-accepted", "ack", ack},
 		{"ack-work", "ack", work},
 		{"ack-refused", "ack", refused},
+		{"ack-hub", "ack", hubAck()},
 		{"plugindata-info", "plugindata", info},
 		{"plugindata-error", "plugindata", failed},
+		{"plugindata-status", "plugindata", statusData()},
+		{"plugindata-part-1", "plugindata", partedData()[0]},
+		{"plugindata-part-2", "plugindata", partedData()[1]},
+		{"request-ping", "request", CtlRequest{ID: "5f21"}},
 		{"request-refresh", "request", CtlRequest{ID: "5f1e", Want: []string{"os/info", "docker/info"}, Mode: ModeCollect, MaxAgeMS: 60000}},
 		{"request-list", "request", CtlRequest{ID: "5f1f", Want: []string{}, Mode: ModeCached}},
 		{"request-drain", "request", CtlRequest{ID: "5f20", Args: map[string]any{"reason": "upgrade", "within_ms": int64(10000)}}},
@@ -276,10 +283,26 @@ func TestGoldenDigests(t *testing.T) {
 			list.Facts = append(list.Facts, facts{p.Data, hex.EncodeToString(packed), DigestOf(packed), string(text), DigestOf(text)})
 		}
 	}
-	for _, items := range [][]InventoryItem{{}, fullHello().Inventory} {
+	for _, items := range [][]InventoryItem{{}, fullHello().Inventory, agentHello().Inventory} {
 		list.Inventory = append(list.Inventory, inventory{items, InventoryDigest(items)})
 	}
 	checkGoldenJSON(t, "digests.json", list)
+}
+
+// The parts among the golden messages are two halves of the facts beside them.
+func TestGoldenParts(t *testing.T) {
+	var parts []PluginData
+	for _, name := range []string{"plugindata-part-1.json", "plugindata-part-2.msgpack"} {
+		p, _, err := DecodePluginData(goldenFile(t, "valid/"+name, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, p)
+	}
+	whole, err := JoinPluginData(parts)
+	if err != nil || !reflect.DeepEqual(whole.Data, partedFacts()) {
+		t.Errorf("joined they are %v, %v; want %v", whole.Data, err, partedFacts())
+	}
 }
 
 // A second decoder sees the same in both encodings: the keys of the structs are the keys on the wire.
@@ -305,6 +328,9 @@ func asJSON(t testing.TB, m map[string]any) (out map[string]any) {
 	plain = func(key string, v any) any {
 		switch v := v.(type) {
 		case []byte:
+			if key == "chunk" {
+				return string(v)
+			}
 			return hex.EncodeToString(v)
 		case map[string]any:
 			for k, sub := range maps.Clone(v) {

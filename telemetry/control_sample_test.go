@@ -53,3 +53,52 @@ func fullRefresh() []RefreshItem {
 		{InventoryItem: InventoryItem{Plugin: "docker", Type: DataInfo}, Error: &Fault{Code: FaultTimeout, Message: "docker info", AgeMS: 10000}},
 	}
 }
+
+// steadyBeat is what a plugin says most of the time.
+func steadyBeat() Heartbeat {
+	hello := fullHello()
+	return Heartbeat{
+		Version: 1, Host: "web-1", Plugin: "disk", Inst: "9f3c1a7e5b2d4c60", Seq: 4711, IntervalMS: 10000, T1: 1763559525997744692, Mono1: 47110000000000,
+		UpMS: 47110000, Digest: hello.Digest, Items: hello.Items, ConfigRev: 12, State: "running", Stats: &Stats{Ticks: 4711, PointsOut: 9422, BatchesOut: 4711},
+		Ack: 4710, RTTUS: 412,
+	}
+}
+
+// agentHello is a first beat of an agent, which lists its plugins' entries after its own.
+func agentHello() Heartbeat {
+	items := []InventoryItem{
+		{Plugin: AgentName, Type: DataManifest, Version: "0.4.0", Digest: DigestOf([]byte("a"))},
+		{Plugin: "disk", Type: DataManifest, Version: "1.4.0", Digest: DigestOf([]byte("m"))},
+		{Plugin: "disk", Type: DataInfo, Version: "1.4.0", Config: Digest{15: 1}, Digest: DigestOf([]byte("i"))},
+		{Plugin: "disk", Type: DataStatus, Version: "1.4.0", Digest: DigestOf([]byte("s"))},
+	}
+	return Heartbeat{
+		Version: 1, Host: "6f1c2a9e4b7d4f0aa1b2c3d4e5f60718", Plugin: AgentName, Name: "web-1.example.org", Boot: "0b4c1f6e-7d1c-4f0e-9a55-0d5f1f7f8a11",
+		Inst: "9f3c1a7e5b2d4c60", Gen: 18, Seq: 1, IntervalMS: 10000, Hello: true, Inventory: items, Digest: InventoryDigest(items), Items: uint64(len(items)),
+		Owner: "team-web", State: "running", Plugins: &PluginCounts{OK: 1},
+		Manifest: &Manifest{Kind: "agent", Program: "pacewire", Version: "0.4.0", API: 1, Labels: map[string]string{"site": "eu-1", "rack": "r7"}, OS: "linux", Arch: "amd64"},
+	}
+}
+
+// hubAck is a hub's answer to a steady beat with every field in use but those of Work.
+func hubAck() Ack {
+	return Ack{
+		Version: 1, Server: "hub-1", Term: 7, Seq: 8123, T1: 1763559525997744692, T2: 1763559525997844692, T3: 1763559525997854692, Received: 8120, Lost: 3,
+		Gen: 17, State: Accepted, NextMS: 12500, Digest: DigestOf([]byte("inventory")), Flags: []string{"warmup", "maintenance"}, BatchVersions: []uint64{1}, ConfigRev: 12,
+	}
+}
+
+// statusData is an agent's verdict on one of its plugins.
+func statusData() PluginData {
+	return PluginData{Version: 1, Host: "web-1", Inst: "9f3c1a7e5b2d4c60", Plugin: "disk", Type: DataStatus, ProgramVersion: "1.4.0", Time: 1763559525997744692, Seq: 4,
+		Data: Facts{"kind": "collector", "program": "disk", "version": "1.4.0", "state": "running", "restarts": int64(0), "cfg_rev": int64(12)}}
+}
+
+func partedFacts() Facts { return Facts{"name": "Größe", "packages": []any{"bash", "coreutils"}} }
+
+// partedData are facts in two parts, cut between two characters. They hold JSON in both encodings.
+func partedData() []PluginData {
+	data, _ := partedFacts().Encode(JSON)
+	whole := PluginData{Version: 1, Host: "web-1", Plugin: "packages", Type: DataInfo, Time: 1763559525997744692, Seq: 5, Data: partedFacts(), Truncated: true, Digest: DigestOf(data)}
+	return whole.cut(data, len(data)/2+1)
+}
