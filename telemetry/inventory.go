@@ -52,6 +52,9 @@ func (it *InventoryItem) unpack(r *controlReader) error {
 // RefreshManifest is the payload of the reply to a refresh: what exists. The plugin data that were wanted follow.
 type RefreshManifest struct {
 	Items []RefreshItem `json:"inv_list,omitzero"`
+
+	// More says that the list goes on: ask again with the last item, as plugin/type, as args.after.
+	More bool `json:"more,omitzero"`
 }
 
 // RefreshItem is an InventoryItem with what a refresh adds to it.
