@@ -16,6 +16,7 @@ type Tapped struct {
 	ID          string
 	ContentType string
 	Stored      time.Time
+	Seq         uint64 // in the stream
 	Pending     uint64 // more that are there already
 }
 
@@ -24,6 +25,32 @@ type TapOptions struct {
 	Stream  string
 	Filters []string
 	Last    bool // begin with the last message of each subject instead of with what is new
+
+	// From is the sequence to begin with, and Since a time: of what is stored at that moment or later. Of Last, From and
+	// Since one at most is given.
+	From  uint64
+	Since time.Time
+
+	// Once says that the tap ends when it has given all that was there.
+	Once bool
+}
+
+// tapIdle is how long the server keeps the consumer of a tap that has ended: who looks again and again leaves few behind.
+const tapIdle = 30 * time.Second
+
+func (o TapOptions) consumer() jetstream.OrderedConsumerConfig {
+	cfg := jetstream.OrderedConsumerConfig{
+		FilterSubjects: o.Filters, DeliverPolicy: jetstream.DeliverNewPolicy, InactiveThreshold: tapIdle,
+	}
+	switch {
+	case o.Last:
+		cfg.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
+	case o.From > 0:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, o.From
+	case !o.Since.IsZero():
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &o.Since
+	}
+	return cfg
 }
 
 // Tap gives f each message of a stream until ctx ends, f returns an error, or the stream is gone. It reads by a consumer of
@@ -33,13 +60,12 @@ func (c *Conn) Tap(ctx context.Context, o TapOptions, f func(Tapped) error) erro
 	if err != nil {
 		return err
 	}
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: o.Filters, DeliverPolicy: jetstream.DeliverNewPolicy}
-	if o.Last {
-		cfg.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
-	}
-	k, err := js.OrderedConsumer(ctx, o.Stream, cfg)
+	k, err := js.OrderedConsumer(ctx, o.Stream, o.consumer())
 	if err != nil {
 		return fmt.Errorf("tap %s: %w", o.Stream, missing(err))
+	}
+	if info := k.CachedInfo(); o.Once && info != nil && info.NumPending == 0 {
+		return nil
 	}
 	messages, err := k.Messages(jetstream.PullMaxMessages(tapAhead))
 	if err != nil {
@@ -58,11 +84,14 @@ func (c *Conn) Tap(ctx context.Context, o TapOptions, f func(Tapped) error) erro
 			return fmt.Errorf("tap %s: %w", o.Stream, err)
 		}
 		t, err := tapped(m)
-		if err != nil {
-			continue // a subject that none of our builders made
+		if err == nil { // else a subject that none of our builders made
+			err = f(t)
+			if err != nil {
+				return err
+			}
 		}
-		if err := f(t); err != nil {
-			return err
+		if o.Once && t.Pending == 0 {
+			return nil
 		}
 	}
 }
@@ -72,12 +101,9 @@ const tapAhead = 16
 
 func tapped(m jetstream.Msg) (Tapped, error) {
 	s, err := ParseSubject(m.Subject())
-	if err != nil {
-		return Tapped{}, err
-	}
 	t := Tapped{Subject: s, Body: m.Data(), ID: m.Headers().Get(jetstream.MsgIDHeader), ContentType: m.Headers().Get("Content-Type")}
 	if meta, err := m.Metadata(); err == nil {
-		t.Stored, t.Pending = meta.Timestamp, meta.NumPending
+		t.Stored, t.Seq, t.Pending = meta.Timestamp, meta.Sequence.Stream, meta.NumPending
 	}
-	return t, nil
+	return t, err
 }
