@@ -40,8 +40,19 @@ var (
 	ErrNoConsumer = errors.New("no such consumer")
 
 	// ErrNoStream is returned when the bus has no such stream: the hub makes
-	// it, see EnsureStreams.
+	// it, see EnsureStreams and EnsureBucket.
 	ErrNoStream = errors.New("no such stream")
+
+	// ErrNoKey is returned when a bucket has no such key, or no more.
+	ErrNoKey = errors.New("no such key")
+
+	// ErrConflict is returned when a key was not at the revision it had to be at:
+	// somebody else was first. Read it again, and decide again.
+	ErrConflict = errors.New("changed by somebody else")
+
+	// ErrFull is returned when a bucket, or the store of the bus, has no room for
+	// what is new. What is there can still be overwritten by less, and deleted.
+	ErrFull = errors.New("store is full")
 
 	// ErrBadToken is returned by Untoken and ParseSubject for text that Token
 	// and the builders of subjects never produce.

@@ -346,7 +346,7 @@ func missing(err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		return fmt.Errorf("%w: %w", ErrNoConsumer, err)
-	case errors.Is(err, jetstream.ErrStreamNotFound):
+	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrBucketNotFound):
 		return fmt.Errorf("%w: %w", ErrNoStream, err)
 	}
 	return translate(err)

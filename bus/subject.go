@@ -26,6 +26,9 @@ const (
 // Agent is the reserved name under which an agent stands among its plugins.
 const Agent = "agent"
 
+// Hub is the user that a hub connects as.
+const Hub = "hub"
+
 // Part is one token of a pattern: Any, Name(x), or a fixed word such as HTB.
 type Part string
 
@@ -187,16 +190,13 @@ func (s *Subject) users() []string {
 	case AreaHub:
 		return nil
 	case AreaCtl, AreaHTTP:
-		return []string{userOf(tokens[2], Agent), hubUser}
+		return []string{userOf(tokens[2], Agent), Hub}
 	case AreaDead:
-		return []string{hubUser}
+		return []string{Hub}
 	default:
 		return []string{userOf(tokens[2], tokens[3])}
 	}
 }
-
-// hubUser is the user the hub connects as.
-const hubUser = "hub"
 
 // matches tells whether subject fits pattern, which may hold "*" tokens and end
 // in ">".
