@@ -137,8 +137,12 @@ func (i *instance) expects(now time.Time) bool {
 	if i.stopped != "" {
 		return false
 	}
-	patience := time.Duration(i.last.IntervalMS) * time.Millisecond * 5 / 2
-	return i.last.Inst == "" || i.last.Bye != "" || now.Sub(i.arrived) >= patience
+	return i.last.Inst == "" || i.last.Bye != "" || now.Sub(i.arrived) >= i.patience()
+}
+
+// patience is after how long a beat is late.
+func (i *instance) patience() time.Duration {
+	return time.Duration(i.last.IntervalMS) * time.Millisecond * 5 / 2
 }
 
 // refusal returns why b is not accepted, "" when it is.

@@ -16,8 +16,8 @@ import (
 
 const pair = "collect: { numbers: }\npublish: { sink: { from: numbers } }\n"
 
-// A pulse is the heart of a plugin without the plugin.
-type pulse struct {
+// A beater is the heart of a plugin without the plugin.
+type beater struct {
 	telemetry.Heartbeat
 	t    testing.TB
 	conn *bus.Conn
@@ -25,16 +25,16 @@ type pulse struct {
 }
 
 // newPulse connects as a plugin of h1 and prepares a hello.
-func newPulse(t testing.TB, b *bustest.Bus, name, kind, inst string) *pulse {
+func newPulse(t testing.TB, b *bustest.Bus, name, kind, inst string) *beater {
 	t.Helper()
-	return &pulse{t: t, conn: b.Conn(t, bus.User("h1", name)), Heartbeat: telemetry.Heartbeat{
+	return &beater{t: t, conn: b.Conn(t, bus.User("h1", name)), Heartbeat: telemetry.Heartbeat{
 		Version: telemetry.ProtocolVersion, Host: "h1", Plugin: name, Inst: inst, IntervalMS: 60000, Hello: true, T1: 42,
 		Digest: telemetry.Digest{15: 7}, Manifest: &telemetry.Manifest{Kind: kind, Program: "p", API: 1, Version: "1.2.3"},
 	}}
 }
 
 // beat beats once, and returns the answer.
-func (p *pulse) beat() telemetry.Ack {
+func (p *beater) beat() telemetry.Ack {
 	p.t.Helper()
 	p.Seq++
 	body, err := telemetry.EncodeControl(p.Heartbeat, p.enc)
@@ -53,7 +53,7 @@ func (p *pulse) beat() telemetry.Ack {
 }
 
 // refused beats once, and wants to be refused for a reason.
-func (p *pulse) refused(reason string) {
+func (p *beater) refused(reason string) {
 	p.t.Helper()
 	if ack := p.beat(); ack.State != telemetry.Refused || !strings.HasPrefix(ack.Reason, reason) || ack.Work != nil || ack.Received != 0 {
 		p.t.Errorf("%+v, want refused for %s", ack, reason)
@@ -61,7 +61,7 @@ func (p *pulse) refused(reason string) {
 }
 
 // accepted beats once, and wants to be accepted.
-func (p *pulse) accepted() telemetry.Ack {
+func (p *beater) accepted() telemetry.Ack {
 	p.t.Helper()
 	ack := p.beat()
 	if ack.State != telemetry.Accepted || ack.Reason != "" {

@@ -40,6 +40,8 @@ func (h *Host) verbs() map[string]verb {
 		"info":    h.info,
 		"logs":    h.logs,
 		"env":     h.environment,
+		"pulse":   func(context.Context, telemetry.CtlRequest) (any, error) { return h.Pulse(), nil },
+		"beat":    h.beatNow,
 		"start":   one(h.Start),
 		"stop":    one(h.Stop),
 		"restart": one(h.Restart),

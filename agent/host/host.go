@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,7 +21,12 @@ import (
 
 // Options say what a host part looks after, and by which bus.
 type Options struct {
-	Host     string
+	Host     string                  // stable id
+	Name     string                  // of the machine now, as people call it
+	Version  string                  // of the program
+	Gen      uint64                  // counts the starts of the agent; 0: nobody does
+	GenAbove func(gen uint64) uint64 // keeps a higher one than gen for the next start, and returns it; nil: nobody does
+
 	Settings *config.Settings
 	Config   Config          // where settings come from later; its zero value: they stay as they are
 	Files    []config.Source // what Settings are made of
@@ -52,12 +58,13 @@ type Times struct {
 	Probation time.Duration // for which a new process does well, before the old one is let go: 3 s
 	Take      time.Duration // from there until it works: 10 s
 	Start     time.Duration // how long an operation waits for a plugin to work; it goes on all the same: 20 s
+	Beat      time.Duration // the shortest interval of the agent's own beats that a hub gets: 1 s
 }
 
 func (t Times) orDefaults() Times {
 	return Times{
 		Hello: cmp.Or(t.Hello, 20*time.Second), Ready: cmp.Or(t.Ready, 30*time.Second), Probation: cmp.Or(t.Probation, 3*time.Second),
-		Take: cmp.Or(t.Take, 10*time.Second), Start: cmp.Or(t.Start, 20*time.Second),
+		Take: cmp.Or(t.Take, 10*time.Second), Start: cmp.Or(t.Start, 20*time.Second), Beat: cmp.Or(t.Beat, time.Second),
 	}
 }
 
@@ -76,6 +83,8 @@ type Host struct {
 	conn     *bus.Conn // control
 	data     *bus.Conn
 	out      *bus.Publisher
+	heart    *heart // beats to the hub
+	revised  atomic.Pointer[revised]
 	ready    chan struct{}
 	children sync.WaitGroup
 	until    context.Context //nolint:containedctx // of Run: no operation is begun after it
@@ -110,6 +119,7 @@ func New(o Options) *Host {
 			h.plugins = append(h.plugins, h.entry(h.plan(o.Settings, p)))
 		}
 	}
+	h.heart = newHeart(h)
 	return h
 }
 
@@ -131,6 +141,8 @@ func (h *Host) Run(ctx context.Context) error {
 	if err := h.listen(); err != nil {
 		return err
 	}
+	goodbye := h.heart.start()
+	defer goodbye()
 	for _, e := range h.entries() {
 		e.now.start(life)
 	}
@@ -147,14 +159,14 @@ func (h *Host) Run(ctx context.Context) error {
 
 func (h *Host) dial(ctx context.Context) (err error) {
 	o := bus.Options{URL: h.o.URL, CredsFile: h.o.Creds, TLS: h.o.TLS, User: bus.User(h.o.Host, bus.Agent),
-		Name: h.o.Host + "/agent control", NoEcho: true, Log: h.log, Wait: firstConn}
+		Name: h.o.Host + "/agent control", NoEcho: true, Log: h.log, Wait: firstConn, OnConnect: h.reconnected}
 	if h.o.InProcess != nil {
 		o.InProcess = h.o.InProcess
 	}
 	if h.conn, err = bus.Dial(ctx, o); err != nil {
 		return err
 	}
-	o.Name, o.NoEcho, o.Data = h.o.Host+"/agent data", false, true
+	o.Name, o.NoEcho, o.Data, o.OnConnect = h.o.Host+"/agent data", false, true, nil
 	if h.data, err = bus.Dial(ctx, o); err != nil {
 		h.conn.Close()
 		return err

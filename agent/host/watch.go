@@ -27,10 +27,20 @@ func (h *Host) watch(ctx context.Context) error {
 // inspect looks at every plugin; last is when it did so before. Our own delay is nobody's silence, nor is that of the bus.
 func (h *Host) inspect(ctx context.Context, last, now time.Time) {
 	blind := now.Sub(last) > 2*watchEvery || !h.conn.Connected()
+	if h.resumed() {
+		h.children.Go(h.greetAll)
+	}
 	for _, e := range h.entries() {
 		e.inspect(now, blind)
 		e.reconsider()
 		e.catchesUp(ctx)
+	}
+}
+
+// greetAll asks every plugin for a heartbeat.
+func (h *Host) greetAll() {
+	for _, e := range h.entries() {
+		e.current().greet(h.life)
 	}
 }
 
