@@ -82,11 +82,11 @@ func unread(err error) error {
 	return exitWith(exitNoBus, fmt.Errorf("an agent may run here, but %s is not yours to read: use the agent's user, or root", file.Path))
 }
 
-// A link leads to the agent of a host.
+// A link leads to the agent of a host, or to the hub.
 type link struct {
 	conn *bus.Conn
-	host string
-	own  bool // the host is this one
+	host string // empty: the hub
+	own  bool   // the host is this one
 
 	cancel atomic.Pointer[context.CancelCauseFunc] // of the request that is under way
 }

@@ -11,18 +11,24 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// request asks the agent, and returns what its answer carries.
+// request asks the agent, or the hub, and returns what its answer carries.
 func (l *link) request(ctx context.Context, verb string, args map[string]any) (telemetry.Raw, error) {
+	return l.send(ctx, verb, telemetry.CtlRequest{Args: args})
+}
+
+// send is request for one that is more than its arguments.
+func (l *link) send(ctx context.Context, verb string, q telemetry.CtlRequest) (telemetry.Raw, error) {
 	id := make([]byte, 8)
 	_, _ = rand.Read(id)
-	body, err := telemetry.EncodeControl(telemetry.CtlRequest{ID: hex.EncodeToString(id), Args: args}, telemetry.MsgPack)
+	q.ID = hex.EncodeToString(id)
+	body, err := telemetry.EncodeControl(q, telemetry.MsgPack)
 	if err != nil {
 		return nil, fmt.Errorf("request %s: %w", verb, err)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	l.cancel.Store(&cancel)
-	answer, err := l.conn.Request(ctx, bus.CtlSubject(l.host, bus.Agent, verb), body)
+	answer, err := l.conn.Request(ctx, l.subject(verb), body)
 	if err != nil {
 		if cause := context.Cause(ctx); errors.Is(cause, bus.ErrDenied) {
 			err = cause
@@ -32,7 +38,7 @@ func (l *link) request(ctx context.Context, verb string, args map[string]any) (t
 	}
 	reply, _, err := telemetry.DecodeCtlReply(answer)
 	if err != nil {
-		return nil, fmt.Errorf("answer of the agent of %s: %w", l.host, err)
+		return nil, fmt.Errorf("answer of %s: %w", party(l.host), err)
 	}
 	if reply.Error != nil {
 		e := &refused{*reply.Error}
@@ -41,17 +47,35 @@ func (l *link) request(ctx context.Context, verb string, args map[string]any) (t
 	return reply.Payload, nil
 }
 
+// subject is where who is asked listens.
+func (l *link) subject(verb string) string {
+	if l.host == "" {
+		return bus.HubSubject(verb)
+	}
+	return bus.CtlSubject(l.host, bus.Agent, verb)
+}
+
+// party names who is asked: the agent of a host or, without one, the hub.
+func party(host string) string {
+	if host == "" {
+		return "the hub"
+	}
+	return "the agent of " + host
+}
+
 // unanswered is a request that got no answer.
 type unanswered struct {
-	host string
+	host string // of the agent; empty: the hub
 	err  error
 }
 
 func (e *unanswered) Error() string {
-	agent := "the agent of " + e.host
+	agent := party(e.host)
 	switch {
 	case errors.Is(e.err, bus.ErrDenied):
 		return fmt.Sprintf("the bus does not let this user ask %s: name a file of credentials that may, by --creds (%v)", agent, e.err)
+	case errors.Is(e.err, bus.ErrNoResponders) && e.host == "":
+		return `no hub answers on this bus: start "pacewire up" or "pacewire hub"`
 	case errors.Is(e.err, bus.ErrNoResponders):
 		return fmt.Sprintf("no agent of host %s is on this bus: start pacewire agent there, or name another host by --host", e.host)
 	case errors.Is(e.err, bus.ErrTimeout):

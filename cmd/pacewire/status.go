@@ -1,0 +1,289 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+func (a *app) status() *cobra.Command {
+	var limit time.Duration
+	c := &cobra.Command{
+		Use: "status", Short: "Tell on one screen whether bus, agent and hub are well", Args: cobra.NoArgs,
+		Long: "status ends with 0 when all is well, 1 when something is not, 69 when the bus cannot be reached. With --wait it asks until\n" +
+			"all is well, and ends with 75 when it is not in time. A host that is DOWN is told, and is no fault of these.",
+		Example: "  pacewire status\n  pacewire status --wait 30s -o json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if limit < 0 {
+				return exitWith(exitUsage, fmt.Errorf("--wait %v: want 0 or more, such as 30s", limit))
+			}
+			s, err := a.standing(c.Context(), limit)
+			return errors.Join(a.showStanding(s), err)
+		},
+	}
+	c.Flags().DurationVar(&limit, "wait", 0, "until all is well, at most so long")
+	return c
+}
+
+// A standing is how the parts of the program are, as -o json shows it; its keys are stable.
+type standing struct {
+	Well  bool           `json:"well"`
+	Wrong []string       `json:"wrong"` // what is not well
+	Bus   busStanding    `json:"bus"`
+	Agent *agentStanding `json:"agent,omitzero"` // nil: none answers
+	Hub   *hubStanding   `json:"hub,omitzero"`
+}
+
+type busStanding struct {
+	Reachable bool             `json:"reachable"`
+	URL       string           `json:"url"`
+	Version   string           `json:"version"`
+	RTTUS     int64            `json:"rtt_us"`
+	Streams   []streamStanding `json:"streams"`
+}
+
+type streamStanding struct {
+	Name     string `json:"name"`
+	Messages uint64 `json:"messages"`
+	Bytes    uint64 `json:"bytes"`
+	MaxBytes int64  `json:"max_bytes"`
+}
+
+type agentStanding struct {
+	Host    string `json:"host"`
+	OK      int    `json:"ok"`
+	Fail    int    `json:"fail"`
+	Late    int    `json:"late"`
+	Changes int    `json:"changing"` // starting, draining
+	Stopped int    `json:"stopped"`  // by an operator, or its work is done
+}
+
+type hubStanding struct {
+	ID      string            `json:"id"`
+	Version string            `json:"version"`
+	Speaker string            `json:"speaker"`
+	Term    uint64            `json:"term"`
+	Ready   bool              `json:"ready"`
+	Waits   []string          `json:"waits"`
+	Hosts   map[string]uint64 `json:"hosts"`
+	API     string            `json:"api"`
+}
+
+// standing asks how all is; with a limit until it is well.
+func (a *app) standing(ctx context.Context, limit time.Duration) (standing, error) {
+	waiting, cancel := context.WithTimeout(ctx, max(limit, askTime))
+	defer cancel()
+	t := time.NewTicker(waitPoll)
+	defer t.Stop()
+	var last standing
+	for {
+		s, err := a.lookAround(waiting)
+		if waiting.Err() == nil || last.Wrong == nil { // what was cut short says nothing new
+			last = s
+		}
+		switch {
+		case err == nil && s.Well:
+			return s, nil
+		case err == nil:
+			err = exitWith(exitFailed, errors.New("not well: "+strings.Join(last.Wrong, "; ")))
+		}
+		if limit == 0 {
+			return s, err
+		}
+		select {
+		case <-t.C:
+		case <-waiting.Done():
+			if ctx.Err() != nil {
+				return last, err
+			}
+			return last, exitWith(exitTryAgain, fmt.Errorf("after %v: %w", limit, err))
+		}
+	}
+}
+
+// lookAround asks once. The error says that the bus cannot be reached.
+func (a *app) lookAround(ctx context.Context) (s standing, err error) {
+	s.Bus.URL, s.Bus.Streams = a.busURL(), []streamStanding{}
+	wrong := func(format string, args ...any) { s.Wrong = append(s.Wrong, fmt.Sprintf(format, args...)) }
+	l, err := a.link(ctx, "")
+	if err != nil {
+		wrong("the bus cannot be reached")
+		return s, err
+	}
+	defer l.close()
+	s.Bus.Reachable, s.Bus.Version = true, l.conn.ServerVersion()
+	if rtt, err := l.conn.RTT(); err == nil {
+		s.Bus.RTTUS = rtt.Microseconds()
+	}
+	for _, name := range []string{bus.StreamMetrics, bus.StreamEvents, bus.StreamDead} {
+		state, err := l.conn.StreamInfo(ctx, name)
+		if err != nil {
+			wrong("%v", err)
+			continue
+		}
+		s.Bus.Streams = append(s.Bus.Streams, streamStanding{name, state.Messages, state.Bytes, state.MaxBytes})
+	}
+	s.Agent = askAgent(ctx, l, wrong)
+	s.Hub = askForHub(ctx, fleet{&link{conn: l.conn}}, wrong)
+	s.Well = len(s.Wrong) == 0
+	s.Wrong = append([]string{}, s.Wrong...)
+	return s, nil
+}
+
+// busURL returns where the bus is looked for.
+func (a *app) busURL() string {
+	if a.flags.bus != "" {
+		return a.flags.bus
+	}
+	n, _ := readNote()
+	return n.URL
+}
+
+// askAgent asks the agent of this machine. On a bus elsewhere there need not be one.
+func askAgent(ctx context.Context, l *link, wrong func(string, ...any)) *agentStanding {
+	list, err := l.list(ctx)
+	if err != nil {
+		if _, none := readNote(); none == nil || !errors.Is(err, bus.ErrNoResponders) {
+			wrong("%v", err)
+		}
+		return nil
+	}
+	s := &agentStanding{Host: l.host}
+	for _, p := range list {
+		switch fate(p) {
+		case fateOK:
+			s.OK++
+		case fateFail:
+			s.Fail++
+			wrong("plugin %s is %s", p.Name, strings.TrimSuffix(p.State+": "+printable(p.Reason), ": "))
+		case fateLate:
+			s.Late++
+			wrong("plugin %s is %s", p.Name, p.State)
+		case fateChanging:
+			s.Changes++
+			wrong("plugin %s is %s", p.Name, p.State)
+		case fateStopped:
+			s.Stopped++
+		}
+	}
+	return s
+}
+
+// How a plugin is, in a word.
+const (
+	fateOK       = "ok"
+	fateFail     = "fail"
+	fateLate     = "late"     // nobody has started it, or it is silent
+	fateChanging = "changing" // on its way
+	fateStopped  = "stopped"  // as somebody wants it
+)
+
+// fate sums up the state of a plugin.
+func fate(p telemetry.PluginStatus) string {
+	switch p.State {
+	case "running", "idle":
+		return fateOK
+	case "failed", "refused", "backing_off":
+		return fateFail
+	case "lost", "awaited", "late", "hung", "stale":
+		return fateLate
+	case "stopped":
+		return fateStopped
+	}
+	return fateChanging
+}
+
+func askForHub(ctx context.Context, f fleet, wrong func(string, ...any)) *hubStanding {
+	h, err := askHub(ctx, f, "status", nil, telemetry.DecodeHubStatus)
+	if err != nil {
+		wrong("%v", err)
+		return nil
+	}
+	if !h.Ready {
+		wrong("%s", hubWaits(h))
+	}
+	s := &hubStanding{ID: h.ID, Version: h.Version, Speaker: h.Speaker, Term: h.Term, Ready: h.Ready, Waits: append([]string{}, h.Waits...), Hosts: h.States, API: apiURL(h.Listen)}
+	if s.Hosts == nil {
+		s.Hosts = map[string]uint64{}
+	}
+	return s
+}
+
+// hubWaits says why a hub is not ready.
+func hubWaits(h telemetry.HubStatus) string {
+	text := "the hub is not ready: it waits for " + cmp.Or(printable(strings.Join(h.Waits, ", ")), "its warm-up")
+	if left := time.Until(time.Unix(0, h.WarmUp)); h.WarmUp > 0 && left > 0 {
+		text += fmt.Sprintf(" (warm-up for another %v)", left.Round(time.Second))
+	}
+	return text
+}
+
+// apiURL returns where a browser finds the API of a hub.
+func apiURL(listen string) string {
+	if listen == "" {
+		return ""
+	}
+	return "http://" + printable(listen)
+}
+
+func (a *app) showStanding(s standing) error {
+	if a.flags.output == "json" {
+		return json.NewEncoder(a.out).Encode(s)
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	s.write(w)
+	return w.Flush()
+}
+
+func (s standing) write(w io.Writer) {
+	if !s.Bus.Reachable {
+		fmt.Fprintf(w, "bus\tnot reachable\t%s\n", printable(s.Bus.URL))
+		return
+	}
+	fmt.Fprintf(w, "bus\treachable\t%s, NATS %s, answers in %s\n", printable(s.Bus.URL), printable(s.Bus.Version), roundTrip(s.Bus.RTTUS))
+	for _, st := range s.Bus.Streams {
+		fmt.Fprintf(w, "\t%s\t%s\n", st.Name, st.text())
+	}
+	agent, of := "none answers", ""
+	if g := s.Agent; g != nil {
+		agent, of = fmt.Sprintf("%d ok, %d fail, %d late", g.OK, g.Fail, g.Late), "plugins of "+printable(g.Host)
+		if g.Changes+g.Stopped > 0 {
+			of += fmt.Sprintf("; %d on their way, %d stopped", g.Changes, g.Stopped)
+		}
+	}
+	fmt.Fprintf(w, "agent\t%s\t%s\n", agent, of)
+	h := s.Hub
+	if h == nil {
+		fmt.Fprintf(w, "hub\tnone answers\t\n")
+		return
+	}
+	state := "ready"
+	if !h.Ready {
+		state = "not ready"
+	}
+	fmt.Fprintf(w, "hub\t%s\t%s speaks, term %d, version %s\n", state, printable(cmp.Or(h.Speaker, h.ID)), h.Term, word(h.Version))
+	fmt.Fprintf(w, "\thosts\t%s\n", stateCounts(h.Hosts))
+	fmt.Fprintf(w, "\tAPI\t%s\n", cmp.Or(h.API, "off"))
+}
+
+func (st streamStanding) text() string {
+	text := fmt.Sprintf("%d messages, %s", st.Messages, bytesText(st.Bytes))
+	if st.MaxBytes > 0 {
+		text += " of " + bytesText(uint64(st.MaxBytes))
+	}
+	if st.Name == bus.StreamDead && st.Messages > 0 {
+		text += " (batches that a reader could not take)"
+	}
+	return text
+}
