@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -76,7 +75,9 @@ const flushWait = 10 * time.Second
 type Rules struct {
 	// Responders are the users whose inboxes may get the answer. Empty: the
 	// owner of the subject for what plugins send; the host's agent and the hub
-	// for ctl and http; anybody's inbox for requests to the hub.
+	// for ctl and http; anybody's inbox for requests to the hub. There the
+	// server's rights say who may ask, and nobody is harmed by an answer: inboxes
+	// take nothing but replies, and these wait for one of an unguessable name.
 	Responders []string
 
 	// Reply says that a message without a reply subject is a bad request.
@@ -132,7 +133,7 @@ func Handle[T any](c *Conn, pattern string, rules Rules, decode func(body []byte
 	return c.subscribe(pattern, &rules, func(ctx context.Context, sub *Subscription, msg *nats.Msg) {
 		s, m, rule, err := admit(&rules, pattern, decode, msg)
 		if err != nil {
-			c.bad.refuse(c, rule, msg.Subject, err)
+			c.bad.refuse(c.log, rule, msg.Subject, err)
 			return
 		}
 		sub.call(ctx, func() {
@@ -157,13 +158,13 @@ func admit[T any](r *Rules, pattern string, decode func([]byte) (T, error), msg 
 // answer sends what a handler said.
 func (c *Conn) answer(msg *nats.Msg, reply []byte, err error) {
 	if err != nil {
-		c.bad.note(c, "handler", msg.Subject, err)
+		c.bad.note(c.log, "handler", msg.Subject, err)
 	}
 	if reply == nil || msg.Reply == "" {
 		return
 	}
 	if err := c.nc.Publish(msg.Reply, reply); err != nil {
-		c.bad.note(c, "reply", msg.Subject, err)
+		c.bad.note(c.log, "reply", msg.Subject, err)
 	}
 }
 
@@ -224,6 +225,15 @@ func (s *Subscription) Dropped() uint64 {
 		return 0
 	}
 	return uint64(n)
+}
+
+// Pending is what waits for the handler now: messages, and their bytes.
+func (s *Subscription) Pending() (messages, size int) {
+	messages, size, err := s.sub.Pending()
+	if err != nil {
+		return 0, 0 // stopped
+	}
+	return messages, size
 }
 
 // Stop ends the subscription at once and waits for the handler's present calls,
@@ -317,54 +327,4 @@ func inboxUser(reply string) (string, bool) {
 	}
 	user, inbox, ok := strings.Cut(rest, ".")
 	return user, ok && user != "" && inbox != ""
-}
-
-// badRequests counts by rule, and logs each subject once a minute.
-type badRequests struct {
-	mu     sync.Mutex
-	counts map[string]uint64
-	logged map[string]time.Time
-}
-
-const (
-	logEvery    = time.Minute
-	logSubjects = 1024 // remembered at most, a flood of subjects must not fill the memory
-)
-
-// BadRequests counts what Handle refused, by the rule it broke: subject, header,
-// body, responder.
-func (c *Conn) BadRequests() map[string]uint64 {
-	c.bad.mu.Lock()
-	defer c.bad.mu.Unlock()
-	out := make(map[string]uint64, len(c.bad.counts))
-	maps.Copy(out, c.bad.counts)
-	return out
-}
-
-func (b *badRequests) refuse(c *Conn, rule, subject string, err error) {
-	b.mu.Lock()
-	if b.counts == nil {
-		b.counts = make(map[string]uint64)
-	}
-	b.counts[rule]++
-	b.mu.Unlock()
-	b.note(c, rule, subject, err)
-}
-
-// note logs at most once a minute for each subject.
-func (b *badRequests) note(c *Conn, rule, subject string, err error) {
-	now := time.Now()
-	b.mu.Lock()
-	last, seen := b.logged[subject]
-	quiet := seen && now.Sub(last) < logEvery
-	if !quiet {
-		if b.logged == nil || len(b.logged) >= logSubjects {
-			b.logged = make(map[string]time.Time)
-		}
-		b.logged[subject] = now
-	}
-	b.mu.Unlock()
-	if !quiet {
-		c.log.Warn("bad request", "subject", subject, "rule", rule, "err", err)
-	}
 }

@@ -253,12 +253,18 @@ func TestSlowHandler(t *testing.T) {
 		}
 	}
 	bustest.Wait(t, limit, "drops", func() bool { return slow.Dropped() > 50 })
+	if messages, size := slow.Pending(); messages != 10 || size != 10 {
+		t.Errorf("%d messages wait, %d bytes", messages, size)
+	}
 	if _, err := client.Request(t.Context(), bus.HubSubject("get"), []byte("x")); err != nil {
 		t.Errorf("fast handler: %v", err)
 	}
 	close(release)
 	if err := slow.Drain(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if messages, size := slow.Pending(); messages != 0 || size != 0 {
+		t.Errorf("%d messages wait in the end, %d bytes", messages, size)
 	}
 	fast.Stop()
 	fast.Stop()

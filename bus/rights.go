@@ -13,7 +13,8 @@ const (
 	RolePublisher Role = "publisher"
 	RoleAgent     Role = "agent"    // looks after the plugins of one host
 	RoleReader    Role = "reader"   // sees all that plugins send
-	RoleOperator  Role = "operator" // may do everything; the hub is one
+	RoleHub       Role = "hub"      // watches all agents
+	RoleOperator  Role = "operator" // may do everything
 )
 
 // Rights are subjects that a user may publish on and subscribe to, and how often
@@ -27,17 +28,20 @@ type Rights struct {
 
 // RightsOf returns the least rights with which a user of role does its work. host
 // and plugin are names and make the user's own (see User); inputs are what a
-// processor or publisher reads. A reader or operator is no plugin: plugin is then
-// the user itself and host says nothing. An unknown role may nothing.
+// processor or publisher reads. A reader, hub or operator is no plugin: plugin is
+// then the user itself and host says nothing. An unknown role may nothing.
 //
-// A role that writes a stream must not read one by direct get, and none but
-// operators may make consumers: both would make the bus write to others.
+// A role that writes a stream must not read one by direct get, and none may make
+// consumers: both would make the bus write to others. Operators and hubs may, they
+// are trusted.
 func RightsOf(role Role, host, plugin string, inputs []Input) Rights {
 	switch {
 	case role == RoleAgent:
 		return agentRights(Token(host))
 	case role == RoleReader:
 		return readerRights(plugin)
+	case role == RoleHub:
+		return hubRights(plugin)
 	case role == RoleOperator:
 		return Rights{Publish: []string{">"}, Subscribe: []string{">"}}
 	case plugin == Agent:
@@ -104,7 +108,7 @@ func agentRights(h string) Rights {
 			Pattern(AreaLog, host, Any),
 			Pattern(AreaEvents, host, Any, Any),
 			Pattern(AreaMetrics, host, Any),
-			Pattern(AreaHub, Any),
+			HubSubject("status"), // no more: what hubs know of others, and can do to them, is not a host's business
 		},
 		Subscribe: []string{
 			inboxes(userOf(h, Agent)),
@@ -120,7 +124,8 @@ func agentRights(h string) Rights {
 
 func readerRights(user string) Rights {
 	return Rights{
-		Publish: []string{HubSubject("get"), "$JS.API.STREAM.INFO.*", "$JS.API.DIRECT.GET.>"},
+		Publish: append(readerVerbs(), "$JS.API.STREAM.INFO.*", "$JS.API.DIRECT.GET.EVENTS", "$JS.API.DIRECT.GET.EVENTS.>",
+			"$JS.API.DIRECT.GET.DEAD", "$JS.API.DIRECT.GET.DEAD.>"),
 		Subscribe: []string{
 			inboxes(user),
 			Pattern(AreaMetrics, ">"),
@@ -129,6 +134,53 @@ func readerRights(user string) Rights {
 			Pattern(AreaLog, ">"),
 		},
 	}
+}
+
+// readerVerbs are the requests to the hub that change nothing.
+func readerVerbs() []string {
+	var all []string
+	for _, verb := range []string{"hosts", "host", "inventory", "plugins", "status", "job"} {
+		all = append(all, HubSubject(verb))
+	}
+	return all
+}
+
+// hubRights let a hub ask every agent, write events and its buckets, and look after streams and their consumers.
+func hubRights(user string) Rights {
+	r := Rights{
+		Publish: []string{
+			Pattern(AreaCtl, Any, Any, Any),
+			Pattern(AreaEvents, ">"),
+			"$JS.API.INFO",
+		},
+		Subscribe: []string{
+			inboxes(user),
+			Pattern(AreaBeat, Any, Agent, Any),
+			Pattern(AreaHub, Any),
+		},
+		Responses: 1, ResponseTime: 30 * time.Second,
+	}
+	for _, stream := range []string{StreamMetrics, StreamEvents, StreamDead} {
+		r.Publish = append(r.Publish, looksAfter(stream)...)
+	}
+	for _, bucket := range []string{BucketHosts, BucketInventory, BucketState, BucketHub} {
+		subjects := subjectOfBucket + bucket + ".>"
+		r.Publish = append(r.Publish, subjects, "$JS.API.DIRECT.GET."+streamOfBucket+bucket+"."+subjects)
+		r.Publish = append(r.Publish, looksAfter(streamOfBucket+bucket)...)
+	}
+	return r
+}
+
+// looksAfter is what makes, changes and reads a stream, but does not delete it.
+func looksAfter(stream string) []string {
+	var all []string
+	for _, what := range []string{"STREAM.CREATE.", "STREAM.UPDATE.", "STREAM.INFO.", "CONSUMER.LIST."} {
+		all = append(all, "$JS.API."+what+stream)
+	}
+	for _, what := range []string{"CREATE.", "INFO.", "MSG.NEXT.", "DELETE."} {
+		all = append(all, "$JS.API.CONSUMER."+what+stream+".>")
+	}
+	return all
 }
 
 // inboxes are where the answers to user come.

@@ -39,11 +39,21 @@ func TestRightsOf(t *testing.T) {
 	f(bus.RolePublisher, "a_b", "out", []bus.Input{input("out"), {Stream: bus.StreamEvents, Durable: "mail"}},
 		every("out")+" pw.dead.out"+reads("METRICS.out")+reads("EVENTS.mail"), hears("out"))
 	f(bus.RoleAgent, "a_b", "", nil,
-		"pw.hb.a_b.agent.* pw.ctl.a_b.*.* pw.http.a_b.* pw.log.a_b.* pw.events.a_b.*.* pw.metrics.a_b.* pw.hub.*",
+		"pw.hb.a_b.agent.* pw.ctl.a_b.*.* pw.http.a_b.* pw.log.a_b.* pw.events.a_b.*.* pw.metrics.a_b.* pw.hub.status",
 		"_INBOX_a=5Fb_agent.> pw.hb.a_b.*.htb pw.hb.a_b.*.plg pw.log.a_b.* pw.ctl.a_b.agent.* pw.http.a_b.agent")
-	f(bus.RoleReader, "", "page", nil, "pw.hub.get $JS.API.STREAM.INFO.* $JS.API.DIRECT.GET.>",
+	f(bus.RoleReader, "", "page", nil, "pw.hub.hosts pw.hub.host pw.hub.inventory pw.hub.plugins pw.hub.status pw.hub.job $JS.API.STREAM.INFO.*"+
+		" $JS.API.DIRECT.GET.EVENTS $JS.API.DIRECT.GET.EVENTS.> $JS.API.DIRECT.GET.DEAD $JS.API.DIRECT.GET.DEAD.>",
 		"_INBOX_page.> pw.metrics.> pw.events.> pw.hb.*.*.htb pw.log.>")
-	f(bus.RoleOperator, "", "hub", nil, ">", ">")
+	after := func(stream string) string {
+		return strings.ReplaceAll(" $JS.API.STREAM.CREATE.@ $JS.API.STREAM.UPDATE.@ $JS.API.STREAM.INFO.@ $JS.API.CONSUMER.LIST.@"+
+			" $JS.API.CONSUMER.CREATE.@.> $JS.API.CONSUMER.INFO.@.> $JS.API.CONSUMER.MSG.NEXT.@.> $JS.API.CONSUMER.DELETE.@.>", "@", stream)
+	}
+	keeps := func(bucket string) string {
+		return strings.ReplaceAll(" $KV.@.> $JS.API.DIRECT.GET.KV_@.$KV.@.>", "@", bucket) + after("KV_"+bucket)
+	}
+	f(bus.RoleHub, "", bus.Hub, nil, "pw.ctl.*.*.* pw.events.> $JS.API.INFO"+after("METRICS")+after("EVENTS")+after("DEAD")+
+		keeps("HOSTS")+keeps("INVENTORY")+keeps("STATE")+keeps("HUB"), "_INBOX_hub.> pw.hb.*.agent.* pw.hub.*")
+	f(bus.RoleOperator, "", "root", nil, ">", ">")
 	f("other", "h1", "cpu", nil, "", "")
 	f(bus.RoleCollector, "h1", bus.Agent, nil, "", "")
 }
@@ -59,6 +69,7 @@ func TestRightsToAnswer(t *testing.T) {
 	f(bus.RoleProcessor, 1, 10*time.Second)
 	f(bus.RolePublisher, 1, 10*time.Second)
 	f(bus.RoleAgent, 64, 30*time.Second)
+	f(bus.RoleHub, 1, 30*time.Second)
 	f(bus.RoleReader, 0, 0)
 	f(bus.RoleOperator, 0, 0) // needs no right to answer where it may publish
 }
