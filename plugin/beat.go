@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -14,33 +13,23 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// seen is what heartbeats tell, and what acks have told.
+// seen is what heartbeats tell of the work, and what acks have told of it.
 type seen struct {
-	state    string
-	hung     bool
-	failing  bool
-	alone    bool   // it cannot work beside the process that works now
-	rev      uint64 // config in force
-	offered  uint64 // config that was offered last
-	declined bool   // it could not be used
-	interval time.Duration
-	term     uint64 // highest of an ack
-	greeted  bool   // the agent knows us
-	seq      uint64 // of heartbeats
-	acked    uint64 // seq of the last ack
-	unacked  int    // heartbeats since
-	lost     uint64 // acks that never came
-	known    telemetry.Digest
-	rtt      time.Duration
+	state      string
+	hung       bool
+	failing    bool
+	alone      bool   // it cannot work beside the process that works now
+	refreshing int    // surveys that were asked for and are under way
+	bye        string // why it ends
+	rev        uint64 // config in force
+	offered    uint64 // config that was offered last
+	declined   bool   // it could not be used
 }
-
-// quiet is after how many heartbeats without an ack the agent counts as away.
-const quiet = 3
 
 // beatLoop beats until ctx ends, when something has changed at once. A refusal ends the life.
 func (l *life) beatLoop(ctx context.Context, stop context.CancelCauseFunc) error {
 	var rest rester
-	for try := 0; ; try++ {
+	for {
 		if l.works() {
 			rest.look(&l.count, time.Now())
 		}
@@ -48,41 +37,64 @@ func (l *life) beatLoop(ctx context.Context, stop context.CancelCauseFunc) error
 			stop(err)
 			return err
 		}
-		t := time.NewTimer(l.untilNext(try))
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if !l.awaitBeat(ctx) {
 			return nil
-		case <-l.beatNow:
-			t.Stop()
-		case <-t.C:
 		}
 	}
 }
 
-// untilNext returns the time to the next heartbeat: 1 s, 2 s ... until the agent has answered, then the interval, give or
-// take a twentieth.
-func (l *life) untilNext(try int) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	d := l.seen.interval
-	if !l.seen.greeted {
-		d = min(time.Second<<min(try, 10), d)
+// awaitBeat returns when the next heartbeat is due; it reports whether that was before the end of ctx.
+func (l *life) awaitBeat(ctx context.Context) bool {
+	for {
+		t := time.NewTimer(l.untilNext())
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return false
+		case <-l.beatNow:
+			t.Stop()
+			return true
+		case <-t.C:
+			return true
+		case <-l.back: // it may be due sooner
+			t.Stop()
+		}
 	}
-	return d - d/20 + rand.N(d/10+1)
 }
 
-// beat sends one heartbeat and obeys the ack.
+func (l *life) untilNext() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sender.Wait(l.clock.Now())
+}
+
+// connected returns what is to be done after each connect: the first time a heartbeat is due, later not by all at once.
+func (l *life) connected() func() {
+	again := false
+	return func() {
+		if !again {
+			again = true
+			nudge(l.beatNow)
+			return
+		}
+		l.mu.Lock()
+		l.sender.Reconnected(l.clock.Now())
+		l.mu.Unlock()
+		nudge(l.back)
+	}
+}
+
+// beat sends one heartbeat and obeys the ack. One that cannot be sent is not sent later: the next one is fresh.
 func (l *life) beat(ctx context.Context, bye string) error {
 	h, limit := l.heartbeat(bye)
 	body, err := telemetry.EncodeControl(h, telemetry.MsgPack)
 	if err != nil {
 		l.log.Error("heartbeat cannot be encoded", "error", err)
+		l.unanswered(err)
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	sent := time.Now()
 	reply, err := l.control.Request(ctx, bus.HeartbeatSubject(l.o.Host, l.o.Plugin, bus.HTB), body)
 	if err != nil {
 		l.unanswered(err)
@@ -91,9 +103,10 @@ func (l *life) beat(ctx context.Context, bye string) error {
 	ack, _, err := telemetry.DecodeAck(reply)
 	if err != nil {
 		l.count.fail("ack", err)
+		l.unanswered(err)
 		return err
 	}
-	return l.obey(ack, time.Since(sent))
+	return l.obey(ack)
 }
 
 // heartbeat returns the next one, and how long its ack may take.
@@ -103,45 +116,54 @@ func (l *life) heartbeat(bye string) (telemetry.Heartbeat, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v := &l.seen
-	v.seq++
-	now := time.Now()
 	h := telemetry.Heartbeat{
-		Version: telemetry.ProtocolVersion, Host: l.o.Host, Plugin: l.o.Plugin, Boot: bootID(), Inst: l.inst, Seq: v.seq,
-		IntervalMS: v.interval.Milliseconds(), T1: now.UnixNano(), Mono1: now.Sub(l.begun).Nanoseconds(),
-		UpMS: now.Sub(l.begun).Milliseconds(), Hello: !v.greeted, Bye: bye, ConfigRev: v.rev, State: v.state,
-		Error: stats.LastError, Stats: stats, Digest: digest, Items: uint64(len(items)), Ack: v.acked, AckLost: v.lost,
-		RTTUS: v.rtt.Microseconds(),
+		Bye: bye, ConfigRev: v.rev, State: v.state, Error: stats.LastError, Stats: stats, Digest: digest, Items: uint64(len(items)),
+		Flags: l.flags(),
 	}
 	stats.LastError = nil // it is in the heartbeat already
+	l.sender.Beat(&h, l.clock.Now())
 	if h.Hello {
 		h.Manifest = l.def.Manifest()
 	}
-	if h.Hello || v.known != digest {
+	if l.sender.Lists(digest) {
 		h.Inventory = items
-	}
-	if v.hung {
-		h.Flags = append(h.Flags, "hung")
-	}
-	if v.failing {
-		h.Flags = append(h.Flags, "failing")
-	}
-	if v.alone || l.turn.waits() && l.def.Kind == Collector { // two would collect twice
-		h.Flags = append(h.Flags, telemetry.FlagExclusive)
 	}
 	if bye != "" {
 		return h, byeTime
 	}
-	return h, min(v.interval, 5*time.Second)
+	return h, l.sender.Patience()
+}
+
+// flags returns those of a heartbeat. The caller has the lock.
+func (l *life) flags() (flags []string) {
+	v := &l.seen
+	if v.hung {
+		flags = append(flags, "hung")
+	}
+	if v.failing {
+		flags = append(flags, "failing")
+	}
+	if v.refreshing > 0 {
+		flags = append(flags, "refreshing")
+	}
+	if v.alone || l.turn.waits() && l.def.Kind == Collector { // two would collect twice
+		flags = append(flags, telemetry.FlagExclusive)
+	}
+	return flags
 }
 
 // unanswered notes that no ack came.
 func (l *life) unanswered(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.seen.unacked++
-	l.seen.lost++
+	l.sender.Missed()
+	l.complain(err)
+}
+
+// complain tells once that nobody answers. The caller has the lock.
+func (l *life) complain(err error) {
 	switch {
-	case l.seen.unacked != quiet:
+	case !l.sender.Unwatched():
 	case l.seen.offered > 0 || l.seen.rev > 0:
 		l.log.Warn("agent does not answer, work goes on with the last config", "error", err)
 	default:
@@ -149,44 +171,38 @@ func (l *life) unanswered(err error) {
 	}
 }
 
-// newer reports whether nobody with a higher term has spoken before ack: who lost the say is not obeyed any more.
-func (l *life) newer(ack telemetry.Ack) bool {
+// take takes the ack of the last heartbeat. Who has lost the say is not obeyed any more.
+func (l *life) take(ack telemetry.Ack) (fresh bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if ack.Term < l.seen.term {
-		return false
-	}
-	l.seen.term = ack.Term
-	return true
-}
-
-// obey does what ack wants.
-func (l *life) obey(ack telemetry.Ack, rtt time.Duration) error {
-	if !l.newer(ack) {
-		err := fmt.Errorf("ack of %s: its term %d is over", ack.Server, ack.Term)
-		l.unanswered(err)
-		return err
+	away := l.sender.Missing()
+	if err := l.sender.Obey(ack, l.clock.Now()); err != nil {
+		l.complain(err)
+		return false, err
 	}
 	if ack.State == telemetry.Refused {
-		return fmt.Errorf("%w: %s", ErrRefused, ack.Reason)
+		return false, fmt.Errorf("%w: %s", ErrRefused, ack.Reason)
 	}
-	l.mu.Lock()
-	v := &l.seen
-	if v.unacked >= quiet {
+	if away {
 		l.log.Info("agent answers again")
 	}
-	v.greeted, v.acked, v.unacked, v.known, v.rtt = true, ack.Seq, 0, ack.Digest, rtt
-	if ack.NextMS > 0 {
-		v.interval = max(time.Duration(ack.NextMS)*time.Millisecond, cmp.Or(l.o.LeastBeat, leastInterval))
-	}
-	fresh := ack.Work != nil && ack.ConfigRev != v.offered
+	v := &l.seen
+	fresh = ack.Work != nil && ack.ConfigRev != v.offered
 	switch {
 	case fresh:
 		v.offered, v.declined = ack.ConfigRev, false
 	case v.declined && ack.ConfigRev == v.rev: // the agent has given it up: it may offer it again
 		v.offered = 0
 	}
-	l.mu.Unlock()
+	return fresh, nil
+}
+
+// obey does what ack wants.
+func (l *life) obey(ack telemetry.Ack) error {
+	fresh, err := l.take(ack)
+	if err != nil {
+		return err
+	}
 	if !slices.Contains(ack.Flags, telemetry.FlagHold) {
 		l.turn.comes()
 	}
@@ -208,16 +224,39 @@ func (l *life) offer(o offer) {
 // greetAgain makes the next heartbeat, which leaves at once, a hello.
 func (l *life) greetAgain() {
 	l.mu.Lock()
-	l.seen.greeted = false
+	l.sender.GreetAgain(l.clock.Now())
 	l.mu.Unlock()
 	nudge(l.beatNow)
+}
+
+// leaves notes why the agent wants an end of it. What is no reason of a goodbye is shutdown.
+func (l *life) leaves(reason string) {
+	switch reason {
+	case byeUpgrade, byeMaintenance, byeSuspend:
+	default:
+		reason = byeShutdown
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen.bye = reason
 }
 
 // sayBye tells the agent that this is the end.
 func (l *life) sayBye() {
 	l.setState("draining")
-	_ = l.beat(context.Background(), "shutdown") // nobody is left to tell of an error
+	l.mu.Lock()
+	reason := cmp.Or(l.seen.bye, byeShutdown)
+	l.mu.Unlock()
+	_ = l.beat(context.Background(), reason) // nobody is left to tell of an error
 }
+
+// Reasons of a goodbye.
+const (
+	byeShutdown    = "shutdown"
+	byeUpgrade     = "upgrade"
+	byeMaintenance = "maintenance"
+	byeSuspend     = "suspend"
+)
 
 // works reports whether the work has begun: before, memory is still needed.
 func (l *life) works() bool {

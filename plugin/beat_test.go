@@ -9,20 +9,30 @@ import (
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/internal/pulse"
 	"github.com/pacewire/pacewire/telemetry"
 )
+
+// beating returns a life that beats, without a bus.
+func beating(o Options) *life {
+	l := &life{o: o, log: slog.New(slog.DiscardHandler), offers: make(chan offer, 1), beatNow: make(chan struct{}, 1), clock: pulse.NewClock(),
+		inventory: &inventory{manifest: &facts{}},
+		def:       Define(Collector, Spec[struct{}, any]{Program: "p", Summary: "Waits."}, func(context.Context, *Session, any) error { return nil })}
+	l.sender = pulse.New(pulse.Options{Host: "h1", Plugin: "p", Least: o.LeastBeat}, l.clock.Now())
+	return l
+}
 
 // An agent cannot make a plugin beat without pause.
 func TestShortestInterval(t *testing.T) {
 	f := func(least time.Duration, next int64, want time.Duration) {
 		t.Helper()
-		l := &life{log: slog.New(slog.DiscardHandler), o: Options{LeastBeat: least}}
-		l.seen.interval = firstInterval
-		if err := l.obey(telemetry.Ack{State: telemetry.Accepted, NextMS: next}, 0); err != nil || l.seen.interval != want {
-			t.Errorf("next_ms %d: %v, %v; want %v", next, l.seen.interval, err, want)
+		l := beating(Options{LeastBeat: least})
+		h, _ := l.heartbeat("")
+		if err := l.obey(telemetry.Ack{Seq: h.Seq, State: telemetry.Accepted, NextMS: next}); err != nil || l.sender.Interval() != want {
+			t.Errorf("next_ms %d: %v, %v; want %v", next, l.sender.Interval(), err, want)
 		}
 	}
-	f(0, 0, firstInterval) // as it is
+	f(0, 0, 10*time.Second) // as it is
 	f(0, 1, time.Second)
 	f(0, 1500, 1500*time.Millisecond)
 	f(0, telemetry.MaxIntervalMS, time.Hour)
@@ -32,21 +42,23 @@ func TestShortestInterval(t *testing.T) {
 
 // Who has lost the say is not obeyed: neither its work nor its refusal.
 func TestTerm(t *testing.T) {
-	l := &life{log: slog.New(slog.DiscardHandler), offers: make(chan offer, 1)}
-	f := func(term, rev uint64, state string, want, unacked int) {
+	l := beating(Options{})
+	f := func(term, rev uint64, state string, want, lost uint64) {
 		t.Helper()
-		err := l.obey(telemetry.Ack{Server: "a", Term: term, State: state, ConfigRev: rev, Work: &telemetry.Work{}}, 0)
-		if (err != nil) != (unacked > 0) || errors.Is(err, ErrRefused) || l.seen.offered != uint64(want) || l.seen.unacked != unacked {
-			t.Errorf("term %d: %v, config %d, %d unanswered; want config %d, %d unanswered", term, err, l.seen.offered, l.seen.unacked, want, unacked)
+		h, _ := l.heartbeat("")
+		err := l.obey(telemetry.Ack{Seq: h.Seq, Server: "a", Term: term, State: state, ConfigRev: rev, Work: &telemetry.Work{}})
+		if errors.Is(err, pulse.ErrTerm) != (lost > h.AckLost) || errors.Is(err, ErrRefused) || l.seen.offered != want {
+			t.Errorf("term %d: %v, config %d, %d lost before; want config %d, %d lost", term, err, l.seen.offered, h.AckLost, want, lost)
 		}
 	}
 	f(0, 1, telemetry.Accepted, 1, 0)
 	f(5, 2, telemetry.Accepted, 2, 0)
 	f(4, 3, telemetry.Accepted, 2, 1)
 	f(4, 3, telemetry.Refused, 2, 2)
-	f(5, 4, telemetry.Accepted, 4, 0)
-	f(6, 5, telemetry.Accepted, 5, 0)
-	if err := l.obey(telemetry.Ack{Term: 6, State: telemetry.Refused}, 0); !errors.Is(err, ErrRefused) {
+	f(5, 4, telemetry.Accepted, 4, 2)
+	f(6, 5, telemetry.Accepted, 5, 2)
+	h, _ := l.heartbeat("")
+	if err := l.obey(telemetry.Ack{Seq: h.Seq, Term: 6, State: telemetry.Refused}); !errors.Is(err, ErrRefused) {
 		t.Errorf("a refusal in term: %v", err)
 	}
 }
@@ -54,14 +66,15 @@ func TestTerm(t *testing.T) {
 // A config is tried once, however often the agent offers it; one that could not be used may come again when the agent has
 // given it up, for what was wrong may have gone.
 func TestOfferedAgain(t *testing.T) {
-	l := &life{log: slog.New(slog.DiscardHandler), offers: make(chan offer, 1), beatNow: make(chan struct{}, 1)}
+	l := beating(Options{})
 	f := func(wants uint64, tries bool) {
 		t.Helper()
-		ack := telemetry.Ack{State: telemetry.Accepted, ConfigRev: wants}
+		h, _ := l.heartbeat("")
+		ack := telemetry.Ack{Seq: h.Seq, State: telemetry.Accepted, ConfigRev: wants}
 		if wants != l.seen.rev {
 			ack.Work = &telemetry.Work{}
 		}
-		if err := l.obey(ack, 0); err != nil || len(l.offers) > 0 != tries {
+		if err := l.obey(ack); err != nil || len(l.offers) > 0 != tries {
 			t.Errorf("offered %d: tried %v, %v", wants, len(l.offers) > 0, err)
 		}
 		if tries {

@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/pulse"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -38,11 +38,9 @@ type Options struct {
 }
 
 const (
-	firstInterval = 10 * time.Second // of heartbeats, until the agent says otherwise
-	leastInterval = time.Second
-	drainTime     = 10 * time.Second // for calls in progress and messages under way
-	lateTime      = time.Second      // for what was given up to come to its end
-	byeTime       = 500 * time.Millisecond
+	drainTime = 10 * time.Second // for calls in progress and messages under way
+	lateTime  = time.Second      // for what was given up to come to its end
+	byeTime   = 500 * time.Millisecond
 )
 
 // Serve runs d as a plugin on the bus until ctx ends or the agent asks it to drain. It returns nil when everything taken was
@@ -101,7 +99,7 @@ type life struct {
 	o     Options
 	log   *slog.Logger
 	inst  string
-	begun time.Time
+	clock pulse.Clock
 
 	control   *bus.Conn
 	data      *bus.Conn
@@ -112,6 +110,7 @@ type life struct {
 	refresh   chan refreshOrder
 	offers    chan offer
 	beatNow   chan struct{}
+	back      chan struct{} // the bus was away
 	turn      *turn
 	hard      context.Context //nolint:containedctx // the life of the process itself: it ends when a drain has taken too long
 	giveUp    context.CancelFunc
@@ -120,7 +119,8 @@ type life struct {
 	replies sync.WaitGroup      // that are still to be sent
 
 	mu      sync.Mutex
-	seen    seen   // what heartbeats tell and acks have told
+	sender  *pulse.Sender
+	seen    seen   // what heartbeats tell and acks have told of the work
 	alarmed string // the alarm that was raised last
 }
 
@@ -141,13 +141,14 @@ func newLife(ctx context.Context, d Definition, o Options) (*life, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	l := &life{
-		def: d, o: o, inst: cmp.Or(o.Inst, newInst()), begun: time.Now(), suspect: remember(o.Dir), turn: newTurn(),
+		def: d, o: o, inst: cmp.Or(o.Inst, newInst()), clock: pulse.NewClock(), suspect: remember(o.Dir), turn: newTurn(),
 		refresh: make(chan refreshOrder, 16), // as many refreshes as are joined in one survey
 		offers:  make(chan offer, 1),         // the newest replaces one that nobody took yet
-		beatNow: make(chan struct{}, 1),
+		beatNow: make(chan struct{}, 1), back: make(chan struct{}, 1),
 	}
+	l.sender = pulse.New(pulse.Options{Host: o.Host, Plugin: o.Plugin, Inst: l.inst, Boot: pulse.Boot(), Least: o.LeastBeat}, l.clock.Now())
 	l.hard, l.giveUp = context.WithCancel(context.WithoutCancel(ctx))
-	l.seen.state, l.seen.interval = "starting", firstInterval
+	l.seen.state = "starting"
 	var err error
 	if l.inventory, err = newInventory(o, l.inst, d); err != nil {
 		return nil, fmt.Errorf("manifest of %s: %w", d.Program, err)
@@ -167,7 +168,7 @@ func (l *life) dial(ctx context.Context) error {
 	}
 	var err error
 	options.Name = l.o.Host + "/" + l.o.Plugin + " control"
-	options.OnConnect = func() { nudge(l.beatNow) }
+	options.OnConnect = l.connected()
 	if l.control, err = bus.Dial(ctx, options); err != nil {
 		return noBus(err)
 	}
@@ -218,7 +219,9 @@ func (l *life) listen(stop context.CancelCauseFunc) error {
 		},
 		"ping":    func(context.Context, telemetry.CtlRequest) (any, error) { return l.count.stats(), nil },
 		"refresh": l.refreshed,
-		"drain": func(context.Context, telemetry.CtlRequest) (any, error) {
+		"drain": func(_ context.Context, r telemetry.CtlRequest) (any, error) {
+			reason, _ := r.Args["reason"].(string)
+			l.leaves(reason)
 			l.log.Info("drain asked for by the agent")
 			stop(nil)
 			return nil, nil
@@ -277,9 +280,7 @@ func answer(do func(context.Context, telemetry.CtlRequest) (any, error)) handler
 // refreshed answers a refresh: the list of what there is, and then the wanted data.
 func (l *life) refreshed(ctx context.Context, r telemetry.CtlRequest) (any, error) {
 	if r.Mode == telemetry.ModeCollect && l.refreshable() {
-		wait, cancel := context.WithTimeout(ctx, 2*surveyApart)
-		surveyAnew(wait, l.refresh)
-		cancel()
+		l.surveyAnew(ctx)
 	}
 	messages, err := l.inventory.messages(r.Want)
 	if err != nil {
@@ -311,19 +312,23 @@ func (l *life) surveyWhenAsked(ctx context.Context) error {
 			return nil
 		case <-l.o.Survey:
 			if l.refreshable() {
-				wait, cancel := context.WithTimeout(ctx, 2*surveyApart)
-				surveyAnew(wait, l.refresh)
-				cancel()
+				l.surveyAnew(ctx)
 			}
 		}
 	}
 }
 
-// bootID returns the id of this boot of the machine, "" where the system has none.
-func bootID() string {
-	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(text))
+// surveyAnew has facts collected anew, and says so in heartbeats meanwhile.
+func (l *life) surveyAnew(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*surveyApart)
+	defer cancel()
+	l.refreshes(1)
+	defer l.refreshes(-1)
+	surveyAnew(ctx, l.refresh)
+}
+
+func (l *life) refreshes(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen.refreshing += n
 }
