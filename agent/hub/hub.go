@@ -1,10 +1,19 @@
 package hub
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pacewire/pacewire/agent/liveness"
 	"github.com/pacewire/pacewire/bus"
@@ -18,14 +27,15 @@ type Options struct {
 	TLS       bus.TLS
 	InProcess InProcess // an embedded bus of this process; nil: by URL
 
-	ID      string // of this hub; "": random
-	Version string // of the program
-	Listen  string // address of the API, for its status
-	Rules   liveness.Rules
-	Most    float64 // beats a second that it takes; above, hosts are asked to beat more slowly: 2,000
-	Streams bus.StreamSettings
-	Log     *slog.Logger
-	Times   Times
+	ID       string // of this hub; "": random
+	Version  string // of the program
+	Listen   string // address of the API, for its status
+	Rules    liveness.Rules
+	Most     float64       // beats a second that it takes; above, hosts are asked to beat more slowly: 2,000
+	Interval time.Duration // between the beats of an agent: 10 s
+	Streams  bus.StreamSettings
+	Log      *slog.Logger
+	Times    Times
 }
 
 // InProcess is a bus in this process, reached without a socket.
@@ -37,63 +47,261 @@ type Times struct {
 	Renew time.Duration // of the voice: 3 s; it lapses after 10/3 of that
 }
 
+const (
+	mostBeats  = 2000 // a second
+	askTime    = 5 * time.Second
+	retryEvery = time.Second // while the bus or its store is away
+	firstConn  = 10 * time.Second
+)
+
 // A Hub is the fleet's part of an agent.
-type Hub struct{ o Options }
+type Hub struct {
+	o     Options
+	log   *slog.Logger
+	begun time.Time
+	conn  *bus.Conn // beats, requests
+	data  atomic.Pointer[bus.Conn]
+	out   *bus.Publisher
+	beats *bus.Subscription
+	kv    buckets
+	cut   atomic.Bool // the bus was away since the last sweep
+	ready chan struct{}
+
+	counts counts
+	todo   todo // hosts whose record has to be written
+	pace   pacer
+	jobs   jobs
+
+	mu    sync.Mutex
+	watch *liveness.Watch
+	fleet map[string]*host // by id
+	voice voice
+}
 
 // New prepares a hub.
-func New(o Options) *Hub { return &Hub{o: o} }
+func New(o Options) *Hub {
+	o.ID, o.Most, o.Interval = cmp.Or(o.ID, newID()), cmp.Or(o.Most, mostBeats), cmp.Or(o.Interval, 10*time.Second)
+	o.Times.Sweep, o.Times.Renew = cmp.Or(o.Times.Sweep, time.Second), cmp.Or(o.Times.Renew, 3*time.Second)
+	if o.Rules == (liveness.Rules{}) {
+		o.Rules = liveness.DefaultRules()
+	}
+	h := &Hub{o: o, log: o.Log.With("hub", o.ID), begun: time.Now(), ready: make(chan struct{}), fleet: map[string]*host{}}
+	h.watch = liveness.New(o.Rules, h.now())
+	h.todo.init()
+	h.pace.init()
+	return h
+}
+
+func newID() string {
+	id := make([]byte, 4)
+	_, _ = rand.Read(id)
+	return hex.EncodeToString(id)
+}
+
+// now is this moment: Mono counts from the beginning of the hub.
+func (h *Hub) now() liveness.Instant {
+	t := time.Now()
+	return liveness.Instant{Mono: t.Sub(h.begun), Wall: t}
+}
+
+// Ready is closed when the registry is loaded and beats are heard.
+func (h *Hub) Ready() <-chan struct{} { return h.ready }
+
+// Data returns the hub's connection for data, by which streams can be read; nil before Run has connected.
+func (h *Hub) Data() *bus.Conn { return h.data.Load() }
 
 // Run watches until ctx ends.
-func (h *Hub) Run(ctx context.Context) error { return nil }
-
-// A Filter selects hosts or plugins; its zero value all.
-type Filter struct {
-	Host  string // only this one
-	State string
-	Owner string
-	Site  string
-	Label map[string]string
+func (h *Hub) Run(ctx context.Context) error {
+	if err := h.dial(ctx); err != nil {
+		return err
+	}
+	defer h.close()
+	if err := h.provide(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	loaded := make(chan struct{})
+	g.Go(func() error { return h.follow(ctx, sync.OnceFunc(func() { close(loaded) })) })
+	g.Go(func() error { return h.followPlugins(ctx) })
+	select {
+	case <-loaded:
+	case <-ctx.Done():
+		return g.Wait()
+	}
+	if err := h.listen(); err != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	close(h.ready)
+	g.Go(func() error { return h.followVoice(ctx) })
+	g.Go(func() error { return h.speak(ctx) })
+	g.Go(func() error { return h.sweep(ctx) })
+	for range writers {
+		g.Go(func() error { return h.write(ctx) })
+	}
+	err := g.Wait()
+	h.pace.wait()
+	h.fallSilent() // the next hub need not wait for the voice to lapse
+	return err
 }
 
-// Hosts returns the hosts that f selects, by id.
-func (h *Hub) Hosts(f Filter) []telemetry.HostStatus { return nil }
-
-// Host returns one host by its id, or by its name or an alias where that is clear. Errors: ErrNoHost.
-func (h *Hub) Host(id string) (telemetry.HostStatus, error) { return telemetry.HostStatus{}, nil }
-
-// Plugins returns the plugins of the hosts that f selects (State is the plugin's), as their agents have last told: "stale" while
-// the host is not UP.
-func (h *Hub) Plugins(f Filter) []telemetry.PluginStatus { return nil }
-
-// Inventory returns what there is of a host, without the facts.
-func (h *Hub) Inventory(host string) ([]telemetry.RefreshItem, error) { return nil, nil }
-
-// Facts returns one entry of the inventory. Errors: ErrNoHost, ErrNoEntry.
-func (h *Hub) Facts(ctx context.Context, host, plugin, typ string) (telemetry.PluginData, error) {
-	return telemetry.PluginData{}, nil
+func (h *Hub) dial(ctx context.Context) (err error) {
+	o := bus.Options{
+		URL: h.o.URL, CredsFile: h.o.Creds, TLS: h.o.TLS, User: bus.Hub, Name: "hub " + h.o.ID + " control", NoEcho: true, Log: h.log, Wait: firstConn,
+		OnDisconnect: func(error) { h.cut.Store(true) },
+	}
+	if h.o.InProcess != nil {
+		o.InProcess = h.o.InProcess
+	}
+	if h.conn, err = bus.Dial(ctx, o); err != nil {
+		return err
+	}
+	o.Name, o.Data, o.OnDisconnect = "hub "+h.o.ID+" data", true, nil
+	data, err := bus.Dial(ctx, o)
+	if err != nil {
+		h.conn.Close()
+		return err
+	}
+	h.data.Store(data)
+	h.out, err = bus.NewPublisher(data, bus.PublisherOptions{Host: "fleet", Plugin: "hub-" + h.o.ID, Log: h.log})
+	if err != nil {
+		h.close()
+	}
+	return err
 }
 
-// Refresh begins a refresh of hosts, of all when none is named, and returns at once. mode is telemetry.ModeCached or ModeCollect.
-func (h *Hub) Refresh(hosts []string, mode string) (telemetry.RefreshJob, error) {
-	return telemetry.RefreshJob{}, nil
+func (h *Hub) close() {
+	if h.out != nil {
+		h.out.Close()
+	}
+	h.data.Load().Close()
+	h.conn.Close()
 }
 
-// Job returns how far a refresh is. Errors: ErrNoJob.
-func (h *Hub) Job(id string) (telemetry.RefreshJob, error) { return telemetry.RefreshJob{}, nil }
+// provide makes the streams and the buckets, and tries until it can.
+func (h *Hub) provide(ctx context.Context) error {
+	for {
+		err := h.tryProvide(ctx)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		if !away(err) {
+			return err
+		}
+		h.log.Warn("bus is not ready", "error", err)
+		if !sleep(ctx, retryEvery) {
+			return nil
+		}
+	}
+}
 
-// Forget drops a host and its inventory. Its next beat makes it a new one.
-func (h *Hub) Forget(ctx context.Context, host string) error { return nil }
+func (h *Hub) tryProvide(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 6*askTime)
+	defer cancel()
+	if err := h.data.Load().EnsureStreams(ctx, h.o.Streams); err != nil {
+		return fmt.Errorf("streams: %w", err)
+	}
+	return h.kv.open(ctx, h.data.Load(), h.o.Streams.Replicas, h.ttl())
+}
 
-// Silence begins maintenance of a host until a time; the zero time ends it.
-func (h *Hub) Silence(ctx context.Context, host string, until time.Time) error { return nil }
+// away reports whether err goes away when the bus comes back.
+func away(err error) bool {
+	return errors.Is(err, bus.ErrDisconnected) || errors.Is(err, bus.ErrTimeout) || errors.Is(err, bus.ErrNoResponders)
+}
 
-// Ask sends a verb to the agent of a host, and returns its reply. Errors: ErrNoHost, ErrNotConnected, and those of bus.Request.
-func (h *Hub) Ask(ctx context.Context, host, verb string, args map[string]any) (telemetry.CtlReply, error) {
-	return telemetry.CtlReply{}, nil
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// listen hears beats and plugin data of all hosts, and what the hub itself is asked.
+func (h *Hub) listen() (err error) {
+	h.beats, err = bus.Handle(h.conn, bus.Pattern(bus.AreaBeat, bus.Any, bus.Agent, bus.HTB),
+		bus.Rules{Reply: true, MaxBytes: maxBeat, Pending: 1 << 16, PendingBytes: 64 << 20}, decodeBeat, h.hear)
+	if err != nil {
+		return err
+	}
+	_, err = bus.Handle(h.conn, bus.Pattern(bus.AreaBeat, bus.Any, bus.Agent, bus.PLG),
+		bus.Rules{MaxBytes: maxBeat, Pending: 1 << 14, PendingBytes: 64 << 20}, decodeData, h.learn)
+	if err != nil {
+		return err
+	}
+	_, err = bus.Handle(h.conn, bus.Pattern(bus.AreaHub, bus.Any), bus.Rules{Reply: true, Parallel: askers, MaxBytes: maxRequest}, decodeRequest, h.asked)
+	return err
+}
+
+const (
+	maxBeat    = 256 << 10
+	maxRequest = 64 << 10
+	askers     = 16 // requests worked on at a time
+)
+
+// counts are what the hub counts, by the names that /metrics gives.
+type counts struct {
+	mu sync.Mutex
+	m  map[string]uint64
+}
+
+func (c *counts) add(name string, n uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil {
+		c.m = map[string]uint64{}
+	}
+	c.m[name] += n
 }
 
 // Status returns how the hub itself is. Counts hold its counters by the names that /metrics gives them.
-func (h *Hub) Status() telemetry.HubStatus { return telemetry.HubStatus{} }
+func (h *Hub) Status() telemetry.HubStatus {
+	s := telemetry.HubStatus{ID: h.o.ID, Version: h.o.Version, Listen: h.o.Listen, Begun: h.begun.UnixNano(),
+		States: map[string]uint64{}, Counts: map[string]uint64{}}
+	select {
+	case <-h.ready:
+	default:
+		s.Waits = append(s.Waits, "registry is being loaded")
+	}
+	connected := h.conn != nil && h.conn.Connected()
+	if !connected {
+		s.Waits = append(s.Waits, "bus is not connected")
+	}
+	h.counted(s.Counts)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.Term, s.Voice, s.Speaker = h.voice.term, h.voice.mine, h.voice.speaker
+	h.watch.Hosts(func(p liveness.Peer) bool {
+		s.States[stateOf(p, connected)]++
+		return true
+	})
+	for name, n := range h.watch.Counts() {
+		s.Counts[name] = n
+	}
+	if s.Speaker == "" {
+		s.Waits = append(s.Waits, "no hub speaks yet")
+	}
+	if blind := h.watch.Blind(h.now()); blind != "" {
+		s.Waits = append(s.Waits, blind)
+	}
+	s.Ready = len(s.Waits) == 0
+	return s
+}
 
-// Data returns the hub's connection for data, by which streams can be read; nil before Run has connected.
-func (h *Hub) Data() *bus.Conn { return nil }
+// counted adds what is counted elsewhere than in the watch.
+func (h *Hub) counted(to map[string]uint64) {
+	h.counts.mu.Lock()
+	for name, n := range h.counts.m {
+		to[name] = n
+	}
+	h.counts.mu.Unlock()
+	if h.conn == nil {
+		return
+	}
+	for rule, n := range h.conn.BadRequests() {
+		to["refused_"+rule] = n
+	}
+	if h.beats != nil {
+		to["beats_dropped"] = h.beats.Dropped()
+	}
+}

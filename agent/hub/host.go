@@ -1,0 +1,74 @@
+package hub
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// A host is what the hub knows of one host besides its life, which the watch keeps. The lock of the hub guards it.
+type host struct {
+	id string
+
+	revision uint64           // of its record; 0: there is none
+	change   uint64           // counts its events
+	event    *telemetry.Event // the last one
+	pending  []pending        // changes that are to be written, in their order
+	dirty    bool             // the record says too little
+	repeat   bool             // the last event is to be published again
+	queued   bool             // a writer has it, or will
+
+	owner, version, os, arch string
+	labels                   map[string]string
+
+	held    map[entry]telemetry.InventoryItem // in the bucket INVENTORY
+	sum     telemetry.Digest                  // of held
+	parts   map[entry][]part                  // that have come of entries in several
+	asking  *asking                           // a refresh under way
+	patient patience
+	status  map[string]telemetry.PluginStatus // by plugin
+}
+
+// An entry names one entry of an inventory.
+type entry struct{ plugin, typ string }
+
+func (e entry) String() string { return e.plugin + "/" + e.typ }
+
+// at returns the host of this id, and makes it. The caller has the lock.
+func (h *Hub) at(id string) *host {
+	x := h.fleet[id]
+	if x == nil {
+		x = &host{id: id}
+		h.fleet[id] = x
+	}
+	return x
+}
+
+// introduce takes what a hello says, and reports whether it is news.
+func (x *host) introduce(b telemetry.Heartbeat) bool {
+	m := b.Manifest
+	same := x.owner == b.Owner && x.version == m.Version && x.os == m.OS && x.arch == m.Arch && maps.Equal(x.labels, m.Labels)
+	x.owner, x.version, x.os, x.arch, x.labels = b.Owner, m.Version, m.OS, m.Arch, m.Labels
+	return !same
+}
+
+// hold makes items the inventory that is held.
+func (x *host) hold(items []telemetry.InventoryItem) {
+	x.held = make(map[entry]telemetry.InventoryItem, len(items))
+	for _, it := range items {
+		x.held[entry{it.Plugin, it.Type}] = it
+	}
+	x.count()
+}
+
+// count brings the digest up to date.
+func (x *host) count() { x.sum = telemetry.InventoryDigest(x.items()) }
+
+func (x *host) items() []telemetry.InventoryItem { return slices.Collect(maps.Values(x.held)) }
+
+// key is that of the host's record.
+func (x *host) key() string { return bus.Key(x.id) }
+
+func (x *host) site() string { return x.labels["site"] }

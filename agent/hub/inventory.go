@@ -1,0 +1,326 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// data is a message of plugin data, as it came.
+type data struct {
+	telemetry.PluginData
+	body []byte
+}
+
+func decodeData(body []byte) (data, error) {
+	d, _, err := telemetry.DecodePluginData(body)
+	return data{d, body}, err
+}
+
+// A part is one message of an entry that comes in several.
+type part = data
+
+const mostEntries = 4096 // of one host
+
+// compare finds out from a beat whether the inventory that is held is that of the host, and asks for what is missing. The caller
+// has the lock.
+func (h *Hub) compare(x *host, b telemetry.Heartbeat) {
+	if b.Digest == x.sum || b.Digest.IsZero() && len(x.held) == 0 {
+		x.patient.well()
+		return
+	}
+	if b.Digest.IsZero() {
+		return // it has none yet, after a start: what is held may be true again in a moment
+	}
+	if b.Inventory != nil && telemetry.InventoryDigest(b.Inventory) == b.Digest {
+		if want := h.missing(x, b.Inventory); len(want) > 0 {
+			h.ask(x, want)
+		}
+		return
+	}
+	h.ask(x, nil)
+}
+
+// missing drops what the host does not list, and returns what it lists and is not held. The caller has the lock.
+func (h *Hub) missing(x *host, list []telemetry.InventoryItem) (want []string) {
+	listed := make(map[entry]bool, len(list))
+	for _, it := range list {
+		e := entry{it.Plugin, it.Type}
+		listed[e] = true
+		if held, ok := x.held[e]; !ok || held != it {
+			want = append(want, e.String())
+		}
+	}
+	gone := false
+	for e := range x.held {
+		if !listed[e] {
+			gone = true
+			delete(x.held, e)
+			h.pace.stores.Go(func() { h.dropAway(x.id, e) })
+		}
+	}
+	if gone {
+		x.count()
+		h.save(x)
+	}
+	return want
+}
+
+// learn takes plugin data that an agent sends.
+func (h *Hub) learn(_ context.Context, s bus.Subject, d data) ([]byte, error) {
+	if reason := claims(s, d.Host, ""); reason != "" {
+		h.counts.add("refused_identity", 1)
+		return nil, errors.New(reason)
+	}
+	h.mu.Lock()
+	x := h.fleet[d.Host]
+	mine := h.voice.mine
+	var whole []part
+	var err error
+	if x != nil && mine {
+		whole, err = x.assemble(d)
+	}
+	h.mu.Unlock()
+	switch {
+	case !mine:
+		return nil, nil // its entries come with the record
+	case x == nil:
+		h.counts.add("refused_unknown_host", 1) // its beat says what there is
+		return nil, nil
+	case err != nil:
+		h.counts.add("refused_data", 1)
+		return nil, err
+	case whole != nil:
+		h.pace.store(d.Host, func() { h.store(x, whole) })
+	}
+	return nil, nil
+}
+
+const (
+	mostParts   = 128
+	mostPartial = 8 // entries of one host that have come in part
+)
+
+// assemble returns all parts of an entry when they are there. The caller has the lock.
+func (x *host) assemble(d part) ([]part, error) {
+	e := entry{d.Plugin, d.Type}
+	if _, held := x.held[e]; !held && len(x.held) >= mostEntries {
+		return nil, fmt.Errorf("inventory of %s has %d entries: no more are taken", x.id, mostEntries)
+	}
+	if d.Parts <= 1 {
+		delete(x.parts, e)
+		return []part{d}, nil
+	}
+	got := x.parts[e]
+	if len(got) == 0 || got[0].Digest != d.Digest || got[0].Parts != d.Parts {
+		if x.parts == nil || len(x.parts) >= mostPartial {
+			x.parts = map[entry][]part{}
+		}
+		got = make([]part, d.Parts)
+	}
+	if d.Parts > mostParts || uint64(len(got)) != d.Parts || d.Part == 0 || d.Part > d.Parts {
+		return nil, fmt.Errorf("part %d of %d of %s does not belong to the others", d.Part, d.Parts, e)
+	}
+	got[d.Part-1] = d
+	x.parts[e] = got
+	if slices.ContainsFunc(got, func(p part) bool { return p.body == nil }) {
+		return nil, nil
+	}
+	delete(x.parts, e)
+	_, err := telemetry.JoinPluginData(plain(got))
+	return got, err
+}
+
+func plain(parts []part) []telemetry.PluginData {
+	list := make([]telemetry.PluginData, len(parts))
+	for i, p := range parts {
+		list[i] = p.PluginData
+	}
+	return list
+}
+
+// store keeps an entry in the bucket; only then it is held.
+func (h *Hub) store(x *host, parts []part) {
+	d := parts[0]
+	e := entry{d.Plugin, d.Type}
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	defer cancel()
+	for i, p := range parts {
+		if _, err := h.kv.inventory.Put(ctx, partKey(d.Host, e, i), p.body); err != nil {
+			h.counts.add("inventory_errors", 1)
+			h.log.Warn("inventory not kept", "host", d.Host, "entry", e.String(), "error", err)
+			return // not held: the next beat's digest asks again
+		}
+	}
+	h.counts.add("inventory_stored", 1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if x.held == nil {
+		x.hold(nil)
+	}
+	x.held[e] = telemetry.InventoryItem{Plugin: d.Plugin, Type: d.Type, Version: d.ProgramVersion, Config: d.Config, Digest: d.Digest}
+	x.count()
+	h.save(x)
+	x.came(e)
+}
+
+// partKey is where the i-th message of an entry is kept.
+func partKey(host string, e entry, i int) string {
+	key := bus.Key(host, e.plugin, e.typ)
+	if i > 0 {
+		key += "." + strconv.Itoa(i+1)
+	}
+	return key
+}
+
+func (h *Hub) dropAway(id string, e entry) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	defer cancel()
+	if err := h.drop(ctx, id, e); err != nil {
+		h.log.Debug("inventory entry is left behind", "host", id, "entry", e.String(), "error", err)
+	}
+}
+
+// drop removes an entry from the bucket, with all its parts.
+func (h *Hub) drop(ctx context.Context, id string, e entry) error {
+	for i := range mostParts {
+		key := partKey(id, e, i)
+		if _, err := h.kv.inventory.Get(ctx, key); errors.Is(err, bus.ErrNoKey) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := h.kv.inventory.Delete(ctx, key, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read returns an entry from the bucket, and the bytes it has there.
+func (h *Hub) read(ctx context.Context, id string, e entry) (telemetry.PluginData, int, error) {
+	first, size, err := h.readPart(ctx, id, e, 0)
+	if err != nil || first.Parts <= 1 {
+		return first, size, err
+	}
+	parts := []telemetry.PluginData{first}
+	for i := 1; i < int(min(first.Parts, mostParts)); i++ {
+		d, n, err := h.readPart(ctx, id, e, i)
+		if err != nil {
+			return d, 0, err
+		}
+		parts, size = append(parts, d), size+n
+	}
+	whole, err := telemetry.JoinPluginData(parts)
+	return whole, size, err
+}
+
+func (h *Hub) readPart(ctx context.Context, id string, e entry, i int) (telemetry.PluginData, int, error) {
+	v, err := h.kv.inventory.Get(ctx, partKey(id, e, i))
+	if errors.Is(err, bus.ErrNoKey) {
+		return telemetry.PluginData{}, 0, fmt.Errorf("%w: %s of %s", ErrNoEntry, e, id)
+	}
+	if err != nil {
+		return telemetry.PluginData{}, 0, err
+	}
+	d, _, err := telemetry.DecodePluginData(v.Value)
+	return d, len(v.Value), err
+}
+
+// Inventory returns what there is of a host, without the facts. Errors: ErrNoHost.
+func (h *Hub) Inventory(ctx context.Context, host string) ([]telemetry.RefreshItem, error) {
+	id, err := h.resolve(host)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	items := h.fleet[id].items()
+	h.mu.Unlock()
+	slices.SortFunc(items, func(a, b telemetry.InventoryItem) int { return compareItems(a, b) })
+	list := make([]telemetry.RefreshItem, 0, len(items))
+	for _, it := range items {
+		d, size, err := h.read(ctx, id, entry{it.Plugin, it.Type})
+		if err != nil && !errors.Is(err, ErrNoEntry) {
+			return nil, err
+		}
+		list = append(list, telemetry.RefreshItem{InventoryItem: it, Size: int64(size), AgeMS: time.Since(time.Unix(0, d.Time)).Milliseconds(), Error: d.Error})
+	}
+	return list, nil
+}
+
+// Facts returns one entry of the inventory. Errors: ErrNoHost, ErrNoEntry.
+func (h *Hub) Facts(ctx context.Context, host, plugin, typ string) (telemetry.PluginData, error) {
+	id, err := h.resolve(host)
+	if err != nil {
+		return telemetry.PluginData{}, err
+	}
+	d, _, err := h.read(ctx, id, entry{plugin, typ})
+	return d, err
+}
+
+// followPlugins keeps up with what agents tell of their plugins, which is in the inventory.
+func (h *Hub) followPlugins(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := h.kv.inventory.Watch(ctx, "*.*."+telemetry.DataStatus, func(v bus.KV) error {
+			h.tellPlugin(v)
+			return nil
+		}, func() {})
+		if ctx.Err() == nil {
+			h.log.Debug("plugins cannot be followed", "error", err)
+			sleep(ctx, retryEvery)
+		}
+	}
+	return nil
+}
+
+// tellPlugin takes a status entry.
+func (h *Hub) tellPlugin(v bus.KV) {
+	names, err := bus.SplitKey(v.Key)
+	if err != nil || len(names) != 3 {
+		return
+	}
+	d, _, err := telemetry.DecodePluginData(v.Value)
+	if !v.Deleted && err != nil {
+		h.counts.add("records_unreadable", 1)
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if v.Deleted {
+		if x := h.fleet[names[0]]; x != nil {
+			delete(x.status, names[1])
+		}
+		return
+	}
+	x := h.at(d.Host)
+	if s, ok := statusOf(d); ok {
+		if x.status == nil {
+			x.status = map[string]telemetry.PluginStatus{}
+		}
+		x.status[d.Plugin] = s
+	}
+}
+
+// statusOf reads the facts of a status entry, which have the keys of a PluginStatus.
+func statusOf(d telemetry.PluginData) (telemetry.PluginStatus, bool) {
+	facts := map[string]any(d.Data)
+	if facts == nil {
+		return telemetry.PluginStatus{}, false
+	}
+	facts["name"], facts["host"] = d.Plugin, d.Host
+	body, err := telemetry.Facts{"plugins": []any{facts}}.Encode(telemetry.MsgPack)
+	if err != nil {
+		return telemetry.PluginStatus{}, false
+	}
+	list, _, err := telemetry.DecodePluginList(body)
+	if err != nil || len(list.Plugins) != 1 {
+		return telemetry.PluginStatus{}, false
+	}
+	return list.Plugins[0], true
+}

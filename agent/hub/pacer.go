@@ -1,0 +1,396 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+const (
+	inFlight    = 64   // hosts refreshed at a time
+	cachedRate  = 2000 // a second: facts are only sent again
+	collectRate = 500  // they are collected: hosts have work with it
+	storers     = 32
+	storeAhead  = 8 // entries that wait for one of them
+
+	manifestTime = 5 * time.Second  // for the list
+	collectTime  = 60 * time.Second // for collecting
+	arriveTime   = 10 * time.Second // for what was asked to arrive and be stored
+
+	patienceLeast = 10 * time.Second
+	patienceMost  = 10 * time.Minute
+)
+
+// pacer bounds what hosts are asked at a time: broadcast, their answers would come all at once, and be lost.
+type pacer struct {
+	room   chan struct{}
+	mu     sync.Mutex
+	next   time.Time // when another host may be asked
+	work   sync.WaitGroup
+	stores sync.WaitGroup
+	lanes  []chan func()
+	seed   maphash.Seed
+	end    context.Context //nolint:containedctx // of the pacer's own work
+	stop   context.CancelFunc
+}
+
+func (p *pacer) init() {
+	p.room, p.seed = make(chan struct{}, inFlight), maphash.MakeSeed()
+	p.end, p.stop = context.WithCancel(context.Background())
+	p.lanes = make([]chan func(), storers)
+	for i := range p.lanes {
+		lane := make(chan func(), storeAhead)
+		p.lanes[i] = lane
+		p.stores.Go(func() {
+			for {
+				select {
+				case do := <-lane:
+					do()
+				case <-p.end.Done():
+					return
+				}
+			}
+		})
+	}
+}
+
+// wait ends all of it.
+func (p *pacer) wait() {
+	p.stop()
+	p.work.Wait()
+	p.stores.Wait()
+}
+
+// store has something of a host kept, in order. It blocks while too much waits: then the bus waits.
+func (p *pacer) store(id string, do func()) {
+	select {
+	case p.lanes[maphash.String(p.seed, id)%storers] <- do:
+	case <-p.end.Done():
+	}
+}
+
+// enter waits for room and for the pace.
+func (p *pacer) enter(rate int) bool {
+	select {
+	case p.room <- struct{}{}:
+	case <-p.end.Done():
+		return false
+	}
+	p.mu.Lock()
+	now := time.Now()
+	at := now
+	if p.next.After(now) {
+		at = p.next
+	}
+	p.next = at.Add(time.Second / time.Duration(rate))
+	p.mu.Unlock()
+	if !sleep(p.end, time.Until(at)) {
+		p.leave()
+		return false
+	}
+	return true
+}
+
+func (p *pacer) leave() { <-p.room }
+
+// asking is a refresh of one host that is under way; a second one joins it.
+type asking struct {
+	mode   string
+	done   chan struct{} // closed at its end
+	err    error         // read after done
+	before *asking       // that has to end first
+
+	wanted map[entry]bool // asked and not stored yet; the lock of the hub guards it
+	all    chan struct{}  // closed when nothing is wanted any more
+}
+
+// came notes that an entry is stored. The caller has the lock.
+func (x *host) came(e entry) {
+	for a := x.asking; a != nil; a = a.before {
+		if !a.wanted[e] {
+			continue
+		}
+		delete(a.wanted, e)
+		if len(a.wanted) == 0 {
+			close(a.all)
+		}
+	}
+}
+
+// patience is how long a host is not asked again whose answers did not help: its digest still differs.
+type patience struct {
+	until time.Time
+	wait  time.Duration
+	asked bool
+}
+
+func (p *patience) well() { *p = patience{} }
+
+// answered notes that the host was asked, and what came of it. The first answer may be overtaken by another change.
+func (p *patience) answered(err error, now time.Time) {
+	if err == nil && !p.asked {
+		p.asked = true
+		return
+	}
+	p.wait = min(max(2*p.wait, patienceLeast), patienceMost)
+	p.until = now.Add(p.wait)
+}
+
+// ask begins a refresh of x for what is missing, unless one is under way or has just failed. The caller has the lock.
+func (h *Hub) ask(x *host, want []string) {
+	if x.asking != nil || time.Now().Before(x.patient.until) {
+		return
+	}
+	h.counts.add("inventory_asked", 1)
+	h.begin(x, telemetry.ModeCached, want)
+}
+
+// begin starts a refresh of x, or joins one of the same mode. The caller has the lock.
+func (h *Hub) begin(x *host, mode string, want []string) *asking {
+	if a := x.asking; a != nil && (a.mode == mode || mode == telemetry.ModeCached) {
+		return a
+	}
+	a := &asking{mode: mode, done: make(chan struct{}), before: x.asking}
+	x.asking = a
+	h.pace.work.Go(func() {
+		defer close(a.done)
+		if a.before != nil {
+			<-a.before.done
+		}
+		rate := cachedRate
+		if mode == telemetry.ModeCollect {
+			rate = collectRate
+		}
+		if a.err = errStopped; h.pace.enter(rate) {
+			a.err = h.fetch(h.pace.end, x, a, want)
+			h.pace.leave()
+		}
+		h.fetched(x, a)
+	})
+	return a
+}
+
+var errStopped = errors.New("hub ends")
+
+// fetched ends a refresh.
+func (h *Hub) fetched(x *host, a *asking) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	a.before = nil
+	if x.asking == a {
+		x.asking = nil
+	}
+	x.patient.answered(a.err, time.Now())
+	if a.err != nil {
+		h.counts.add("refresh_failed", 1)
+	}
+}
+
+// fetch asks a host what it has, and then for what is missing here.
+func (h *Hub) fetch(ctx context.Context, x *host, a *asking, want []string) error {
+	if want == nil {
+		limit := manifestTime
+		if a.mode == telemetry.ModeCollect {
+			limit = collectTime
+		}
+		list, err := h.list(ctx, x.id, a.mode, limit)
+		if err != nil {
+			return err
+		}
+		h.mu.Lock()
+		want = h.missing(x, list)
+		h.mu.Unlock()
+	}
+	if len(want) == 0 {
+		return nil
+	}
+	return h.want(ctx, x, a, want)
+}
+
+// want asks for entries and waits until they are stored.
+func (h *Hub) want(ctx context.Context, x *host, a *asking, want []string) error {
+	all := make(chan struct{})
+	h.mu.Lock()
+	a.wanted, a.all = map[entry]bool{}, all
+	for _, w := range want {
+		a.wanted[entryOf(w)] = true
+	}
+	h.mu.Unlock()
+	if _, err := h.refresh(ctx, x.id, telemetry.CtlRequest{Want: want, Mode: telemetry.ModeCached}, manifestTime); err != nil {
+		return err
+	}
+	late := time.NewTimer(arriveTime)
+	defer late.Stop()
+	select {
+	case <-all:
+		return nil
+	case <-late.C:
+	case <-ctx.Done():
+		return errStopped
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return fmt.Errorf("%w: %d of %d entries did not come, among them %s", bus.ErrTimeout, len(a.wanted), len(want), anyOf(a.wanted))
+}
+
+func anyOf(m map[entry]bool) entry {
+	for e := range m {
+		return e
+	}
+	return entry{}
+}
+
+// list returns what a host has.
+func (h *Hub) list(ctx context.Context, id, mode string, limit time.Duration) ([]telemetry.InventoryItem, error) {
+	var list []telemetry.InventoryItem
+	for {
+		r := telemetry.CtlRequest{Want: []string{}, Mode: mode}
+		if n := len(list); n > 0 {
+			r.Args = map[string]any{"after": list[n-1].Plugin + "/" + list[n-1].Type}
+		}
+		page, err := h.refresh(ctx, id, r, limit)
+		if err != nil {
+			return nil, err
+		}
+		for _, it := range page.Items {
+			list = append(list, it.InventoryItem)
+		}
+		if !page.More || len(page.Items) == 0 {
+			return list, nil
+		}
+		if len(list) > mostEntries {
+			return nil, fmt.Errorf("inventory of %s has more than %d entries", id, mostEntries)
+		}
+		mode, limit = telemetry.ModeCached, manifestTime // once is enough
+	}
+}
+
+// refresh sends one request of a refresh.
+func (h *Hub) refresh(ctx context.Context, id string, r telemetry.CtlRequest, limit time.Duration) (m telemetry.RefreshManifest, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	reply, err := h.request(ctx, id, "refresh", r)
+	switch {
+	case err != nil:
+		return m, err
+	case !reply.OK && reply.Error != nil:
+		return m, fmt.Errorf("%s: %s", reply.Error.Code, reply.Error.Message)
+	}
+	m, _, err = telemetry.DecodeRefreshManifest(reply.Payload)
+	return m, err
+}
+
+// jobs are the refreshes that somebody has ordered.
+type jobs struct {
+	mu   sync.Mutex
+	list []*job // the newest last
+}
+
+const (
+	mostJobs   = 100
+	mostListed = 300 // hosts of a job that are named
+)
+
+type job struct {
+	mu sync.Mutex
+	telemetry.RefreshJob
+}
+
+func (j *job) state() telemetry.RefreshJob {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.RefreshJob
+	s.NotConnected, s.TimedOut, s.Failed = slices.Clone(s.NotConnected), slices.Clone(s.TimedOut), slices.Clone(s.Failed)
+	return s
+}
+
+// ended notes what became of one host.
+func (j *job) ended(id string, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.Done++
+	if err != nil {
+		j.Missing++
+	}
+	list := &j.Failed
+	switch {
+	case err == nil:
+		return
+	case errors.Is(err, ErrNotConnected):
+		list = &j.NotConnected
+	case errors.Is(err, bus.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+		list = &j.TimedOut
+	default:
+		id += ": " + err.Error()
+	}
+	if len(*list) < mostListed {
+		*list = append(*list, id)
+		slices.Sort(*list)
+	}
+}
+
+// Refresh begins a refresh of hosts, of all when none is named, and returns at once. mode is telemetry.ModeCached or
+// ModeCollect. Errors: ErrNoHost, ErrNotSpeaker.
+func (h *Hub) Refresh(hosts []string, mode string) (telemetry.RefreshJob, error) {
+	ids, err := h.resolveAll(hosts)
+	if err != nil {
+		return telemetry.RefreshJob{}, err
+	}
+	j := &job{RefreshJob: telemetry.RefreshJob{ID: newID() + newID(), Mode: mode, Total: uint64(len(ids)), Begun: time.Now().UnixNano()}}
+	h.jobs.mu.Lock()
+	h.jobs.list = append(h.jobs.list, j)
+	if len(h.jobs.list) > mostJobs {
+		h.jobs.list = slices.Clone(h.jobs.list[1:])
+	}
+	h.jobs.mu.Unlock()
+	h.pace.work.Go(func() { h.refreshAll(ids, j) })
+	return j.state(), nil
+}
+
+// refreshAll asks one host after the other, as the pace allows.
+func (h *Hub) refreshAll(ids []string, j *job) {
+	var g sync.WaitGroup
+	room := make(chan struct{}, 2*inFlight)
+	for _, id := range ids {
+		room <- struct{}{}
+		h.mu.Lock()
+		x := h.fleet[id]
+		var a *asking
+		if x != nil {
+			a = h.begin(x, j.Mode, nil)
+		}
+		h.mu.Unlock()
+		g.Go(func() {
+			defer func() { <-room }()
+			if a == nil {
+				j.ended(id, ErrNoHost)
+				return
+			}
+			<-a.done
+			j.ended(id, a.err)
+		})
+	}
+	g.Wait()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.Ended = time.Now().UnixNano()
+}
+
+// Job returns how far a refresh is. Errors: ErrNoJob.
+func (h *Hub) Job(id string) (telemetry.RefreshJob, error) {
+	h.jobs.mu.Lock()
+	defer h.jobs.mu.Unlock()
+	for _, j := range h.jobs.list {
+		if j.ID == id {
+			return j.state(), nil
+		}
+	}
+	return telemetry.RefreshJob{}, fmt.Errorf("%w: %s", ErrNoJob, id)
+}

@@ -1,0 +1,130 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pacewire/pacewire/agent/liveness"
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+const (
+	probes    = 256 // under way at a time
+	probeTime = time.Second
+)
+
+// sweep looks at everybody each second, and asks those that are overdue.
+func (h *Hub) sweep(ctx context.Context) error {
+	var g errgroup.Group
+	g.SetLimit(probes)
+	defer func() { _ = g.Wait() }()
+	t := time.NewTicker(h.o.Times.Sweep)
+	defer t.Stop()
+	for suspects := false; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		ask := h.judge(h.self(suspects))
+		suspects = len(ask) > 0
+		for _, id := range ask {
+			if !g.TryGo(func() error { h.probe(ctx, id); return nil }) {
+				h.probed(id, liveness.Unclear) // asked again at the next sweep
+			}
+		}
+	}
+}
+
+// self is how the hub itself is. The bus is asked when somebody seems to be silent: it may be the bus.
+func (h *Hub) self(suspects bool) liveness.Self {
+	s := liveness.Self{Connected: h.conn.Connected() && !h.cut.Swap(false), Bus: true}
+	waiting, _ := h.beats.Pending()
+	h.mu.Lock()
+	s.Behind = waiting > len(h.fleet)+64
+	h.mu.Unlock()
+	if suspects && s.Connected {
+		_, err := h.conn.RTT()
+		s.Bus = err == nil
+	}
+	return s
+}
+
+// judge sweeps once, and returns whom to ask.
+func (h *Hub) judge(self liveness.Self) (ask []string) {
+	h.lapse(time.Now())
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	changes, ask := h.watch.Sweep(self, h.now())
+	h.note(changes)
+	return ask
+}
+
+// probe asks a host directly whether it lives.
+func (h *Hub) probe(ctx context.Context, id string) {
+	body, err := telemetry.EncodeControl(telemetry.CtlRequest{ID: newID()}, telemetry.MsgPack)
+	if err == nil {
+		asking, cancel := context.WithTimeout(ctx, probeTime)
+		_, err = h.conn.Request(asking, bus.CtlSubject(id, bus.Agent, "ping"), body)
+		cancel()
+	}
+	switch {
+	case ctx.Err() != nil:
+	case err == nil:
+		h.probed(id, liveness.Alive)
+	case errors.Is(err, bus.ErrNoResponders):
+		h.probed(id, liveness.Disconnected)
+	case errors.Is(err, bus.ErrTimeout) && h.conn.Connected():
+		h.probed(id, liveness.Silent)
+	default:
+		h.probed(id, liveness.Unclear)
+	}
+}
+
+func (h *Hub) probed(id string, o liveness.Outcome) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.note(h.watch.Probed(id, o, h.now()))
+}
+
+// note logs changes, and has them written and told. The caller has the lock.
+func (h *Hub) note(changes []liveness.Change) {
+	if !h.voice.mine {
+		return
+	}
+	for _, c := range changes {
+		x := h.fleet[c.Host]
+		if x == nil {
+			x = &host{id: c.Host} // of the fleet as a whole, or of one that the watch has just forgotten
+		}
+		x.change++
+		e := h.eventOf(c, x)
+		h.log.Log(context.Background(), levelOf(c), "host", "event", c.Type, "host", c.Host, "message", c.Message)
+		x.event = e
+		x.add(pending{event: e, forget: c.Type == typeForgotten, record: h.record(x)}, &h.counts)
+		if c.Type == typeForgotten {
+			delete(h.fleet, c.Host)
+		}
+		h.todo.put(x)
+	}
+}
+
+const typeForgotten = "forgotten"
+
+// levelOf says how much an operator wants to know of a change.
+func levelOf(c liveness.Change) slog.Level {
+	switch {
+	case c.Silenced:
+		return slog.LevelDebug
+	case c.To == telemetry.HostDown, c.Type == "mass_overdue", c.Type == "conflict", c.Type == "unknown_hosts":
+		return slog.LevelWarn
+	case c.Type == "overdue":
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}

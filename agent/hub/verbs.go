@@ -1,0 +1,233 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// request is a control request and its encoding.
+type request struct {
+	telemetry.CtlRequest
+	enc telemetry.Encoding
+}
+
+func decodeRequest(body []byte) (request, error) {
+	r, enc, err := telemetry.DecodeCtlRequest(body)
+	return request{r, enc}, err
+}
+
+// verbs are what a hub can be asked on the bus.
+func (h *Hub) verbs() map[string]func(context.Context, telemetry.CtlRequest) (any, error) {
+	return map[string]func(context.Context, telemetry.CtlRequest) (any, error){
+		"hosts":     h.listHosts,
+		"host":      h.tellHost,
+		"plugins":   h.listPlugins,
+		"inventory": h.tellInventory,
+		"refresh": func(_ context.Context, r telemetry.CtlRequest) (any, error) {
+			return h.Refresh(texts(r, "hosts"), modeOf(r))
+		},
+		"job": func(_ context.Context, r telemetry.CtlRequest) (any, error) { return h.Job(text(r, "id")) },
+		"forget": func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
+			return telemetry.HostList{Hosts: []telemetry.HostStatus{}}, h.Forget(ctx, text(r, "host"))
+		},
+		"silence": func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
+			if err := h.Silence(ctx, text(r, "host"), since(number(r, "ms"), time.Now())); err != nil {
+				return nil, err
+			}
+			return h.tellHost(ctx, r)
+		},
+		"status": func(context.Context, telemetry.CtlRequest) (any, error) { return h.Status(), nil },
+	}
+}
+
+// asked answers a request to the hub. One that does not speak leaves it to the one that does.
+func (h *Hub) asked(ctx context.Context, s bus.Subject, r request) ([]byte, error) {
+	if !h.Speaks() {
+		return nil, nil
+	}
+	do := h.verbs()[s.Verb]
+	if do == nil {
+		return h.answer(r, nil, &telemetry.Fault{Code: telemetry.FaultNotFound, Message: fmt.Sprintf("the hub has no verb %.80q", s.Verb)})
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	payload, err := do(ctx, r.CtlRequest)
+	if err != nil {
+		return h.answer(r, nil, faultOf(err))
+	}
+	return h.answer(r, payload, nil)
+}
+
+func (h *Hub) answer(r request, payload any, fault *telemetry.Fault) ([]byte, error) {
+	reply := telemetry.CtlReply{ID: r.ID, OK: fault == nil, Error: fault}
+	if fault == nil {
+		body, err := telemetry.EncodeControl(payload, telemetry.MsgPack)
+		if err != nil {
+			return h.answer(r, nil, faultOf(err))
+		}
+		reply.Payload = body
+	}
+	return telemetry.EncodeControl(reply, r.enc)
+}
+
+// faultOf returns err as it travels.
+func faultOf(err error) *telemetry.Fault {
+	f := &telemetry.Fault{Code: telemetry.FaultInternal, Message: err.Error()}
+	switch {
+	case errors.Is(err, ErrNoHost), errors.Is(err, ErrNoEntry), errors.Is(err, ErrNoJob):
+		f.Code = telemetry.FaultNotFound
+	case errors.Is(err, errBad):
+		f.Code = telemetry.FaultInvalid
+	case errors.Is(err, bus.ErrTimeout):
+		f.Code = telemetry.FaultTimeout
+	case errors.Is(err, ErrNotConnected), errors.Is(err, ErrNotSpeaker), errors.Is(err, bus.ErrDisconnected):
+		f.Code = telemetry.FaultDependency
+	}
+	return f
+}
+
+// errBad marks requests that cannot be understood.
+var errBad = errors.New("bad request")
+
+// text returns an argument that is a text.
+func text(r telemetry.CtlRequest, key string) string {
+	s, _ := r.Args[key].(string)
+	return s
+}
+
+// texts returns an argument that is a list of texts.
+func texts(r telemetry.CtlRequest, key string) []string {
+	all, _ := r.Args[key].([]any)
+	var list []string
+	for _, v := range all {
+		if s, ok := v.(string); ok {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+func number(r telemetry.CtlRequest, key string) int64 {
+	switch n := r.Args[key].(type) {
+	case int64:
+		return n
+	case uint64:
+		return int64(min(n, 1<<62))
+	case float64:
+		return int64(max(-1<<62, min(n, 1<<62)))
+	}
+	return 0
+}
+
+func modeOf(r telemetry.CtlRequest) string {
+	if r.Mode == "" {
+		return telemetry.ModeCached
+	}
+	return r.Mode
+}
+
+// filterOf reads the arguments of a list; label is "key=value".
+func filterOf(r telemetry.CtlRequest) (Filter, error) {
+	f := Filter{Host: text(r, "host"), State: text(r, "state"), Owner: text(r, "owner"), Site: text(r, "site")}
+	labels := texts(r, "label")
+	if one := text(r, "label"); one != "" {
+		labels = append(labels, one)
+	}
+	for _, l := range labels {
+		key, value, ok := strings.Cut(l, "=")
+		if !ok {
+			return f, fmt.Errorf("%w: label %.80q: want key=value", errBad, l)
+		}
+		if f.Label == nil {
+			f.Label = map[string]string{}
+		}
+		f.Label[key] = value
+	}
+	return f, nil
+}
+
+// pageRoom is what a list has room for in a reply.
+const pageRoom = 36 << 10
+
+// page returns the elements that come after one and for which there is room, and whether there are more.
+func page[T any](list []T, comesAfter func(T) bool, size func(T) int) (some []T, more bool) {
+	some = []T{}
+	room := pageRoom
+	for _, v := range list {
+		if !comesAfter(v) {
+			continue
+		}
+		if room -= size(v); room < 0 && len(some) > 0 {
+			return some, true
+		}
+		some = append(some, v)
+	}
+	return some, false
+}
+
+// sizeOf returns about the bytes that v has on the wire, and at least a share of the values that fit.
+func sizeOf(v any) int {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return pageRoom
+	}
+	return max(len(text), pageRoom/100)
+}
+
+func (h *Hub) listHosts(_ context.Context, r telemetry.CtlRequest) (any, error) {
+	f, err := filterOf(r)
+	if err != nil {
+		return nil, err
+	}
+	after := text(r, "after")
+	some, more := page(h.Hosts(f), func(s telemetry.HostStatus) bool { return s.Host > after }, func(s telemetry.HostStatus) int { return sizeOf(s) })
+	return telemetry.HostList{Hosts: some, More: more}, nil
+}
+
+func (h *Hub) tellHost(_ context.Context, r telemetry.CtlRequest) (any, error) {
+	s, err := h.Host(text(r, "host"))
+	return telemetry.HostList{Hosts: []telemetry.HostStatus{s}}, err
+}
+
+func (h *Hub) listPlugins(_ context.Context, r telemetry.CtlRequest) (any, error) {
+	f, err := filterOf(r)
+	if err != nil {
+		return nil, err
+	}
+	host, plugin := "", text(r, "after") // "host/plugin"
+	if i := strings.LastIndexByte(plugin, '/'); i >= 0 {
+		host, plugin = plugin[:i], plugin[i+1:]
+	}
+	after := func(s telemetry.PluginStatus) bool { return s.Host > host || s.Host == host && s.Name > plugin }
+	some, more := page(h.Plugins(f), after, func(s telemetry.PluginStatus) int { return sizeOf(s) })
+	return telemetry.PluginList{Plugins: some, More: more}, nil
+}
+
+// chunkSize is how much of an entry one reply has.
+const chunkSize = 24 << 10
+
+func (h *Hub) tellInventory(ctx context.Context, r telemetry.CtlRequest) (any, error) {
+	name := text(r, "entry")
+	if name == "" {
+		items, err := h.Inventory(ctx, text(r, "host"))
+		return telemetry.InventoryPage{Items: items}, err
+	}
+	e := entryOf(name)
+	d, err := h.Facts(ctx, text(r, "host"), e.plugin, e.typ)
+	if err != nil {
+		return nil, err
+	}
+	all, err := json.Marshal(d)
+	if err != nil {
+		return nil, err
+	}
+	from := max(0, min(number(r, "offset"), int64(len(all))))
+	return telemetry.InventoryPage{Size: int64(len(all)), Text: all[from:min(from+chunkSize, int64(len(all)))]}, nil
+}

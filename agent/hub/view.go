@@ -1,0 +1,196 @@
+package hub
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pacewire/pacewire/agent/liveness"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// A Filter selects hosts or plugins; its zero value all.
+type Filter struct {
+	Host  string // only this one
+	State string
+	Owner string
+	Site  string
+	Label map[string]string
+}
+
+// fits reports whether a host is selected, whatever its state.
+func (f Filter) fits(x *host) bool {
+	if f.Owner != "" && f.Owner != x.owner || f.Site != "" && f.Site != x.site() {
+		return false
+	}
+	for key, value := range f.Label {
+		if x.labels[key] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// Hosts returns the hosts that f selects, by id.
+func (h *Hub) Hosts(f Filter) []telemetry.HostStatus {
+	id := f.Host
+	if id != "" {
+		var err error
+		if id, err = h.resolve(f.Host); err != nil {
+			return nil
+		}
+	}
+	connected := h.conn != nil && h.conn.Connected()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var list []telemetry.HostStatus
+	now := h.now()
+	h.watch.Hosts(func(p liveness.Peer) bool {
+		x := h.fleet[p.Host]
+		if x == nil {
+			x = &host{id: p.Host}
+		}
+		if (id == "" || id == p.Host) && f.fits(x) && (f.State == "" || f.State == stateOf(p, connected)) {
+			list = append(list, x.view(p, connected, now))
+		}
+		return true
+	})
+	slices.SortFunc(list, func(a, b telemetry.HostStatus) int { return cmp.Compare(a.Host, b.Host) })
+	return list
+}
+
+// Host returns one host by its id, or by its name or an alias where that is clear. Errors: ErrNoHost.
+func (h *Hub) Host(name string) (telemetry.HostStatus, error) {
+	id, err := h.resolve(name)
+	if err != nil {
+		return telemetry.HostStatus{}, err
+	}
+	connected := h.conn.Connected()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p, ok := h.watch.Peer(id)
+	if !ok {
+		return telemetry.HostStatus{}, fmt.Errorf("%w: %.80q", ErrNoHost, name)
+	}
+	return h.at(id).view(p, connected, h.now()), nil
+}
+
+// stateOf returns the state that is shown: a hub that is cut off knows nothing.
+func stateOf(p liveness.Peer, connected bool) string {
+	if !connected {
+		return telemetry.HostUnknown
+	}
+	return p.State
+}
+
+// view returns what there is to tell of a host.
+func (x *host) view(p liveness.Peer, connected bool, now liveness.Instant) telemetry.HostStatus {
+	b := p.Last
+	s := telemetry.HostStatus{
+		Host: p.Host, Name: p.Name, State: stateOf(p, connected), Reason: p.Reason, Since: p.Since.UnixNano(), Stable: p.Stable, Flags: p.Flags,
+		Owner: x.owner, Site: x.site(), Labels: x.labels, Version: x.version, OS: x.os, Arch: x.arch,
+		IntervalMS: b.IntervalMS, Boot: b.Boot, Inst: b.Inst, Gen: p.Gen, HostUpMS: b.HostUpMS,
+		Received: p.Received, Lost: p.Lost, AckLost: b.AckLost, Late: p.Late, Duplicate: p.Duplicate, Saved: p.Saved,
+		RTTUS: b.RTTUS, OffsetUS: b.OffsetUS, ConfigRev: b.ConfigRev, Plugins: b.Plugins, Load: b.Load,
+		Items: b.Items, Held: uint64(len(x.held)), Aliases: p.Aliases, Incident: p.Incident,
+	}
+	if !connected {
+		s.Reason = "the hub is cut off from the bus"
+	}
+	if !p.Until.IsZero() {
+		s.Until = p.Until.UnixNano()
+	}
+	if !p.Seen.IsZero() {
+		s.Beat, s.AgeMS = p.Seen.UnixNano(), max(0, now.Wall.Sub(p.Seen).Milliseconds())
+	}
+	if b.Seq > 0 {
+		s.AgeMS = (now.Mono - p.Arrived.Mono).Milliseconds()
+	}
+	return s
+}
+
+// stale is the state of the plugins of a host that does not beat: nothing is known of them, and nothing is raised.
+const stale = "stale"
+
+// Plugins returns the plugins of the hosts that f selects (State is the plugin's), as their agents have last told: stale while
+// the host is not UP.
+func (h *Hub) Plugins(f Filter) []telemetry.PluginStatus {
+	id := f.Host
+	if id != "" {
+		var err error
+		if id, err = h.resolve(f.Host); err != nil {
+			return nil
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var list []telemetry.PluginStatus
+	for name, x := range h.fleet {
+		if id != "" && id != name || !f.fits(x) {
+			continue
+		}
+		p, _ := h.watch.Peer(name)
+		for _, s := range x.status {
+			if p.State != telemetry.HostUp {
+				s.State, s.Reason = stale, "its host is "+cmp.Or(p.State, telemetry.HostUnknown)
+			}
+			if f.State == "" || f.State == s.State {
+				list = append(list, s)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b telemetry.PluginStatus) int {
+		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Name, b.Name))
+	})
+	return list
+}
+
+// where says where the hosts that are overdue stand, and whose they are: the first question of whoever is woken. The caller has
+// the lock.
+func (h *Hub) where() string {
+	sites, owners := map[string]int{}, map[string]int{}
+	h.watch.Hosts(func(p liveness.Peer) bool {
+		if x := h.fleet[p.Host]; x != nil && p.State == telemetry.HostOverdue {
+			sites[cmp.Or(x.site(), "no site")]++
+			owners[cmp.Or(x.owner, "nobody")]++
+		}
+		return true
+	})
+	return fmt.Sprintf("; sites: %s; owners: %s", most(sites), most(owners))
+}
+
+// most returns the largest counts, as "lab 12, plant 3".
+func most(counts map[string]int) string {
+	var names []string
+	for name := range counts {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(counts[b]-counts[a], cmp.Compare(a, b)) })
+	var parts []string
+	for _, name := range names[:min(len(names), 5)] {
+		parts = append(parts, fmt.Sprintf("%s %d", name, counts[name]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func compareItems(a, b telemetry.InventoryItem) int {
+	return cmp.Or(cmp.Compare(a.Plugin, b.Plugin), cmp.Compare(a.Type, b.Type))
+}
+
+// entryOf reads "plugin/type".
+func entryOf(text string) entry {
+	plugin, typ, _ := strings.Cut(text, "/")
+	return entry{plugin, typ}
+}
+
+// since returns the time of so many milliseconds from now on; the zero time for none.
+func since(ms int64, now time.Time) time.Time {
+	if ms <= 0 {
+		return time.Time{}
+	}
+	return now.Add(time.Duration(min(ms, maxSilenceMS)) * time.Millisecond)
+}
+
+const maxSilenceMS = 366 * 24 * 3_600_000 // a year: longer than that, forget the host

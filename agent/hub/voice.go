@@ -1,0 +1,230 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+)
+
+// voice is who speaks: of several hubs one, by a lease in the bucket HUB. All hear everything, so that any of them can take over
+// at once. The lock of the hub guards it.
+type voice struct {
+	mine     bool
+	term     uint64 // of the speaker, grows with each change
+	speaker  string // id of the hub that speaks; "": none is known
+	revision uint64 // of the key
+	renewed  time.Time
+	told     uint64 // events of the fleet as a whole
+}
+
+// speaker is the value of keyVoice.
+type speaker struct {
+	ID     string `json:"id"`
+	Term   uint64 `json:"term"`
+	Listen string `json:"listen,omitempty"`
+}
+
+const (
+	keyVoice   = "voice"
+	aliveEvery = time.Minute
+)
+
+// ttl is how long a voice lasts that is not renewed.
+func (h *Hub) ttl() time.Duration { return h.o.Times.Renew * 10 / 3 }
+
+// quiet is after how long a speaker that could not renew its voice falls silent by itself: before anybody else can have it.
+func (h *Hub) quiet() time.Duration { return h.o.Times.Renew * 7 / 3 }
+
+// speak gets the voice when it is free, and keeps it.
+func (h *Hub) speak(ctx context.Context) error {
+	var alive time.Time
+	for {
+		h.mu.Lock()
+		mine := h.voice.mine
+		h.mu.Unlock()
+		wait := h.o.Times.Renew
+		switch {
+		case mine:
+			h.renew(ctx)
+		case !h.acquire(ctx):
+			wait = h.o.Times.Renew / 3
+		}
+		if now := time.Now(); h.Speaks() && now.Sub(alive) >= aliveEvery {
+			alive = now
+			h.noteAlive(ctx)
+		}
+		if !sleep(ctx, wait) {
+			h.noteAlive(context.WithoutCancel(ctx))
+			return nil
+		}
+	}
+}
+
+// Speaks reports whether this hub is the one that answers beats and gives verdicts.
+func (h *Hub) Speaks() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.voice.mine
+}
+
+func (h *Hub) noteAlive(ctx context.Context) {
+	if !h.Speaks() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if _, err := h.kv.state.Put(ctx, keyAlive, []byte(time.Now().UTC().Format(time.RFC3339Nano))); err != nil {
+		h.log.Debug("note of being alive not written", "error", err)
+	}
+}
+
+// renew keeps the voice.
+func (h *Hub) renew(ctx context.Context) {
+	h.mu.Lock()
+	v := h.voice
+	h.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, h.o.Times.Renew)
+	defer cancel()
+	asked := time.Now()
+	revision, err := h.kv.hub.Update(ctx, keyVoice, h.says(v.term), v.revision)
+	switch {
+	case err == nil:
+		h.mu.Lock()
+		h.voice.revision, h.voice.renewed = revision, asked
+		h.mu.Unlock()
+	case errors.Is(err, bus.ErrConflict), errors.Is(err, bus.ErrNoStream):
+		h.lose("somebody else has it")
+	default:
+		h.lapse(time.Now())
+	}
+}
+
+// lapse ends a voice that could not be renewed for too long: somebody else may have it by now.
+func (h *Hub) lapse(now time.Time) {
+	h.mu.Lock()
+	over := h.voice.mine && now.Sub(h.voice.renewed) > h.quiet()
+	h.mu.Unlock()
+	if over {
+		h.lose("it could not be renewed")
+	}
+}
+
+func (h *Hub) lose(why string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.voice.mine {
+		return
+	}
+	h.voice.mine, h.voice.speaker = false, ""
+	h.watch.Speak(false, h.now())
+	h.log.Warn("hub speaks no more", "reason", why, "term", h.voice.term)
+}
+
+// acquire takes the voice if it is free, and reports whether it did.
+func (h *Hub) acquire(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, h.o.Times.Renew)
+	defer cancel()
+	term, err := h.nextTerm(ctx)
+	if err != nil {
+		return false
+	}
+	asked := time.Now()
+	revision, err := h.kv.hub.Update(ctx, keyVoice, h.says(term), 0)
+	if errors.Is(err, bus.ErrNoStream) { // it was in the memory of a bus that has ended
+		_ = h.tryProvide(ctx)
+	}
+	if err != nil {
+		return false
+	}
+	if _, err := h.kv.state.Put(ctx, keyTerm, strconv.AppendUint(nil, term, 10)); err != nil {
+		h.log.Warn("term not noted", "error", err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.voice = voice{mine: true, term: term, speaker: h.o.ID, revision: revision, renewed: asked}
+	h.watch.Speak(true, h.now())
+	h.log.Info("hub speaks", "term", term, "hosts", len(h.fleet))
+	for _, x := range h.fleet {
+		x.repeat = repeatable(x.event)
+		if x.repeat {
+			h.todo.put(x)
+		}
+	}
+	return true
+}
+
+// repeatFor is how old an event may be that a new speaker publishes again, in case the one before died between the record and
+// it: shorter than the stream's window for duplicates, which keeps one of both.
+const repeatFor = 100 * time.Second
+
+// nextTerm returns a term above all before it. The clock is in it for the case that the registry was removed: agents
+// remember the highest term that they have obeyed.
+func (h *Hub) nextTerm(ctx context.Context) (uint64, error) {
+	v, err := h.kv.state.Get(ctx, keyTerm)
+	if err != nil && !errors.Is(err, bus.ErrNoKey) {
+		return 0, err
+	}
+	last, _ := strconv.ParseUint(string(v.Value), 10, 63)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return max(last+1, h.voice.term+1, uint64(max(0, time.Now().Unix()))), nil
+}
+
+func (h *Hub) says(term uint64) []byte {
+	text, _ := json.Marshal(speaker{h.o.ID, term, h.o.Listen}) // strings and a number
+	return text
+}
+
+// followVoice knows who speaks.
+func (h *Hub) followVoice(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := h.kv.hub.Watch(ctx, keyVoice, func(v bus.KV) error {
+			var s speaker
+			if !v.Deleted && json.Unmarshal(v.Value, &s) != nil {
+				return nil
+			}
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			if h.voice.mine {
+				return nil
+			}
+			h.voice.speaker, h.voice.renewed = s.ID, time.Now()
+			h.voice.term = max(h.voice.term, s.Term)
+			return nil
+		}, func() {})
+		if ctx.Err() == nil {
+			h.log.Debug("voice cannot be followed", "error", err)
+			sleep(ctx, retryEvery)
+		}
+	}
+	return nil
+}
+
+// fallSilent gives the voice away.
+func (h *Hub) fallSilent() {
+	h.mu.Lock()
+	v := h.voice
+	h.voice.mine = false
+	h.mu.Unlock()
+	if !v.mine {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := h.kv.hub.Delete(ctx, keyVoice, v.revision); err != nil {
+		h.log.Debug("voice is left to lapse", "error", err)
+	}
+}
+
+// answers reports whether this hub answers beats: the speaker does, and another one when no speaker was heard for the whole
+// life of a voice, so that agents know that somebody is there. The caller has the lock.
+func (h *Hub) answers(now time.Time) (full, bare bool) {
+	if h.voice.mine {
+		return now.Sub(h.voice.renewed) <= h.quiet(), false
+	}
+	return false, now.Sub(h.voice.renewed) > h.ttl()
+}
