@@ -28,8 +28,7 @@ type request struct {
 	enc telemetry.Encoding
 }
 
-// listen answers heartbeats and the requests to the agent itself. Plugin data are for those who asked: the agent keeps none,
-// so that no plugin can fill its memory with them.
+// listen answers heartbeats and the requests to the agent itself, and hears what plugins tell of themselves.
 func (h *Host) listen() error {
 	name := bus.Name(h.o.Host)
 	decodeBeat := func(body []byte) (beat, error) {
@@ -47,6 +46,9 @@ func (h *Host) listen() error {
 	if err != nil {
 		return err
 	}
+	if err := h.listenToData(); err != nil {
+		return err
+	}
 	_, err = bus.Handle(h.conn, bus.Pattern(bus.AreaCtl, name, bus.Agent, bus.Any), asked, decodeRequest, h.asked)
 	return err
 }
@@ -59,7 +61,7 @@ func (h *Host) answer(_ context.Context, s bus.Subject, b beat) ([]byte, error) 
 	}
 	ack := telemetry.Ack{
 		Version: telemetry.ProtocolVersion, Server: h.inst, Seq: b.Seq, T1: b.T1, T2: arrived.UnixNano(),
-		State: telemetry.Accepted, NextMS: h.o.Beat.Milliseconds(), Digest: b.Digest,
+		State: telemetry.Accepted, NextMS: h.o.Beat.Milliseconds(), Digest: h.inventory.held(s.Plugin),
 	}
 	switch e := h.find(s.Plugin); {
 	case e == nil:
@@ -69,6 +71,7 @@ func (h *Host) answer(_ context.Context, s bus.Subject, b beat) ([]byte, error) 
 	default:
 		e.beat(b.Heartbeat, arrived, &ack)
 		e.speaks(b.Inst, b.enc)
+		h.compare(e, b.Heartbeat, arrived)
 	}
 	ack.T3 = time.Now().UnixNano()
 	return telemetry.EncodeControl(ack, b.enc)

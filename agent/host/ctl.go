@@ -42,6 +42,8 @@ func (h *Host) verbs() map[string]verb {
 		"env":     h.environment,
 		"pulse":   func(context.Context, telemetry.CtlRequest) (any, error) { return h.Pulse(), nil },
 		"beat":    h.beatNow,
+		"ping":    func(context.Context, telemetry.CtlRequest) (any, error) { return h.Pulse(), nil },
+		"refresh": h.refresh,
 		"start":   one(h.Start),
 		"stop":    one(h.Stop),
 		"restart": one(h.Restart),
@@ -85,7 +87,7 @@ func (h *Host) asked(ctx context.Context, s bus.Subject, r request) ([]byte, err
 	defer cancel()
 	reply := telemetry.CtlReply{ID: r.ID, OK: true}
 	payload, err := h.do(ctx, s.Verb, r.CtlRequest)
-	if err == nil {
+	if err == nil && payload != nil {
 		reply.Payload, err = telemetry.EncodeControl(payload, telemetry.MsgPack)
 	}
 	if err == nil && len(reply.Payload) > mostPayload {

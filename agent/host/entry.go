@@ -88,6 +88,7 @@ func (e *entry) changed() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.look()
+	e.host.inventory.stirs(e.name)
 	close(e.news)
 	e.news = make(chan struct{})
 }

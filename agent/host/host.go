@@ -45,10 +45,15 @@ type Options struct {
 	Executable string                    // runs built-ins as "Executable plugin run KIND.PROGRAM"
 	Inventory  func(program string) bool // whether a built-in collector reports facts instead of points
 	Dir        string                    // for the state of plugins, a folder each
-	Beat       time.Duration             // interval of the plugins' heartbeats; 0: 10 s
-	Log        *slog.Logger
-	Line       func(plugin, stream string, line []byte) // gets what plugins print
-	Times      Times
+
+	// InventoryDir is a folder for what plugins have told of themselves and of the host, so that an agent that starts again need
+	// not ask; "": it asks.
+	InventoryDir string
+
+	Beat  time.Duration // interval of the plugins' heartbeats; 0: 10 s
+	Log   *slog.Logger
+	Line  func(plugin, stream string, line []byte) // gets what plugins print
+	Times Times
 }
 
 // Times bound what the host waits for; 0 is the default of each.
@@ -58,13 +63,14 @@ type Times struct {
 	Probation time.Duration // for which a new process does well, before the old one is let go: 3 s
 	Take      time.Duration // from there until it works: 10 s
 	Start     time.Duration // how long an operation waits for a plugin to work; it goes on all the same: 20 s
+	Survey    time.Duration // for a collector to survey anew: 10 s
 	Beat      time.Duration // the shortest interval of the agent's own beats that a hub gets: 1 s
 }
 
 func (t Times) orDefaults() Times {
 	return Times{
 		Hello: cmp.Or(t.Hello, 20*time.Second), Ready: cmp.Or(t.Ready, 30*time.Second), Probation: cmp.Or(t.Probation, 3*time.Second),
-		Take: cmp.Or(t.Take, 10*time.Second), Start: cmp.Or(t.Start, 20*time.Second), Beat: cmp.Or(t.Beat, time.Second),
+		Take: cmp.Or(t.Take, 10*time.Second), Start: cmp.Or(t.Start, 20*time.Second), Survey: cmp.Or(t.Survey, 10*time.Second), Beat: cmp.Or(t.Beat, time.Second),
 	}
 }
 
@@ -90,6 +96,8 @@ type Host struct {
 	until    context.Context //nolint:containedctx // of Run: no operation is begun after it
 	life     context.Context //nolint:containedctx // of the plugins: it ends when all of them have been stopped
 
+	inventory *inventory
+	gathering *gathering
 	operating chan struct{}   // as many as there may be operations at a time
 	changing  chan struct{}   // 1: who changes which plugins there are; he has the next three
 	files     []config.Source // as they were read last
@@ -112,7 +120,8 @@ const (
 func New(o Options) *Host {
 	h := &Host{o: o, log: o.Log, inst: newID(), ready: make(chan struct{}), settings: o.Settings, changing: make(chan struct{}, 1),
 		operating: make(chan struct{}, operators),
-		files:     o.Files, pieces: o.Pieces, until: context.Background(), life: context.Background()}
+		inventory: newInventory(o.InventoryDir, o.Log), gathering: newGathering(),
+		files: o.Files, pieces: o.Pieces, until: context.Background(), life: context.Background()}
 	h.o.Beat, h.o.Times = cmp.Or(o.Beat, beatInterval), o.Times.orDefaults()
 	for _, p := range o.Settings.Plugins {
 		if p.Enabled {
@@ -120,6 +129,7 @@ func New(o Options) *Host {
 		}
 	}
 	h.heart = newHeart(h)
+	h.heart.lists = h.inventory
 	return h
 }
 
@@ -138,18 +148,23 @@ func (h *Host) Run(ctx context.Context) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	h.until, h.life = ctx, life
+	if err := h.inventory.load(func(plugin string) bool { return !h.gone(plugin) }); err != nil {
+		h.log.Warn("inventory not read: plugins are asked for it", "error", err)
+	}
 	if err := h.listen(); err != nil {
 		return err
 	}
 	goodbye := h.heart.start()
 	defer goodbye()
 	for _, e := range h.entries() {
+		h.inventory.stirs(e.name)
 		e.now.start(life)
 	}
 	close(h.ready)
 	g, watching := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.watch(watching) })
 	g.Go(func() error { return h.report(watching) })
+	g.Go(func() error { return h.tend(watching) })
 	err := g.Wait()
 	h.stop(context.WithoutCancel(ctx))
 	end() // for those whose run had not begun when they were to stop

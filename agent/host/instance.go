@@ -249,10 +249,15 @@ func (i *instance) leave(ctx context.Context) {
 // greet asks the plugin for a heartbeat now. None is no fault: the next one comes by itself.
 func (i *instance) greet(ctx context.Context) { _, _ = i.ask(ctx, "beat", pingTime) }
 
-// ask sends the plugin a control request, meant for this process of it alone.
+// ask sends the plugin a control request without more than its verb.
 func (i *instance) ask(ctx context.Context, verb string, limit time.Duration) (telemetry.CtlReply, error) {
+	return i.request(ctx, verb, telemetry.CtlRequest{}, limit)
+}
+
+// request sends the plugin a control request, meant for this process of it alone.
+func (i *instance) request(ctx context.Context, verb string, r telemetry.CtlRequest, limit time.Duration) (telemetry.CtlReply, error) {
 	h := i.entry.host
-	r := telemetry.CtlRequest{ID: h.inst}
+	r.ID = h.inst
 	i.entry.mu.Lock()
 	enc := i.enc
 	if inst := i.last.Inst; inst != "" {

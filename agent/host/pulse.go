@@ -155,6 +155,9 @@ func (t *heart) heartbeat(bye string) (telemetry.Heartbeat, time.Duration) {
 	if bye != "" || h.until.Err() != nil {
 		b.State = draining
 	}
+	if h.refreshing() {
+		b.Flags = append(b.Flags, "refreshing")
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.clock.Now()
