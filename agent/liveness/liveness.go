@@ -7,37 +7,6 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// Rules are the limits by which a Watch judges. Defaults are those of DefaultRules.
-type Rules struct {
-	Overdue, Down           float64       // multiples of the interval of the watched: 2.5, 4
-	OverdueLeast, DownLeast time.Duration // floors of both limits: 5 s, 15 s
-	Spread                  time.Duration // over which the watched come back after the bus was away: 20 s; Down is twice that at least
-	WarmUp                  time.Duration // after a restart, besides the Down limit of each: 20 s
-	Stall                   time.Duration // gap between two sweeps above which the watcher blames itself: 2.5 s
-	MassShare               float64       // of those that are UP, overdue within one interval: one incident, 0.2
-	MassLeast               int           // and so many: 3
-	MassHold                time.Duration // for which their DOWN is held back: 30 s
-	Upgrade                 time.Duration // after the goodbye "upgrade", until DOWN: 120 s
-	Stable                  int           // beats after DOWN until UP counts as stable: 3
-
-	ForgetLeft time.Duration // LEFT or ephemeral: 1 h
-	ForgetDown time.Duration // DOWN: 7 d; 0: never
-
-	Most     int     // watched at most: 100,000
-	NewBurst int     // unknown ones admitted at once: 5,000
-	NewRate  float64 // and per second: 50
-}
-
-// DefaultRules are those of liveness in the operator's documentation (docs/liveness.md).
-func DefaultRules() Rules {
-	return Rules{
-		Overdue: 2.5, Down: 4, OverdueLeast: 5 * time.Second, DownLeast: 15 * time.Second, Spread: 20 * time.Second,
-		WarmUp: 20 * time.Second, Stall: 2500 * time.Millisecond, MassShare: 0.2, MassLeast: 3, MassHold: 30 * time.Second,
-		Upgrade: 120 * time.Second, Stable: 3, ForgetLeft: time.Hour, ForgetDown: 7 * 24 * time.Hour,
-		Most: 100_000, NewBurst: 5_000, NewRate: 50,
-	}
-}
-
 // An Instant is a moment of the watcher. Verdicts use Mono alone; Wall is for people and for clock steps.
 type Instant struct {
 	Mono time.Duration // monotonic, since the watcher began
@@ -52,41 +21,91 @@ const (
 	Fresh     Order = "fresh"
 	Late      Order = "late"      // an older one of the same instance came after a newer
 	Duplicate Order = "duplicate" // came twice
-	Retired   Order = "retired"   // of an instance that was replaced
+	Retired   Order = "retired"   // of an instance that was replaced; Heard.Reason is conflict when it plainly lives on
 	Refused   Order = "refused"   // see Heard.Reason
+)
+
+// Reasons of a refusal, for Ack.Reason.
+const (
+	ReasonNameTaken  = "name_taken"  // one started by hand, while another beats
+	ReasonConflict   = "conflict"    // of a cloned or restored state folder
+	ReasonBusy       = "busy"        // too many unknown hosts
+	ReasonNotAllowed = "not_allowed" // an id that is empty or too long
 )
 
 // Heard is what became of a beat.
 type Heard struct {
 	Order   Order
-	Reason  string // of a refusal, as Ack.Reason: name_taken, conflict, or busy (too many unknown hosts)
+	Reason  string // of a refusal
 	Peer    Peer   // after it; zero when the beat was refused
 	Changes []Change
 }
 
+// Types of changes, which are types of events.
+const (
+	TypeUp          = "up"
+	TypeOverdue     = "overdue"
+	TypeDown        = "down"
+	TypeLeft        = "left"
+	TypeRestarted   = "restarted"
+	TypeRebooted    = "rebooted"
+	TypeRenamed     = "renamed"
+	TypeConflict    = "conflict"
+	TypeFlapping    = "flapping"
+	TypeMaintenance = "maintenance"
+	TypeClockStep   = "clock_step"
+	TypeClockSkew   = "clock_skew"
+	TypeMass        = "mass_overdue"
+	TypeForgotten   = "forgotten"
+	TypeUnknown     = "unknown_hosts"
+)
+
+// Reasons of states, besides those that a goodbye brings.
+const (
+	ReasonDisconnected = "disconnected"           // DOWN: nobody listens there
+	ReasonSilent       = "silent"                 // DOWN: nobody answers
+	ReasonNotSeen      = "not_seen_since_restart" // DOWN: not heard since the watcher began
+	ReasonUpgrade      = "upgrade"                // LEFT for it, or DOWN because it did not come back
+	ReasonProbe        = "probe"                  // UP: it does not beat, but it answers
+	ReasonResumed      = "resumed"                // UP: it was suspended
+	ReasonSelf         = "self"                   // UNKNOWN: the watcher is cut off; also of a change that is its own fault
+	ReasonBegun        = "begun"                  // of flapping and maintenance
+	ReasonEnded        = "ended"                  // of flapping and maintenance
+)
+
 // A Change is something that an operator may want to know: of a state, or another event of the watched.
 type Change struct {
-	Host     string
-	Type     string // event type: up, overdue, down, left, restarted, rebooted, renamed, conflict, flapping, clock_step, clock_skew, mass_overdue, forgotten, unknown_hosts
+	Host     string // "": about the watcher or several of the watched
+	Type     string // TypeUp ...
 	From, To string // states; equal for what is no transition
 	Reason   string // of To
 	Message  string // one sentence
 	At       Instant
 	LastSeen time.Duration // age of the last beat
 	Missed   uint64        // beats missed meanwhile
-	Count    uint64        // of hosts, for mass_overdue and unknown_hosts
+	Count    uint64        // of hosts, for mass_overdue, unknown_hosts and a clock_skew of the watcher's own
 	Incident string        // joins the changes of one cause
 	Silenced bool          // flapping or maintenance: to be recorded, not to be alerted on
 }
 
-// Peer is what a Watch knows of one watched; a copy.
+// Flags of the watched.
+const (
+	FlagConflict    = "conflict"
+	FlagEphemeral   = "ephemeral"
+	FlagFlapping    = "flapping"
+	FlagMaintenance = "maintenance"
+	FlagSlow        = "slow"
+	FlagWarmUp      = "warmup"
+)
+
+// Peer is what a Watch knows of one watched; a copy, whose slices and maps are not to be changed.
 type Peer struct {
 	Host, Name, State, Reason string
 	From                      string // state before
 	Since                     time.Time
 	Changed                   uint64 // counts changes of State
 	Stable                    bool
-	Flags                     []string            // flapping, conflict, maintenance, ephemeral, slow, warmup; sorted
+	Flags                     []string            // FlagConflict ...; sorted
 	Last                      telemetry.Heartbeat // the newest fresh one, without Manifest and Inventory; zero: none since the watcher began
 	Arrived                   Instant             // of it
 	Seen                      time.Time           // of the last beat, also of before a restart
