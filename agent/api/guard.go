@@ -1,0 +1,250 @@
+package api
+
+import (
+	"mime"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/pacewire/pacewire/agent/config"
+)
+
+// A route is one thing that can be asked.
+type route struct {
+	method string
+	path   string
+	do     func(*call) error
+	query  []string // parameters that it takes
+	body   []string // types of the body that it takes; none: it takes no body
+	stream bool     // it goes on for as long as somebody listens
+}
+
+func (r *route) pattern() string { return r.method + " " + r.path }
+
+// changes reports whether the route changes something.
+func (r *route) changes() bool { return r.method != http.MethodGet }
+
+// ServeHTTP answers a request, and sees to what all have in common.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+	rec := &recorder{ResponseWriter: w}
+	defer s.finish(rec, r)
+	if p := s.admit(r); p != nil {
+		rec.fail(p)
+		return
+	}
+	select {
+	case s.busy <- struct{}{}:
+		defer func() { <-s.busy }()
+	default:
+		rec.fail(tooMany("%d requests are under way", mostRequests))
+		return
+	}
+	if p := s.find(r); p != nil {
+		rec.fail(p)
+		return
+	}
+	s.mux.ServeHTTP(rec, r)
+}
+
+func tooMany(format string, args ...any) *Problem {
+	p := problem(http.StatusTooManyRequests, "too_many", format, args...).hint("try again in a second")
+	p.after = 1
+	return p
+}
+
+// admit refuses what is no request for this server.
+func (s *Server) admit(r *http.Request) *Problem {
+	size := len(r.RequestURI)
+	for key, values := range r.Header {
+		for _, v := range values {
+			size += len(key) + len(v) + 4
+		}
+	}
+	if size > mostHeader {
+		return problem(http.StatusRequestHeaderFieldsTooLarge, "header_too_large", "address and header have %d bytes, at most %d are taken", size, mostHeader)
+	}
+	if !s.known(r.Host) {
+		return problem(http.StatusMisdirectedRequest, "wrong_host", "this server is not %.200q", r.Host).
+			hint("name it localhost, 127.0.0.1, [::1] or as web.listen does")
+	}
+	return nil
+}
+
+// find refuses a path, or a method, that no route has.
+func (s *Server) find(r *http.Request) *Problem {
+	escaped := r.URL.EscapedPath()
+	if path.Clean(escaped) != escaped {
+		return s.noRoute(path.Clean("/" + escaped))
+	}
+	if _, pattern := s.mux.Handler(r); pattern != "" {
+		return nil
+	}
+	var allow []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		other := *r
+		other.Method = method
+		if _, pattern := s.mux.Handler(&other); pattern != "" {
+			allow = append(allow, method)
+		}
+	}
+	if len(allow) == 0 {
+		return s.noRoute(escaped)
+	}
+	p := problem(http.StatusMethodNotAllowed, "method", "%.20q is not for this address", r.Method).hint("use %s", strings.Join(allow, " or "))
+	p.allow = strings.Join(allow, ", ")
+	return p
+}
+
+// noRoute names the nearest route.
+func (s *Server) noRoute(asked string) *Problem {
+	p := problem(http.StatusNotFound, "no_route", "there is no %.200q", asked).hint("GET /openapi.json lists all addresses")
+	words := strings.Split(asked, "/")
+	var near []string
+	for i := range s.routes {
+		if like := s.routes[i].like(words); like != "" && !slices.Contains(near, like) {
+			near = append(near, like)
+		}
+	}
+	if slices.Contains(near, asked) { // only a slash at its end, or two in a row, was wrong
+		return p.hint("did you mean %s?", asked)
+	}
+	if name := config.Suggest(asked, near); name != "" {
+		return p.hint("did you mean %s?", name)
+	}
+	return p
+}
+
+// like returns the path of the route with the words asked for in the places of its names; "" if it has another number of words.
+func (r *route) like(words []string) string {
+	mine := strings.Split(r.path, "/")
+	if len(mine) != len(words) {
+		return ""
+	}
+	for i, word := range mine {
+		if strings.HasPrefix(word, "{") {
+			mine[i] = words[i]
+		}
+	}
+	return strings.Join(mine, "/")
+}
+
+// routed runs a route behind the rest of the guard.
+type routed struct {
+	s *Server
+	*route
+}
+
+// ServeHTTP answers a request for the route.
+func (h routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rec := w.(*recorder)
+	rec.route = h.route
+	c := &call{s: h.s, w: rec, r: r, route: h.route}
+	if err := c.guarded(); err != nil {
+		rec.fail(problemOf(err))
+		return
+	}
+	if err := h.do(c); err != nil {
+		rec.fail(problemOf(err))
+	}
+}
+
+// guarded refuses what the route does not take.
+func (c *call) guarded() error {
+	if err := c.s.cross.Check(c.r); err != nil {
+		return problem(http.StatusForbidden, "cross_site", "a page of another site has made this request: %v", err).
+			hint("changes are taken from scripts and from pages of this server only")
+	}
+	if c.route.changes() {
+		if p := c.s.authorise(c.r); p != nil {
+			return p
+		}
+	}
+	if p := c.parameters(); p != nil {
+		return p
+	}
+	if p := c.bodyFits(); p != nil {
+		return p
+	}
+	return nil
+}
+
+// bodyFits refuses a body of the wrong type or size before anything of it is read.
+func (c *call) bodyFits() *Problem {
+	r := c.r
+	if r.ContentLength > mostBody {
+		return tooLarge(mostBody)
+	}
+	r.Body = http.MaxBytesReader(c.w, r.Body, mostBody)
+	switch {
+	case len(c.route.body) == 0 && r.ContentLength != 0:
+		return c.noBody()
+	case len(c.route.body) == 0:
+		return nil
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return problem(http.StatusUnsupportedMediaType, "encoding", "Content-Encoding %.50q is not taken", encoding).hint("send it without")
+	}
+	header := r.Header.Get("Content-Type")
+	name, _, err := mime.ParseMediaType(header)
+	if header == "" && slices.Contains(c.route.body, "") || err == nil && slices.Contains(c.route.body, name) || r.ContentLength == 0 {
+		return nil
+	}
+	want := slices.DeleteFunc(slices.Clone(c.route.body), func(name string) bool { return name == "" })
+	return problem(http.StatusUnsupportedMediaType, "content_type", "Content-Type %.100q is not taken here", header).
+		hint("-H 'Content-Type: %s'", strings.Join(want, "' or '"))
+}
+
+// noBody refuses a body where none belongs. One whose length is not told may be empty.
+func (c *call) noBody() *Problem {
+	if c.r.ContentLength < 0 {
+		if n, _ := c.r.Body.Read(make([]byte, 1)); n == 0 {
+			return nil
+		}
+	}
+	return invalid("", "%s takes no body", c.route.pattern()).hint("GET /openapi.json tells what it takes")
+}
+
+func tooLarge(most int) *Problem {
+	return problem(http.StatusRequestEntityTooLarge, "too_large", "the body has more than %d bytes", most).hint("send it in smaller pieces")
+}
+
+// recorder notes what becomes of a request.
+type recorder struct {
+	http.ResponseWriter
+	route   *route
+	status  int
+	problem *Problem
+}
+
+// WriteHeader notes the status.
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write is WriteHeader(200) too, unless that was called.
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController find the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// fail answers with a problem, unless an answer has begun.
+func (r *recorder) fail(p *Problem) {
+	r.problem = p
+	if r.status == 0 {
+		p.write(r)
+	}
+}
