@@ -13,11 +13,11 @@ def token(name):
     return text if len(text) <= 64 else text[:48 if cut < 0 else cut] + "==" + digest(name.encode())[:12]
 
 class Watched:
-    def __init__(self, options, creds):
-        self.o, self.creds, self.name, host = options, creds, options.plugin or "agent", token(options.host).replace("_", "=5F")
+    def __init__(self, options):
+        self.o, self.name, host = options, options.plugin or "agent", token(options.host).replace("_", "=5F")
+        self.creds = json.loads(pathlib.Path(options.creds).read_text() or "{}")
         self.place, self.askers = f"{token(options.host)}.{token(self.name)}", (f"_INBOX_{host}_agent.", "_INBOX_hub.")
-        self.inbox = "_INBOX_" + creds.get("user", f"{host}_{token(self.name)}")
-        self.inst = os.environ.get("PACEWIRE_INST") or os.urandom(8).hex()
+        self.inbox, self.inst = f"_INBOX_{host}_{token(self.name)}", os.environ.get("PACEWIRE_INST") or os.urandom(8).hex()
         self.manifest = {"kind": "collector" if options.plugin else "agent", "program": "beat.py", "version": "1.0.0", "api": 1, "os": sys.platform}
         self.seq = self.term = self.acked = self.rev = 0
         self.interval, self.wait, self.held_there, self.greeted, self.leaving = options.interval, 1, "", False, False
@@ -59,7 +59,7 @@ class Watched:
         return True
 
     def beat(self, **more):
-        self.seq += 1
+        self.seq, self.wait = self.seq + 1, 2 * self.wait
         message = {"v": 1, "host": self.o.host, "plugin": self.name, "name": socket.gethostname(), "inst": self.inst, "seq": self.seq,
                    "int_ms": round(1000 * self.interval), "t1": time.time_ns(), "mono1": time.monotonic_ns(), "state": "running",
                    "cfg_rev": self.rev, "inv": self.inv, "inv_n": len(self.entries), "ack": self.acked, **more}
@@ -68,8 +68,7 @@ class Watched:
         if not self.greeted or self.held_there != self.inv:
             message["inv_list"] = self.entries
         self.publish(f"pw.hb.{self.place}.htb", message, self.inbox + ".ack")
-        self.due = time.monotonic() + (self.interval * random.uniform(0.95, 1.05) if self.greeted else min(self.wait, self.interval))
-        self.wait *= 2
+        self.due = time.monotonic() + (self.interval if self.greeted else min(self.wait / 2, self.interval))
 
     def obey(self, ack):
         if ack["v"] != 1 or ack.get("term", 0) < self.term:
@@ -78,7 +77,7 @@ class Watched:
         self.term, self.acked, self.held_there = ack.get("term", 0), ack["seq"], ack.get("inv", "")
         self.interval = max(ack["next_ms"] / 1000, 1) if ack.get("next_ms") else self.interval
         rev, self.rev = self.rev, ack["cfg_rev"] if "config" in ack else self.rev  # in force at once: there is nothing to set
-        self.due = time.monotonic() + (self.interval if rev == self.rev else 0)
+        self.due = time.monotonic() + (self.interval * random.uniform(0.95, 1.05) if rev == self.rev else 0)
         self.tell(["info"] if first and self.greeted else [])
         if not self.greeted:
             print("refused:", ack.get("reason"), file=sys.stderr, flush=True)
@@ -122,8 +121,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for flag, default in {"bus": "127.0.0.1:4222", "host": "demo", "plugin": "", "interval": 10.0, "count": -1, "creds": os.devnull}.items():
         parser.add_argument("--" + flag, type=type(default), default=default)
-    options = parser.parse_args()
-    watched = Watched(options, json.loads(pathlib.Path(options.creds).read_text() or "{}"))
+    watched = Watched(parser.parse_args())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(watched, "leaving", True))
     while not watched.leaving:

@@ -259,14 +259,9 @@ func TestSchemasDescribeTheTypes(t *testing.T) {
 	f("event.json", "", reflect.TypeFor[telemetry.Event]())
 }
 
-// Later versions add keys: every object of ours lets unknown ones pass, and says so where it is a message.
+// Later versions add keys: every object lets unknown ones pass, and each schema says so.
 func TestUnknownKeysPass(t *testing.T) {
-	files, err := filepath.Glob(schemas + "/*.json")
-	if err != nil || len(files) < 8 {
-		t.Fatalf("schemas: %q, %v", files, err)
-	}
-	for _, path := range files {
-		file := filepath.Base(path)
+	for _, file := range []string{"htb.json", "ack.json", "plg.json", "ctl.json", "refresh.json", "event.json", "manifest.json", "types.json"} {
 		s := load(t, file)
 		if text, _ := s["description"].(string); !strings.Contains(strings.ToLower(text), "ignored") {
 			t.Errorf("%s does not say that unknown keys are ignored", file)
