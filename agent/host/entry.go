@@ -35,6 +35,7 @@ type entry struct {
 	shown    shown             // the state that was seen last
 	news     chan struct{}     // closed at the next change of anything
 	others   flood             // of those who only call themselves so
+	course   course            // what events have told
 }
 
 // shown is a state as others see it.
@@ -98,6 +99,7 @@ func (e *entry) look() (child supervise.Status) {
 	i := e.front()
 	child = i.process()
 	state, reason := i.stateOf(child, time.Now())
+	e.follow(i, state, reason, exitOf(child))
 	if state == e.shown.state {
 		e.shown.reason = reason
 		return child

@@ -98,6 +98,7 @@ type Host struct {
 
 	inventory *inventory
 	gathering *gathering
+	diary     *diary
 	operating chan struct{}   // as many as there may be operations at a time
 	changing  chan struct{}   // 1: who changes which plugins there are; he has the next three
 	files     []config.Source // as they were read last
@@ -120,7 +121,7 @@ const (
 func New(o Options) *Host {
 	h := &Host{o: o, log: o.Log, inst: newID(), ready: make(chan struct{}), settings: o.Settings, changing: make(chan struct{}, 1),
 		operating: make(chan struct{}, operators),
-		inventory: newInventory(o.InventoryDir, o.Log), gathering: newGathering(),
+		inventory: newInventory(o.InventoryDir, o.Log), gathering: newGathering(), diary: newDiary(),
 		files: o.Files, pieces: o.Pieces, until: context.Background(), life: context.Background()}
 	h.o.Beat, h.o.Times = cmp.Or(o.Beat, beatInterval), o.Times.orDefaults()
 	for _, p := range o.Settings.Plugins {
@@ -165,6 +166,7 @@ func (h *Host) Run(ctx context.Context) error {
 	g.Go(func() error { return h.watch(watching) })
 	g.Go(func() error { return h.report(watching) })
 	g.Go(func() error { return h.tend(watching) })
+	g.Go(func() error { return h.tellEvents(watching) })
 	err := g.Wait()
 	h.stop(context.WithoutCancel(ctx))
 	end() // for those whose run had not begun when they were to stop
