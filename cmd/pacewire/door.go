@@ -77,10 +77,11 @@ func (d *door) let(name string, rights bus.Rights, file, owner string) (_ string
 	return file, revoke, nil
 }
 
-// insiders lets the agent and the operators of this machine in, and returns their files.
-func (d *door) insiders() (agent, operators string, err error) {
+// insiders lets the agent, the operators of this machine and its hub in, and returns their files.
+func (d *door) insiders() (agent, operators, hub string, err error) {
 	// Until there is a hub the agent makes streams and consumers too: docs/decisions/0002.
 	agent, _, err1 := d.let(bus.User(d.host, bus.Agent), bus.RightsOf(bus.RoleOperator, d.host, operator, nil), d.file(bus.Agent), "")
 	operators, _, err2 := d.let(operator, bus.RightsOf(bus.RoleOperator, d.host, operator, nil), d.file(operator), "")
-	return agent, operators, errors.Join(err1, err2)
+	hub, _, err3 := d.let(bus.Hub, bus.RightsOf(bus.RoleOperator, d.host, bus.Hub, nil), d.file(bus.Hub), "")
+	return agent, operators, hub, errors.Join(err1, err2, err3)
 }

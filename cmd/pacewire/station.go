@@ -25,6 +25,7 @@ type station struct {
 	host.Options
 	host      atomic.Pointer[host.Host]
 	operators string   // file by which the verbs on this machine reach the bus
+	hub       string   // file by which the hub does
 	undo      []func() // in the order in which things were done
 }
 
@@ -56,7 +57,7 @@ func (a *app) settle(ctx context.Context, c *configured, name string, log *slog.
 	}
 	p.undo = append(p.undo, d.close)
 	p.Admit = d.admit
-	p.Creds, p.operators, err = d.insiders()
+	p.Creds, p.operators, p.hub, err = d.insiders()
 	return p, err
 }
 
@@ -103,12 +104,9 @@ func (p *station) leave() {
 
 // openBus starts the embedded bus, or only says where the external one is.
 func (p *station) openBus(ctx context.Context, s *config.Settings, name string, users *embedded.Users, log *slog.Logger) error {
-	streams := bus.DefaultStreams()
-	if s.Bus.MaxAge > 0 {
-		streams.MetricsMaxAge = s.Bus.MaxAge
-	}
+	streams := streamsOf(s)
 	if !s.Bus.Embedded {
-		p.Options = host.Options{URL: strings.Join(s.Bus.URLs, ","), Creds: s.Bus.CredsFile, TLS: bus.TLS(s.Bus.TLS), Streams: streams}
+		p.Options = host.Options{URL: busURLs(s), Creds: s.Bus.CredsFile, TLS: bus.TLS(s.Bus.TLS), Streams: streams}
 		return nil
 	}
 	state, err := stateDir()
@@ -147,6 +145,18 @@ func (p *station) openBus(ctx context.Context, s *config.Settings, name string, 
 	}
 	p.Options = host.Options{URL: server.URL(), InProcess: server, Streams: streams}
 	return nil
+}
+
+// busURLs returns the servers of an external bus, as the bus takes them.
+func busURLs(s *config.Settings) string { return strings.Join(s.Bus.URLs, ",") }
+
+// streamsOf returns the limits of the streams that the config says.
+func streamsOf(s *config.Settings) bus.StreamSettings {
+	streams := bus.DefaultStreams()
+	if s.Bus.MaxAge > 0 {
+		streams.MetricsMaxAge = s.Bus.MaxAge
+	}
+	return streams
 }
 
 // busGC is how much garbage may gather beside what the bus holds, in percent. That is mostly the store's caches, which have

@@ -104,6 +104,11 @@ func (a *app) serve(ctx context.Context, c *configured, o serveOptions) error {
 		screen.follow(ctx, h, p.Options, c.Settings)
 		defer screen.close()
 	}
+	end, err := a.besides(p, c.Settings, log)
+	if err != nil {
+		return err
+	}
+	defer end()
 	return h.Run(ctx)
 }
 

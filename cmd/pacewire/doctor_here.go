@@ -1,0 +1,144 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/bus"
+)
+
+// config checks the config that the agent here runs, or would run.
+func (d *doctor) config() {
+	c, err := d.app.configure(configured{options: config.Options{Lenient: true}, named: d.app.filesOfAgent(), starter: true}, false)
+	if faults, ok := errors.AsType[config.Faults](err); ok {
+		for _, f := range faults {
+			d.find("config", "pacewire validate", "%s: %s", f.Position, strings.TrimSuffix(f.Message+": "+f.Hint, ": "))
+		}
+		return
+	}
+	if err != nil {
+		d.find("config", "pacewire validate", "%v", err)
+		return
+	}
+	d.settings = c.Settings
+	for _, p := range c.Plugins {
+		if p.Missing != "" {
+			d.findAt(p.Name, "pacewire plugin list --programs", "its program cannot be run: %s (%s)", p.Missing, p.Position)
+		}
+	}
+	d.looked = append(d.looked, fmt.Sprintf("config %s, %d plugins", c.from, len(c.Plugins)))
+}
+
+const (
+	leastFree  = 256 << 20 // bytes of a disk
+	leastShare = 0.03
+)
+
+// folders checks the run and the state folder.
+func (d *doctor) folders() {
+	d.folder("run folder", runDir)
+	d.folder("state folder", stateDir)
+}
+
+func (d *doctor) folder(what string, of func() (string, error)) {
+	dir, err := of()
+	if err != nil {
+		d.find(what, "pacewire up", "%v", err)
+		return
+	}
+	if d.usable(what, dir) {
+		d.room(what, dir)
+		d.looked = append(d.looked, what+" "+dir)
+	}
+}
+
+// usable checks the rights of a folder; false says that there is none.
+func (d *doctor) usable(what, dir string) bool {
+	var st unix.Stat_t
+	switch err := unix.Stat(dir, &st); {
+	case errors.Is(err, fs.ErrNotExist):
+		if d.note.PID != 0 {
+			d.find(what, "pacewire up", "%s is gone, and the agent needs it", dir)
+		}
+		return false // the agent makes it
+	case err != nil:
+		d.find(what, "ls -ld "+dir, "%s: %v", dir, err)
+		return false
+	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		d.find(what, "ls -ld "+dir, "%s is no folder", dir)
+		return false
+	case st.Mode&0o002 != 0 && st.Mode&unix.S_ISVTX == 0:
+		d.find(what, "chmod o-w "+dir, "%s: every user of this machine may change what is in it", dir)
+	case int(st.Uid) == os.Geteuid() && unix.Access(dir, unix.W_OK|unix.X_OK) != nil:
+		d.find(what, "chmod u+rwx "+dir, "%s cannot be written", dir)
+	}
+	return true
+}
+
+// room looks how much of a disk is left.
+func (d *doctor) room(what, dir string) {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(dir, &disk); err != nil || disk.Blocks == 0 {
+		return
+	}
+	free, share := uint64(disk.Bsize)*disk.Bavail, float64(disk.Bavail)/float64(disk.Blocks)
+	if free < leastFree || share < leastShare {
+		d.find(what, "df -h "+dir, "%s: %s (%.1f%%) of the disk are free", dir, bytesText(free), share*100)
+	}
+}
+
+// noBus says why nobody could be asked.
+func (d *doctor) noBus(err error) {
+	fix := "pacewire up"
+	switch {
+	case errors.Is(err, errNoAgent):
+		d.find("agent", fix, "no agent runs here: nothing is collected")
+		return
+	case codeOf(err) == exitUsage || strings.Contains(err.Error(), "credentials"):
+		fix = "pacewire status --creds FILE"
+	case strings.Contains(err.Error(), "not yours to read"):
+		fix = "sudo pacewire doctor"
+	case !d.note.Embedded:
+		fix = "pacewire status --bus URL"
+	}
+	d.find("bus", fix, "%v", err)
+}
+
+const (
+	fullShare  = 0.9
+	shortStore = time.Hour // a full stream that goes back no further may lose what a reader has not read
+)
+
+// bus checks the streams of a bus that can be reached.
+func (d *doctor) bus(ctx context.Context, conn *bus.Conn) {
+	d.looked = append(d.looked, "bus "+cmp.Or(d.app.busURL(), "of the agent")+", NATS "+conn.ServerVersion())
+	for _, name := range []string{bus.StreamMetrics, bus.StreamEvents, bus.StreamDead} {
+		s, err := conn.StreamInfo(ctx, name)
+		switch {
+		case errors.Is(err, bus.ErrNoStream):
+			d.find("bus", "pacewire hub", "it has no stream %s: a hub or agent makes it", name)
+			continue
+		case err != nil:
+			d.find("bus", "pacewire status", "%v", err)
+			continue
+		}
+		full := s.MaxBytes > 0 && float64(s.Bytes) > fullShare*float64(s.MaxBytes)
+		reach := time.Since(s.FirstTime)
+		switch {
+		case full && name != bus.StreamMetrics:
+			d.find("bus", "pacewire status", "%s is nearly full (%s of %s): the oldest are dropped", name, bytesText(s.Bytes), bytesText(uint64(s.MaxBytes)))
+		case full && reach < shortStore:
+			d.find("bus", "bus: { max_store: 4GiB } in the config, and start the agent again",
+				"%s is nearly full (%s) and goes back %v only: what a reader has not read by then is lost", name, bytesText(s.Bytes), reach.Round(time.Second))
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+const (
+	clockLimit = time.Second // a clock that is further off is told
+	lostShare  = 0.02        // of heartbeats
+	fewBeats   = 50
+)
+
+// pulse asks the agent how the hub takes its heartbeats.
+func (d *doctor) pulse(ctx context.Context, l *link) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	payload, err := l.request(ctx, "pulse", nil)
+	if err != nil {
+		return // an agent of an earlier version has no such verb; one that is silent was told of before
+	}
+	p, _, err := telemetry.DecodePulseStatus(payload)
+	if err != nil {
+		d.find("agent", "pacewire version", "what it says of its heartbeat cannot be read: %v", err)
+		return
+	}
+	if d.host = cmp.Or(p.Host, d.host); p.State == telemetry.PulseRefused {
+		d.find("agent", "pacewire host info "+d.host, "the hub refuses its heartbeats: %s", cmp.Or(p.Reason, "it does not say why"))
+	}
+	if p.State == telemetry.PulseAlone {
+		d.find("agent", "pacewire status", "no hub acknowledges its heartbeats: %s", cmp.Or(p.Reason, "none answers"))
+	}
+	d.clock("agent", p.OffsetUS)
+	d.losses("agent", p.Received, p.Lost, p.AckLost)
+	d.looked = append(d.looked, "heartbeat of "+d.host+", "+p.State)
+}
+
+func (d *doctor) clock(where string, offsetUS int64) {
+	if off := time.Duration(offsetUS) * time.Microsecond; off.Abs() > clockLimit {
+		d.find(where, "timedatectl", "its clock and the hub's are %v apart", off.Abs().Round(time.Millisecond))
+	}
+}
+
+func (d *doctor) losses(where string, received, lost, ackLost uint64) {
+	if all := received + lost; all >= fewBeats && float64(max(lost, ackLost)) > lostShare*float64(all) {
+		d.find(where, "pacewire host info "+d.host, "of %d heartbeats %d were lost, and %d answers: the network or the bus is not well", all, lost, ackLost)
+	}
+}
+
+// hub checks the hub, and what it knows of the host.
+func (d *doctor) hub(ctx context.Context, f fleet) {
+	s, err := askHub(ctx, f, "status", nil, telemetry.DecodeHubStatus)
+	if err != nil {
+		d.find("hub", "pacewire hub", "%v", err)
+		return
+	}
+	if !s.Ready {
+		d.find("hub", "pacewire status --wait 2m", "%s", hubWaits(s))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Counts)) {
+		if n := s.Counts[name]; n > 0 && refusalCount(name) {
+			d.find("hub", "pacewire events --since 1h", "it has refused messages of hosts: %s %d", name, n)
+		}
+	}
+	d.looked = append(d.looked, "hub "+cmp.Or(s.Speaker, s.ID)+", "+stateCounts(s.States))
+	h, err := f.host(ctx, d.host)
+	switch {
+	case notFound(err):
+		d.find("host "+d.host, "pacewire status", "the hub does not know it: no heartbeat of it has come")
+		return
+	case err != nil:
+		d.find("hub", "pacewire status", "%v", err)
+		return
+	}
+	d.visible(h)
+	d.inventory(ctx, f, h)
+}
+
+// refusalCount reports whether a counter of the hub counts what it did not take.
+func refusalCount(name string) bool {
+	return strings.HasPrefix(name, "refused") || strings.Contains(name, "too_large") || strings.Contains(name, "bad_")
+}
+
+// visible says why a host, or what it sends, is not seen.
+func (d *doctor) visible(h telemetry.HostStatus) {
+	where := "host " + h.Host
+	if h.State != telemetry.HostUp {
+		d.find(where, "pacewire events --host "+h.Host, "it is %s for %s: %s", h.State, since(h.Since), cmp.Or(h.Reason, "the hub does not say why"))
+	}
+	for _, flag := range h.Flags {
+		switch flag {
+		case "conflict":
+			d.find(where, "pacewire host info "+h.Host, "another agent beats under its id: a cloned machine, or a second agent")
+		case "flapping":
+			d.find(where, "pacewire events --host "+h.Host, "it flaps: nobody is told of it for now")
+		case "maintenance":
+			d.find(where, "pacewire host silence "+h.Host+" --end", "nobody is told of it until %s", time.Unix(0, h.Until).Format("2006-01-02 15:04:05"))
+		}
+	}
+	if !d.here {
+		d.clock(where, h.OffsetUS)
+		d.losses(where, h.Received, h.Lost, h.AckLost)
+	}
+}
+
+// inventory says which facts of a host are not there.
+func (d *doctor) inventory(ctx context.Context, f fleet, h telemetry.HostStatus) {
+	again := "pacewire host refresh " + h.Host
+	if h.Held < h.Items {
+		d.find("host "+h.Host, again+" --mode cached", "%d of %d entries of its inventory have not come", h.Items-h.Held, h.Items)
+	}
+	items, err := f.inventory(ctx, h.Host)
+	if err != nil {
+		d.find("hub", "pacewire status", "inventory of %s: %v", h.Host, err)
+		return
+	}
+	for _, it := range items {
+		if it.Error != nil {
+			d.findAt(it.Plugin, again, "its %s is not whole: %s: %s", it.Type, it.Error.Code, it.Error.Message)
+		}
+	}
+	listed := func(plugin string) bool {
+		return slices.ContainsFunc(items, func(it telemetry.RefreshItem) bool { return it.Plugin == plugin })
+	}
+	for _, p := range d.plugins {
+		if h.State == telemetry.HostUp && !listed(p.Name) && time.Since(time.Unix(0, p.Since)) > time.Minute {
+			d.findAt(p.Name, again+" --mode cached", "the hub has not heard of it")
+		}
+	}
+}
