@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/pacewire/pacewire/agent/liveness"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -66,6 +67,8 @@ func (h *Host) answer(_ context.Context, s bus.Subject, b beat) ([]byte, error) 
 	switch e := h.find(s.Plugin); {
 	case e == nil:
 		ack.State, ack.Reason = telemetry.Refused, "not_allowed: the config of this host has no plugin "+s.Plugin
+	case b.Host != h.o.Host || b.Plugin != s.Plugin:
+		ack.State, ack.Reason = telemetry.Refused, fmt.Sprintf("not_allowed: the heartbeat of %s calls itself %.80q of %.80q", s.Plugin, b.Plugin, b.Host)
 	case !e.admits(b.Inst, arrived):
 		return nil, nil // counted
 	default:
@@ -174,11 +177,16 @@ func (i *instance) refusal(b telemetry.Heartbeat) string {
 // heard takes an accepted heartbeat. The caller has the lock of the entry.
 func (i *instance) heard(b telemetry.Heartbeat, arrived time.Time, ack *telemetry.Ack) {
 	if i.last.Inst != b.Inst {
-		i.received, i.lost = 0, 0
-	} else if b.Seq > i.last.Seq+1 {
-		i.lost += b.Seq - i.last.Seq - 1
+		i.track.Restart()
 	}
-	i.received++
+	order := i.track.Take(b.Seq, 0) // when is told by i.arrived
+	ack.Received, ack.Lost, ack.Gen, ack.ConfigRev = i.track.Received, i.track.Lost, max(b.Gen, i.last.Gen), i.plan.rev
+	if i.hold {
+		ack.Flags = []string{telemetry.FlagHold}
+	}
+	if order != liveness.Fresh { // it says what was, and its sender waits for no answer any more
+		return
+	}
 	if i.last.Inst != b.Inst && b.Manifest == nil && i.manifest == nil { // it knew the agent before us
 		i.entry.host.children.Go(func() { i.greet(i.entry.host.life) })
 	}
@@ -186,13 +194,9 @@ func (i *instance) heard(b telemetry.Heartbeat, arrived time.Time, ack *telemetr
 	if b.Manifest != nil {
 		i.manifest = b.Manifest
 	}
-	ack.Received, ack.Lost, ack.ConfigRev = i.received, i.lost, i.plan.rev
 	if b.ConfigRev != i.plan.rev {
 		w := i.plan.work
 		ack.Work = &w
-	}
-	if i.hold {
-		ack.Flags = []string{telemetry.FlagHold}
 	}
 }
 

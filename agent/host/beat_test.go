@@ -3,6 +3,7 @@ package host
 import (
 	"bytes"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -131,6 +132,63 @@ func TestCounts(t *testing.T) {
 	p = newPulse(t, b, "numbers", "collector", "b") // what another process lost is not its loss, nor what it sent before we listened
 	f(9, 1, 0)
 	f(11, 2, 1)
+}
+
+// A heartbeat that is late or comes twice is counted, and changes nothing: it says what was.
+func TestOldBeat(t *testing.T) {
+	b := bustest.New(t)
+	e := connected(t, b, pair).find("numbers")
+	p := newPulse(t, b, "numbers", "collector", "a")
+	rev := p.accepted().ConfigRev
+	f := func(seq uint64, state string, received, lost uint64, want string) {
+		t.Helper()
+		p.Seq, p.State, p.ConfigRev = seq-1, state, 0
+		if ack := p.accepted(); ack.Received != received || ack.Lost != lost || ack.ConfigRev != rev || (ack.Work != nil) != (state == want) {
+			t.Errorf("beat %d: %+v", seq, ack)
+		}
+		e.set(func() {
+			if e.now.last.State != want {
+				t.Errorf("beat %d: it is %s, want %s", seq, e.now.last.State, want)
+			}
+		})
+	}
+	f(5, running, 2, 3, running)
+	f(3, failed, 3, 2, running)
+	f(3, failed, 3, 2, running)
+	f(5, failed, 3, 2, running)
+	f(6, idle, 4, 2, idle)
+	f(math.MaxUint64, running, 5, 2+1<<16, running)
+	f(7, failed, 5, 2+1<<16, running)
+}
+
+// Who calls himself somebody else is refused, whatever his rights.
+func TestOtherName(t *testing.T) {
+	b := bustest.New(t)
+	h := connected(t, b, pair)
+	f := func(host, plugin string) {
+		t.Helper()
+		p := newPulse(t, b, "numbers", "collector", "a")
+		subject := bus.HeartbeatSubject("h1", "numbers", bus.HTB)
+		p.Host, p.Plugin, p.Seq = host, plugin, 1
+		body, err := telemetry.EncodeControl(p.Heartbeat, telemetry.MsgPack)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply, err := p.conn.Request(t.Context(), subject, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ack, _, err := telemetry.DecodeAck(reply)
+		if err != nil || ack.State != telemetry.Refused || !strings.HasPrefix(ack.Reason, "not_allowed: the heartbeat of numbers calls itself") {
+			t.Errorf("%s of %s: %+v, %v", plugin, host, ack, err)
+		}
+	}
+	f("h2", "numbers")
+	f("h1", "sink")
+	f("h1", strings.Repeat("x", 5000))
+	if h.find("numbers").now.last.Inst != "" {
+		t.Error("it was taken")
+	}
 }
 
 // What a process has sent that has ended by now is not taken for the first word of the next one.

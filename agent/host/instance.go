@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/pacewire/pacewire/agent/liveness"
 	"github.com/pacewire/pacewire/agent/supervise"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
@@ -33,9 +35,8 @@ type instance struct {
 	last     telemetry.Heartbeat
 	enc      telemetry.Encoding // of its heartbeats, and of what it is asked
 	manifest *telemetry.Manifest
-	arrived  time.Time // of the last heartbeat; zero: none from this process
-	received uint64
-	lost     uint64
+	arrived  time.Time      // of the last heartbeat; zero: none from this process
+	track    liveness.Track // of the sequences of its heartbeats
 	flood    flood
 	refused  string        // why this plugin is refused
 	warned   string        // what was found about its program last
@@ -229,12 +230,16 @@ func (i *instance) excuse(now time.Time) {
 // process of its name might obey, which works while this one was to take over.
 func (i *instance) drain(ctx context.Context) error {
 	i.entry.mu.Lock()
-	heard := i.last.Inst != ""
+	heard, reason := i.last.Inst != "", "shutdown"
+	if i.stopped == replaced {
+		reason = "upgrade"
+	}
 	i.entry.mu.Unlock()
 	if !heard {
 		return errors.New("it has sent no heartbeat")
 	}
-	_, err := i.ask(ctx, "drain", askTime)
+	r := telemetry.CtlRequest{Args: map[string]any{"reason": reason}} // that it gives in its goodbye
+	_, err := i.request(ctx, "drain", r, askTime)
 	return err
 }
 
@@ -259,11 +264,13 @@ func (i *instance) request(ctx context.Context, verb string, r telemetry.CtlRequ
 	h := i.entry.host
 	r.ID = h.inst
 	i.entry.mu.Lock()
-	enc := i.enc
-	if inst := i.last.Inst; inst != "" {
-		r.Args = map[string]any{"inst": inst}
-	}
+	enc, inst := i.enc, i.last.Inst
 	i.entry.mu.Unlock()
+	if inst != "" {
+		args := map[string]any{"inst": inst}
+		maps.Copy(args, r.Args)
+		r.Args = args
+	}
 	body, err := telemetry.EncodeControl(r, enc)
 	if err != nil {
 		return telemetry.CtlReply{}, err
