@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/agent/identity"
 	"github.com/pacewire/pacewire/bus"
 )
 
@@ -145,4 +147,36 @@ func hostName(s *config.Settings) (string, error) {
 		return "", exitWith(exitConfig, fmt.Errorf("this machine has no name (%w): set host: in the config", err))
 	}
 	return strings.ToLower(name), nil
+}
+
+// identify returns who this machine is to the hubs, and what it is called now.
+func identify(s *config.Settings, log *slog.Logger) (id *identity.Identity, name string, err error) {
+	if name, err = hostName(s); err != nil {
+		return nil, "", err
+	}
+	state, err := stateDir()
+	if err != nil {
+		return nil, "", err
+	}
+	open := identity.Open
+	if s.Host != "" {
+		open = identity.OpenAs
+	}
+	if id, err = open(state, name, identity.Probe("/")); err != nil {
+		return nil, "", exitWith(exitConfig, err)
+	}
+	if id.Notice != "" {
+		log.Warn("identity of this host", "says", id.Notice)
+	}
+	return id, name, nil
+}
+
+// above returns what keeps a count of starts above one that a hub has heard of.
+func above(id *identity.Identity, log *slog.Logger) func(uint64) uint64 {
+	return func(gen uint64) uint64 {
+		if err := id.Raise(gen + 1); err != nil {
+			log.Warn("count of starts not kept", "error", err)
+		}
+		return id.Gen()
+	}
 }

@@ -73,11 +73,11 @@ func (a *app) serve(ctx context.Context, c *configured, o serveOptions) error {
 	for _, w := range c.Warnings {
 		log.Warn("config", "says", w.Message, "file", w.File, "line", w.Line, "hint", w.Hint)
 	}
-	name, err := hostName(c.Settings)
+	id, name, err := identify(c.Settings, log)
 	if err != nil {
 		return err
 	}
-	p, err := a.settle(ctx, c, name, log)
+	p, err := a.settle(ctx, c, id.ID, log)
 	if err != nil {
 		return err
 	}
@@ -85,15 +85,16 @@ func (a *app) serve(ctx context.Context, c *configured, o serveOptions) error {
 	if o.live {
 		p.Beat = time.Second // somebody is watching
 	}
-	h, err := a.newHost(p.Options, c, name, log)
+	p.Name, p.Version, p.Gen, p.GenAbove = name, version(), id.Gen(), above(id, log)
+	h, err := a.newHost(p.Options, c, id.ID, log)
 	if err != nil {
 		return exitWith(exitConfig, err)
 	}
 	p.host.Store(h)
-	if err := p.tell(c, name); err != nil {
+	if err := p.tell(c, id.ID); err != nil {
 		return err
 	}
-	log.Info("pacewire runs", "version", version(), "host", name, "config", c.from, "bus", p.URL, "plugins", len(c.Plugins))
+	log.Info("pacewire runs", "version", version(), "host", id.ID, "config", c.from, "bus", p.URL, "plugins", len(c.Plugins))
 	time.AfterFunc(settled, debug.FreeOSMemory) // what the start needed should not be held for days
 	ctx, calm := a.followConfig(ctx, h, c, o.watch, log)
 	defer calm()
@@ -132,7 +133,7 @@ func (a *app) override(s *config.Settings) {
 	a.logLevel = s.Log.Level
 }
 
-func (a *app) newHost(o host.Options, c *configured, name string, log *slog.Logger) (*host.Host, error) {
+func (a *app) newHost(o host.Options, c *configured, id string, log *slog.Logger) (*host.Host, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the program itself: %w", err)
@@ -145,9 +146,9 @@ func (a *app) newHost(o host.Options, c *configured, name string, log *slog.Logg
 	for _, d := range programs() {
 		facts[d.Program] = facts[d.Program] || d.Inventory
 	}
-	o.Host, o.Settings, o.Log, o.Executable = name, c.Settings, log, exe
+	o.Host, o.Settings, o.Log, o.Executable = id, c.Settings, log, exe
 	o.Config, o.Files, o.Pieces = c.forHost(), c.files, c.pieces
-	o.Dir = filepath.Join(state, "plugins")
+	o.Dir, o.InventoryDir = filepath.Join(state, "plugins"), filepath.Join(state, "inventory")
 	o.Inventory = func(program string) bool { return facts[program] }
 	o.Line = pluginLines(log)
 	if len(c.Plugins) == 0 {
