@@ -102,16 +102,17 @@ func (w *Watch) warmUntil(p *peer) time.Duration {
 func (w *Watch) judgeOverdue(p *peer, now Instant) (ask bool) {
 	overdue, down := w.rules.Limits(p.interval)
 	silent := now.Mono - w.counted(p)
-	switch {
-	case silent < overdue:
+	if silent < overdue {
 		return false // the watcher was blind, and looks again from the beginning
+	}
+	may := silent >= down && now.Mono >= p.held && w.Blind(now) == ""
+	switch {
+	case may && silent >= 2*down && p.probe.vain(now.Mono) >= down:
+		w.become(p, telemetry.HostDown, ReasonSilent, now)
 	case w.asks(p, now.Mono):
 		return true
-	case silent < down || now.Mono < p.held || w.Blind(now) != "":
-	case p.probe.settled():
+	case may && p.probe.settled():
 		w.become(p, telemetry.HostDown, string(p.probe.outcome), now)
-	case silent >= 2*down: // nobody could be asked
-		w.become(p, telemetry.HostDown, ReasonSilent, now)
 	}
 	return false
 }
@@ -132,6 +133,9 @@ func (w *Watch) asks(p *peer, now time.Duration) bool {
 		*q = probe{} // too old to be true
 	case old < probePause:
 		return false
+	}
+	if !q.begun {
+		q.begun, q.first = true, now
 	}
 	q.open, q.at = true, now
 	w.counts["probes"]++

@@ -65,6 +65,8 @@ type told struct {
 
 // probe is how far the question is whether an OVERDUE one lives.
 type probe struct {
+	begun   bool
+	first   time.Duration // question
 	open    bool          // asked, no outcome yet
 	at      time.Duration // of the question or its outcome
 	outcome Outcome
@@ -74,6 +76,14 @@ type probe struct {
 // settled reports whether a DOWN may rest on the outcome.
 func (q *probe) settled() bool {
 	return q.outcome == Disconnected || q.outcome == Silent && q.silent >= probeSilent
+}
+
+// vain is for how long nothing came of asking.
+func (q *probe) vain(now time.Duration) time.Duration {
+	if !q.begun || q.settled() {
+		return 0
+	}
+	return now - q.first
 }
 
 // alive reports whether p is thought to live.

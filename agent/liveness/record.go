@@ -11,6 +11,7 @@ import (
 // Restore takes what was known before a restart, once, before the first beat. down is how long nobody watched.
 func (w *Watch) Restore(records []telemetry.HostRecord, down time.Duration, now Instant) {
 	w.restored = now.Mono
+	w.grow(min(len(records), w.rules.Most))
 	for _, r := range records {
 		p := w.keep(r.Host, now)
 		if p == nil {
@@ -19,10 +20,24 @@ func (w *Watch) Restore(records []telemetry.HostRecord, down time.Duration, now 
 		heard := p.beaten
 		w.remember(p, &r, now)
 		if !heard {
-			p.track.Heard = now.Mono - max(0, down, ago(r.Seen, now))
+			w.age(p, &r, max(0, down), now)
 			p.warm = p.alive() || p.state == telemetry.HostLeft && p.reason == ReasonUpgrade
 		}
 		w.due[p.slot] = w.next(p)
+	}
+}
+
+// age reconstructs when p was heard last. A record is written when something happens, so that of a living host may be old: it was
+// heard until its watcher went.
+func (w *Watch) age(p *peer, r *telemetry.HostRecord, down time.Duration, now Instant) {
+	age := max(down, ago(r.Seen, now))
+	if p.alive() {
+		_, limit := w.rules.Limits(p.interval)
+		age = min(age, down+limit)
+	}
+	p.track.Heard = now.Mono - age
+	if r.Seen != 0 {
+		p.seen = now.Wall.Add(-age)
 	}
 }
 
@@ -37,10 +52,10 @@ func (w *Watch) Adopt(r telemetry.HostRecord, now Instant) {
 		p.warm = false
 		p.from = max(p.from, now.Mono)
 	}
-	if !p.beaten {
-		p.track.Heard = now.Mono - max(0, ago(r.Seen, now))
-	}
 	w.remember(p, &r, now)
+	if !p.beaten {
+		w.age(p, &r, 0, now)
+	}
 	w.due[p.slot] = w.next(p)
 }
 

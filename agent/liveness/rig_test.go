@@ -136,6 +136,9 @@ func count(changes []Change, typ string) (told, silenced int) {
 	return told, silenced
 }
 
+// same compares records by what is written of them.
+func same(a, b telemetry.HostRecord) bool { return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b) }
+
 func names(n int) []string {
 	list := make([]string, n)
 	for i := range list {

@@ -1,7 +1,6 @@
 package liveness
 
 import (
-	"math"
 	"time"
 
 	"github.com/pacewire/pacewire/telemetry"
@@ -72,5 +71,5 @@ func (r Rules) Limits(interval time.Duration) (overdue, down time.Duration) {
 
 // times multiplies without overflow, whatever a config says.
 func times(d time.Duration, by float64) time.Duration {
-	return time.Duration(min(max(float64(d)*by, 0), math.MaxInt64/4))
+	return time.Duration(min(max(float64(d)*by, 0), 1<<61))
 }

@@ -19,7 +19,9 @@ func (w *Watch) Silence(host string, until time.Time, now Instant) []Change {
 			w.endMaintenance(p, now)
 		}
 	default:
-		p.until, p.quietUntil = until, max(1, now.Mono+min(left, longestAge))
+		left = min(left, longestAge)
+		until = now.Wall.Add(left)
+		p.until, p.quietUntil = until, max(1, now.Mono+left)
 		w.tell(p, Change{Type: TypeMaintenance, Reason: ReasonBegun, Message: "maintenance of " + p.label() + " until " + until.UTC().Format(time.RFC3339)}, now)
 	}
 	w.due[p.slot] = w.next(p)

@@ -148,6 +148,14 @@ func (w *Watch) Sweep(self Self, now Instant) (changes []Change, probe []string)
 	return w.flush(), probe
 }
 
+// grow makes room for n.
+func (w *Watch) grow(n int) {
+	if len(w.peers) > 0 {
+		return
+	}
+	w.index, w.peers, w.due = make(map[string]*peer, n), make([]*peer, 0, n), make([]time.Duration, 0, n)
+}
+
 // add begins to watch a host.
 func (w *Watch) add(host string) *peer {
 	p := &peer{host: host, slot: len(w.peers), state: telemetry.HostUnknown}
