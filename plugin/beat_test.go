@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -142,4 +144,146 @@ func TestCloseListensNoMore(t *testing.T) {
 	}
 	close(release)
 	<-closed
+}
+
+// heard keeps the heartbeats of a plugin that arrive.
+type heard struct {
+	mu    sync.Mutex
+	beats []telemetry.Heartbeat
+}
+
+// hear answers the heartbeats of p of h1.
+func hear(t *testing.T, b *bustest.Bus) *heard {
+	t.Helper()
+	r := new(heard)
+	decode := func(body []byte) (telemetry.Heartbeat, error) {
+		h, _, err := telemetry.DecodeHeartbeat(body)
+		return h, err
+	}
+	conn := b.Conn(t, bus.User("h1", bus.Agent))
+	_, err := bus.Handle(conn, bus.HeartbeatSubject("h1", "p", bus.HTB), bus.Rules{}, decode,
+		func(_ context.Context, _ bus.Subject, h telemetry.Heartbeat) ([]byte, error) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.beats = append(r.beats, h)
+			now := time.Now().UnixNano()
+			return telemetry.EncodeControl(telemetry.Ack{Version: 1, Server: "a", Seq: h.Seq, T2: now, T3: now, State: telemetry.Accepted,
+				NextMS: 20, Digest: h.Digest}, telemetry.MsgPack)
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// last returns the last that has come.
+func (r *heard) last() telemetry.Heartbeat {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.beats) == 0 {
+		return telemetry.Heartbeat{}
+	}
+	return r.beats[len(r.beats)-1]
+}
+
+// alive returns a life that beats on a bus each 20 ms, until it is told to stop or the test ends.
+func alive(t *testing.T, b *bustest.Bus) (l *life, stop func()) {
+	t.Helper()
+	def := Define(Collector, Spec[struct{}, any]{Program: "p", Summary: "Waits."}, func(context.Context, *Session, any) error { return nil })
+	l, err := newLife(t.Context(), def, Options{Bus: b.URL, Host: "h1", Plugin: "p", Dir: t.TempDir(), LeastBeat: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.beatLoop(ctx, func(error) {}) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		<-done
+	})
+	t.Cleanup(func() {
+		stop()
+		l.close()
+	})
+	return l, stop
+}
+
+// Heartbeats that were due while the bus was away are never delivered.
+func TestNoLateBeats(t *testing.T) {
+	b := bustest.New(t)
+	r := hear(t, b)
+	l, _ := alive(t, b)
+	bustest.Wait(t, 10*time.Second, "heartbeats", func() bool { return r.last().Seq >= 3 })
+	if h := r.last(); h.Hello || h.RTTUS <= 0 || h.Ack != h.Seq-1 {
+		t.Errorf("%+v", h)
+	}
+	b.Stop(t)
+	bustest.Wait(t, 10*time.Second, "the bus is away", func() bool { return !l.control.Connected() })
+	seq := func() uint64 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.sender.Status(l.clock.Now()).Seq
+	}
+	first := seq()
+	bustest.Wait(t, 10*time.Second, "heartbeats that cannot be sent", func() bool { return seq() >= first+5 })
+	last := seq()
+	b.Start(t)
+	bustest.Wait(t, 30*time.Second, "fresh heartbeats", func() bool { return r.last().Seq >= last+5 })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range r.beats {
+		if h.Seq > first && h.Seq < last {
+			t.Errorf("heartbeat %d of %d to %d, when nobody could hear it, has come", h.Seq, first, last)
+		}
+	}
+	if h := r.beats[len(r.beats)-1]; h.AckLost < 4 || h.Hello {
+		t.Errorf("%+v", h)
+	}
+}
+
+// While facts are collected because somebody has asked for it, heartbeats say so.
+func TestRefreshing(t *testing.T) {
+	l := beating(Options{})
+	f := func(want bool) {
+		t.Helper()
+		if h, _ := l.heartbeat(""); slices.Contains(h.Flags, "refreshing") != want {
+			t.Errorf("flags %v", h.Flags)
+		}
+	}
+	l.refresh = make(chan refreshOrder)
+	f(false)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.surveyAnew(t.Context())
+	}()
+	o := <-l.refresh
+	f(true)
+	close(o.done)
+	<-done
+	f(false)
+}
+
+// A goodbye gives the reason of the agent, if it is one.
+func TestByeReason(t *testing.T) {
+	f := func(reason, want string) {
+		t.Helper()
+		b := bustest.New(t)
+		r := hear(t, b)
+		l, stop := alive(t, b)
+		bustest.Wait(t, 10*time.Second, "a heartbeat", func() bool { return r.last().Seq > 0 })
+		stop()
+		l.leaves(reason)
+		l.sayBye()
+		if h := r.last(); h.Bye != want || h.State != "draining" {
+			t.Errorf("asked to end for %q: goodbye %q in state %s", reason, h.Bye, h.State)
+		}
+	}
+	f("", "shutdown")
+	f("upgrade", "upgrade")
+	f("maintenance", "maintenance")
+	f("anything", "shutdown")
 }

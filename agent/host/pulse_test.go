@@ -13,8 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/agent/liveness"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/collector"
+	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -423,8 +426,8 @@ func TestAgentInventory(t *testing.T) {
 	}
 }
 
-// A stalled way passes on the first connection, and of the others nothing from the moment on that full says.
-func stalled(t *testing.T, b *bustest.Bus) (url string, full func()) {
+// A stalled way passes on the first connection, and of the others nothing between full and free.
+func stalled(t *testing.T, b *bustest.Bus) (url string, full, free func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -443,7 +446,6 @@ func stalled(t *testing.T, b *bustest.Bus) (url string, full func()) {
 			select {
 			case <-stall:
 				<-end
-				return
 			default:
 			}
 			if _, err := to.Write(buf[:n]); err != nil {
@@ -471,19 +473,20 @@ func stalled(t *testing.T, b *bustest.Bus) (url string, full func()) {
 			all.Go(func() { pass(in, out, never) })
 		}
 	})
+	free = sync.OnceFunc(func() { close(end) })
 	t.Cleanup(func() {
 		l.Close()
-		close(end)
+		free()
 		all.Wait()
 	})
-	return "nats://" + l.Addr().String(), func() { close(stall) }
+	return "nats://" + l.Addr().String(), func() { close(stall) }, free
 }
 
 // The agent beats on while its connection for data takes nothing any more.
 func TestFullPipe(t *testing.T) {
 	b := bustest.New(t)
 	u := newTestHub(t, b, "hub-1")
-	url, full := stalled(t, b)
+	url, full, _ := stalled(t, b)
 	h, _, _ := hearted(t, b, func(o *Options) { o.URL = url })
 	pulseIs(t, h, "the hub watches", watched)
 	lost := h.Pulse().AckLost
@@ -508,4 +511,75 @@ func TestFullPipe(t *testing.T) {
 	if p := h.Pulse(); p.AckLost != lost || !watched(p) {
 		t.Errorf("%+v", p)
 	}
+}
+
+// So does a plugin, however much it collects.
+func TestFullPipeOfPlugin(t *testing.T) {
+	b := bustest.New(t)
+	h := connected(t, b, "collect: { numbers: { attached: true, every: 10ms } }\npublish: { sink: { from: numbers } }\n")
+	url, full, free := stalled(t, b)
+	def := collector.Define(collector.Spec[struct{}]{
+		Program: "numbers", Summary: "Collects much.",
+		New: func(context.Context, struct{}, plugin.Env) (collector.Collector, error) { return plenty{}, nil },
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- plugin.Serve(ctx, def, plugin.Options{Bus: url, Host: "h1", Plugin: "numbers", Dir: t.TempDir(), LeastBeat: 50 * time.Millisecond, Log: bustest.Log(t)})
+	}()
+	e := h.find("numbers")
+	var beat telemetry.Heartbeat
+	var track liveness.Track
+	look := func() {
+		e.set(func() { beat, track = e.now.last, e.now.track })
+	}
+	bustest.Wait(t, soon, "points", func() bool { look(); return beat.Stats != nil && beat.Stats.PointsOut > 10_000 })
+	full()
+	begun, lost, out := track.Received, beat.AckLost, uint64(0)
+	bustest.Wait(t, soon, "twenty beats without a point", func() bool {
+		if look(); beat.Stats.PointsOut != out {
+			begun, out = track.Received, beat.Stats.PointsOut
+		}
+		return track.Received >= begun+20
+	})
+	if track.Lost+track.Late+track.Duplicate != 0 || beat.AckLost != lost {
+		t.Errorf("%+v, %d acks lost", track, beat.AckLost-lost)
+	}
+	free()
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// plenty collects 2,000 points at a time.
+type plenty struct{}
+
+func (plenty) Collect(_ context.Context, out *telemetry.Batch) error {
+	for i := range 2000 {
+		out.Add("plenty", telemetry.Fields{"n": i}, telemetry.Tags{"which": fmt.Sprint(i)})
+	}
+	return nil
+}
+
+// Who is replaced says so in its goodbye, and who is stopped too.
+func TestGoodbyeOfPlugins(t *testing.T) {
+	r := rigged(t, chain)
+	f := func(name, want string, end func() error) {
+		t.Helper()
+		e := r.h.find(name)
+		old := e.current()
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		e.set(func() {
+			if old.last.Bye != want {
+				t.Errorf("%s: goodbye %q, want %q", name, old.last.Bye, want)
+			}
+		})
+	}
+	for _, name := range []string{"pass", "numbers"} {
+		f(name, "upgrade", func() error { _, err := r.h.Upgrade(t.Context(), name); return err })
+	}
+	f("pass", "shutdown", func() error { _, err := r.h.Stop(t.Context(), "pass"); return err })
 }
