@@ -190,6 +190,7 @@ func (i *instance) heard(b telemetry.Heartbeat, arrived time.Time, ack *telemetr
 	if i.last.Inst != b.Inst && b.Manifest == nil && i.manifest == nil { // it knew the agent before us
 		i.entry.host.children.Go(func() { i.greet(i.entry.host.life) })
 	}
+	i.ticks(b, arrived)
 	i.last, i.arrived = b, arrived
 	if b.Manifest != nil {
 		i.manifest = b.Manifest

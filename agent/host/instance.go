@@ -37,6 +37,7 @@ type instance struct {
 	manifest *telemetry.Manifest
 	arrived  time.Time      // of the last heartbeat; zero: none from this process
 	track    liveness.Track // of the sequences of its heartbeats
+	ticked   time.Time      // when it was heard last to have collected once more
 	flood    flood
 	refused  string        // why this plugin is refused
 	warned   string        // what was found about its program last
@@ -219,7 +220,7 @@ func (i *instance) hangs(now time.Time) string {
 // excuse starts the plugin's silence anew: it was not its own. The caller has the lock of the entry.
 func (i *instance) excuse(now time.Time) {
 	if !i.arrived.IsZero() {
-		i.arrived = now
+		i.arrived, i.ticked = now, now
 	}
 	if !i.begun.IsZero() {
 		i.begun = now

@@ -161,7 +161,11 @@ func (t *heart) heartbeat(bye string) (telemetry.Heartbeat, time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.clock.Now()
+	steps, _ := t.sender.Steps()
 	t.sender.Beat(&b, now)
+	if n, by := t.sender.Steps(); n > steps {
+		t.log.Warn("wall clock of this machine was set", "by", by.Round(time.Millisecond))
+	}
 	b.HostUpMS = now.HostUp.Milliseconds()
 	if b.Hello {
 		b.Manifest = h.manifest()

@@ -19,7 +19,7 @@ import (
 // mostWorst is how many plugins a beat of the agent names.
 const mostWorst = 8
 
-// late is a plugin that works, as far as anybody knows, but should have been heard by now.
+// late is a plugin that says it works, but should have been heard by now, or should have collected.
 const late = "late"
 
 // counts sums up the plugins. Those that nobody wants to run, or that have not been started by who is to start them, do not count.
@@ -53,10 +53,30 @@ func (e *entry) tally(now time.Time) string {
 	defer e.mu.Unlock()
 	e.look()
 	i := e.front()
-	if e.shown.state == running && !i.arrived.IsZero() && now.Sub(i.arrived) > i.patience() {
+	if e.shown.state == running && !i.arrived.IsZero() && (now.Sub(i.arrived) > i.patience() || i.stale(now)) {
 		return late
 	}
 	return e.shown.state
+}
+
+// ticks notes whether a collector has collected since the heartbeat before b. The caller has the lock of the entry.
+func (i *instance) ticks(b telemetry.Heartbeat, arrived time.Time) {
+	before := i.last
+	anew := before.Inst != b.Inst || before.ConfigRev != b.ConfigRev || before.State != running
+	if anew || before.Stats == nil || b.Stats == nil || before.Stats.Ticks != b.Stats.Ticks {
+		i.ticked = arrived
+	}
+}
+
+// stale reports whether a collector that has collected at each interval does so no more. It is seen a heartbeat later. The caller
+// has the lock of the entry.
+func (i *instance) stale(now time.Time) bool {
+	w, s := i.plan.work, i.last.Stats
+	if w.EveryMS == 0 || w.Schedule != nil || s == nil || s.Ticks == 0 {
+		return false // there is nothing to expect
+	}
+	every, beat := time.Duration(w.EveryMS)*time.Millisecond, time.Duration(i.last.IntervalMS)*time.Millisecond
+	return now.Sub(i.ticked) > every*5/2+beat
 }
 
 // loads tell a slow host from a dead one.

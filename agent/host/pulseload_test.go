@@ -85,6 +85,36 @@ func TestCountsOfPlugins(t *testing.T) {
 	}
 }
 
+// A collector that has collected at each interval, and does not any more, is late.
+func TestStale(t *testing.T) {
+	b := bustest.New(t)
+	h := connected(t, b, "collect: { numbers: { attached: true, every: 10s } }\npublish: { sink: { attached: true, from: numbers } }\n")
+	begun := time.Now()
+	after := func(name string, d time.Duration, rev, ticks uint64) {
+		e := h.find(name)
+		beat := telemetry.Heartbeat{Inst: "a", State: running, IntervalMS: 5000, ConfigRev: rev, Stats: &telemetry.Stats{Ticks: ticks}}
+		e.beat(beat, begun.Add(d), &telemetry.Ack{})
+	}
+	f := func(name string, d time.Duration, want string) {
+		t.Helper()
+		if got := h.find(name).tally(begun.Add(d)); got != want {
+			t.Errorf("%s after %v: %s, want %s", name, d, got, want)
+		}
+	}
+	for d := time.Duration(0); d <= 40*time.Second; d += 5 * time.Second {
+		after("sink", d, 1, 0)
+		after("numbers", d, 1, 1+min(uint64(d/(10*time.Second)), 1)) // none after 10 s
+		f("sink", d, running)
+		f("numbers", d, map[bool]string{false: running, true: late}[d > 10*time.Second+30*time.Second])
+	}
+	f("numbers", 41*time.Second, late)
+	after("numbers", 45*time.Second, 2, 2) // another config
+	f("numbers", 45*time.Second, running)
+	after("numbers", 75*time.Second, 2, 3)
+	f("numbers", 80*time.Second, running)
+	f("numbers", 88*time.Second, late) // it is silent
+}
+
 // The revision is that of the config, and not of the moment.
 func TestRevisionOfAll(t *testing.T) {
 	b := bustest.New(t)

@@ -59,6 +59,7 @@ type Sender struct {
 	resumed time.Duration // sleep that no watcher knows of yet
 	telling time.Duration // of it, by the last beat
 	steps   uint64        // times that our wall clock was set
+	step    time.Duration // by how much the last time
 
 	ack    telemetry.Ack // that was obeyed last, without Work
 	heard  Instant       // when it came
@@ -98,7 +99,7 @@ func (s *Sender) look(now Instant) bool {
 	}
 	s.resumed += slept
 	if off := time.Duration(now.Wall-last.Wall) - (now.Mono - last.Mono) - slept; off > stepLeast || off < -stepLeast {
-		s.steps++
+		s.steps, s.step = s.steps+1, off
 		s.rounds = rounds{} // their offsets are of another clock
 	}
 	return slept > 0
@@ -112,6 +113,9 @@ func (s *Sender) Resumed(now Instant) bool {
 	}
 	return slept
 }
+
+// Steps returns how often our wall clock was set, and by how much the last time.
+func (s *Sender) Steps() (n uint64, last time.Duration) { return s.steps, s.step }
 
 // Lists reports whether the list of the inventory goes with a beat: with a hello, and until the watcher holds what d stands for.
 func (s *Sender) Lists(d telemetry.Digest) bool { return !s.greeted || s.ack.Digest != d }

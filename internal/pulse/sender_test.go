@@ -278,8 +278,9 @@ func TestStep(t *testing.T) {
 			t.Errorf("step %v: due in %v, before in %v", step, b.s.Wait(b.now), wait)
 		}
 		h := b.beat()
-		if b.s.steps != want || (h.RTTUS == 0) != (want > 0) {
-			t.Errorf("step %v: %d steps, round trip %d us", step, b.s.steps, h.RTTUS)
+		n, by := b.s.Steps()
+		if n != want || want > 0 && by != step || (h.RTTUS == 0) != (want > 0) {
+			t.Errorf("step %v: %d steps, the last of %v, round trip %d us", step, n, by, h.RTTUS)
 		}
 		b.pass(time.Second)
 		b.s.Missed()
