@@ -20,7 +20,7 @@ func (w *Watch) Restore(records []telemetry.HostRecord, down time.Duration, now 
 		heard := p.beaten
 		w.remember(p, &r, now)
 		if !heard {
-			w.age(p, &r, max(0, down), now)
+			w.age(p, &r, min(max(0, down), longestAge), now)
 			p.warm = p.alive() || p.state == telemetry.HostLeft && p.reason == ReasonUpgrade
 		}
 		w.due[p.slot] = w.next(p)
@@ -84,7 +84,10 @@ func (w *Watch) remember(p *peer, r *telemetry.HostRecord, now Instant) {
 	if r.Until != 0 {
 		p.quietUntil = max(1, now.Mono+until(r.Until, now))
 	}
-	p.penalty, p.penaltyAt, p.damped = min(max(r.Penalty, 0), ceiling), now.Mono-max(0, ago(r.PenaltyAt, now)), r.Damped
+	p.penalty, p.penaltyAt, p.damped = 0, now.Mono-max(0, ago(r.PenaltyAt, now)), r.Damped
+	if r.Penalty > 0 { // NaN is not
+		p.penalty = min(r.Penalty, ceiling)
+	}
 	p.incident = r.Incident
 	p.beats = w.rules.Stable
 	p.aliases = slices.Clone(r.Aliases[:min(len(r.Aliases), mostAliases)])
