@@ -48,12 +48,22 @@ func (f fleet) hosts(ctx context.Context, args map[string]any) ([]telemetry.Host
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, page.Hosts...)
+		if all, err = further(all, page.Hosts, func(h telemetry.HostStatus) string { return h.Host }); err != nil {
+			return nil, err
+		}
 		if !page.More || len(page.Hosts) == 0 {
 			return all, nil
 		}
 		args = after(args, all[len(all)-1].Host)
 	}
+}
+
+// further adds a page to a list that is ordered by name: one that does not go on would never end.
+func further[T any](all, page []T, name func(T) string) ([]T, error) {
+	if len(all) > 0 && len(page) > 0 && name(page[0]) <= name(all[len(all)-1]) {
+		return nil, fmt.Errorf("the hub repeats itself: after %q it lists %q", name(all[len(all)-1]), name(page[0]))
+	}
+	return append(all, page...), nil
 }
 
 // after returns args for the page behind name.
@@ -93,7 +103,9 @@ func (f fleet) plugins(ctx context.Context, host string) ([]telemetry.PluginStat
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, page.Plugins...)
+		if all, err = further(all, page.Plugins, func(p telemetry.PluginStatus) string { return p.Name }); err != nil {
+			return nil, err
+		}
 		if !page.More || len(page.Plugins) == 0 {
 			return all, nil
 		}
