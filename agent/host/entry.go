@@ -106,6 +106,7 @@ func (e *entry) look() (child supervise.Status) {
 	}
 	e.shown = shown{state, reason, time.Now()}
 	e.note(state, reason)
+	e.host.inventory.stirs(e.name)
 	return child
 }
 

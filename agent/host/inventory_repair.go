@@ -104,7 +104,7 @@ func (h *Host) repair(ctx context.Context, e *entry) {
 	}
 	want, listed := v.lacks(e.name)
 	if !listed {
-		list, err := e.refreshed(ctx, nil)
+		list, err := e.resend(ctx, nil)
 		if err != nil {
 			return // it is asked again
 		}
@@ -113,12 +113,12 @@ func (h *Host) repair(ctx context.Context, e *entry) {
 	if len(want) == 0 {
 		return
 	}
-	if _, err := e.refreshed(ctx, want); err == nil || len(want) == 1 {
+	if _, err := e.resend(ctx, want); err == nil || len(want) == 1 {
 		v.failed(want, err)
 		return
 	}
 	for i := range want { // one that cannot be sent is not to keep the others
-		_, err := e.refreshed(ctx, want[i:i+1])
+		_, err := e.resend(ctx, want[i:i+1])
 		v.failed(want[i:i+1], err)
 	}
 }
@@ -214,13 +214,13 @@ func faultOfAsking(err error) *telemetry.Fault {
 	return f
 }
 
-// refreshed asks the plugin for the data that want names, and returns the list of what it has.
-func (e *entry) refreshed(ctx context.Context, want []string) ([]telemetry.RefreshItem, error) {
-	return e.refresher(ctx, telemetry.CtlRequest{Want: want, Mode: telemetry.ModeCached}, askTime)
+// resend asks the plugin for the data that want names, and returns the list of what it has.
+func (e *entry) resend(ctx context.Context, want []string) ([]telemetry.RefreshItem, error) {
+	return e.askRefresh(ctx, telemetry.CtlRequest{Want: want, Mode: telemetry.ModeCached}, askTime)
 }
 
-// refresher asks the process that others see for a refresh.
-func (e *entry) refresher(ctx context.Context, r telemetry.CtlRequest, limit time.Duration) ([]telemetry.RefreshItem, error) {
+// askRefresh asks the process that others see for a refresh.
+func (e *entry) askRefresh(ctx context.Context, r telemetry.CtlRequest, limit time.Duration) ([]telemetry.RefreshItem, error) {
 	e.mu.Lock()
 	i := e.front()
 	e.mu.Unlock()

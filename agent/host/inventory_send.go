@@ -87,46 +87,52 @@ func (h *Host) publish(ctx context.Context, slots []slot) {
 
 // send sends one entry, and returns how many bytes that took.
 func (h *Host) send(s slot) (n int, err error) {
-	d, ok, err := h.inventory.message(s)
-	if err != nil || !ok {
-		return 0, err
+	r := h.inventory.at(s)
+	if r == nil { // it is gone by now
+		return 0, nil
 	}
-	d.Host, d.Inst = h.o.Host, h.inst
-	parts, err := d.Split(telemetry.MsgPack)
-	if err != nil {
-		return 0, err
-	}
-	for _, p := range parts {
-		body, err := telemetry.EncodeControl(p, telemetry.MsgPack)
-		if err == nil {
-			err = h.conn.Tell(bus.HeartbeatSubject(h.o.Host, bus.Agent, bus.PLG), body)
-		}
-		if err != nil {
+	messages, err := h.messages(s, r)
+	for _, body := range messages {
+		if err := h.conn.Tell(bus.HeartbeatSubject(h.o.Host, bus.Agent, bus.PLG), body); err != nil {
 			return n, err
 		}
 		n += len(body)
 	}
-	return n, nil
+	return n, err
 }
 
-// message returns the entry at s as it travels; ok is false when there is none by now.
-func (v *inventory) message(s slot) (d telemetry.PluginData, ok bool, err error) {
-	v.mu.Lock()
-	r := v.records[s]
-	v.mu.Unlock()
-	if r == nil {
-		return d, false, nil
-	}
-	d = telemetry.PluginData{
-		Version: telemetry.ProtocolVersion, Plugin: s.plugin, Type: s.typ, ProgramVersion: r.item.Version, Config: r.item.Config,
+// messages returns r, the entry at s, as it travels.
+func (h *Host) messages(s slot, r *record) ([][]byte, error) {
+	d := telemetry.PluginData{
+		Version: telemetry.ProtocolVersion, Host: h.o.Host, Inst: h.inst, Plugin: s.plugin, Type: s.typ, ProgramVersion: r.item.Version, Config: r.item.Config,
 		Time: r.at.UnixNano(), DurationUS: r.took.Microseconds(), Digest: r.item.Digest, Error: r.fault, Truncated: r.truncated,
 	}
 	if r.data == nil {
-		return d, true, nil
+		body, err := telemetry.EncodeControl(d, telemetry.MsgPack)
+		return [][]byte{body}, err
 	}
-	d.Chunk, d.Part, d.Parts = r.data, 1, 1
-	d, err = telemetry.JoinPluginData([]telemetry.PluginData{d})
-	return d, true, err
+	one := d
+	one.Chunk, one.Part, one.Parts = r.data, 1, 1
+	d, err := telemetry.JoinPluginData([]telemetry.PluginData{one})
+	if err != nil {
+		return nil, err
+	}
+	parts, err := d.Split(telemetry.MsgPack)
+	if err != nil {
+		return nil, err
+	}
+	var list [][]byte
+	for _, p := range parts {
+		body, err := telemetry.EncodeControl(p, telemetry.MsgPack)
+		if err != nil && len(parts) == 1 { // short, but of more values than a message may have: a part is bytes, and is joined under other bounds
+			body, err = telemetry.EncodeControl(one, telemetry.MsgPack)
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, body)
+	}
+	return list, nil
 }
 
 // stirs notes that the status of a plugin may be another one. It does not wait for anybody.

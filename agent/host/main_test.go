@@ -90,7 +90,16 @@ func programs() []plugin.Definition {
 			}}))
 	}
 	return append(list, collector.DefineInventory(collector.InventorySpec[journaled]{Program: "facts", Summary: "Knows.",
-		New: func(context.Context, journaled, plugin.Env) (collector.Inventory, error) { return nil, nil }}))
+		New: func(_ context.Context, c journaled, _ plugin.Env) (collector.Inventory, error) { return knower(c), nil }}))
+}
+
+// A knower knows what stands in the file called journal.
+type knower journaled
+
+func (k knower) Survey(ctx context.Context, out telemetry.Facts) error {
+	text, err := os.ReadFile(k.Journal)
+	out["text"] = string(text)
+	return err
 }
 
 // A worker is a plugin of each kind, which keeps a journal.

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -190,6 +191,7 @@ func (h *Host) survey(e *entry) *survey {
 	if s := g.surveys[e.name]; s != nil && (s.ended.IsZero() || time.Since(s.ended) < surveyApart) {
 		return s
 	}
+	maps.DeleteFunc(g.surveys, func(_ string, s *survey) bool { return !s.ended.IsZero() && time.Since(s.ended) >= surveyApart })
 	s := &survey{done: make(chan struct{})}
 	g.surveys[e.name] = s
 	g.under++
@@ -219,7 +221,7 @@ func (h *Host) surveyAnew(ctx context.Context, e *entry) {
 	begun := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, h.o.Times.Survey)
 	defer cancel()
-	_, err := e.refresher(ctx, telemetry.CtlRequest{Want: []string{s.String()}, Mode: telemetry.ModeCollect}, h.o.Times.Survey)
+	_, err := e.askRefresh(ctx, telemetry.CtlRequest{Want: []string{s.String()}, Mode: telemetry.ModeCollect}, h.o.Times.Survey)
 	if err == nil {
 		err = h.inventory.arrival(ctx, s, begun)
 	}
