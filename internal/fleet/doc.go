@@ -1,2 +1,0 @@
-// Package fleet simulates hosts that beat.
-package fleet
