@@ -3,6 +3,7 @@ package recent
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -66,6 +67,18 @@ func (k key) head() (head [3]string, tags key) {
 		head[i], k = k.next()
 	}
 	return head, k
+}
+
+// compare orders keys by host, plugin and series as people do, then by their tags somehow.
+func (k key) compare(other key) int {
+	a, aTags := k.head()
+	b, bTags := other.head()
+	for i := range a {
+		if c := strings.Compare(a[i], b[i]); c != 0 {
+			return c
+		}
+	}
+	return strings.Compare(string(aTags), string(bTags))
 }
 
 // A seeker makes the keys of a group's points, in memory that it uses again.

@@ -121,7 +121,7 @@ func (s *Store) selected(q Query, now time.Time) []found {
 		}
 	}
 	slices.SortFunc(all, func(a, b found) int {
-		return cmp.Or(cmp.Compare(a.set.key, b.set.key), cmp.Compare(a.field.name, b.field.name))
+		return cmp.Or(a.set.key.compare(b.set.key), cmp.Compare(a.field.name, b.field.name))
 	})
 	return all
 }
