@@ -80,7 +80,7 @@ func (c *call) hostCalled(id string) (telemetry.HostStatus, error) {
 			break
 		}
 	}
-	p := problem(http.StatusNotFound, "no_host", "there is no host %q", id).at("host").hint("pacewire host list")
+	p := problem(http.StatusNotFound, "no_host", "%v", err).at("host").hint("pacewire host list")
 	if near := config.Suggest(id, names); near != "" {
 		p.hint("did you mean %s?", near)
 	}

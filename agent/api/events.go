@@ -88,11 +88,11 @@ func (c *call) events() error {
 	}
 	ctx, cancel := context.WithTimeout(c.r.Context(), eventTime)
 	defer cancel()
-	o, err := c.whichEvents(ctx, conn, most)
+	o, next, err := c.whichEvents(ctx, conn, most)
 	if err != nil {
 		return err
 	}
-	p := eventPage{Events: []event{}, Next: max(o.From, 1) - 1, Older: o.From > 1 && !c.query.Has("after")}
+	p := eventPage{Events: []event{}, Next: next, Older: o.From > 1 && !c.query.Has("after")}
 	err = p.read(ctx, conn, o, most, c.query.Has("after"))
 	if err == nil && ctx.Err() != nil {
 		err = ctx.Err()
@@ -103,41 +103,35 @@ func (c *call) events() error {
 	return c.json(http.StatusOK, p)
 }
 
-// whichEvents returns how to read the events that were asked for.
-func (c *call) whichEvents(ctx context.Context, conn *bus.Conn, most int) (bus.TapOptions, error) {
-	o := bus.TapOptions{Stream: bus.StreamEvents, Filters: c.eventFilters(), Once: true}
+// whichEvents returns how to read the events that were asked for, and behind which one the next are where there are none.
+func (c *call) whichEvents(ctx context.Context, conn *bus.Conn, most int) (o bus.TapOptions, next uint64, err error) {
+	o = bus.TapOptions{Stream: bus.StreamEvents, Filters: c.eventFilters(), Once: true}
 	after, err := c.sequence(c.query.Get("after"))
 	if err != nil {
-		return o, err
+		return o, 0, err
 	}
-	since, err := c.since("since")
-	switch {
-	case err != nil:
-		return o, err
-	case c.query.Has("after") && c.query.Has("since"):
-		return o, invalid("since", "since and after: want one of the two")
-	case c.query.Has("after"):
+	if o.Since, err = c.since("since"); err != nil {
+		return o, 0, err
+	}
+	if c.query.Has("after") {
+		if !o.Since.IsZero() {
+			return o, 0, invalid("since", "since and after: want one of the two")
+		}
 		o.From = after + 1
-	case c.query.Has("since"):
-		o.Since = since
-	default:
-		return o, c.lastEvents(ctx, conn, most, &o)
+		return o, after, nil
 	}
-	return o, nil
-}
-
-// lastEvents lets o begin so far back that the last events of the stream come, as far as it may be looked.
-func (c *call) lastEvents(ctx context.Context, conn *bus.Conn, most int, o *bus.TapOptions) error {
 	state, err := conn.StreamInfo(ctx, bus.StreamEvents)
 	if err != nil {
-		return err
+		return o, 0, err
 	}
-	back := uint64(most)
-	if len(o.Filters) > 0 {
-		back = mostLooked
+	if o.Since.IsZero() { // the last ones, looked for as far back as it may be
+		back := uint64(most)
+		if len(o.Filters) > 0 {
+			back = mostLooked
+		}
+		o.From = max(1, state.FirstSeq, state.LastSeq+1-min(back, state.LastSeq))
 	}
-	o.From = max(1, state.FirstSeq, state.LastSeq+1-min(back, state.LastSeq))
-	return nil
+	return o, state.LastSeq, nil
 }
 
 // read fills the page: with the first events that come if they are to go on behind others, else with the last.

@@ -23,6 +23,10 @@ func TestGraph(t *testing.T) {
 	for range 3 {
 		s.values("web1", "cpu", func(b *telemetry.Batch) { b.Add("cpu", telemetry.Fields{"v": 1}, nil) })
 	}
+	bustest.Wait(t, 5*time.Second, "the consumer to count them", func() bool {
+		is, err := c.ConsumerInfo(t.Context(), bus.StreamMetrics, "tidy")
+		return err == nil && is.Pending == 3
+	})
 	now := time.Now()
 	for i, n := range []int{100, 400} { // 300 points more in 30 s
 		var batch telemetry.Batch

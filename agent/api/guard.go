@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pacewire/pacewire/agent/config"
 )
@@ -33,6 +34,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
 	rec := &recorder{ResponseWriter: w}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime)) // fails only where there is no connection
 	defer s.finish(rec, r)
 	if p := s.admit(r); p != nil {
 		rec.fail(p)

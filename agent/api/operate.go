@@ -72,6 +72,8 @@ func (c *call) operate(verb, plugin string, args map[string]any) error {
 // work begins an operation. It goes on when who asked for it is gone.
 func (s *Server) work(ctx context.Context, about Job, args map[string]any) (*Job, <-chan struct{}, error) {
 	select {
+	case <-s.closing:
+		return nil, nil, fmt.Errorf("%s of host %s: the hub ends: %w", about.Kind, about.Host, context.Canceled)
 	case s.working <- struct{}{}:
 	default:
 		return nil, nil, tooMany("%d operations are under way", mostOperations)

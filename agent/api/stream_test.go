@@ -203,6 +203,8 @@ func TestListEvents(t *testing.T) {
 	f("?after=6", "next 6 more false older false")
 	f("?since="+half, "e4 e5 e6 next 6 more false older false")
 	f("?since=1h&limit=1", "e6 next 6 more false older true")
+	f("?since=1ns", "next 6 more false older false")
+	f("?type=other", "next 6 more false older false")
 }
 
 func TestEventsWithoutBus(t *testing.T) {

@@ -79,11 +79,11 @@ func step(open []level, tok json.Token) ([]level, error) {
 		top := &open[n-1]
 		if top.value = !top.value; top.value {
 			key := tok.(string) // the decoder lets nothing else be a key
-			if folded := strings.ToLower(key); top.keys[folded] {
+			folded := strings.ToLower(key)
+			if top.keys[folded] {
 				return nil, badJSON("%.100q is there twice", key).at(key)
-			} else {
-				top.keys[folded] = true
 			}
+			top.keys[folded] = true
 			return open, nil
 		}
 	}

@@ -44,7 +44,8 @@ type tapper struct {
 	second  int64
 	room    int    // points that may still be sent in this second
 	skipped uint64 // points, since the client was told
-	told    uint64 // batches skipped, of which the client was told
+	unread  uint64 // batches, since then
+	told    uint64 // batches that the reader skipped, of which the client was told
 }
 
 // see takes a message.
@@ -54,7 +55,7 @@ func (t *tapper) see(m bus.Tapped) error {
 		t.tell()
 	}
 	if t.room == 0 && t.skipped > 0 { // it is known by now that there is more: not even decoded
-		t.skipped++
+		t.unread++
 		return nil
 	}
 	b := &t.batch
@@ -81,12 +82,12 @@ func (t *tapper) see(m bus.Tapped) error {
 
 // tell sends what was left out since it was last told.
 func (t *tapper) tell() {
-	batches := t.reader.skipped.Load() - t.told
-	if t.skipped == 0 && batches == 0 {
+	jumped := t.reader.skipped.Load() - t.told
+	if t.skipped == 0 && t.unread == 0 && jumped == 0 {
 		return
 	}
-	data, _ := json.Marshal(map[string]uint64{"points": t.skipped, "batches": batches}) // numbers
+	data, _ := json.Marshal(map[string]uint64{"points": t.skipped, "batches": t.unread + jumped}) // numbers
 	t.feed.push(frame{name: "skipped", data: data})
-	t.told += batches
-	t.skipped = 0
+	t.told += jumped
+	t.skipped, t.unread = 0, 0
 }
