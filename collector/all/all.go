@@ -4,15 +4,25 @@
 package all
 
 import (
+	"github.com/pacewire/pacewire/collector/hardware"
 	"github.com/pacewire/pacewire/collector/host"
 	"github.com/pacewire/pacewire/collector/lines"
+	"github.com/pacewire/pacewire/collector/network"
+	"github.com/pacewire/pacewire/collector/os"
+	"github.com/pacewire/pacewire/collector/pacewire"
+	"github.com/pacewire/pacewire/collector/packages"
 	"github.com/pacewire/pacewire/plugin"
 )
 
 // All returns the definitions of the collectors, by name.
 func All() []plugin.Definition {
 	return []plugin.Definition{
+		hardware.Define(),
 		host.Define(),
 		lines.Define(),
+		network.Define(),
+		os.Define(),
+		pacewire.Define(),
+		packages.Define(),
 	}
 }

@@ -24,6 +24,9 @@ const (
 	maxLinks = 8        // absolute links one after the other
 )
 
+// ErrTooLong is told at the end of the lines that are taken of a file that has more.
+var ErrTooLong = errors.New("too long for what it should be")
+
 // errNotFile is the reason why what stands in the place of a file is not read: a pipe or a device may never answer.
 var errNotFile = errors.New("not a regular file")
 
@@ -79,8 +82,8 @@ func (d Dir) Word(name string) (string, error) {
 	return Clean(line), err
 }
 
-// Lines returns the lines of a file without blanks around them; the last pair may be an error. A file of more than most
-// bytes is one, 0 means 1 MiB.
+// Lines returns the lines of a file without the blanks at their ends; the last pair may be an error. A file of more than
+// most bytes is one, 0 means 1 MiB.
 func (d Dir) Lines(name string, most int64) iter.Seq2[string, error] {
 	if most <= 0 {
 		most = maxText
@@ -95,7 +98,7 @@ func (d Dir) Lines(name string, most int64) iter.Seq2[string, error] {
 		text := io.LimitedReader{R: file, N: most + 1}
 		err = eachLine(bufio.NewReaderSize(&text, maxLine), yield)
 		if errors.Is(err, io.EOF) && text.N <= 0 {
-			err = fmt.Errorf("read %s: more than %d KiB", file.Name(), most>>10)
+			err = fmt.Errorf("read %s: %w: more than %d KiB", file.Name(), ErrTooLong, most>>10)
 		}
 		if !errors.Is(err, io.EOF) && !errors.Is(err, errStopped) {
 			yield("", err)
@@ -113,7 +116,7 @@ func eachLine(in *bufio.Reader, yield func(string, error) bool) error {
 		if err != nil {
 			return err
 		}
-		if !yield(strings.TrimSpace(string(line)), nil) {
+		if !yield(strings.TrimRight(string(line), " \t\r"), nil) {
 			return errStopped
 		}
 		for cut && err == nil {

@@ -99,9 +99,9 @@ func TestLines(t *testing.T) {
 		}
 	}
 	f("", 0, "")
-	f("a\n b \r\n\nc", 0, "", "a", "b", "", "c")
+	f("a\n b \r\n\nc", 0, "", "a", " b", "", "c")
 	f(strings.Repeat("x", 40<<10)+"\ny\n", 0, "", strings.Repeat("x", 16<<10), "y")
-	f("aaaa\nbb\n", 5, "more than 0 KiB", "aaaa", "b")
+	f("aaaa\nbb\n", 5, "too long", "aaaa", "b")
 	f(strings.Repeat("x", 1<<21), 0, "more than 1024 KiB", strings.Repeat("x", 16<<10))
 }
 
@@ -110,7 +110,10 @@ func TestLinesStopped(t *testing.T) {
 	dir := t.TempDir()
 	machinetest.Put(t, dir, "file", strings.Repeat("a\n", 10))
 	n := 0
-	for range machine.Dir(dir).Lines("file", 4) { // which is an error, that nobody wants to hear of
+	for line, err := range machine.Dir(dir).Lines("file", 4) { // its end is an error, which nobody wants to hear of
+		if err != nil || line != "a" {
+			t.Errorf("line %q, %v", line, err)
+		}
 		if n++; n == 2 {
 			break
 		}
