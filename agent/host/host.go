@@ -130,7 +130,6 @@ func New(o Options) *Host {
 		}
 	}
 	h.heart = newHeart(h)
-	h.heart.lists = h.inventory
 	return h
 }
 

@@ -121,7 +121,9 @@ func TestDamagedFiles(t *testing.T) {
 	f("zeroes", func(text []byte) []byte { return make([]byte, len(text)) })
 	f("another version", func(text []byte) []byte { return []byte(strings.Replace(string(text), `"v":1`, `"v":2`, 1)) })
 	f("another plugin", func(text []byte) []byte { return []byte(strings.Replace(string(text), `plugin 0`, `../../x`, 1)) })
-	f("facts that it says it has not", func(text []byte) []byte { return []byte(strings.Replace(string(text), `"data":true`, `"data":false`, 1)) })
+	f("facts that it says it has not", func(text []byte) []byte {
+		return []byte(strings.Replace(string(text), `"data":true`, `"data":false`, 1))
+	})
 }
 
 // What was being written when the power went is removed, and what is none of ours stays.

@@ -31,7 +31,7 @@ const (
 func (h *Host) compare(e *entry, b telemetry.Heartbeat, now time.Time) {
 	e.mu.Lock()
 	i := e.front()
-	present := b.Inst == i.last.Inst && i.refused == ""
+	present := b.Inst == i.last.Inst && b.Seq == i.last.Seq && i.refused == "" // else it is late, or of another process
 	e.mu.Unlock()
 	if !present || b.Bye != "" || b.Digest.IsZero() { // without a digest it has nothing to tell
 		return
@@ -113,13 +113,25 @@ func (h *Host) repair(ctx context.Context, e *entry) {
 	if len(want) == 0 {
 		return
 	}
-	if _, err := e.resend(ctx, want); err == nil || len(want) == 1 {
-		v.failed(want, err)
+	_, err := e.resend(ctx, want)
+	var no *refusal
+	if errors.As(err, &no) {
+		h.repairEach(ctx, e)
 		return
 	}
-	for i := range want { // one that cannot be sent is not to keep the others
-		_, err := e.resend(ctx, want[i:i+1])
-		v.failed(want[i:i+1], err)
+	v.failed(want, err)
+}
+
+// repairEach asks for one entry after the other: one that cannot be sent is not to keep the others, and the list tells which is
+// too large.
+func (h *Host) repairEach(ctx context.Context, e *entry) {
+	list, err := e.resend(ctx, nil)
+	if err != nil {
+		return
+	}
+	for _, name := range h.inventory.reconcile(e.name, list) {
+		_, err := e.resend(ctx, []string{name})
+		h.inventory.failed([]string{name}, err)
 	}
 }
 

@@ -63,6 +63,9 @@ func (p *teller) items() []telemetry.RefreshItem {
 	var list []telemetry.RefreshItem
 	for typ, d := range p.data {
 		it := telemetry.RefreshItem{Size: 10}
+		if d.Data["huge"] != nil {
+			it.Size = telemetry.MaxPluginData + 1
+		}
 		it.Plugin, it.Type, it.Version, it.Digest = p.Plugin, typ, d.ProgramVersion, d.Digest
 		list = append(list, it)
 	}
@@ -134,6 +137,11 @@ func (p *teller) refreshed(_ context.Context, _ bus.Subject, r telemetry.CtlRequ
 	p.mu.Unlock()
 	if deaf {
 		return nil, nil
+	}
+	for _, it := range list {
+		if it.Size > telemetry.MaxPluginData && slices.Contains(r.Want, it.Plugin+"/"+it.Type) { // as a plugin does that cannot encode it
+			return telemetry.EncodeControl(telemetry.CtlReply{ID: r.ID, Error: &telemetry.Fault{Code: "internal", Message: "too much"}}, telemetry.MsgPack)
+		}
 	}
 	for _, w := range r.Want {
 		p.send(slotOf(w).typ)
@@ -264,6 +272,42 @@ func TestListAskedFor(t *testing.T) {
 	p.held(true)
 	if h.inventory.at(slot{"one", telemetry.DataInfo}) != nil {
 		t.Error("facts that it has no longer are kept")
+	}
+}
+
+// Facts that a plugin cannot send, as they are too large, do not keep its others, and are not asked for again.
+func TestTooLargeToSend(t *testing.T) {
+	b := bustest.New(t)
+	h := connected(t, b, collectors)
+	p := newTeller(t, b, h, "one")
+	p.set(telemetry.DataInfo, telemetry.Facts{"huge": true})
+	p.held(true)
+	if r := h.inventory.at(slot{"one", telemetry.DataInfo}); r.data != nil || r.fault == nil || !strings.Contains(r.fault.Message, "at most 8388608") {
+		t.Errorf("%+v", r)
+	}
+	asked := len(p.requests())
+	if h.inventory.at(slot{"one", telemetry.DataManifest}).data == nil || asked > 4 {
+		t.Errorf("asked for %q", p.requests())
+	}
+}
+
+// A plugin that does not answer is told as a fault, which is gone when it is seen to have nothing new.
+func TestAskedInVain(t *testing.T) {
+	b := bustest.New(t)
+	h := connected(t, b, collectors)
+	p := newPulse(t, b, "one", "collector", "a") // nobody listens there
+	p.Inventory = []telemetry.InventoryItem{{Plugin: "one", Type: telemetry.DataInfo, Digest: telemetry.Digest{1}}}
+	p.Digest = telemetry.InventoryDigest(p.Inventory)
+	p.accepted()
+	info := slot{"one", telemetry.DataInfo}
+	bustest.Wait(t, soon, "it is told", func() bool { return h.inventory.at(info) != nil })
+	if f := h.inventory.at(info).fault; f == nil || !strings.Contains(f.Message, "not connected") {
+		t.Errorf("%+v", f)
+	}
+	p.Inventory, p.Digest = nil, telemetry.InventoryDigest(nil)
+	p.accepted()
+	if r := h.inventory.at(info); r != nil {
+		t.Errorf("%+v", r)
 	}
 }
 

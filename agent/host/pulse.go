@@ -28,6 +28,7 @@ type heart struct {
 	said   map[string]bool // what the log knows of the hub: refused, and the flags of an ACK
 	reason string          // of the refusal in the log
 	known  bool            // a hub has answered
+	steps  uint64          // of the wall clock that the log knows of
 	bye    string          // why the agent ends
 }
 
@@ -37,21 +38,12 @@ type lister interface {
 	changed() <-chan struct{} // gets a value when the list has become another one
 }
 
-// noInventory is that of an agent that keeps none.
-type noInventory struct{}
-
-func (noInventory) list() ([]telemetry.InventoryItem, telemetry.Digest) {
-	return nil, telemetry.InventoryDigest(nil)
-}
-
-func (noInventory) changed() <-chan struct{} { return nil }
-
 // byeTime is how long a goodbye waits for its ACK.
 const byeTime = 500 * time.Millisecond
 
 // newHeart returns the heart of h, which does not beat yet.
 func newHeart(h *Host) *heart {
-	t := &heart{host: h, log: h.log, clock: pulse.NewClock(), lists: noInventory{}, wake: make(chan struct{}, 1), said: map[string]bool{}}
+	t := &heart{host: h, log: h.log, clock: pulse.NewClock(), lists: h.inventory, wake: make(chan struct{}, 1), said: map[string]bool{}}
 	t.sender = pulse.New(pulse.Options{
 		Host: h.o.Host, Plugin: bus.Agent, Inst: h.inst, Boot: pulse.Boot(), Gen: h.o.Gen, Interval: h.o.Settings.Hub.Interval,
 		Least: h.o.Times.Beat, First: time.Second,
@@ -161,9 +153,9 @@ func (t *heart) heartbeat(bye string) (telemetry.Heartbeat, time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.clock.Now()
-	steps, _ := t.sender.Steps()
 	t.sender.Beat(&b, now)
-	if n, by := t.sender.Steps(); n > steps {
+	if n, by := t.sender.Steps(); n > t.steps {
+		t.steps = n
 		t.log.Warn("wall clock of this machine was set", "by", by.Round(time.Millisecond))
 	}
 	b.HostUpMS = now.HostUp.Milliseconds()
@@ -179,11 +171,16 @@ func (t *heart) heartbeat(bye string) (telemetry.Heartbeat, time.Duration) {
 	return b, t.sender.Patience()
 }
 
-// missed notes that a beat has no ACK. That there is no hub is nothing to talk about, that it is gone is.
+// missed notes that a beat has no ACK.
 func (t *heart) missed(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sender.Missed()
+	t.complain(err)
+}
+
+// complain tells once that no hub answers. That there is none is nothing to talk about, that it is gone is. The caller has the lock.
+func (t *heart) complain(err error) {
 	t.silent = err
 	switch {
 	case !t.sender.Unwatched():
@@ -198,20 +195,23 @@ func (t *heart) missed(err error) {
 
 // answered obeys an ACK.
 func (t *heart) answered(a telemetry.Ack) {
+	if gen, outranked := t.obey(a); outranked {
+		t.rise(gen)
+	}
+}
+
+// obey returns the gen that the agent has to go on above, if it has to.
+func (t *heart) obey(a telemetry.Ack) (gen uint64, outranked bool) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	back := t.known && t.sender.Missing()
 	if err := t.sender.Obey(a, t.clock.Now()); err != nil {
-		t.mu.Unlock()
-		t.log.Debug("ack is not obeyed", "error", err)
-		return
+		t.complain(err)
+		return 0, false
 	}
 	t.silent = nil
 	t.tell(a, back)
-	gen, outranked := t.sender.Outranked()
-	t.mu.Unlock()
-	if outranked {
-		t.rise(gen)
-	}
+	return t.sender.Outranked()
 }
 
 // tell tells what is new of the hub. The caller has the lock.
