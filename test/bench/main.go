@@ -26,6 +26,7 @@ type settings struct {
 	runs     int
 	starts   int
 	swaps    int
+	hosts    int
 	only     string
 	telegraf string
 	dir      string
@@ -39,15 +40,17 @@ func main() {
 	flag.IntVar(&s.runs, "runs", 3, "runs at full speed, of which the median counts")
 	flag.IntVar(&s.starts, "starts", 20, "starts of each plugin, of which the median counts")
 	flag.IntVar(&s.swaps, "swaps", 10, "swaps of each plugin under load")
+	flag.IntVar(&s.hosts, "hosts", 10_000, "simulated hosts that beat to a hub")
 	flag.StringVar(&s.only, "only", "", "measure only: "+strings.Join(sectionNames(), ", "))
 	flag.StringVar(&s.telegraf, "telegraf", "", "a Telegraf binary that does the same work beside us")
 	flag.StringVar(&s.dir, "dir", "", "where the store is kept meanwhile; by default a temporary folder")
 	rawBus := flag.String("raw-bus", "", "used by bench itself: run a bus with this sync")
+	rawListen := flag.String("raw-listen", "127.0.0.1:0", "used by bench itself: where that bus listens")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if *rawBus != "" {
-		if err := serveRawBus(ctx, *rawBus, s.dir); err != nil {
+		if err := serveRawBus(ctx, *rawBus, *rawListen, s.dir); err != nil {
 			fmt.Fprintln(os.Stderr, "bench: raw bus:", err)
 			os.Exit(1)
 		}
@@ -107,6 +110,9 @@ func sections() []section {
 		{"idle50", idleMany},
 		{"start", starts},
 		{"swap", swaps},
+		{"hub", hubs},
+		{"refresh", refreshes},
+		{"registry", registry},
 		{"telegraf", telegrafBeside},
 	}
 }

@@ -29,13 +29,17 @@ type raw struct {
 // pointBytes is about what a point takes on the wire.
 const pointBytes = 36
 
-// startRawBus starts a bus in a process of its own, and returns its URL.
+// startRawBus starts a bus with nothing in its store in a process of its own, and returns its URL.
 func startRawBus(ctx context.Context, s settings, sync string) (server *exec.Cmd, url string, err error) {
-	dir := filepath.Join(s.dir, "raw")
-	if err := os.RemoveAll(dir); err != nil {
+	if err := os.RemoveAll(filepath.Join(s.dir, "raw")); err != nil {
 		return nil, "", err
 	}
-	server = exec.CommandContext(ctx, os.Args[0], "-raw-bus", sync, "-dir", dir)
+	return againRawBus(ctx, s, sync, "127.0.0.1:0")
+}
+
+// againRawBus starts a bus at an address, with what an earlier one has left in its store.
+func againRawBus(ctx context.Context, s settings, sync, listen string) (server *exec.Cmd, url string, err error) {
+	server = exec.CommandContext(ctx, os.Args[0], "-raw-bus", sync, "-raw-listen", listen, "-dir", filepath.Join(s.dir, "raw"))
 	server.Stderr = os.Stderr
 	out, err := server.StdoutPipe()
 	if err != nil {
@@ -189,8 +193,8 @@ func relay(ctx context.Context, conn *bus.Conn, from, to string, messages int) e
 }
 
 // serveRawBus runs a bus until ctx ends, and prints its URL.
-func serveRawBus(ctx context.Context, sync, dir string) error {
-	server, err := embedded.Start(ctx, embedded.Options{Dir: dir, Listen: "127.0.0.1:0", Sync: sync})
+func serveRawBus(ctx context.Context, sync, listen, dir string) error {
+	server, err := embedded.Start(ctx, embedded.Options{Dir: dir, Listen: listen, Sync: sync})
 	if err != nil {
 		return err
 	}
