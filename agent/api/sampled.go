@@ -22,12 +22,13 @@ type sampled struct {
 	budget int // bytes a second
 
 	read    atomic.Uint64 // batches
-	skipped atomic.Uint64 // batches
+	skipped atomic.Uint64 // batches; with filters those that waited when it jumped, so it may have been some more
 	foreign atomic.Uint64 // messages that are no batch
 
 	left float64 // bytes that may be read now; below 0 it waits
 	last time.Time
 	mean float64 // bytes of a message, smoothed
+	seq  uint64  // of the last message; where there are filters 0
 }
 
 // run gives f messages until ctx ends or f returns an error.
@@ -41,6 +42,9 @@ func (p *sampled) run(ctx context.Context, s *Server, filters []string, f func(b
 			continue
 		}
 		err := conn.Tap(ctx, bus.TapOptions{Stream: bus.StreamMetrics, Filters: filters}, func(m bus.Tapped) error {
+			if len(filters) == 0 {
+				p.follow(m.Seq)
+			}
 			if !p.afford(ctx, len(m.Body)) {
 				return ctx.Err()
 			}
@@ -75,8 +79,18 @@ func (p *sampled) lag(m bus.Tapped) error {
 	if float64(m.Pending)*p.mean <= mostLag.Seconds()*float64(p.budget) {
 		return nil
 	}
-	p.skipped.Add(m.Pending)
+	if p.seq == 0 {
+		p.skipped.Add(m.Pending)
+	}
 	return errLags
+}
+
+// follow counts what lies between two messages as skipped.
+func (p *sampled) follow(seq uint64) {
+	if p.seq > 0 && seq > p.seq { // else the stream was made anew
+		p.skipped.Add(seq - p.seq - 1)
+	}
+	p.seq = seq
 }
 
 // pause waits, and reports whether ctx goes on.
