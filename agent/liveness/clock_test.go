@@ -72,6 +72,19 @@ func TestJitterIsNoStep(t *testing.T) {
 	}
 }
 
+// TestRestartIsNoStep has a monotonic clock that begins anew with the machine.
+func TestRestartIsNoStep(t *testing.T) {
+	r := newRig(t)
+	r.beats(5)
+	for range 5 {
+		r.run(10 * time.Second)
+		r.hear(r.beat("a", 2, func(b *telemetry.Heartbeat) { b.Mono1 -= 5e11 }))
+	}
+	if got, _ := count(r.take(), TypeClockStep); got != 0 {
+		t.Errorf("%d steps", got)
+	}
+}
+
 func TestSuspendIsNoStep(t *testing.T) {
 	r := newRig(t)
 	r.beats(5, measured(0))

@@ -28,7 +28,7 @@ func (w *Watch) calms(p *peer, now Instant) {
 	if !p.damped || now.Mono < p.calmAt() {
 		return
 	}
-	p.damped, p.penalty = false, 0
+	p.damped = false
 	w.tell(p, Change{Type: TypeFlapping, Reason: ReasonEnded, Message: p.label() + " has kept quiet, and is " + p.state}, now)
 }
 

@@ -79,11 +79,25 @@ func TestProbeBeforeBlindnessIsVoid(t *testing.T) {
 	r.run(30*time.Second, "a")
 	r.run(30 * time.Second)
 	r.wants("a up", "a overdue")
-	r.now += time.Minute
+	r.now += 3 * time.Second
 	r.sweep()
 	r.outcome = func(string) Outcome { return Alive }
 	r.run(26 * time.Second)
 	r.wants("a up probe")
+}
+
+func TestBlindWatcherForgetsNobody(t *testing.T) {
+	rules := DefaultRules()
+	rules.Upgrade = time.Second
+	r := newRigWith(t, rules)
+	r.hear(r.beat("a", 1, bye("shutdown")))
+	r.hear(r.beat("b", 1, bye("upgrade")))
+	r.take()
+	r.now += time.Hour
+	r.run(39 * time.Second)
+	r.wants()
+	r.run(2 * time.Second)
+	r.wants("b down upgrade", "a forgotten shutdown")
 }
 
 func TestStallsAreCounted(t *testing.T) {

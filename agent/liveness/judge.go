@@ -31,6 +31,7 @@ func (w *Watch) settle(p *peer, now Instant) {
 func (w *Watch) become(p *peer, state, reason string, now Instant) {
 	if state == telemetry.HostDown {
 		w.flapped(p, now)
+		p.beats = 0
 	}
 	w.place(p, state)
 	p.reason, p.since = reason, now.Wall
@@ -39,9 +40,6 @@ func (w *Watch) become(p *peer, state, reason string, now Instant) {
 	p.probe = probe{}
 	if state != telemetry.HostOverdue && state != telemetry.HostDown {
 		p.incident, p.held = "", 0
-	}
-	if p.was != telemetry.HostOverdue && state == telemetry.HostUp || state == telemetry.HostDown {
-		p.beats = 0
 	}
 }
 

@@ -97,6 +97,30 @@ func TestSilentNeedsTwoTries(t *testing.T) {
 	f([]Outcome{Disconnected}, "a down disconnected")
 }
 
+func TestAskedOnceASecond(t *testing.T) {
+	r := newRig(t)
+	r.outcome = func(string) Outcome { return Silent }
+	r.run(30*time.Second, "a")
+	r.run(25 * time.Second)
+	for range 5 {
+		r.sweep()
+	}
+	if len(r.asked) != 1 {
+		t.Errorf("asked %d times within a second", len(r.asked))
+	}
+}
+
+// TestOutcomeOfAnEarlierSilence says nothing about this one.
+func TestOutcomeOfAnEarlierSilence(t *testing.T) {
+	r := newRig(t)
+	r.run(30*time.Second, "a")
+	r.run(28 * time.Second)
+	r.hear(r.beat("a", 1))
+	r.outcome = func(string) Outcome { return Silent }
+	r.run(time.Minute)
+	r.wants("a up", "a overdue", "a up", "a overdue", "a down silent")
+}
+
 func TestProbedOfOneThatIsNotOverdue(t *testing.T) {
 	r := newRig(t)
 	r.run(30*time.Second, "a")
@@ -199,6 +223,20 @@ func TestIntervalOfTheBeatMakesTheLimit(t *testing.T) {
 	r.wants()
 	r.run(91 * time.Second)
 	r.wants("a overdue", "a down disconnected")
+}
+
+func TestUpTellsForHowLongItWasGone(t *testing.T) {
+	r := newRig(t)
+	r.hear(r.beat("a", 1))
+	if c := r.take()[0]; c.LastSeen != 0 || c.Message != "a is up for the first time" {
+		t.Errorf("%v, %s", c.LastSeen, c.Message)
+	}
+	r.run(5 * time.Minute)
+	r.take()
+	r.hear(r.beat("a", 1))
+	if c := r.take()[0]; c.LastSeen != 5*time.Minute || c.Missed != 30 || c.Message != "a is up again after 5m0s" {
+		t.Errorf("%v, %d, %s", c.LastSeen, c.Missed, c.Message)
+	}
 }
 
 func TestMissed(t *testing.T) {

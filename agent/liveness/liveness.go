@@ -37,6 +37,7 @@ const (
 type Heard struct {
 	Order   Order
 	Reason  string // of a refusal
+	Gen     uint64 // highest known of the host, also for a refused beat: Ack.Gen
 	Peer    Peer   // after it; zero when the beat was refused
 	Changes []Change
 }
@@ -81,7 +82,7 @@ type Change struct {
 	Reason   string // of To
 	Message  string // one sentence
 	At       Instant
-	LastSeen time.Duration // age of the last beat
+	LastSeen time.Duration // age of the last beat; of the one before, when a beat brought the host back
 	Missed   uint64        // beats missed meanwhile
 	Count    uint64        // of hosts, for mass_overdue, unknown_hosts and a clock_skew of the watcher's own
 	Incident string        // joins the changes of one cause

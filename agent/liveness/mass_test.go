@@ -91,6 +91,33 @@ func TestSlowTrickleIsNoMass(t *testing.T) {
 	}
 }
 
+func TestThoseThatAnswerAreNoMass(t *testing.T) {
+	r := newRig(t)
+	hosts := names(100)
+	r.outcome = func(string) Outcome { return Alive }
+	r.run(40*time.Second, hosts...)
+	r.run(40*time.Second, hosts[40:]...)
+	all := r.take()
+	mass, _ := count(all, TypeMass)
+	if overdue, _ := count(all, TypeOverdue); mass != 0 || overdue != 40 {
+		t.Errorf("%d OVERDUE that answer, %d incidents", overdue, mass)
+	}
+}
+
+func TestForgottenAreNoMass(t *testing.T) {
+	r := newRig(t)
+	r.run(40*time.Second, names(8)...)
+	for range 40 {
+		r.run(time.Second)
+		for _, host := range r.asked {
+			r.w.Forget(host, r.at())
+		}
+	}
+	if mass, _ := count(r.take(), TypeMass); mass != 0 {
+		t.Errorf("%d incidents", mass)
+	}
+}
+
 func TestMassOff(t *testing.T) {
 	rules := DefaultRules()
 	rules.MassShare = 0

@@ -30,9 +30,11 @@ func (w *Watch) order(p *peer, b *telemetry.Heartbeat, now Instant) (Order, stri
 		p.follow(b.Inst)
 	}
 	p.gen = max(p.gen, b.Gen) // the sender goes on above the highest known
+	silent := p.track.Silent(now.Mono)
 	order := p.track.Take(b.Seq, now.Mono)
 	if order == Fresh {
-		p.expose(now.Mono)
+		p.gap = silent
+		p.expose()
 	}
 	return order, ""
 }
@@ -110,10 +112,10 @@ func (p *peer) rivalOf(b *telemetry.Heartbeat) *rival {
 
 // expose marks as contested the rivals that beat before a fresh beat of the known instance: so both live. A single one whose
 // state folder was restored while the known one is dead is no conflict, it only has to wait.
-func (p *peer) expose(now time.Duration) {
+func (p *peer) expose() {
 	for i := range p.rivals {
 		r := &p.rivals[i]
-		if !r.byHand && r.at < now && !slices.Contains(p.retired, r.Inst) {
+		if !r.byHand && !slices.Contains(p.retired, r.Inst) {
 			r.contested = true
 		}
 	}

@@ -40,6 +40,14 @@ func TestTableOfInstances(t *testing.T) {
 	f(0, time.Second, as("new", 1), Fresh, "", "a restarted")
 }
 
+func TestRefusedLearnsTheHighestGeneration(t *testing.T) {
+	r := newRig(t)
+	r.hear(r.beat("a", 5))
+	if h := r.hear(r.beat("a", 5, as("new", 3))); h.Order != Refused || h.Gen != 5 {
+		t.Errorf("%s, gen %d", h.Order, h.Gen)
+	}
+}
+
 func TestAfterGoodbyeAnybodyMayCome(t *testing.T) {
 	f := func(gen uint64) {
 		t.Helper()
@@ -109,6 +117,19 @@ func TestConflictEnds(t *testing.T) {
 	}
 	both()
 	r.wants("a conflict")
+}
+
+// TestStartedTwiceByHand is refused, and told to who did it: nobody has cloned a machine.
+func TestStartedTwiceByHand(t *testing.T) {
+	r := newRig(t)
+	for range 5 {
+		r.run(10*time.Second, "a")
+		r.hear(r.beat("a", 0, as("second", 0)))
+	}
+	r.wants("a up")
+	if p, _ := r.w.Peer("a"); len(p.Rivals) != 1 || len(p.Flags) != 0 {
+		t.Errorf("%v %v", p.Rivals, p.Flags)
+	}
 }
 
 func TestInstancesDoNotGrow(t *testing.T) {

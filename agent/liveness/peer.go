@@ -29,6 +29,7 @@ type peer struct {
 	rate     int64         // beats in a million seconds that it is good for, while it is UP or OVERDUE
 
 	from   time.Duration // from when its silence is counted: beat, answer to a probe, restart, record of another hub
+	gap    time.Duration // between the last beat and the one before
 	beaten bool          // by a fresh beat since the watcher began
 	fresh  bool          // one came that no verdict has looked at
 	warm   bool          // restored, and not heard since

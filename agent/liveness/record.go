@@ -68,9 +68,8 @@ func (w *Watch) keep(host string, now Instant) *peer {
 		w.counts["records_left_out"]++
 		return nil
 	}
-	p := w.add(host)
+	p := w.add(host, now.Mono)
 	p.from = now.Mono
-	p.track.Heard = now.Mono
 	return p
 }
 

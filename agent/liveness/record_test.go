@@ -169,6 +169,43 @@ func TestTakeOverAsksBeforeDown(t *testing.T) {
 	r.wants("a down disconnected")
 }
 
+func TestTakeOverOfOneNotHeard(t *testing.T) {
+	f := func(restored bool, adopted, silent time.Duration, told ...string) {
+		t.Helper()
+		r := newRig(t)
+		r.w.Speak(false, r.at())
+		rec := telemetry.HostRecord{Host: "a", State: telemetry.HostUp, Inst: "a/1", Since: 1, IntervalMS: 10_000}
+		if restored {
+			r.w.Restore([]telemetry.HostRecord{rec}, 0, r.at())
+		}
+		if adopted > 0 {
+			r.run(adopted)
+			rec.Since++
+			r.w.Adopt(rec, r.at())
+		}
+		r.w.Speak(true, r.at())
+		r.run(silent)
+		r.wants(told...)
+	}
+	f(true, 0, 59*time.Second)
+	f(true, 0, 60*time.Second, "a down not_seen_since_restart")
+	f(true, 30*time.Second, 24*time.Second)
+	f(true, 30*time.Second, 25*time.Second, "a overdue") // another hub has seen it
+	f(false, 30*time.Second, 24*time.Second)
+	f(false, 30*time.Second, 40*time.Second, "a overdue", "a down disconnected")
+}
+
+func TestTakeOverAfterTheWarmUpGoesTheNormalWay(t *testing.T) {
+	r := newRig(t)
+	r.hear(r.beat("a", 1))
+	after := r.restart(0)
+	after.w.Speak(false, after.at())
+	after.run(10 * time.Minute)
+	after.w.Speak(true, after.at())
+	after.run(5 * time.Second)
+	after.wants("a overdue", "a down disconnected")
+}
+
 // TestAdoptedInstance follows the one that speaks, unless something newer was heard.
 func TestAdoptedInstance(t *testing.T) {
 	f := func(gen, recorded uint64, retired []string, want string) {

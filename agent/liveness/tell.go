@@ -22,6 +22,9 @@ func (w *Watch) tell(p *peer, c Change, now Instant) {
 		c.Reason = p.reason
 	}
 	c.LastSeen = p.age(now)
+	if c.Type == TypeUp && c.Reason != ReasonProbe {
+		c.LastSeen = p.gap
+	}
 	if p.interval > 0 {
 		c.Missed = uint64(c.LastSeen / p.interval)
 	}
@@ -135,7 +138,7 @@ func (p *peer) sayUp() string {
 	case p.was == telemetry.HostUnknown:
 		return " is up for the first time"
 	}
-	return " is up again"
+	return " is up again after " + round(p.gap).String()
 }
 
 var sayDown = map[string]string{

@@ -52,11 +52,11 @@ func (w *Watch) Speak(speaks bool, now Instant) {
 		return
 	}
 	w.speaks = speaks
-	w.mass = mass{}
 	for i, p := range w.peers {
-		w.due[i] = 0 // everybody is judged by what came meanwhile
-		p.warm = p.warm && now.Mono < w.warmUntil(p)
-		p.probe = probe{}
+		if p.warm && now.Mono >= w.warmUntil(p) { // somebody else has watched it meanwhile
+			p.warm = false
+			w.due[i] = w.next(p)
+		}
 	}
 }
 
@@ -79,10 +79,12 @@ func (w *Watch) Hear(b telemetry.Heartbeat, now Instant) Heard {
 	w.announce(p, now)
 	w.due[p.slot] = w.next(p)
 	if order == Refused {
-		return w.refuse(reason)
+		h := w.refuse(reason)
+		h.Gen = p.gen
+		return h
 	}
 	w.orders[order]++
-	return Heard{Order: order, Reason: reason, Peer: w.peerOf(p), Changes: w.flush()}
+	return Heard{Order: order, Reason: reason, Gen: p.gen, Peer: w.peerOf(p), Changes: w.flush()}
 }
 
 func (w *Watch) refuse(reason string) Heard {
@@ -102,14 +104,14 @@ func (w *Watch) peerFor(b *telemetry.Heartbeat, now Instant) (*peer, string) {
 		w.admits.refused++
 		return nil, ReasonBusy
 	}
-	return w.add(b.Host), ""
+	return w.add(b.Host, now.Mono), ""
 }
 
 // take takes over what a fresh beat says.
 func (w *Watch) take(p *peer, b *telemetry.Heartbeat, now Instant) {
 	p.ephemeral = slices.Contains(b.Flags, FlagEphemeral)
 	trim(b)
-	b.Host, b.Inst = p.host, p.inst
+	b.Host, b.Inst = p.host, p.inst // the same strings, once
 	p.missesAcks = p.beaten && b.AckLost > p.last.AckLost
 	w.pace(p, b)
 	p.from, p.seen = now.Mono, now.Wall
@@ -157,8 +159,8 @@ func (w *Watch) grow(n int) {
 }
 
 // add begins to watch a host.
-func (w *Watch) add(host string) *peer {
-	p := &peer{host: host, slot: len(w.peers), state: telemetry.HostUnknown}
+func (w *Watch) add(host string, now time.Duration) *peer {
+	p := &peer{host: host, slot: len(w.peers), state: telemetry.HostUnknown, track: Track{Heard: now}}
 	w.index[host] = p
 	w.peers = append(w.peers, p)
 	w.due = append(w.due, never)
