@@ -202,6 +202,29 @@ func attackBucket(t testing.TB, h *hostile, name string) {
 	h.violates(t, key, err)
 }
 
+// Who may not use a bucket is told so, and does not wait for ever.
+func TestBucketDenied(t *testing.T) {
+	b := bustest.Guarded(t)
+	bucket(t, dialHub(t, b), bus.BucketSettings{})
+	agent := startAgent(t, b, "h1")
+	_, err := agent.Bucket(t.Context(), bus.BucketHosts)
+	wantErr(t, "open", err, bus.ErrDenied)
+
+	_, creds := grant(t, b, "page", bus.RightsOf(bus.RoleReader, "", "page", nil)) // may ask what streams there are
+	k, err := b.Dial(t, bus.Options{User: "page", CredsFile: creds}).Bucket(t.Context(), bus.BucketHosts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = k.Get(t.Context(), "h1")
+	wantErr(t, "get", err, bus.ErrDenied)
+	_, err = k.Put(t.Context(), "h1", nil)
+	wantErr(t, "put", err, bus.ErrDenied)
+	_, err = k.Update(t.Context(), "h1", nil, 0)
+	wantErr(t, "update", err, bus.ErrDenied)
+	wantErr(t, "delete", k.Delete(t.Context(), "h1", 0), bus.ErrDenied)
+	follow(t, k, ">").ends(t, bus.ErrDenied)
+}
+
 // An agent, or a plugin, speaks for another host.
 func TestSecurityHeartbeatOfOthers(t *testing.T) {
 	b := bustest.Guarded(t)

@@ -14,15 +14,22 @@ import (
 )
 
 // Watch calls f, on one goroutine, for each value under a pattern ("*", "web-1.>"), then calls ready once, then f for each change,
-// until ctx ends, which is no error, or f returns one. What it misses while the bus is away it gets when it is back: of several
-// changes of a key perhaps only the last. It ends with ErrNoStream when the bucket is no more, or is another one by now, and
-// with ErrDisconnected when the bus was away for so long (a day) that it may have forgotten deletions.
+// until ctx ends, which is no error, or f returns one. Of several changes of a key in a row it may hear only the last. What it
+// misses while the bus is away it gets when it is back. It ends with ErrNoStream when the bucket is no more, or is another one
+// by now, and with ErrDisconnected when the bus was away for so long (a day) that it may have forgotten deletions. Other errors:
+// ErrClosed, ErrDenied.
 func (b *Bucket) Watch(ctx context.Context, pattern string, f func(KV) error, ready func()) error {
 	if err := b.checkPattern(pattern); err != nil {
 		return fmt.Errorf("watch bucket %s: %w", b.name, err)
 	}
 	w := &follower{bucket: b, filter: b.subject(pattern), f: f, ready: ready, next: 1}
-	hook := &watcher{up: w.reconnected, down: w.disconnected, denied: func(violation) {}}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	hook := &watcher{up: w.reconnected, down: w.disconnected, denied: func(v violation) {
+		if strings.HasPrefix(v.subject, "$JS.API.CONSUMER.") && strings.Contains(v.subject, "."+streamOfBucket+b.name+".") {
+			cancel(fmt.Errorf("watch bucket %s: %w: %w", b.name, ErrDenied, v.err))
+		}
+	}}
 	b.c.watch(hook)
 	defer b.c.unwatch(hook)
 	for ctx.Err() == nil {
@@ -31,7 +38,7 @@ func (b *Bucket) Watch(ctx context.Context, pattern string, f func(KV) error, re
 		}
 		pause(ctx, watchPause)
 	}
-	return nil
+	return whyEnded(ctx, nil)
 }
 
 const (
@@ -109,7 +116,7 @@ func (w *follower) lasting(ctx context.Context, err error) error {
 		return nil
 	}
 	err = missing(err)
-	for _, end := range []error{ErrNoStream, ErrClosed, ErrDenied, errForgotten} {
+	for _, end := range []error{ErrNoStream, ErrClosed, errForgotten} {
 		if errors.Is(err, end) {
 			return fmt.Errorf("watch bucket %s: %w", w.bucket.name, err)
 		}
