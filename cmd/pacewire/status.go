@@ -66,7 +66,7 @@ type agentStanding struct {
 	Fail    int    `json:"fail"`
 	Late    int    `json:"late"`
 	Changes int    `json:"changing"` // starting, draining
-	Stopped int    `json:"stopped"`  // by an operator, or its work is done
+	Stopped int    `json:"stopped"`  // by an operator, or not started yet by who is to start it
 }
 
 type hubStanding struct {
@@ -82,25 +82,15 @@ type hubStanding struct {
 
 // standing asks how all is; with a limit until it is well.
 func (a *app) standing(ctx context.Context, limit time.Duration) (standing, error) {
-	waiting, cancel := context.WithTimeout(ctx, max(limit, askTime))
+	last, err := a.lookAround(ctx)
+	if limit == 0 || err == nil {
+		return last, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	t := time.NewTicker(waitPoll)
 	defer t.Stop()
-	var last standing
 	for {
-		s, err := a.lookAround(waiting)
-		if waiting.Err() == nil || last.Wrong == nil { // what was cut short says nothing new
-			last = s
-		}
-		switch {
-		case err == nil && s.Well:
-			return s, nil
-		case err == nil:
-			err = exitWith(exitFailed, errors.New("not well: "+strings.Join(last.Wrong, "; ")))
-		}
-		if limit == 0 {
-			return s, err
-		}
 		select {
 		case <-t.C:
 		case <-waiting.Done():
@@ -109,11 +99,29 @@ func (a *app) standing(ctx context.Context, limit time.Duration) (standing, erro
 			}
 			return last, exitWith(exitTryAgain, fmt.Errorf("after %v: %w", limit, err))
 		}
+		s, wrong := a.lookAround(waiting)
+		if waiting.Err() == nil || wrong == nil { // what was cut short says nothing new
+			last, err = s, wrong
+		}
+		if err == nil {
+			return last, nil
+		}
 	}
 }
 
-// lookAround asks once. The error says that the bus cannot be reached.
-func (a *app) lookAround(ctx context.Context) (s standing, err error) {
+// lookAround asks once. The error says what is not well.
+func (a *app) lookAround(ctx context.Context) (standing, error) {
+	s, err := a.ask(ctx)
+	s.Well = err == nil && len(s.Wrong) == 0
+	s.Wrong = append([]string{}, s.Wrong...)
+	if err == nil && !s.Well {
+		err = exitWith(exitFailed, errors.New("not well: "+strings.Join(s.Wrong, "; ")))
+	}
+	return s, err
+}
+
+// ask asks bus, agent and hub. The error says that the bus cannot be reached.
+func (a *app) ask(ctx context.Context) (s standing, err error) {
 	s.Bus.URL, s.Bus.Streams = a.busURL(), []streamStanding{}
 	wrong := func(format string, args ...any) { s.Wrong = append(s.Wrong, fmt.Sprintf(format, args...)) }
 	l, err := a.link(ctx, "")
@@ -136,8 +144,6 @@ func (a *app) lookAround(ctx context.Context) (s standing, err error) {
 	}
 	s.Agent = askAgent(ctx, l, wrong)
 	s.Hub = askForHub(ctx, fleet{&link{conn: l.conn}}, wrong)
-	s.Well = len(s.Wrong) == 0
-	s.Wrong = append([]string{}, s.Wrong...)
 	return s, nil
 }
 
@@ -184,7 +190,7 @@ func askAgent(ctx context.Context, l *link, wrong func(string, ...any)) *agentSt
 const (
 	fateOK       = "ok"
 	fateFail     = "fail"
-	fateLate     = "late"     // nobody has started it, or it is silent
+	fateLate     = "late"     // silent
 	fateChanging = "changing" // on its way
 	fateStopped  = "stopped"  // as somebody wants it
 )
@@ -194,11 +200,11 @@ func fate(p telemetry.PluginStatus) string {
 	switch p.State {
 	case "running", "idle":
 		return fateOK
-	case "failed", "refused", "backing_off":
+	case "failed", "refused", "backing_off", "lost":
 		return fateFail
-	case "lost", "awaited", "late", "hung", "stale":
+	case "late":
 		return fateLate
-	case "stopped":
+	case "stopped", "awaited":
 		return fateStopped
 	}
 	return fateChanging
@@ -258,8 +264,11 @@ func (s standing) write(w io.Writer) {
 	agent, of := "none answers", ""
 	if g := s.Agent; g != nil {
 		agent, of = fmt.Sprintf("%d ok, %d fail, %d late", g.OK, g.Fail, g.Late), "plugins of "+printable(g.Host)
-		if g.Changes+g.Stopped > 0 {
-			of += fmt.Sprintf("; %d on their way, %d stopped", g.Changes, g.Stopped)
+		if g.Changes > 0 {
+			of += fmt.Sprintf(", %d more on their way", g.Changes)
+		}
+		if g.Stopped > 0 {
+			of += fmt.Sprintf(", %d more stopped", g.Stopped)
 		}
 	}
 	fmt.Fprintf(w, "agent\t%s\t%s\n", agent, of)

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/bus/embedded"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// wellHub is how a hub is that is well.
+func wellHub() telemetry.HubStatus {
+	return telemetry.HubStatus{ID: "a1", Version: "0.4.0", Term: 5, Voice: true, Speaker: "a1", Ready: true, Begun: ago(time.Hour),
+		Listen: "127.0.0.1:8470", States: map[string]uint64{"UP": 12, "OVERDUE": 1, "DOWN": 2}}
+}
+
+// plug is a plugin of h1.
+func plug(name, state, reason string) telemetry.PluginStatus {
+	return telemetry.PluginStatus{Name: name, Kind: "collector", Program: "x", Host: "h1", State: state, Reason: reason, Since: ago(2 * time.Minute)}
+}
+
+// plugins answers list.
+func plugins(list ...telemetry.PluginStatus) map[string]answer {
+	return map[string]answer{"list": says(telemetry.PluginList{Plugins: append([]telemetry.PluginStatus{}, list...)})}
+}
+
+func TestStatus(t *testing.T) {
+	r := fleetOf(t, map[string]answer{"status": says(wellHub())})
+	agent := respond(t, r.bus, "h1", plugins(
+		plug("host", "running", ""), plug("gpu", "idle", ""), plug("old", "stopped", "")))
+	got := r.run("status")
+	expect(t, got, 0)
+	before, after, _ := strings.Cut(got.out, "NATS ")
+	_, after, _ = strings.Cut(after, "\n")
+	r.golden(t, "status.txt", before+"NATS VERSION, answers in TIME\n"+after, r.bus.URL, "URL")
+
+	agent.set("list", plugins(plug("host", "running", ""), plug("app", "failed", "exit code 1"), plug("sensor", "lost", ""), plug("tidy", "starting", ""))["list"])
+	waits := wellHub()
+	waits.Ready, waits.Waits = false, []string{"registry is being loaded"}
+	waits.WarmUp = time.Now().Add(time.Minute).UnixNano()
+	r.hub.set("status", says(waits))
+	expect(t, r.run("status"), exitFailed, "agent  1 ok, 2 fail, 0 late", "1 more on their way", "not well: plugin app is failed: exit code 1; plugin sensor is lost; plugin tidy is starting",
+		"the hub is not ready: it waits for registry is being loaded (warm-up for another")
+	expect(t, r.run("status", "--wait", "50ms"), exitTryAgain, "after 50ms: not well: ")
+
+	r.hub.stop()
+	agent.stop()
+	expect(t, r.run("status"), exitFailed, "no hub answers on this bus", "no agent of host h1", "none answers")
+}
+
+func TestStatusAsJSON(t *testing.T) {
+	r := fleetOf(t, map[string]answer{"status": says(wellHub())})
+	respond(t, r.bus, "h1", plugins(plug("host", "running", "")))
+	got := r.run("status", "-o", "json")
+	var s standing
+	if err := json.Unmarshal([]byte(got.out), &s); err != nil || got.code != 0 {
+		t.Fatalf("%s%s: %v", got.out, got.err, err)
+	}
+	if !s.Well || len(s.Wrong) != 0 || !s.Bus.Reachable || len(s.Bus.Streams) != 3 || s.Agent.OK != 1 || s.Hub.Hosts["UP"] != 12 || s.Hub.API != "http://127.0.0.1:8470" {
+		t.Errorf("%+v", s)
+	}
+	r.hub.stop()
+	expect(t, r.run("status", "-o", "json"), exitFailed, `"well":false,"wrong":["no hub answers`, `!"hub":`)
+}
+
+// A wait ends when all is well.
+func TestStatusWait(t *testing.T) {
+	var asked atomic.Int64
+	r := fleetOf(t, map[string]answer{"status": func(map[string]any) (any, *telemetry.Fault) {
+		s := wellHub()
+		s.Ready = asked.Add(1) > 1
+		return s, nil
+	}})
+	respond(t, r.bus, "h1", plugins())
+	expect(t, r.run("status", "--wait", "20s"), 0, "hub    ready", "!not well")
+	expect(t, r.run("status", "--wait", "-1s"), exitUsage, "--wait -1s")
+}
+
+func TestStatusWithoutBus(t *testing.T) {
+	run := place(t)
+	expect(t, run("status"), exitNoBus, "not reachable", "no agent runs here")
+	expect(t, run("status", "--wait", "50ms"), exitTryAgain, "after 50ms: ")
+	expect(t, run("status", "-o", "json"), exitNoBus, `{"well":false,"wrong":["the bus cannot be reached"],"bus":{"reachable":false`)
+	b := bustest.Bare(t, embedded.Options{})
+	noted(t, b.URL, "")
+	expect(t, run("status"), exitFailed, "no such stream")
+}
+
+// On a bus of others there need not be an agent on this machine.
+func TestStatusElsewhere(t *testing.T) {
+	run := place(t)
+	b := bustest.New(t)
+	respondHub(t, b, map[string]answer{"status": says(wellHub())})
+	expect(t, run("status", "--bus", b.URL), 0, "agent  none answers")
+}
