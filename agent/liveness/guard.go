@@ -23,12 +23,12 @@ type guard struct {
 	stepped time.Duration // when its own clock was set; 0: never
 }
 
-// guard looks at the watcher itself. While it cannot see, every silence begins anew: so each of the watched has one whole DOWN
+// lookAtSelf looks at the watcher itself. While it cannot see, every silence begins anew: so each of the watched has one whole DOWN
 // limit, with the watcher well, before it is judged.
 func (w *Watch) lookAtSelf(self Self, now Instant) {
 	g := &w.guard
 	gap := now.Mono - g.last.Mono
-	set := now.Wall.Sub(g.last.Wall) - gap
+	set := now.Wall.Round(0).Sub(g.last.Wall.Round(0)) - gap // Round: else Sub compares monotonic readings as well
 	g.last = now
 	reason := ""
 	switch {

@@ -81,7 +81,7 @@ func (w *Watch) judge(p *peer, now Instant) (ask bool) {
 
 // judgeRestored judges one that is not heard since the watcher began.
 func (w *Watch) judgeRestored(p *peer, now Instant) {
-	if now.Mono < w.warmUntil(p) || w.Blind(now) != "" {
+	if now.Mono < w.warmUntil(p) { // which is a DOWN limit after the watcher could see again, at least
 		return
 	}
 	p.warm = false

@@ -117,7 +117,11 @@ func TestOutcomeOfAnEarlierSilence(t *testing.T) {
 	r.run(28 * time.Second)
 	r.hear(r.beat("a", 1))
 	r.outcome = func(string) Outcome { return Silent }
-	r.run(time.Minute)
+	r.run(27 * time.Second)
+	if len(r.asked) != 3 {
+		t.Errorf("asked %d times, want once, and twice again", len(r.asked))
+	}
+	r.run(30 * time.Second)
 	r.wants("a up", "a overdue", "a up", "a overdue", "a down silent")
 }
 
