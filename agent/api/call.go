@@ -82,7 +82,7 @@ func (c *call) hostCalled(id string) (telemetry.HostStatus, error) {
 	}
 	p := problem(http.StatusNotFound, "no_host", "%v", err).at("host").hint("pacewire host list")
 	if near := config.Suggest(id, names); near != "" {
-		p.hint("did you mean %s?", near)
+		p = p.hint("did you mean %s?", near)
 	}
 	return h, p
 }

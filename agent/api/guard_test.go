@@ -177,7 +177,7 @@ func TestHints(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	s := New(Options{Hub: newFleet(), Listen: "[::1]:8470"})
+	s := New(Options{Hub: newFakeHub(), Listen: "[::1]:8470"})
 	f := func(name string, want bool) {
 		t.Helper()
 		if got := s.known(name); got != want {
@@ -258,8 +258,12 @@ func TestMostConnections(t *testing.T) {
 	fmt.Fprint(last, "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	first.Close()
 	_ = last.SetReadDeadline(time.Now().Add(4 * time.Second))
-	if a, err := http.ReadResponse(bufio.NewReader(last), nil); err != nil || a.StatusCode != http.StatusOK {
-		t.Errorf("the one that waited: %v", err)
+	a, err := http.ReadResponse(bufio.NewReader(last), nil)
+	if err != nil {
+		t.Fatalf("the one that waited: %v", err)
+	}
+	if a.Body.Close(); a.StatusCode != http.StatusOK {
+		t.Errorf("the one that waited: %s", a.Status)
 	}
 }
 

@@ -24,8 +24,8 @@ import (
 
 const token = "correct-horse-battery-staple"
 
-// fleet is a hub of a few hosts. It is no NATS: what goes over the bus is tested with one.
-type fleet struct {
+// fakeHub is a hub of a few hosts. It is no NATS: what goes over the bus is tested with one.
+type fakeHub struct {
 	mu      sync.Mutex
 	hosts   []telemetry.HostStatus
 	plugins []telemetry.PluginStatus
@@ -38,9 +38,9 @@ type fleet struct {
 	answer  func(ctx context.Context, verb string, args map[string]any) (any, error)
 }
 
-func newFleet() *fleet {
+func newFakeHub() *fakeHub {
 	data := telemetry.PluginData{Version: 1, Host: "web1", Plugin: "os", Type: "info", Time: 5, Data: telemetry.Facts{"name": "Debian"}}
-	return &fleet{
+	return &fakeHub{
 		hosts: []telemetry.HostStatus{
 			{Host: "db1", Name: "db1", State: "DOWN", Reason: "silent", Owner: "ada", Labels: map[string]string{"rack": "7"}},
 			{Host: "web1", Name: "www", State: "UP", Stable: true, Owner: "eve", Site: "lab", AgeMS: 1200, Beat: 7, Received: 9},
@@ -74,7 +74,7 @@ func obedient(_ context.Context, verb string, args map[string]any) (any, error) 
 	return telemetry.ChangeList{Changes: []telemetry.Change{{Plugin: status.Name, Action: verb, PID: 8}}, DryRun: args["dry_run"] == true}, nil
 }
 
-func (f *fleet) Hosts(q hub.Filter) []telemetry.HostStatus {
+func (f *fakeHub) Hosts(q hub.Filter) []telemetry.HostStatus {
 	var all []telemetry.HostStatus
 	for _, h := range f.hosts {
 		if (q.State == "" || q.State == h.State) && (q.Owner == "" || q.Owner == h.Owner) && (q.Site == "" || q.Site == h.Site) &&
@@ -85,7 +85,7 @@ func (f *fleet) Hosts(q hub.Filter) []telemetry.HostStatus {
 	return all
 }
 
-func (f *fleet) Host(id string) (telemetry.HostStatus, error) {
+func (f *fakeHub) Host(id string) (telemetry.HostStatus, error) {
 	for _, h := range f.hosts {
 		if h.Host == id || h.Name == id {
 			return h, nil
@@ -94,24 +94,24 @@ func (f *fleet) Host(id string) (telemetry.HostStatus, error) {
 	return telemetry.HostStatus{}, fmt.Errorf("%w: %q", hub.ErrNoHost, id)
 }
 
-func (f *fleet) Plugins(q hub.Filter) []telemetry.PluginStatus {
+func (f *fakeHub) Plugins(q hub.Filter) []telemetry.PluginStatus {
 	return slices.DeleteFunc(slices.Clone(f.plugins), func(p telemetry.PluginStatus) bool {
 		return q.Host != "" && q.Host != p.Host || q.State != "" && q.State != p.State
 	})
 }
 
-func (f *fleet) Inventory(context.Context, string) ([]telemetry.RefreshItem, error) {
+func (f *fakeHub) Inventory(context.Context, string) ([]telemetry.RefreshItem, error) {
 	return f.items, nil
 }
 
-func (f *fleet) Facts(_ context.Context, _, plugin, typ string) (telemetry.PluginData, error) {
+func (f *fakeHub) Facts(_ context.Context, _, plugin, typ string) (telemetry.PluginData, error) {
 	if d, ok := f.facts[plugin+"/"+typ]; ok {
 		return d, nil
 	}
 	return telemetry.PluginData{}, hub.ErrNoEntry
 }
 
-func (f *fleet) note(format string, args ...any) error {
+func (f *fakeHub) note(format string, args ...any) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.told = append(f.told, fmt.Sprintf(format, args...))
@@ -119,7 +119,7 @@ func (f *fleet) note(format string, args ...any) error {
 }
 
 // orders returns what the fleet was told since it was asked last.
-func (f *fleet) orders() string {
+func (f *fakeHub) orders() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	told := strings.Join(f.told, "; ")
@@ -127,27 +127,27 @@ func (f *fleet) orders() string {
 	return told
 }
 
-func (f *fleet) Refresh(hosts []string, mode string) (telemetry.RefreshJob, error) {
+func (f *fakeHub) Refresh(hosts []string, mode string) (telemetry.RefreshJob, error) {
 	return telemetry.RefreshJob{ID: "18", Mode: mode, Total: uint64(len(hosts)), Begun: 1}, f.note("refresh %v %s", hosts, mode)
 }
 
-func (f *fleet) Job(id string) (telemetry.RefreshJob, error) {
+func (f *fakeHub) Job(id string) (telemetry.RefreshJob, error) {
 	if j, ok := f.jobs[id]; ok {
 		return j, nil
 	}
 	return telemetry.RefreshJob{}, hub.ErrNoJob
 }
 
-func (f *fleet) Forget(_ context.Context, host string) error { return f.note("forget %s", host) }
+func (f *fakeHub) Forget(_ context.Context, host string) error { return f.note("forget %s", host) }
 
-func (f *fleet) Silence(_ context.Context, host string, until time.Time) error {
+func (f *fakeHub) Silence(_ context.Context, host string, until time.Time) error {
 	if until.IsZero() {
 		return f.note("unsilence %s", host)
 	}
 	return f.note("silence %s %s", host, time.Until(until).Round(time.Minute))
 }
 
-func (f *fleet) Ask(ctx context.Context, host, verb string, args map[string]any) (telemetry.CtlReply, error) {
+func (f *fakeHub) Ask(ctx context.Context, host, verb string, args map[string]any) (telemetry.CtlReply, error) {
 	if err := f.note("%s %s %v", verb, host, args); err != nil {
 		return telemetry.CtlReply{}, err
 	}
@@ -162,13 +162,13 @@ func (f *fleet) Ask(ctx context.Context, host, verb string, args map[string]any)
 	return telemetry.CtlReply{OK: true, Payload: raw}, err
 }
 
-func (f *fleet) Status() telemetry.HubStatus { return f.status }
+func (f *fakeHub) Status() telemetry.HubStatus { return f.status }
 
 // A rig is a server that runs.
 type rig struct {
 	t *testing.T
 	*Server
-	fleet *fleet
+	fleet *fakeHub
 	url   string
 	log   *lockedBuffer
 }
@@ -193,7 +193,7 @@ func (b *lockedBuffer) String() string {
 // start runs a server on a bus, or on none, and ends it with the test.
 func start(t *testing.T, b *bustest.Bus, change func(*Options)) *rig {
 	t.Helper()
-	r := &rig{t: t, fleet: newFleet(), log: new(lockedBuffer)}
+	r := &rig{t: t, fleet: newFakeHub(), log: new(lockedBuffer)}
 	o := Options{
 		Hub: r.fleet, Token: token, TokenFile: "/run/pacewire/http.token", Host: "web1", Version: "1.2.3",
 		Log: slog.New(slog.NewTextHandler(r.log, nil)), Times: Times{Connect: 10 * time.Millisecond},

@@ -37,7 +37,7 @@ func (r *rig) listen(path string, headers ...string) *listener {
 		name, value, _ := strings.Cut(h, ": ")
 		q.Header.Set(name, value)
 	}
-	a, err := http.DefaultClient.Do(q)
+	a, err := http.DefaultClient.Do(q) //nolint:bodyclose // by the goroutine that reads it
 	if err != nil {
 		r.t.Fatal(err)
 	}
