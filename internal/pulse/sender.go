@@ -174,7 +174,9 @@ func (s *Sender) alone(now Instant) bool { return now.Mono-s.heard.Mono > quiet*
 func (s *Sender) Interval() time.Duration { return s.times.interval }
 
 // Patience is how long the ACK of a beat may take.
-func (s *Sender) Patience() time.Duration { return min(s.Interval(), 5*time.Second) }
+func (s *Sender) Patience() time.Duration {
+	return min(max(s.Interval(), leastInterval), 5*time.Second)
+}
 
 // Wait returns how long it is until the next beat.
 func (s *Sender) Wait(now Instant) time.Duration { return s.times.wait(now.Mono) }
@@ -227,7 +229,7 @@ func (s *Sender) Status(now Instant) telemetry.PulseStatus {
 	}
 	p.AgeMS = (now.Mono - s.heard.Mono).Milliseconds()
 	switch {
-	case s.alone(now):
+	case s.Missing():
 	case s.greeted:
 		p.State = telemetry.PulseWatched
 	case a.State == telemetry.Refused:

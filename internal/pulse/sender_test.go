@@ -160,6 +160,20 @@ func TestInterval(t *testing.T) {
 	f(Options{Interval: time.Minute}, 0, time.Minute)
 }
 
+// An ACK may take an interval, on a busy machine a second in any case, and never so long that the next beats wait for it.
+func TestPatience(t *testing.T) {
+	f := func(interval, want time.Duration) {
+		t.Helper()
+		if got := newBench(t, Options{Interval: interval}).s.Patience(); got != want {
+			t.Errorf("interval %v: %v, want %v", interval, got, want)
+		}
+	}
+	f(20*time.Millisecond, time.Second)
+	f(3*time.Second, 3*time.Second)
+	f(0, 5*time.Second)
+	f(time.Hour, 5*time.Second)
+}
+
 // A refusal counts as an answer, but nobody has taken what a hello says: it is said again.
 func TestRefusal(t *testing.T) {
 	b := newBench(t, Options{})
@@ -221,8 +235,12 @@ func TestUnwatched(t *testing.T) {
 	if b.s.Unwatched() || b.s.Missing() || b.s.Status(b.now).State != telemetry.PulseWatched {
 		t.Error("an answer, and nobody watches")
 	}
-	b.pass(31 * time.Second)
-	if p := b.s.Status(b.now); p.State != telemetry.PulseAlone || p.AgeMS != 31_000 || p.Ack != 7 || p.AckLost != 6 {
+	for range 3 {
+		b.pass(10 * time.Second)
+		b.beat()
+		b.s.Missed()
+	}
+	if p := b.s.Status(b.now); p.State != telemetry.PulseAlone || p.AgeMS != 30_000 || p.Ack != 7 || p.AckLost != 9 {
 		t.Errorf("%+v", p)
 	}
 }
