@@ -22,15 +22,15 @@ func factual(t *testing.T, dir string) (r *rig, file string) {
 	return r, file
 }
 
-// agrees waits until a plugin's own digest is that of what is held of it.
-func (r *rig) agrees(name string) {
+// agrees waits until a plugin has n entries, and its own digest is that of what is held of it.
+func (r *rig) agrees(name string, n int) {
 	r.Helper()
 	bustest.Wait(r, soon, name+" is held", func() bool {
 		e := r.h.find(name)
 		e.mu.Lock()
 		last := e.now.last
 		e.mu.Unlock()
-		return last.Items > 0 && last.Digest == r.h.inventory.held(name) && int(last.Items) == r.h.inventory.of(name)
+		return int(last.Items) == n && last.Digest == r.h.inventory.held(name)
 	})
 }
 
@@ -45,22 +45,29 @@ func (v *inventory) of(plugin string) int {
 func TestInventoryOfPlugin(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "inventory")
 	r, file := factual(t, dir)
-	r.agrees("facts")
+	r.agrees("facts", 2)
 	k := newKeeper(t, r.b)
 	if err := os.WriteFile(file, []byte("second"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	hub := r.b.Conn(t, "hub")
-	list, fault := refreshed(t, hub, telemetry.CtlRequest{Want: []string{"facts/info"}, Mode: telemetry.ModeCollect})
+	if _, err := r.h.Restart(t.Context(), "facts"); err != nil { // it surveys, as it does each hour
+		t.Fatal(err)
+	}
+	r.agrees("facts", 2)
+	begun := time.Now()
+	list, fault := refreshed(t, r.b.Conn(t, "hub"), telemetry.CtlRequest{Want: []string{"facts/info"}, Mode: telemetry.ModeCollect})
+	if d := time.Since(begun); d > surveyApart/2 {
+		t.Errorf("facts of a moment ago were collected anew, for %v", d)
+	}
 	if fault != nil || fmt.Sprint(named(list.Items)) != "[agent/manifest facts/info facts/manifest facts/status]" {
 		t.Fatalf("%v, %+v", named(list.Items), fault)
 	}
 	info := slot{"facts", telemetry.DataInfo}
-	bustest.Wait(t, soon, "the new facts", func() bool { return len(k.of(info)) > 0 && fmt.Sprint(k.of(info)[0].Data) == "map[text:second]" })
+	bustest.Wait(t, soon, "the newest facts", func() bool { return len(k.of(info)) > 0 && fmt.Sprint(k.of(info)[0].Data) == "map[text:second]" })
 	if it := list.Items[1]; it.Digest != k.of(info)[0].Digest || it.AgeMS > 60_000 || it.Error != nil || it.Size == 0 {
 		t.Errorf("%+v", it)
 	}
-	r.agrees("facts")
+	r.agrees("facts", 2)
 	held := r.h.inventory.held("facts")
 	r.stop()
 	again := newInventory(dir, bustest.Log(t))
@@ -73,7 +80,7 @@ func TestInventoryOfPlugin(t *testing.T) {
 func TestInventoryAfterRestart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "inventory")
 	r, _ := factual(t, dir)
-	r.agrees("facts")
+	r.agrees("facts", 2)
 	r.stop()
 	next := newHost(t, r.b.URL, "collect: { facts: { attached: true } }\n")
 	next.o.InventoryDir, next.inventory.dir = dir, dir
@@ -122,7 +129,7 @@ func TestPublishedOnceASecond(t *testing.T) {
 // Plugins come and go with the config, and their entries with them; the status follows the state.
 func TestInventoryFollowsConfig(t *testing.T) {
 	r := rigged(t, pair)
-	r.agrees("sink")
+	r.agrees("sink", 1)
 	k := newKeeper(t, r.b)
 	status := slot{"sink", telemetry.DataStatus}
 	if _, err := r.h.Stop(t.Context(), "sink"); err != nil {

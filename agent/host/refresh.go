@@ -116,7 +116,7 @@ func (v *inventory) wanted(want []string) []slot {
 }
 
 // toSurvey returns the plugins whose facts r wants anew: all in a collection that wants no entry in particular, and those whose
-// facts are older than it takes.
+// facts are older than it takes. Those of a moment ago are new.
 func (h *Host) toSurvey(r telemetry.CtlRequest) []string {
 	var names []string
 	for _, e := range h.entries() {
@@ -125,7 +125,11 @@ func (h *Host) toSurvey(r telemetry.CtlRequest) []string {
 		if !all && !slices.Contains(r.Want, s.String()) || !h.surveys(e) {
 			continue
 		}
-		if r.Mode == telemetry.ModeCollect || r.MaxAgeMS > 0 && h.inventory.age(s) > time.Duration(r.MaxAgeMS)*time.Millisecond {
+		age := h.inventory.age(s)
+		if age >= 0 && age < surveyApart { // the plugin itself would wait
+			continue
+		}
+		if r.Mode == telemetry.ModeCollect || r.MaxAgeMS > 0 && age > time.Duration(r.MaxAgeMS)*time.Millisecond {
 			names = append(names, e.name)
 		}
 	}
