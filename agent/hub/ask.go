@@ -28,7 +28,7 @@ func (h *Hub) request(ctx context.Context, id, verb string, r telemetry.CtlReque
 	if err != nil {
 		return telemetry.CtlReply{}, err
 	}
-	answer, err := h.conn.Request(ctx, bus.CtlSubject(id, bus.Agent, verb), body)
+	answer, err := h.conn.Load().Request(ctx, bus.CtlSubject(id, bus.Agent, verb), body)
 	if errors.Is(err, bus.ErrNoResponders) {
 		return telemetry.CtlReply{}, fmt.Errorf("%w: %s", ErrNotConnected, id)
 	}

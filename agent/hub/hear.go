@@ -97,4 +97,6 @@ const (
 	flagConflict    = "conflict"
 	flagMaintenance = "maintenance"
 	flagWarmUp      = "warmup"
+
+	flagNoInventory = "no_inventory" // which its beats say that it has
 )

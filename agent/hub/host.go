@@ -3,6 +3,7 @@ package hub
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
@@ -17,8 +18,9 @@ type host struct {
 	event    *telemetry.Event // the last one
 	pending  []pending        // changes that are to be written, in their order
 	dirty    bool             // the record says too little
-	repeat   bool             // the last event is to be published again
+	repeat   *telemetry.Event // is to be published again
 	queued   bool             // a writer has it, or will
+	unsure   bool             // changes were not written when the voice was lost: the record says what was told
 
 	owner, version, os, arch string
 	labels                   map[string]string
@@ -28,6 +30,8 @@ type host struct {
 	parts   map[entry][]part                  // that have come of entries in several
 	asking  *asking                           // a refresh under way
 	patient patience
+	shelf   sync.Mutex                        // held while its entries in the bucket change; before the lock of the hub
+	gone    map[entry]bool                    // to be removed from the bucket
 	status  map[string]telemetry.PluginStatus // by plugin
 }
 
@@ -41,6 +45,7 @@ func (h *Hub) at(id string) *host {
 	x := h.fleet[id]
 	if x == nil {
 		x = &host{id: id}
+		x.count()
 		h.fleet[id] = x
 	}
 	return x
@@ -61,6 +66,30 @@ func (x *host) hold(items []telemetry.InventoryItem) {
 		x.held[entry{it.Plugin, it.Type}] = it
 	}
 	x.count()
+}
+
+// discard has an entry removed, from what is held at once and from the bucket by a writer.
+func (x *host) discard(e entry) {
+	delete(x.held, e)
+	x.sweepAway(e)
+}
+
+// sweepAway has a writer remove an entry from the bucket, unless it comes again before.
+func (x *host) sweepAway(e entry) {
+	if x.gone == nil {
+		x.gone = map[entry]bool{}
+	}
+	x.gone[e] = true
+}
+
+// forget makes x what it was before its first beat. What is pending stays.
+func (x *host) forget() {
+	for e := range x.held {
+		x.discard(e)
+	}
+	x.count()
+	x.owner, x.version, x.os, x.arch, x.labels = "", "", "", "", nil
+	x.parts, x.status, x.patient = nil, nil, patience{}
 }
 
 // count brings the digest up to date.

@@ -56,16 +56,17 @@ const (
 
 // A Hub is the fleet's part of an agent.
 type Hub struct {
-	o     Options
-	log   *slog.Logger
-	begun time.Time
-	conn  *bus.Conn // beats, requests
-	data  atomic.Pointer[bus.Conn]
-	out   *bus.Publisher
-	beats *bus.Subscription
-	kv    buckets
-	cut   atomic.Bool // the bus was away since the last sweep
-	ready chan struct{}
+	o         Options
+	log       *slog.Logger
+	begun     time.Time
+	conn      atomic.Pointer[bus.Conn] // beats, requests
+	data      atomic.Pointer[bus.Conn]
+	out       *bus.Publisher
+	beats     atomic.Pointer[bus.Subscription]
+	kv        buckets
+	cut       atomic.Bool // the bus was away since the last sweep
+	providing sync.Mutex  // held while buckets are made
+	ready     chan struct{}
 
 	counts counts
 	todo   todo // hosts whose record has to be written
@@ -87,6 +88,7 @@ func New(o Options) *Hub {
 	}
 	h := &Hub{o: o, log: o.Log.With("hub", o.ID), begun: time.Now(), ready: make(chan struct{}), fleet: map[string]*host{}}
 	h.watch = liveness.New(o.Rules, h.now())
+	h.watch.Speak(false, h.now()) // until the voice is ours, nobody would write down what it says
 	h.todo.init()
 	h.pace.init()
 	return h
@@ -116,6 +118,8 @@ func (h *Hub) Run(ctx context.Context) error {
 		return err
 	}
 	defer h.close()
+	h.pace.start()
+	defer h.pace.wait()
 	if err := h.provide(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
@@ -129,7 +133,8 @@ func (h *Hub) Run(ctx context.Context) error {
 		return g.Wait()
 	}
 	if err := h.listen(); err != nil {
-		return errors.Join(err, ctx.Err())
+		g.Go(func() error { return err }) // which ends the others
+		return g.Wait()
 	}
 	close(h.ready)
 	g.Go(func() error { return h.followVoice(ctx) })
@@ -152,13 +157,15 @@ func (h *Hub) dial(ctx context.Context) (err error) {
 	if h.o.InProcess != nil {
 		o.InProcess = h.o.InProcess
 	}
-	if h.conn, err = bus.Dial(ctx, o); err != nil {
+	conn, err := bus.Dial(ctx, o)
+	if err != nil {
 		return err
 	}
+	h.conn.Store(conn)
 	o.Name, o.Data, o.OnDisconnect = "hub "+h.o.ID+" data", true, nil
 	data, err := bus.Dial(ctx, o)
 	if err != nil {
-		h.conn.Close()
+		conn.Close()
 		return err
 	}
 	h.data.Store(data)
@@ -174,7 +181,7 @@ func (h *Hub) close() {
 		h.out.Close()
 	}
 	h.data.Load().Close()
-	h.conn.Close()
+	h.conn.Load().Close()
 }
 
 // provide makes the streams and the buckets, and tries until it can.
@@ -203,6 +210,13 @@ func (h *Hub) tryProvide(ctx context.Context) error {
 	return h.kv.open(ctx, h.data.Load(), h.o.Streams.Replicas, h.ttl())
 }
 
+// provideAgain makes what somebody has removed, or the bus has forgotten. One does it at a time.
+func (h *Hub) provideAgain(ctx context.Context) error {
+	h.providing.Lock()
+	defer h.providing.Unlock()
+	return h.tryProvide(ctx)
+}
+
 // away reports whether err goes away when the bus comes back.
 func away(err error) bool {
 	return errors.Is(err, bus.ErrDisconnected) || errors.Is(err, bus.ErrTimeout) || errors.Is(err, bus.ErrNoResponders)
@@ -218,18 +232,23 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // listen hears beats and plugin data of all hosts, and what the hub itself is asked.
-func (h *Hub) listen() (err error) {
-	h.beats, err = bus.Handle(h.conn, bus.Pattern(bus.AreaBeat, bus.Any, bus.Agent, bus.HTB),
+func (h *Hub) listen() error {
+	h.mu.Lock()
+	h.voice.renewed = time.Now() // by whoever has it: we have not looked yet
+	h.mu.Unlock()
+	conn := h.conn.Load()
+	beats, err := bus.Handle(conn, bus.Pattern(bus.AreaBeat, bus.Any, bus.Agent, bus.HTB),
 		bus.Rules{Reply: true, MaxBytes: maxBeat, Pending: 1 << 16, PendingBytes: 64 << 20}, decodeBeat, h.hear)
 	if err != nil {
 		return err
 	}
-	_, err = bus.Handle(h.conn, bus.Pattern(bus.AreaBeat, bus.Any, bus.Agent, bus.PLG),
+	h.beats.Store(beats)
+	_, err = bus.Handle(conn, bus.Pattern(bus.AreaBeat, bus.Any, bus.Agent, bus.PLG),
 		bus.Rules{MaxBytes: maxBeat, Pending: 1 << 14, PendingBytes: 64 << 20}, decodeData, h.learn)
 	if err != nil {
 		return err
 	}
-	_, err = bus.Handle(h.conn, bus.Pattern(bus.AreaHub, bus.Any), bus.Rules{Reply: true, Parallel: askers, MaxBytes: maxRequest}, decodeRequest, h.asked)
+	_, err = bus.Handle(conn, bus.Pattern(bus.AreaHub, bus.Any), bus.Rules{Reply: true, Parallel: askers, MaxBytes: maxRequest}, decodeRequest, h.asked)
 	return err
 }
 
@@ -263,7 +282,7 @@ func (h *Hub) Status() telemetry.HubStatus {
 	default:
 		s.Waits = append(s.Waits, "registry is being loaded")
 	}
-	connected := h.conn != nil && h.conn.Connected()
+	connected := h.connected()
 	if !connected {
 		s.Waits = append(s.Waits, "bus is not connected")
 	}
@@ -288,6 +307,12 @@ func (h *Hub) Status() telemetry.HubStatus {
 	return s
 }
 
+// connected reports whether the hub is on the bus.
+func (h *Hub) connected() bool {
+	conn := h.conn.Load()
+	return conn != nil && conn.Connected()
+}
+
 // counted adds what is counted elsewhere than in the watch.
 func (h *Hub) counted(to map[string]uint64) {
 	h.counts.mu.Lock()
@@ -295,13 +320,14 @@ func (h *Hub) counted(to map[string]uint64) {
 		to[name] = n
 	}
 	h.counts.mu.Unlock()
-	if h.conn == nil {
+	conn := h.conn.Load()
+	if conn == nil {
 		return
 	}
-	for rule, n := range h.conn.BadRequests() {
+	for rule, n := range conn.BadRequests() {
 		to["refused_"+rule] = n
 	}
-	if h.beats != nil {
-		to["beats_dropped"] = h.beats.Dropped()
+	if beats := h.beats.Load(); beats != nil {
+		to["beats_dropped"] = beats.Dropped()
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
@@ -61,8 +62,7 @@ func (h *Hub) missing(x *host, list []telemetry.InventoryItem) (want []string) {
 	for e := range x.held {
 		if !listed[e] {
 			gone = true
-			delete(x.held, e)
-			h.pace.stores.Go(func() { h.dropAway(x.id, e) })
+			x.discard(e)
 		}
 	}
 	if gone {
@@ -149,10 +149,18 @@ func plain(parts []part) []telemetry.PluginData {
 func (h *Hub) store(x *host, parts []part) {
 	d := parts[0]
 	e := entry{d.Plugin, d.Type}
+	x.shelf.Lock()
+	defer x.shelf.Unlock()
+	h.mu.Lock()
+	_, known := h.watch.Peer(x.id)
+	h.mu.Unlock()
+	if !known {
+		return // it was forgotten meanwhile
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), askTime)
 	defer cancel()
 	for i, p := range parts {
-		if _, err := h.kv.inventory.Put(ctx, partKey(d.Host, e, i), p.body); err != nil {
+		if _, err := h.kv.inventory.Load().Put(ctx, partKey(d.Host, e, i), p.body); err != nil {
 			h.counts.add("inventory_errors", 1)
 			h.log.Warn("inventory not kept", "host", d.Host, "entry", e.String(), "error", err)
 			return // not held: the next beat's digest asks again
@@ -179,24 +187,50 @@ func partKey(host string, e entry, i int) string {
 	return key
 }
 
-func (h *Hub) dropAway(id string, e entry) {
-	ctx, cancel := context.WithTimeout(context.Background(), askTime)
-	defer cancel()
-	if err := h.drop(ctx, id, e); err != nil {
-		h.log.Debug("inventory entry is left behind", "host", id, "entry", e.String(), "error", err)
+// clear removes from the bucket what x has no more.
+func (h *Hub) clear(ctx context.Context, x *host) error {
+	for {
+		h.mu.Lock()
+		e, more := anyOf(x.gone)
+		delete(x.gone, e)
+		h.mu.Unlock()
+		if !more {
+			return nil
+		}
+		if err := h.remove(ctx, x, e); err != nil {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			x.sweepAway(e)
+			return err
+		}
 	}
+}
+
+// remove removes an entry, unless it has come again.
+func (h *Hub) remove(ctx context.Context, x *host, e entry) error {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	x.shelf.Lock()
+	defer x.shelf.Unlock()
+	h.mu.Lock()
+	_, held := x.held[e]
+	h.mu.Unlock()
+	if held {
+		return nil
+	}
+	return h.drop(ctx, x.id, e)
 }
 
 // drop removes an entry from the bucket, with all its parts.
 func (h *Hub) drop(ctx context.Context, id string, e entry) error {
 	for i := range mostParts {
 		key := partKey(id, e, i)
-		if _, err := h.kv.inventory.Get(ctx, key); errors.Is(err, bus.ErrNoKey) {
+		if _, err := h.kv.inventory.Load().Get(ctx, key); errors.Is(err, bus.ErrNoKey) {
 			return nil
 		} else if err != nil {
 			return err
 		}
-		if err := h.kv.inventory.Delete(ctx, key, 0); err != nil {
+		if err := h.kv.inventory.Load().Delete(ctx, key, 0); err != nil {
 			return err
 		}
 	}
@@ -222,7 +256,7 @@ func (h *Hub) read(ctx context.Context, id string, e entry) (telemetry.PluginDat
 }
 
 func (h *Hub) readPart(ctx context.Context, id string, e entry, i int) (telemetry.PluginData, int, error) {
-	v, err := h.kv.inventory.Get(ctx, partKey(id, e, i))
+	v, err := h.kv.inventory.Load().Get(ctx, partKey(id, e, i))
 	if errors.Is(err, bus.ErrNoKey) {
 		return telemetry.PluginData{}, 0, fmt.Errorf("%w: %s of %s", ErrNoEntry, e, id)
 	}
@@ -267,7 +301,7 @@ func (h *Hub) Facts(ctx context.Context, host, plugin, typ string) (telemetry.Pl
 // followPlugins keeps up with what agents tell of their plugins, which is in the inventory.
 func (h *Hub) followPlugins(ctx context.Context) error {
 	for ctx.Err() == nil {
-		err := h.kv.inventory.Watch(ctx, "*.*."+telemetry.DataStatus, func(v bus.KV) error {
+		err := h.kv.inventory.Load().Watch(ctx, "*.*."+telemetry.DataStatus, func(v bus.KV) error {
 			h.tellPlugin(v)
 			return nil
 		}, func() {})
@@ -285,6 +319,7 @@ func (h *Hub) tellPlugin(v bus.KV) {
 	if err != nil || len(names) != 3 {
 		return
 	}
+	token, _, _ := strings.Cut(v.Key, ".")
 	d, _, err := telemetry.DecodePluginData(v.Value)
 	if !v.Deleted && err != nil {
 		h.counts.add("records_unreadable", 1)
@@ -293,7 +328,7 @@ func (h *Hub) tellPlugin(v bus.KV) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if v.Deleted {
-		if x := h.fleet[names[0]]; x != nil {
+		if x := h.fleet[h.idOf(token)]; x != nil {
 			delete(x.status, names[1])
 		}
 		return

@@ -46,8 +46,12 @@ func (p *pacer) init() {
 	p.end, p.stop = context.WithCancel(context.Background())
 	p.lanes = make([]chan func(), storers)
 	for i := range p.lanes {
-		lane := make(chan func(), storeAhead)
-		p.lanes[i] = lane
+		p.lanes[i] = make(chan func(), storeAhead)
+	}
+}
+
+func (p *pacer) start() {
+	for _, lane := range p.lanes {
 		p.stores.Go(func() {
 			for {
 				select {
@@ -61,9 +65,22 @@ func (p *pacer) init() {
 	}
 }
 
+// run starts work, unless all of it has ended.
+func (p *pacer) run(do func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.end.Err() != nil {
+		return false
+	}
+	p.work.Go(do)
+	return true
+}
+
 // wait ends all of it.
 func (p *pacer) wait() {
+	p.mu.Lock()
 	p.stop()
+	p.mu.Unlock()
 	p.work.Wait()
 	p.stores.Wait()
 }
@@ -159,7 +176,7 @@ func (h *Hub) begin(x *host, mode string, want []string) *asking {
 	}
 	a := &asking{mode: mode, done: make(chan struct{}), before: x.asking}
 	x.asking = a
-	h.pace.work.Go(func() {
+	if !h.pace.run(func() {
 		defer close(a.done)
 		if a.before != nil {
 			<-a.before.done
@@ -173,7 +190,10 @@ func (h *Hub) begin(x *host, mode string, want []string) *asking {
 			h.pace.leave()
 		}
 		h.fetched(x, a)
-	})
+	}) {
+		a.err = errStopped
+		close(a.done)
+	}
 	return a
 }
 
@@ -237,14 +257,15 @@ func (h *Hub) want(ctx context.Context, x *host, a *asking, want []string) error
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return fmt.Errorf("%w: %d of %d entries did not come, among them %s", bus.ErrTimeout, len(a.wanted), len(want), anyOf(a.wanted))
+	one, _ := anyOf(a.wanted)
+	return fmt.Errorf("%w: %d of %d entries did not come, among them %s", bus.ErrTimeout, len(a.wanted), len(want), one)
 }
 
-func anyOf(m map[entry]bool) entry {
+func anyOf(m map[entry]bool) (entry, bool) {
 	for e := range m {
-		return e
+		return e, true
 	}
-	return entry{}
+	return entry{}, false
 }
 
 // list returns what a host has.
@@ -350,7 +371,9 @@ func (h *Hub) Refresh(hosts []string, mode string) (telemetry.RefreshJob, error)
 		h.jobs.list = slices.Clone(h.jobs.list[1:])
 	}
 	h.jobs.mu.Unlock()
-	h.pace.work.Go(func() { h.refreshAll(ids, j) })
+	if !h.pace.run(func() { h.refreshAll(ids, j) }) {
+		return telemetry.RefreshJob{}, errStopped
+	}
 	return j.state(), nil
 }
 

@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// buckets are where hubs keep what must outlive them.
+// buckets are where hubs keep what must outlive them. They are opened anew when somebody has removed them.
 type buckets struct {
-	hosts, inventory, state, hub *bus.Bucket
+	hosts, inventory, state, hub atomic.Pointer[bus.Bucket]
 }
 
 const (
@@ -24,7 +26,7 @@ const (
 // open makes the buckets that are missing.
 func (b *buckets) open(ctx context.Context, c *bus.Conn, replicas int, ttl time.Duration) error {
 	for _, one := range []struct {
-		at *(*bus.Bucket)
+		at *atomic.Pointer[bus.Bucket]
 		s  bus.BucketSettings
 	}{
 		{&b.hosts, bus.BucketSettings{Name: bus.BucketHosts, MaxBytes: hostsBytes}},
@@ -37,7 +39,7 @@ func (b *buckets) open(ctx context.Context, c *bus.Conn, replicas int, ttl time.
 		if err != nil {
 			return fmt.Errorf("bucket %s: %w", one.s.Name, err)
 		}
-		*one.at = opened
+		one.at.Store(opened)
 	}
 	return nil
 }
@@ -48,17 +50,20 @@ func (h *Hub) follow(ctx context.Context, loaded func()) error {
 	var first []telemetry.HostRecord
 	restored := false
 	for ctx.Err() == nil {
-		err := h.kv.hosts.Watch(ctx, ">", func(v bus.KV) error {
+		err := h.kv.hosts.Load().Watch(ctx, ">", func(v bus.KV) error {
 			r, ok := h.recordOf(v)
 			switch {
 			case !ok:
+			case !restored && v.Deleted:
+				first = slices.DeleteFunc(first, func(r telemetry.HostRecord) bool { return bus.Key(r.Host) == v.Key })
+				h.forgotten(v.Key)
 			case !restored:
 				first = append(first, r)
 				h.mu.Lock()
 				h.remember(r, v.Revision)
 				h.mu.Unlock()
 			case v.Deleted:
-				h.forgotten(r.Host)
+				h.forgotten(v.Key)
 			default:
 				h.adopt(r, v.Revision)
 			}
@@ -84,9 +89,9 @@ func (h *Hub) follow(ctx context.Context, loaded func()) error {
 
 // recordOf decodes a value; one that is not ours is counted and left alone.
 func (h *Hub) recordOf(v bus.KV) (telemetry.HostRecord, bool) {
-	names, err := bus.SplitKey(v.Key)
+	_, err := bus.SplitKey(v.Key)
 	if err == nil && v.Deleted {
-		return telemetry.HostRecord{Host: names[0]}, true
+		return telemetry.HostRecord{}, true
 	}
 	r, _, decode := telemetry.DecodeHostRecord(v.Value)
 	if err = errors.Join(err, decode); err != nil || bus.Key(r.Host) != v.Key {
@@ -131,25 +136,41 @@ func (h *Hub) adopt(r telemetry.HostRecord, revision uint64) {
 		x.revision = revision
 		return
 	}
+	x.unsure = false
 	h.remember(r, revision)
 	h.watch.Adopt(r, h.now())
 }
 
-// forgotten follows the speaker, who has dropped a host.
-func (h *Hub) forgotten(id string) {
+// forgotten follows the speaker, who has dropped the host with this key.
+func (h *Hub) forgotten(key string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.voice.mine {
+	id := h.idOf(key)
+	if h.voice.mine || id == "" {
 		return
 	}
 	h.watch.Forget(id, h.now())
 	delete(h.fleet, id)
 }
 
+// idOf returns the host whose token is key: a token that is hashed does not say. The caller has the lock.
+func (h *Hub) idOf(key string) string {
+	id, hashed, err := bus.Untoken(key)
+	if err == nil && !hashed {
+		return id
+	}
+	for id := range h.fleet {
+		if bus.Key(id) == key {
+			return id
+		}
+	}
+	return ""
+}
+
 // rebuild makes the buckets anew after somebody has removed them, and writes all that is known again. Inventories have to come
 // again too: the digests say so.
 func (h *Hub) rebuild(ctx context.Context) {
-	if err := h.tryProvide(ctx); err != nil {
+	if err := h.provideAgain(ctx); err != nil {
 		h.log.Error("registry cannot be made", "error", err)
 		return
 	}
@@ -175,7 +196,7 @@ const (
 func (h *Hub) lastAlive(ctx context.Context) (time.Time, bool) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	v, err := h.kv.state.Get(ctx, keyAlive)
+	v, err := h.kv.state.Load().Get(ctx, keyAlive)
 	if err != nil {
 		return time.Time{}, false
 	}

@@ -43,13 +43,13 @@ func (h *Hub) sweep(ctx context.Context) error {
 
 // self is how the hub itself is. The bus is asked when somebody seems to be silent: it may be the bus.
 func (h *Hub) self(suspects bool) liveness.Self {
-	s := liveness.Self{Connected: h.conn.Connected() && !h.cut.Swap(false), Bus: true}
-	waiting, _ := h.beats.Pending()
+	s := liveness.Self{Connected: h.connected() && !h.cut.Swap(false), Bus: true}
+	waiting, _ := h.beats.Load().Pending()
 	h.mu.Lock()
 	s.Behind = waiting > len(h.fleet)+64
 	h.mu.Unlock()
 	if suspects && s.Connected {
-		_, err := h.conn.RTT()
+		_, err := h.conn.Load().RTT()
 		s.Bus = err == nil
 	}
 	return s
@@ -67,10 +67,10 @@ func (h *Hub) judge(self liveness.Self) (ask []string) {
 
 // probe asks a host directly whether it lives.
 func (h *Hub) probe(ctx context.Context, id string) {
-	body, err := telemetry.EncodeControl(telemetry.CtlRequest{ID: newID()}, telemetry.MsgPack)
+	body, err := telemetry.EncodeControl(telemetry.CtlRequest{ID: newID()}, telemetry.JSON) // that an agent in any language reads
 	if err == nil {
 		asking, cancel := context.WithTimeout(ctx, probeTime)
-		_, err = h.conn.Request(asking, bus.CtlSubject(id, bus.Agent, "ping"), body)
+		_, err = h.conn.Load().Request(asking, bus.CtlSubject(id, bus.Agent, "ping"), body)
 		cancel()
 	}
 	switch {
@@ -79,7 +79,7 @@ func (h *Hub) probe(ctx context.Context, id string) {
 		h.probed(id, liveness.Alive)
 	case errors.Is(err, bus.ErrNoResponders):
 		h.probed(id, liveness.Disconnected)
-	case errors.Is(err, bus.ErrTimeout) && h.conn.Connected():
+	case errors.Is(err, bus.ErrTimeout) && h.connected():
 		h.probed(id, liveness.Silent)
 	default:
 		h.probed(id, liveness.Unclear)
@@ -100,7 +100,7 @@ func (h *Hub) note(changes []liveness.Change) {
 	for _, c := range changes {
 		x := h.fleet[c.Host]
 		if x == nil {
-			x = &host{id: c.Host} // of the fleet as a whole, or of one that the watch has just forgotten
+			x = &host{id: c.Host} // the fleet as a whole
 		}
 		x.change++
 		e := h.eventOf(c, x)
@@ -108,7 +108,7 @@ func (h *Hub) note(changes []liveness.Change) {
 		x.event = e
 		x.add(pending{event: e, forget: c.Type == typeForgotten, record: h.record(x)}, &h.counts)
 		if c.Type == typeForgotten {
-			delete(h.fleet, c.Host)
+			x.forget() // it stays until that is written: its next beat must not overtake it
 		}
 		h.todo.put(x)
 	}

@@ -42,7 +42,7 @@ func (h *Hub) Hosts(f Filter) []telemetry.HostStatus {
 			return nil
 		}
 	}
-	connected := h.conn != nil && h.conn.Connected()
+	connected := h.connected()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var list []telemetry.HostStatus
@@ -54,6 +54,7 @@ func (h *Hub) Hosts(f Filter) []telemetry.HostStatus {
 		}
 		if (id == "" || id == p.Host) && f.fits(x) && (f.State == "" || f.State == stateOf(p, connected)) {
 			list = append(list, x.view(p, connected, now))
+			list = append(list, rivals(p, now)...)
 		}
 		return true
 	})
@@ -65,9 +66,9 @@ func (h *Hub) Hosts(f Filter) []telemetry.HostStatus {
 func (h *Hub) Host(name string) (telemetry.HostStatus, error) {
 	id, err := h.resolve(name)
 	if err != nil {
-		return telemetry.HostStatus{}, err
+		return h.rival(name, err)
 	}
-	connected := h.conn.Connected()
+	connected := h.connected()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p, ok := h.watch.Peer(id)
@@ -75,6 +76,32 @@ func (h *Hub) Host(name string) (telemetry.HostStatus, error) {
 		return telemetry.HostStatus{}, fmt.Errorf("%w: %.80q", ErrNoHost, name)
 	}
 	return h.at(id).view(p, connected, h.now()), nil
+}
+
+// rivals are the others that beat under the id of a host, each as <id>~<inst>.
+func rivals(p liveness.Peer, now liveness.Instant) []telemetry.HostStatus {
+	var list []telemetry.HostStatus
+	for _, r := range p.Rivals {
+		list = append(list, telemetry.HostStatus{
+			Host: p.Host + "~" + r.Inst, Name: r.Name, State: telemetry.HostUnknown, Reason: "it beats under the id of another: give it one of its own",
+			Flags: []string{flagConflict}, Inst: r.Inst, Beat: r.Seen.UnixNano(), AgeMS: max(0, now.Wall.Sub(r.Seen).Milliseconds()),
+		})
+	}
+	return list
+}
+
+// rival returns the rival of this name, or else err.
+func (h *Hub) rival(name string, err error) (telemetry.HostStatus, error) {
+	id, _, _ := strings.Cut(name, "~")
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p, _ := h.watch.Peer(id)
+	for _, s := range rivals(p, h.now()) {
+		if s.Host == name {
+			return s, nil
+		}
+	}
+	return telemetry.HostStatus{}, err
 }
 
 // stateOf returns the state that is shown: a hub that is cut off knows nothing.
@@ -104,6 +131,10 @@ func (x *host) view(p liveness.Peer, connected bool, now liveness.Instant) telem
 	}
 	if !p.Seen.IsZero() {
 		s.Beat, s.AgeMS = p.Seen.UnixNano(), max(0, now.Wall.Sub(p.Seen).Milliseconds())
+	}
+	if p.State == telemetry.HostUp && b.Items > 0 && len(x.held) == 0 {
+		s.Flags = append(slices.Clone(s.Flags), flagNoInventory)
+		slices.Sort(s.Flags)
 	}
 	if b.Seq > 0 {
 		s.AgeMS = (now.Mono - p.Arrived.Mono).Milliseconds()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 // voice is who speaks: of several hubs one, by a lease in the bucket HUB. All hear everything, so that any of them can take over
@@ -18,7 +19,7 @@ type voice struct {
 	speaker  string // id of the hub that speaks; "": none is known
 	revision uint64 // of the key
 	renewed  time.Time
-	told     uint64 // events of the fleet as a whole
+	told     uint64 // events of this term
 }
 
 // speaker is the value of keyVoice.
@@ -48,9 +49,7 @@ func (h *Hub) speak(ctx context.Context) error {
 		h.mu.Unlock()
 		wait := h.o.Times.Renew
 		switch {
-		case mine:
-			h.renew(ctx)
-		case !h.acquire(ctx):
+		case mine && !h.renew(ctx), !mine && !h.acquire(ctx):
 			wait = h.o.Times.Renew / 3
 		}
 		if now := time.Now(); h.Speaks() && now.Sub(alive) >= aliveEvery {
@@ -77,20 +76,23 @@ func (h *Hub) noteAlive(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if _, err := h.kv.state.Put(ctx, keyAlive, []byte(time.Now().UTC().Format(time.RFC3339Nano))); err != nil {
+	if _, err := h.kv.state.Load().Put(ctx, keyAlive, []byte(time.Now().UTC().Format(time.RFC3339Nano))); err != nil {
 		h.log.Debug("note of being alive not written", "error", err)
 	}
 }
 
-// renew keeps the voice.
-func (h *Hub) renew(ctx context.Context) {
+// renew keeps the voice, and reports whether it did.
+func (h *Hub) renew(ctx context.Context) bool {
 	h.mu.Lock()
 	v := h.voice
 	h.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, h.o.Times.Renew)
+	ctx, cancel := context.WithTimeout(ctx, h.o.Times.Renew/2) // so that there is time for another attempt before it lapses
 	defer cancel()
 	asked := time.Now()
-	revision, err := h.kv.hub.Update(ctx, keyVoice, h.says(v.term), v.revision)
+	revision, err := h.kv.hub.Load().Update(ctx, keyVoice, h.says(v.term), v.revision)
+	if errors.Is(err, bus.ErrConflict) && h.renewed(ctx, v.term) {
+		return false
+	}
 	switch {
 	case err == nil:
 		h.mu.Lock()
@@ -101,6 +103,20 @@ func (h *Hub) renew(ctx context.Context) {
 	default:
 		h.lapse(time.Now())
 	}
+	return err == nil
+}
+
+// renewed reports whether a renewal whose answer was lost has come to pass: then the next one goes on from its revision.
+func (h *Hub) renewed(ctx context.Context, term uint64) bool {
+	v, err := h.kv.hub.Load().Get(ctx, keyVoice)
+	var s speaker
+	if err != nil || json.Unmarshal(v.Value, &s) != nil || s.ID != h.o.ID || s.Term != term {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.voice.revision = v.Revision
+	return true
 }
 
 // lapse ends a voice that could not be renewed for too long: somebody else may have it by now.
@@ -121,26 +137,33 @@ func (h *Hub) lose(why string) {
 	}
 	h.voice.mine, h.voice.speaker = false, ""
 	h.watch.Speak(false, h.now())
+	for _, x := range h.fleet {
+		x.unsure = x.unsure || len(x.pending) > 0
+		x.pending = nil
+	}
 	h.log.Warn("hub speaks no more", "reason", why, "term", h.voice.term)
 }
 
 // acquire takes the voice if it is free, and reports whether it did.
 func (h *Hub) acquire(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, h.o.Times.Renew)
+	asking, cancel := context.WithTimeout(ctx, h.o.Times.Renew)
 	defer cancel()
-	term, err := h.nextTerm(ctx)
-	if err != nil {
-		return false
+	term, err := h.nextTerm(asking)
+	if err == nil {
+		err = h.recall(asking)
 	}
 	asked := time.Now()
-	revision, err := h.kv.hub.Update(ctx, keyVoice, h.says(term), 0)
-	if errors.Is(err, bus.ErrNoStream) { // it was in the memory of a bus that has ended
-		_ = h.tryProvide(ctx)
+	var revision uint64
+	if err == nil {
+		revision, err = h.kv.hub.Load().Update(asking, keyVoice, h.says(term), 0)
+	}
+	if errors.Is(err, bus.ErrNoStream) { // it was in the memory of a bus that has ended, or somebody has removed it
+		_ = h.provideAgain(ctx) // else the next attempt does
 	}
 	if err != nil {
 		return false
 	}
-	if _, err := h.kv.state.Put(ctx, keyTerm, strconv.AppendUint(nil, term, 10)); err != nil {
+	if _, err := h.kv.state.Load().Put(asking, keyTerm, strconv.AppendUint(nil, term, 10)); err != nil {
 		h.log.Warn("term not noted", "error", err)
 	}
 	h.mu.Lock()
@@ -149,12 +172,43 @@ func (h *Hub) acquire(ctx context.Context) bool {
 	h.watch.Speak(true, h.now())
 	h.log.Info("hub speaks", "term", term, "hosts", len(h.fleet))
 	for _, x := range h.fleet {
-		x.repeat = repeatable(x.event)
-		if x.repeat {
+		if repeatable(x.event) {
+			x.repeat = x.event
 			h.todo.put(x)
 		}
 	}
 	return true
+}
+
+// recall goes back to what the records say of hosts whose last changes were not written when the voice was lost: what was not
+// written was not told, and will be found out again.
+func (h *Hub) recall(ctx context.Context) error {
+	h.mu.Lock()
+	var unsure []*host
+	for _, x := range h.fleet {
+		if x.unsure {
+			unsure = append(unsure, x)
+		}
+	}
+	h.mu.Unlock()
+	for _, x := range unsure {
+		v, err := h.kv.hosts.Load().Get(ctx, x.key())
+		if err != nil && !errors.Is(err, bus.ErrNoKey) {
+			return err
+		}
+		r, _, bad := telemetry.DecodeHostRecord(v.Value)
+		h.mu.Lock()
+		x.unsure = false
+		if err == nil && bad == nil {
+			h.remember(r, v.Revision)
+			h.watch.Adopt(r, h.now())
+		} else {
+			x.revision = v.Revision
+			h.watch.Forget(x.id, h.now())
+		}
+		h.mu.Unlock()
+	}
+	return nil
 }
 
 // repeatFor is how old an event may be that a new speaker publishes again, in case the one before died between the record and
@@ -164,7 +218,7 @@ const repeatFor = 100 * time.Second
 // nextTerm returns a term above all before it. The clock is in it for the case that the registry was removed: agents
 // remember the highest term that they have obeyed.
 func (h *Hub) nextTerm(ctx context.Context) (uint64, error) {
-	v, err := h.kv.state.Get(ctx, keyTerm)
+	v, err := h.kv.state.Load().Get(ctx, keyTerm)
 	if err != nil && !errors.Is(err, bus.ErrNoKey) {
 		return 0, err
 	}
@@ -182,7 +236,7 @@ func (h *Hub) says(term uint64) []byte {
 // followVoice knows who speaks.
 func (h *Hub) followVoice(ctx context.Context) error {
 	for ctx.Err() == nil {
-		err := h.kv.hub.Watch(ctx, keyVoice, func(v bus.KV) error {
+		err := h.kv.hub.Load().Watch(ctx, keyVoice, func(v bus.KV) error {
 			var s speaker
 			if !v.Deleted && json.Unmarshal(v.Value, &s) != nil {
 				return nil
@@ -215,7 +269,7 @@ func (h *Hub) fallSilent() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if err := h.kv.hub.Delete(ctx, keyVoice, v.revision); err != nil {
+	if err := h.kv.hub.Load().Delete(ctx, keyVoice, v.revision); err != nil {
 		h.log.Debug("voice is left to lapse", "error", err)
 	}
 }

@@ -82,6 +82,11 @@ func (t *todo) close() {
 	t.more.Broadcast()
 }
 
+// waits reports whether there is anything to write of x.
+func (x *host) waits() bool {
+	return len(x.pending) > 0 || x.dirty || x.repeat != nil || len(x.gone) > 0
+}
+
 // save has the record written again, because it says too little. The caller has the lock.
 func (h *Hub) save(x *host) {
 	if h.voice.mine {
@@ -97,11 +102,16 @@ func (h *Hub) write(ctx context.Context) error {
 		if err := h.writeNext(ctx, x); err != nil && ctx.Err() == nil {
 			h.counts.add("record_errors", 1)
 			h.log.Debug("record not written, tried again", "host", x.id, "error", err)
-			sleep(ctx, retryEvery)
+			if !errors.Is(err, errRaced) {
+				sleep(ctx, retryEvery)
+			}
 		}
 		h.mu.Lock()
-		x.queued = len(x.pending) > 0 || x.dirty || x.repeat
+		x.queued = x.waits()
 		more := x.queued
+		if _, known := h.watch.Peer(x.id); !more && !known && h.fleet[x.id] == x {
+			delete(h.fleet, x.id) // forgotten, and that is told
+		}
 		h.mu.Unlock()
 		if more {
 			h.todo.again(x)
@@ -114,15 +124,15 @@ func (h *Hub) write(ctx context.Context) error {
 func (h *Hub) writeNext(ctx context.Context, x *host) error {
 	h.mu.Lock()
 	if !h.voice.mine { // whoever speaks now has seen the same
-		x.pending, x.dirty, x.repeat = nil, false, false
+		x.pending, x.dirty, x.repeat, x.gone = nil, false, nil, nil
 		h.mu.Unlock()
 		return nil
 	}
 	var p pending
 	repeat := x.repeat
 	switch {
-	case repeat:
-		p.event = x.event
+	case repeat != nil:
+		p.event = repeat
 	case len(x.pending) > 0:
 		p = x.pending[0]
 	case x.dirty:
@@ -138,9 +148,9 @@ func (h *Hub) writeNext(ctx context.Context, x *host) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if repeat {
-		x.repeat = false
-	} else if p.event != nil && len(x.pending) > 0 {
+	if repeat != nil {
+		x.repeat = nil
+	} else if len(x.pending) > 0 && x.pending[0].event == p.event {
 		x.pending = x.pending[1:]
 	}
 	return nil
@@ -153,6 +163,8 @@ func (h *Hub) tell(ctx context.Context, x *host, p pending) error {
 		if err := h.erase(ctx, x); err != nil {
 			return err
 		}
+	case p.event == nil && p.record.Host == "":
+		return h.clear(ctx, x)
 	case p.record.Host != "":
 		if mine, err := h.put(ctx, x, p.record); err != nil || !mine {
 			return err
@@ -176,11 +188,14 @@ func (h *Hub) put(ctx context.Context, x *host, r telemetry.HostRecord) (bool, e
 	h.mu.Lock()
 	last := x.revision
 	h.mu.Unlock()
-	revision, err := h.kv.hosts.Update(ctx, x.key(), body, last)
-	if errors.Is(err, bus.ErrConflict) {
+	revision, err := h.kv.hosts.Load().Update(ctx, x.key(), body, last)
+	switch {
+	case errors.Is(err, bus.ErrConflict):
 		return h.reconcile(ctx, x, r)
-	}
-	if err != nil {
+	case errors.Is(err, bus.ErrFull):
+		h.counts.add("registry_full", 1)
+		return true, nil // better told twice, after a restart, than not at all
+	case err != nil:
 		return false, err
 	}
 	h.mu.Lock()
@@ -192,7 +207,7 @@ func (h *Hub) put(ctx context.Context, x *host, r telemetry.HostRecord) (bool, e
 // reconcile finds out who was first. One who speaks since has told what there is to tell; one who spoke before us has not known
 // that we do.
 func (h *Hub) reconcile(ctx context.Context, x *host, r telemetry.HostRecord) (bool, error) {
-	v, err := h.kv.hosts.Get(ctx, x.key())
+	v, err := h.kv.hosts.Load().Get(ctx, x.key())
 	switch {
 	case errors.Is(err, bus.ErrNoKey):
 		v = bus.KV{}
@@ -205,10 +220,11 @@ func (h *Hub) reconcile(ctx context.Context, x *host, r telemetry.HostRecord) (b
 		return false, nil
 	}
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	x.revision = v.Revision
-	h.mu.Unlock()
 	if err == nil && is.Term < r.Term && is.State == r.State && is.From == r.From && is.Change == r.Change {
-		return false, nil // told by the one before us, at the same moment
+		x.repeat = is.Event // found out by the one before us at the same moment, who may not have come to tell it
+		return false, nil
 	}
 	return false, errRaced
 }
@@ -216,19 +232,17 @@ func (h *Hub) reconcile(ctx context.Context, x *host, r telemetry.HostRecord) (b
 // errRaced has a record written again, over what somebody has written meanwhile.
 var errRaced = errors.New("record was changed meanwhile")
 
-// erase removes a host from the registry.
+// erase removes a host from the registry, and its inventory.
 func (h *Hub) erase(ctx context.Context, x *host) error {
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	asking, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	if err := h.kv.hosts.Delete(ctx, x.key(), 0); err != nil && !errors.Is(err, bus.ErrNoKey) {
+	if err := h.kv.hosts.Load().Delete(asking, x.key(), 0); err != nil && !errors.Is(err, bus.ErrNoKey) {
 		return err
 	}
-	for e := range x.held {
-		if err := h.drop(ctx, x.id, e); err != nil {
-			return err
-		}
-	}
-	return nil
+	h.mu.Lock()
+	x.revision = 0
+	h.mu.Unlock()
+	return h.clear(ctx, x)
 }
 
 // record returns what is to be remembered of x. The caller has the lock.
@@ -245,16 +259,17 @@ func (h *Hub) record(x *host) telemetry.HostRecord {
 // fleetName stands for the host in events that are about several.
 const fleetName = "fleet"
 
-// eventOf makes an event of a change. Its id is the same wherever it is published from, so that the stream has it once.
+// eventOf makes an event of a change. Its id goes into the record with it and so is the same whoever publishes it: the stream
+// has it once.
 func (h *Hub) eventOf(c liveness.Change, x *host) *telemetry.Event {
+	h.voice.told++
 	e := &telemetry.Event{
-		ID: fmt.Sprintf("hub/%s/%d/%d", bus.Token(c.Host), h.voice.term, x.change), Time: c.At.Wall.UnixNano(), Host: c.Host, Plugin: bus.Agent,
+		ID: fmt.Sprintf("hub/%d/%d", h.voice.term, h.voice.told), Time: c.At.Wall.UnixNano(), Host: c.Host, Plugin: bus.Agent,
 		Type: c.Type, Message: c.Message, Owner: x.owner, Site: x.site(), From: c.From, To: c.To, Reason: c.Reason,
 		Incident: c.Incident, LastSeenMS: c.LastSeen.Milliseconds(), Missed: c.Missed, Count: c.Count, Term: h.voice.term, Silenced: c.Silenced,
 	}
 	if c.Host == "" {
-		h.voice.told++
-		e.Host, e.ID = fleetName, fmt.Sprintf("hub/%s/%d/%d", fleetName, h.voice.term, h.voice.told)
+		e.Host = fleetName
 		if c.Type == "mass_overdue" {
 			e.Message += h.where()
 		}
@@ -285,5 +300,5 @@ func (h *Hub) publish(ctx context.Context, e telemetry.Event) error {
 
 // repeatable reports whether an event is young enough to be published again without being stored twice.
 func repeatable(e *telemetry.Event) bool {
-	return e != nil && time.Since(time.Unix(0, e.Time)) < repeatFor
+	return e != nil && e.ID != "" && time.Since(time.Unix(0, e.Time)) < repeatFor
 }

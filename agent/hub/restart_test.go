@@ -1,0 +1,137 @@
+package hub
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/internal/fleet"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// witness waits until a host that was killed last is told to be DOWN: then all that were to be judged before it are.
+func witness(t testing.TB, b *bustest.Bus, r *running, f *fleet.Fleet, name string) []telemetry.Event {
+	t.Helper()
+	f.Kill(name)
+	return told(t, b, "DOWN of the witness", is(1, "down", name))
+}
+
+// Acceptance 2: the bus restarts, and nobody is DOWN.
+func TestBusRestarts(t *testing.T) {
+	b := bustest.New(t)
+	r := start(t, b, func(o *Options) {
+		o.Interval = 500 * time.Millisecond
+		o.Rules.Spread = time.Second
+		o.Rules.MassShare = 0.2
+	})
+	f := crowd(t, b, fleet.Options{Hosts: 301, Plugins: 1, Interval: 500 * time.Millisecond, Conns: 4})
+	r.allUp(t, 301)
+	term := r.Status().Term
+	b.Stop(t)
+	bustest.Wait(t, limit, "all UNKNOWN", func() bool { return r.states(telemetry.HostUnknown) == 301 })
+	b.Start(t)
+	r.allUp(t, 301)
+	bustest.Wait(t, limit, "the voice", r.Speaks)
+	all := witness(t, b, r, f, f.Names()[300])
+	each(t, all, 1, "down", f.Names()[300])
+	each(t, all, 1, "up", f.Names()...)
+	t.Logf("term %d, then %d; told %s", term, r.Status().Term, summary(all))
+}
+
+// Acceptance 3: who dies while no hub watches is DOWN once, after the warm-up.
+func TestDeathsUnseen(t *testing.T) {
+	b := bustest.New(t)
+	r := start(t, b, swift)
+	f := crowd(t, b, fleet.Options{Hosts: 120, Plugins: 1, Interval: 400 * time.Millisecond, Conns: 4})
+	names := f.Names()
+	r.allUp(t, 120)
+	told(t, b, "up of all", is(120, "up", ""))
+	r.kill()
+	f.Kill(names[:100]...)
+	r = start(t, b, swift)
+	if n := r.states(telemetry.HostUp); n < 100 {
+		t.Errorf("%d hosts are UP after the start: a state is kept until the warm-up ends", n)
+	}
+	told(t, b, "100 DOWN", is(100, "down", ""))
+	all := witness(t, b, r, f, names[119])
+	each(t, all, 1, "down", append(names[:100:100], names[119])...)
+	for _, e := range of(all, "down", "") {
+		if e.Host != names[119] && (e.Reason != "not_seen_since_restart" || e.From != telemetry.HostUp) {
+			t.Errorf("event %+v", e)
+		}
+	}
+	each(t, all, 1, "up", names...)
+}
+
+// Acceptance 4: who was DOWN before is DOWN after, and nobody hears of it again.
+func TestDownBefore(t *testing.T) {
+	b := bustest.New(t)
+	r := start(t, b)
+	f := crowd(t, b, fleet.Options{Hosts: 6, Plugins: 1})
+	names := f.Names()
+	r.allUp(t, 6)
+	f.Kill(names[0])
+	before := told(t, b, "DOWN", is(1, "down", names[0]))
+	r.stop()
+	r = start(t, b)
+	all := witness(t, b, r, f, names[1])
+	if s, err := r.Host(names[0]); err != nil || s.State != telemetry.HostDown || s.Reason != "disconnected" {
+		t.Errorf("after the restart it is %+v, %v", s, err)
+	}
+	if n, now := len(of(before, "", names[0])), len(of(all, "", names[0])); n != now {
+		t.Errorf("%d events more", now-n)
+	}
+	each(t, all, 1, "down", names[0], names[1])
+}
+
+// A hub that dies between the record and the event leaves the event to the next one. Stored before, it is not stored twice.
+func TestEventOnce(t *testing.T) {
+	b := bustest.New(t)
+	r := start(t, b)
+	a, c := agentOf(t, b, "web", "i1", 1), agentOf(t, b, "db", "i1", 1)
+	a.beat()
+	c.beat()
+	told(t, b, "two UP", is(2, "up", ""))
+	r.kill()
+	lost := lose(t, b, "web")
+	r = start(t, b)
+	all := told(t, b, "the event that was lost", func(all []telemetry.Event) bool { return len(of(all, "left", "web")) == 1 })
+	if e := of(all, "left", "web")[0]; e.ID != lost.ID || e.Message != lost.Message {
+		t.Errorf("told was %+v, recorded %+v", e, lost)
+	}
+	r.kill()
+	r = start(t, b)
+	a.beat(func(b *telemetry.Heartbeat) { b.Gen++; b.Inst = "i2"; b.Seq = 0 })
+	all = told(t, b, "UP again", is(2, "up", "web"))
+	each(t, all, 1, "left", "web")
+	each(t, of(all, "", "db"), 1, "up", "db")
+}
+
+// lose writes a record whose event nobody has published.
+func lose(t testing.TB, b *bustest.Bus, name string) telemetry.Event {
+	t.Helper()
+	hosts, err := b.Conn(t, "hub").Bucket(t.Context(), "HOSTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := hosts.Get(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, _, err := telemetry.DecodeHostRecord(v.Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := *record.Event
+	e.ID, e.Type, e.From, e.To, e.Reason, e.Message, e.Time = "hub/web/lost", "left", record.State, telemetry.HostLeft, "shutdown", "web has left", time.Now().UnixNano()
+	record.From, record.State, record.Reason, record.Event = record.State, telemetry.HostLeft, "shutdown", &e
+	record.Change++
+	body, err := telemetry.EncodeControl(record, telemetry.MsgPack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := hosts.Update(t.Context(), name, body, v.Revision); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
