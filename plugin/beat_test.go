@@ -198,11 +198,11 @@ func alive(t *testing.T, b *bustest.Bus) (l *life, stop func()) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- l.beatLoop(ctx, func(error) {}) }()
+	var beats sync.WaitGroup
+	beats.Go(func() { _ = l.beatLoop(ctx, func(error) {}) }) // nobody refuses
 	stop = sync.OnceFunc(func() {
 		cancel()
-		<-done
+		beats.Wait()
 	})
 	t.Cleanup(func() {
 		stop()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"reflect"
 	"runtime"
 	"slices"
@@ -13,11 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pacewire/pacewire/agent/liveness"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
-	"github.com/pacewire/pacewire/collector"
-	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -426,140 +422,39 @@ func TestAgentInventory(t *testing.T) {
 	}
 }
 
-// A stalled way passes on the first connection, and of the others nothing between full and free.
-func stalled(t *testing.T, b *bustest.Bus) (url string, full, free func()) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stall, end := make(chan struct{}), make(chan struct{})
-	var all sync.WaitGroup
-	pass := func(to, from net.Conn, stall chan struct{}) {
-		defer to.Close()
-		buf := make([]byte, 16<<10)
-		for {
-			n, err := from.Read(buf)
-			if err != nil {
-				return
-			}
-			select {
-			case <-stall:
-				<-end
-			default:
-			}
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-	}
-	all.Go(func() {
-		for i := 0; ; i++ {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", strings.TrimPrefix(b.URL, "nats://"))
-			if err != nil {
-				in.Close()
-				continue
-			}
-			never := stall
-			if i == 0 {
-				never = nil
-			}
-			context.AfterFunc(t.Context(), func() { in.Close(); out.Close() })
-			all.Go(func() { pass(out, in, never) })
-			all.Go(func() { pass(in, out, never) })
-		}
-	})
-	free = sync.OnceFunc(func() { close(end) })
-	t.Cleanup(func() {
-		l.Close()
-		free()
-		all.Wait()
-	})
-	return "nats://" + l.Addr().String(), func() { close(stall) }, free
-}
-
-// The agent beats on while its connection for data takes nothing any more.
-func TestFullPipe(t *testing.T) {
+// After a sleep of the machine every plugin is asked for a heartbeat, and those that are not there hold nobody up.
+func TestGreetAll(t *testing.T) {
 	b := bustest.New(t)
-	u := newTestHub(t, b, "hub-1")
-	url, full, _ := stalled(t, b)
-	h, _, _ := hearted(t, b, func(o *Options) { o.URL = url })
-	pulseIs(t, h, "the hub watches", watched)
-	lost := h.Pulse().AckLost
-	full()
-	ctx, cancel := context.WithCancel(t.Context())
-	var flood sync.WaitGroup
-	flood.Go(func() {
-		for ctx.Err() == nil {
-			if h.data.Tell(bus.MetricsSubject("h1", bus.Agent), make([]byte, 100<<10)) != nil { // else it blocks
-				time.Sleep(time.Millisecond) // given up by the client: no reason to spin
-			}
+	h := connected(t, b, pair)
+	if h.resumed() {
+		t.Error("the machine has slept meanwhile")
+	}
+	asked := make(chan string, 2)
+	for _, name := range []string{"numbers", "sink"} {
+		decode := func(body []byte) (request, error) {
+			r, enc, err := telemetry.DecodeCtlRequest(body)
+			return request{r, enc}, err
 		}
-	})
-	u.next(40)
-	flush, stop := context.WithTimeout(ctx, 100*time.Millisecond)
-	defer stop()
-	if h.data.Flush(flush) == nil {
-		t.Error("the pipe is not full")
-	}
-	cancel()
-	flood.Wait()
-	if p := h.Pulse(); p.AckLost != lost || !watched(p) {
-		t.Errorf("%+v", p)
-	}
-}
-
-// So does a plugin, however much it collects.
-func TestFullPipeOfPlugin(t *testing.T) {
-	b := bustest.New(t)
-	h := connected(t, b, "collect: { numbers: { attached: true, every: 10ms } }\npublish: { sink: { from: numbers } }\n")
-	url, full, free := stalled(t, b)
-	def := collector.Define(collector.Spec[struct{}]{
-		Program: "numbers", Summary: "Collects much.",
-		New: func(context.Context, struct{}, plugin.Env) (collector.Collector, error) { return plenty{}, nil },
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() {
-		served <- plugin.Serve(ctx, def, plugin.Options{Bus: url, Host: "h1", Plugin: "numbers", Dir: t.TempDir(), LeastBeat: 50 * time.Millisecond, Log: bustest.Log(t)})
-	}()
-	e := h.find("numbers")
-	var beat telemetry.Heartbeat
-	var track liveness.Track
-	look := func() {
-		e.set(func() { beat, track = e.now.last, e.now.track })
-	}
-	bustest.Wait(t, soon, "points", func() bool { look(); return beat.Stats != nil && beat.Stats.PointsOut > 10_000 })
-	full()
-	begun, lost, out := track.Received, beat.AckLost, uint64(0)
-	bustest.Wait(t, soon, "twenty beats without a point", func() bool {
-		if look(); beat.Stats.PointsOut != out {
-			begun, out = track.Received, beat.Stats.PointsOut
+		conn := b.Conn(t, bus.User("h1", name))
+		_, err := bus.Handle(conn, bus.CtlSubject("h1", name, "beat"), bus.Rules{}, decode, func(_ context.Context, s bus.Subject, r request) ([]byte, error) {
+			asked <- s.Plugin
+			return telemetry.EncodeControl(telemetry.CtlReply{ID: r.ID, OK: true}, telemetry.MsgPack)
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		return track.Received >= begun+20
-	})
-	if track.Lost+track.Late+track.Duplicate != 0 || beat.AckLost != lost {
-		t.Errorf("%+v, %d acks lost", track, beat.AckLost-lost)
+		if err := conn.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h.greetAll()
+		for range len(asked) {
+			<-asked
+		}
 	}
-	free()
-	cancel()
-	if err := <-served; err != nil {
-		t.Error(err)
+	h.greetAll()
+	if one, two := <-asked, <-asked; one != "numbers" || two != "sink" {
+		t.Errorf("asked %s, %s", one, two)
 	}
-}
-
-// plenty collects 2,000 points at a time.
-type plenty struct{}
-
-func (plenty) Collect(_ context.Context, out *telemetry.Batch) error {
-	for i := range 2000 {
-		out.Add("plenty", telemetry.Fields{"n": i}, telemetry.Tags{"which": fmt.Sprint(i)})
-	}
-	return nil
 }
 
 // Who is replaced says so in its goodbye, and who is stopped too.
