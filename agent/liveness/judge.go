@@ -153,7 +153,7 @@ func (w *Watch) Probed(host string, o Outcome, now Instant) []Change {
 		p.probe.silent++
 	case Alive:
 		p.saved++
-		p.from = now.Mono
+		p.from, p.warm = now.Mono, false
 		w.become(p, telemetry.HostUp, ReasonProbe, now)
 	}
 	w.due[p.slot] = w.next(p)
@@ -162,7 +162,7 @@ func (w *Watch) Probed(host string, o Outcome, now Instant) []Change {
 
 // judgeEnded forgets by time, and waits for one that left for an upgrade.
 func (w *Watch) judgeEnded(p *peer, now Instant) {
-	if p.state == telemetry.HostLeft && p.reason == ReasonUpgrade && w.Blind(now) == "" && now.Mono-w.counted(p) >= w.rules.Upgrade {
+	if p.state == telemetry.HostLeft && p.reason == ReasonUpgrade && w.Blind(now) == "" && p.age(now) >= w.rules.Upgrade {
 		w.become(p, telemetry.HostDown, ReasonUpgrade, now)
 		return
 	}
@@ -193,7 +193,7 @@ func (w *Watch) expire(p *peer, now Instant) {
 	if len(p.aliases) > 0 && now.Mono >= p.renamed+aliasFor {
 		p.aliases = nil
 	}
-	if len(p.rivals) > 0 {
+	if len(p.rivals) > 0 || p.told.conflict {
 		_, down := w.rules.Limits(p.interval)
 		p.part(now.Mono, 2*down)
 	}
@@ -211,7 +211,7 @@ func (w *Watch) next(p *peer) time.Duration {
 	case p.state == telemetry.HostUp:
 		at = w.counted(p) + overdue
 	case p.state == telemetry.HostLeft && p.reason == ReasonUpgrade:
-		at = min(at, w.counted(p)+w.rules.Upgrade)
+		at = min(at, p.track.Heard+w.rules.Upgrade)
 	}
 	if p.quietUntil != 0 {
 		at = min(at, p.quietUntil)
@@ -221,6 +221,9 @@ func (w *Watch) next(p *peer) time.Duration {
 	}
 	if len(p.aliases) > 0 {
 		at = min(at, p.renamed+aliasFor)
+	}
+	if p.told.conflict {
+		at = min(at, p.told.at+2*down)
 	}
 	for i := range p.rivals {
 		at = min(at, p.rivals[i].at+2*down)

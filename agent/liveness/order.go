@@ -85,6 +85,7 @@ func (p *peer) meet(b *telemetry.Heartbeat, now Instant) string {
 		r.contested = true
 	}
 	if r.contested {
+		p.told.at = now.Mono
 		return ReasonConflict
 	}
 	return ""
@@ -131,10 +132,10 @@ func (p *peer) contested() bool {
 	return false
 }
 
-// part drops the rivals that are gone for good.
+// part drops the rivals that are gone for good, and ends the conflict with the last of them.
 func (p *peer) part(now, limit time.Duration) {
-	p.rivals = slices.DeleteFunc(p.rivals, func(r rival) bool { return now-r.at > limit })
-	if !p.contested() {
+	p.rivals = slices.DeleteFunc(p.rivals, func(r rival) bool { return now-r.at >= limit })
+	if p.told.conflict && !p.contested() && now-p.told.at >= limit {
 		p.told.conflict = false
 	}
 }

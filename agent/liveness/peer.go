@@ -62,6 +62,7 @@ type peer struct {
 type told struct {
 	inst, boot, name string
 	conflict         bool
+	at               time.Duration // when there was last a sign of the conflict
 }
 
 // probe is how far the question is whether an OVERDUE one lives.

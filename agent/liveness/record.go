@@ -20,16 +20,16 @@ func (w *Watch) Restore(records []telemetry.HostRecord, down time.Duration, now 
 		heard := p.beaten
 		w.remember(p, &r, now)
 		if !heard {
-			w.age(p, &r, min(max(0, down), longestAge), now)
+			w.reckon(p, &r, min(max(0, down), longestAge), now)
 			p.warm = p.alive() || p.state == telemetry.HostLeft && p.reason == ReasonUpgrade
 		}
 		w.due[p.slot] = w.next(p)
 	}
 }
 
-// age reconstructs when p was heard last. A record is written when something happens, so that of a living host may be old: it was
+// reckon reconstructs when p was heard last. A record is written when something happens, so that of a living host may be old: it was
 // heard until its watcher went.
-func (w *Watch) age(p *peer, r *telemetry.HostRecord, down time.Duration, now Instant) {
+func (w *Watch) reckon(p *peer, r *telemetry.HostRecord, down time.Duration, now Instant) {
 	age := max(down, ago(r.Seen, now))
 	if p.alive() {
 		_, limit := w.rules.Limits(p.interval)
@@ -54,7 +54,7 @@ func (w *Watch) Adopt(r telemetry.HostRecord, now Instant) {
 	}
 	w.remember(p, &r, now)
 	if !p.beaten {
-		w.age(p, &r, 0, now)
+		w.reckon(p, &r, 0, now)
 	}
 	w.due[p.slot] = w.next(p)
 }
@@ -93,7 +93,7 @@ func (w *Watch) remember(p *peer, r *telemetry.HostRecord, now Instant) {
 	if len(p.aliases) > 0 && p.renamed == 0 {
 		p.renamed = now.Mono
 	}
-	p.told = told{r.Inst, r.Boot, r.Name, slices.Contains(r.Flags, FlagConflict)}
+	p.told = told{r.Inst, r.Boot, r.Name, slices.Contains(r.Flags, FlagConflict), now.Mono}
 	if !p.beaten {
 		p.interval = intervalOf(r.IntervalMS, 0)
 		p.seen, p.name, p.last.Boot, p.last.Owner = wallOf(r.Seen), r.Name, r.Boot, r.Owner
@@ -128,7 +128,10 @@ func (w *Watch) Record(host string) (telemetry.HostRecord, bool) {
 		Boot: p.told.boot, Inst: p.told.inst, Gen: p.gen, Retired: slices.Clone(p.retired), IntervalMS: p.interval.Milliseconds(),
 		Owner: p.last.Owner, Aliases: p.aliases, Incident: p.incident, Until: unixNano(p.until), Damped: p.damped,
 	}
-	lasting := p.bits() & (bitConflict | bitEphemeral | bitFlapping | bitMaintenance)
+	lasting := p.bits() & (bitEphemeral | bitFlapping | bitMaintenance)
+	if p.told.conflict {
+		lasting |= bitConflict
+	}
 	r.Flags = w.flags[lasting]
 	if p.penalty > 0 {
 		r.Penalty, r.PenaltyAt = p.penaltyNow(w.guard.last.Mono), unixNano(w.guard.last.Wall)

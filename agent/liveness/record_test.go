@@ -55,14 +55,24 @@ func TestUpgradeGoesOnAfterARestart(t *testing.T) {
 	r := newRig(t)
 	r.hear(r.beat("a", 1, bye("upgrade")))
 	r.hear(r.beat("b", 1, bye("upgrade")))
-	after := r.restart(time.Second)
-	after.run(30 * time.Second)
-	after.hear(after.beat("b", 2))
-	after.run(130*time.Second, "b")
-	after.take()
-	if after.state("a") != telemetry.HostDown || after.state("b") == telemetry.HostLeft {
-		t.Errorf("a %s, b %s", after.state("a"), after.state("b"))
+	f := func(away, down time.Duration) {
+		t.Helper()
+		after := r.restart(away)
+		after.run(30 * time.Second)
+		after.hear(after.beat("b", 2))
+		after.wants("b up", "b restarted")
+		after.run(29 * time.Second)
+		after.run(down-after.now-time.Second, "c")
+		if after.state("a") != telemetry.HostLeft {
+			t.Errorf("a is %s at %v", after.state("a"), after.now)
+		}
+		after.run(2*time.Second, "c")
+		if after.state("a") != telemetry.HostDown {
+			t.Errorf("a is %s at %v", after.state("a"), after.now)
+		}
 	}
+	f(20*time.Second, 100*time.Second) // 120 s in all
+	f(time.Hour, 61*time.Second)       // not before the end of the warm-up
 }
 
 func TestWarmUpOfASlowBeat(t *testing.T) {
@@ -120,6 +130,25 @@ func TestConflictIsRemembered(t *testing.T) {
 	if p, _ := after.w.Peer("a"); !slices.Contains(p.Flags, FlagConflict) || p.Gen != 1 {
 		t.Errorf("%v, gen %d", p.Flags, p.Gen)
 	}
+}
+
+// TestConflictThatEndedMeanwhile is told again when it comes again.
+func TestConflictThatEndedMeanwhile(t *testing.T) {
+	r := newRig(t)
+	both := func(r *rig) {
+		r.run(10*time.Second, "a")
+		r.hear(r.beat("a", 1, as("clone", 1)))
+		r.run(10*time.Second, "a")
+	}
+	both(r)
+	after := r.restart(time.Second)
+	after.run(5*time.Second, "a")
+	if rec, _ := after.w.Record("a"); !slices.Contains(rec.Flags, FlagConflict) {
+		t.Errorf("recorded %v: a successor would tell it again", rec.Flags)
+	}
+	after.run(2*time.Minute, "a")
+	both(after)
+	after.wants("a conflict")
 }
 
 func TestAdoptKnowsWhatItHeard(t *testing.T) {

@@ -59,7 +59,7 @@ func (w *Watch) announce(p *peer, now Instant) {
 		w.announceName(p, now)
 	}
 	if contested := p.contested(); contested && !p.told.conflict {
-		p.told.conflict = true
+		p.told.conflict, p.told.at = true, now.Mono
 		w.tell(p, Change{Type: TypeConflict, Message: p.conflict()}, now)
 	}
 }

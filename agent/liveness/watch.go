@@ -133,8 +133,8 @@ func (w *Watch) Sweep(self Self, now Instant) (changes []Change, probe []string)
 		w.admits.refused = 0
 		return w.flush(), nil
 	}
-	for i := len(w.due) - 1; i >= 0; i-- { // backwards: one that is forgotten leaves its place to the last
-		if w.due[i] > now.Mono {
+	for i, due := range slices.Backward(w.due) { // one that is forgotten leaves its place to the last
+		if due > now.Mono {
 			continue
 		}
 		p := w.peers[i]
