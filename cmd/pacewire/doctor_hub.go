@@ -64,8 +64,8 @@ func (d *doctor) hub(ctx context.Context, f fleet) {
 		d.find("hub", "pacewire status --wait 2m", "%s", hubWaits(s))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Counts)) {
-		if n := s.Counts[name]; n > 0 && refusalCount(name) {
-			d.find("hub", "pacewire events --since 1h", "it has refused messages of hosts: %s %d", name, n)
+		if what := illness(name); what != "" && s.Counts[name] > 0 {
+			d.find("hub", "pacewire events --since 24h", "%s (%s %d since it started)", what, name, s.Counts[name])
 		}
 	}
 	d.looked = append(d.looked, "hub "+cmp.Or(s.Speaker, s.ID)+", "+stateCounts(s.States))
@@ -82,9 +82,24 @@ func (d *doctor) hub(ctx context.Context, f fleet) {
 	d.inventory(ctx, f, h)
 }
 
-// refusalCount reports whether a counter of the hub counts what it did not take.
-func refusalCount(name string) bool {
-	return strings.HasPrefix(name, "refused") || strings.Contains(name, "too_large") || strings.Contains(name, "bad_")
+// illness says what a counter of the hub that is not 0 means, if that is bad.
+func illness(counter string) string {
+	reason, refused := strings.CutPrefix(counter, "refused_")
+	switch {
+	case counter == "refused_unknown_host": // what came before the first heartbeat comes again after it
+		return ""
+	case refused:
+		return "it refuses messages of hosts: " + reason
+	case counter == "registry_full":
+		return "the store of the bus has no room for what it knows of hosts (bus: { max_store })"
+	case counter == "record_errors":
+		return "it could not write what it knows of hosts to the bus"
+	case counter == "records_unreadable":
+		return "what another version wrote of hosts to the bus cannot be read"
+	case counter == "beats_dropped":
+		return "it is behind: heartbeats came faster than it takes them (hub: { max_beats })"
+	}
+	return ""
 }
 
 // visible says why a host, or what it sends, is not seen.

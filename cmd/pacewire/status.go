@@ -111,7 +111,7 @@ func (a *app) standing(ctx context.Context, limit time.Duration) (standing, erro
 
 // lookAround asks once. The error says what is not well.
 func (a *app) lookAround(ctx context.Context) (standing, error) {
-	s, err := a.ask(ctx)
+	s, err := a.survey(ctx)
 	s.Well = err == nil && len(s.Wrong) == 0
 	s.Wrong = append([]string{}, s.Wrong...)
 	if err == nil && !s.Well {
@@ -120,8 +120,8 @@ func (a *app) lookAround(ctx context.Context) (standing, error) {
 	return s, err
 }
 
-// ask asks bus, agent and hub. The error says that the bus cannot be reached.
-func (a *app) ask(ctx context.Context) (s standing, err error) {
+// survey asks bus, agent and hub. The error says that the bus cannot be reached.
+func (a *app) survey(ctx context.Context) (s standing, err error) {
 	s.Bus.URL, s.Bus.Streams = a.busURL(), []streamStanding{}
 	wrong := func(format string, args ...any) { s.Wrong = append(s.Wrong, fmt.Sprintf(format, args...)) }
 	l, err := a.link(ctx, "")
