@@ -24,7 +24,7 @@ const (
 )
 
 // open makes the buckets that are missing.
-func (b *buckets) open(ctx context.Context, c *bus.Conn, replicas int, ttl time.Duration) error {
+func (b *buckets) open(ctx context.Context, c *bus.Conn, streams bus.StreamSettings, ttl time.Duration) error {
 	for _, one := range []struct {
 		at *atomic.Pointer[bus.Bucket]
 		s  bus.BucketSettings
@@ -34,7 +34,7 @@ func (b *buckets) open(ctx context.Context, c *bus.Conn, replicas int, ttl time.
 		{&b.state, bus.BucketSettings{Name: bus.BucketState, MaxBytes: stateBytes}},
 		{&b.hub, bus.BucketSettings{Name: bus.BucketHub, TTL: ttl, Memory: true}},
 	} {
-		one.s.Replicas = replicas
+		one.s.Replicas, one.s.Store = streams.Replicas, streams.Store
 		opened, err := c.EnsureBucket(ctx, one.s)
 		if err != nil {
 			return fmt.Errorf("bucket %s: %w", one.s.Name, err)

@@ -82,6 +82,6 @@ func (d *door) insiders() (agent, operators, hub string, err error) {
 	// Until there is a hub the agent makes streams and consumers too: docs/decisions/0002.
 	agent, _, err1 := d.let(bus.User(d.host, bus.Agent), bus.RightsOf(bus.RoleOperator, d.host, operator, nil), d.file(bus.Agent), "")
 	operators, _, err2 := d.let(operator, bus.RightsOf(bus.RoleOperator, d.host, operator, nil), d.file(operator), "")
-	hub, _, err3 := d.let(bus.Hub, bus.RightsOf(bus.RoleOperator, d.host, bus.Hub, nil), d.file(bus.Hub), "")
+	hub, _, err3 := d.let(bus.Hub, bus.RightsOf(bus.RoleHub, d.host, bus.Hub, nil), d.file(bus.Hub), "")
 	return agent, operators, hub, errors.Join(err1, err2, err3)
 }
