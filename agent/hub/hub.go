@@ -207,7 +207,7 @@ func (h *Hub) tryProvide(ctx context.Context) error {
 	if err := h.data.Load().EnsureStreams(ctx, h.o.Streams); err != nil {
 		return fmt.Errorf("streams: %w", err)
 	}
-	return h.kv.open(ctx, h.data.Load(), h.o.Streams.Replicas, h.ttl())
+	return h.kv.open(ctx, h.data.Load(), h.o.Streams, h.ttl())
 }
 
 // provideAgain makes what somebody has removed, or the bus has forgotten. One does it at a time.
