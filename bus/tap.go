@@ -85,8 +85,7 @@ func (c *Conn) Tap(ctx context.Context, o TapOptions, f func(Tapped) error) erro
 		}
 		t, err := tapped(m)
 		if err == nil { // else a subject that none of our builders made
-			err = f(t)
-			if err != nil {
+			if err := f(t); err != nil {
 				return err
 			}
 		}
