@@ -141,15 +141,15 @@ func (e *entry) happens(what, state, reason string) {
 	if reason != "" && what != isUp {
 		text += ": " + reason
 	}
-	e.record(telemetry.Event{Time: now.UnixNano(), Type: what, From: c.state, To: state, Reason: reason, Message: text, Silenced: c.penalty.damped})
+	e.announce(telemetry.Event{Time: now.UnixNano(), Type: what, From: c.state, To: state, Reason: reason, Message: text, Silenced: c.penalty.damped})
 	if begins {
-		e.record(telemetry.Event{Time: now.UnixNano(), Type: flaps, From: state, To: state, Reason: "begun",
+		e.announce(telemetry.Event{Time: now.UnixNano(), Type: flaps, From: state, To: state, Reason: "begun",
 			Message: fmt.Sprintf("%s %s goes down again and again: nobody is told until it keeps quiet", e.now.plan.conf.Kind, e.name)})
 	}
 }
 
-// record leaves an event to be told, without waiting. The caller has the lock.
-func (e *entry) record(v telemetry.Event) {
+// announce leaves an event to be told, without waiting. The caller has the lock.
+func (e *entry) announce(v telemetry.Event) {
 	d := e.host.diary
 	v.ID = fmt.Sprintf("%s-%d", e.host.inst, d.count.Add(1))
 	v.Host, v.Plugin, v.Owner, v.Name = e.host.o.Host, e.name, e.now.plan.conf.Owner, e.host.o.Name
@@ -166,7 +166,7 @@ func (e *entry) calms(now time.Time) {
 	defer e.mu.Unlock()
 	if e.course.penalty.calms(now) {
 		state := e.course.state
-		e.record(telemetry.Event{Time: now.UnixNano(), Type: flaps, From: state, To: state, Reason: "ended",
+		e.announce(telemetry.Event{Time: now.UnixNano(), Type: flaps, From: state, To: state, Reason: "ended",
 			Message: fmt.Sprintf("%s %s has kept quiet, and is %s", e.now.plan.conf.Kind, e.name, state)})
 	}
 }

@@ -65,7 +65,11 @@ type inventory struct {
 	joins    map[slot]*joint
 	joining  int // bytes of their parts
 	allowed  map[string]*allowance
-	refusals map[string]uint64
+	refusals map[string]uint64 // by reason
+
+	complained uint64    // refusals that the log knows of
+	complaint  time.Time // when it was told
+
 	unsent   map[slot]bool
 	unsaved  map[slot]bool
 	sent     map[slot]time.Time

@@ -114,8 +114,7 @@ func (h *Host) repair(ctx context.Context, e *entry) {
 		return
 	}
 	_, err := e.resend(ctx, want)
-	var no *refusal
-	if errors.As(err, &no) {
+	if _, refused := errors.AsType[*refusal](err); refused {
 		h.repairEach(ctx, e)
 		return
 	}

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
@@ -31,10 +33,28 @@ func (h *Host) tend(ctx context.Context) error {
 			v.expire(now)
 			v.forget(h.gone)
 			v.save()
+			v.complain(now)
 		}
 		h.describe()
 		h.publish(ctx, v.due(time.Now()))
 		v.tell()
+	}
+}
+
+// complain logs what was refused since it did so last, once a minute at most.
+func (v *inventory) complain(now time.Time) {
+	v.mu.Lock()
+	counts, n := maps.Clone(v.refusals), uint64(0)
+	for _, c := range counts {
+		n += c
+	}
+	due := n > v.complained && now.Sub(v.complaint) >= time.Minute
+	if due {
+		v.complained, v.complaint = n, now
+	}
+	v.mu.Unlock()
+	if due {
+		v.log.Warn("plugin data refused", "since_start", counts)
 	}
 }
 
@@ -72,6 +92,9 @@ func (h *Host) publish(ctx context.Context, slots []slot) {
 	sent := 0
 	for _, s := range slots {
 		n, err := h.send(s)
+		if errors.Is(err, bus.ErrDisconnected) || errors.Is(err, bus.ErrClosed) {
+			return
+		}
 		if err != nil {
 			h.log.Warn("entry of the inventory not sent", "entry", s, "error", err)
 			continue

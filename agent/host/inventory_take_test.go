@@ -3,6 +3,7 @@ package host
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -143,6 +144,15 @@ func TestDataUndecodable(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	s.counted(map[string]uint64{"undecodable": 2})
+	var log locked
+	v, now := s.h.inventory, time.Now()
+	v.log = slog.New(slog.NewTextHandler(&log, nil))
+	for _, at := range []time.Duration{0, time.Second, time.Hour} { // nothing new is no news
+		v.complain(now.Add(at))
+	}
+	if strings.Count(log.String(), "plugin data refused") != 1 {
+		t.Errorf("%s", &log)
+	}
 }
 
 // Parts may come in any order, twice, and mixed with those of other facts before.

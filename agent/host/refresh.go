@@ -74,12 +74,12 @@ func (h *Host) page(after string, late map[string]bool) telemetry.RefreshManifes
 		i++
 	}
 	var page telemetry.RefreshManifest
-	room, values := mostPayload, mostItems
+	room := mostPayload
 	for _, it := range list[i:] {
 		if late[it.Plugin] && it.Type == telemetry.DataInfo {
 			it.Error = &telemetry.Fault{Code: telemetry.FaultTimeout, Message: "it is still being collected"}
 		}
-		if room -= itemSize(it); room < 0 || len(page.Items) == values {
+		if room -= itemSize(it); room < 0 || len(page.Items) == mostItems {
 			page.More = true
 			break
 		}
