@@ -66,7 +66,10 @@ func (h *Hub) take(b telemetry.Heartbeat, now liveness.Instant, ack *telemetry.A
 	heard := h.watch.Hear(b, now)
 	ack.Term = h.voice.term
 	if heard.Order == liveness.Refused {
-		ack.State, ack.Reason = telemetry.Refused, heard.Reason
+		ack.State, ack.Reason, ack.Gen = telemetry.Refused, heard.Reason, heard.Gen
+		if heard.Reason == liveness.ReasonConflict {
+			ack.Flags = []string{liveness.FlagConflict}
+		}
 		h.note(heard.Changes)
 		return full
 	}
@@ -81,7 +84,7 @@ func (h *Hub) take(b telemetry.Heartbeat, now liveness.Instant, ack *telemetry.A
 	p := heard.Peer
 	ack.Received, ack.Lost, ack.Gen, ack.Digest = p.Received, p.Lost, p.Gen, x.sum
 	ack.NextMS = max(h.o.Interval, h.watch.Interval(b, h.o.Most)).Milliseconds()
-	for _, f := range []string{flagConflict, flagMaintenance, flagWarmUp} {
+	for _, f := range []string{liveness.FlagConflict, liveness.FlagMaintenance, liveness.FlagWarmUp} {
 		if slices.Contains(p.Flags, f) {
 			ack.Flags = append(ack.Flags, f)
 		}
@@ -92,11 +95,5 @@ func (h *Hub) take(b telemetry.Heartbeat, now liveness.Instant, ack *telemetry.A
 	return true
 }
 
-// Flags of a host that its ACKs tell as well.
-const (
-	flagConflict    = "conflict"
-	flagMaintenance = "maintenance"
-	flagWarmUp      = "warmup"
-
-	flagNoInventory = "no_inventory" // which its beats say that it has
-)
+// flagNoInventory says that the beats of a host tell of an inventory that is not here yet.
+const flagNoInventory = "no_inventory"

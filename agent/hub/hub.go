@@ -50,6 +50,7 @@ type Times struct {
 const (
 	mostBeats  = 2000 // a second
 	askTime    = 5 * time.Second
+	writeTime  = 2 * time.Second // for a record or an event: an answer that got lost with the bus must not hold up the others
 	retryEvery = time.Second // while the bus or its store is away
 	firstConn  = 10 * time.Second
 )
@@ -169,7 +170,7 @@ func (h *Hub) dial(ctx context.Context) (err error) {
 		return err
 	}
 	h.data.Store(data)
-	h.out, err = bus.NewPublisher(data, bus.PublisherOptions{Host: "fleet", Plugin: "hub-" + h.o.ID, Log: h.log})
+	h.out, err = bus.NewPublisher(data, bus.PublisherOptions{Host: "fleet", Plugin: "hub-" + h.o.ID, Log: h.log, AckTimeout: writeTime})
 	if err != nil {
 		h.close()
 	}

@@ -32,6 +32,7 @@ func TestBusRestarts(t *testing.T) {
 	b.Start(t)
 	r.allUp(t, 301)
 	bustest.Wait(t, limit, "the voice", r.Speaks)
+	told(t, b, "each UP", is(301, "up", ""))
 	all := witness(t, b, r, f, f.Names()[300])
 	each(t, all, 1, "down", f.Names()[300])
 	each(t, all, 1, "up", f.Names()...)

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	limit  = 20 * time.Second // for what has to happen
+	limit  = 30 * time.Second // for what has to happen
 	beats  = 200 * time.Millisecond
 	always = 60_000 // ms: the interval of a host that never is late
 )
@@ -157,6 +157,7 @@ func told(t testing.TB, b *bustest.Bus, what string, ok func([]telemetry.Event) 
 	end := time.Now().Add(limit)
 	for all = events(t, b); !ok(all); all = events(t, b) {
 		if time.Now().After(end) {
+			debugDump()
 			t.Fatalf("waited %v for: %s; told were %s", limit, what, summary(all))
 		}
 		time.Sleep(20 * time.Millisecond)

@@ -84,7 +84,7 @@ func rivals(p liveness.Peer, now liveness.Instant) []telemetry.HostStatus {
 	for _, r := range p.Rivals {
 		list = append(list, telemetry.HostStatus{
 			Host: p.Host + "~" + r.Inst, Name: r.Name, State: telemetry.HostUnknown, Reason: "it beats under the id of another: give it one of its own",
-			Flags: []string{flagConflict}, Inst: r.Inst, Beat: r.Seen.UnixNano(), AgeMS: max(0, now.Wall.Sub(r.Seen).Milliseconds()),
+			Flags: []string{liveness.FlagConflict}, Inst: r.Inst, Beat: r.Seen.UnixNano(), AgeMS: max(0, now.Wall.Sub(r.Seen).Milliseconds()),
 		})
 	}
 	return list

@@ -203,7 +203,7 @@ func (h *Hub) recall(ctx context.Context) error {
 			h.remember(r, v.Revision)
 			h.watch.Adopt(r, h.now())
 		} else {
-			x.revision = v.Revision
+			x.revision, x.event = v.Revision, nil
 			h.watch.Forget(x.id, h.now())
 		}
 		h.mu.Unlock()

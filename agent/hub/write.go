@@ -183,7 +183,7 @@ func (h *Hub) put(ctx context.Context, x *host, r telemetry.HostRecord) (bool, e
 		h.log.Error("record cannot be encoded", "host", r.Host, "error", err)
 		return true, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	ctx, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
 	h.mu.Lock()
 	last := x.revision
