@@ -196,7 +196,7 @@ func (t *heart) complain(err error) {
 // answered obeys an ACK.
 func (t *heart) answered(a telemetry.Ack) {
 	if gen, outranked := t.obey(a); outranked {
-		t.rise(gen)
+		t.rise(gen, a.State == telemetry.Accepted)
 	}
 }
 
@@ -246,20 +246,26 @@ func (t *heart) turns(flag string, a telemetry.Ack) bool {
 	return t.said[flag] && !before
 }
 
-// rise goes on above gen, which another start of this host had: the state of this one was cloned or restored.
-func (t *heart) rise(gen uint64) {
-	higher := gen + 1
-	if t.host.o.GenAbove != nil {
-		higher = max(higher, t.host.o.GenAbove(gen))
-	}
+// rise goes on above gen, which another start of this host had: the state of this one was cloned or restored. One that is refused
+// does so from its next start on: a higher gen now would take the place of the one that beats.
+func (t *heart) rise(gen uint64, accepted bool) {
 	t.mu.Lock()
 	first := !t.said["gen"]
 	t.said["gen"] = true
 	t.mu.Unlock()
+	if !first && !accepted {
+		return
+	}
+	higher := gen + 1
+	if t.host.o.GenAbove != nil {
+		higher = max(higher, t.host.o.GenAbove(gen))
+	}
 	if first { // two that go on above each other would fill the log
 		t.log.Warn("hub knows a later start of this host: its state was cloned or restored", "gen", gen)
 	}
-	t.change(func(s *pulse.Sender, now pulse.Instant) { s.Above(higher, now) })
+	if accepted {
+		t.change(func(s *pulse.Sender, now pulse.Instant) { s.Above(higher, now) })
+	}
 }
 
 // goodbye returns why the agent ends.
