@@ -151,6 +151,7 @@ func hubRights(user string) Rights {
 		Publish: []string{
 			Pattern(AreaCtl, Any, Any, Any),
 			Pattern(AreaEvents, ">"),
+			Pattern(AreaMetrics, ">"), // points that come by its API
 			"$JS.API.INFO",
 		},
 		Subscribe: []string{
