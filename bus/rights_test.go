@@ -51,7 +51,7 @@ func TestRightsOf(t *testing.T) {
 	keeps := func(bucket string) string {
 		return strings.ReplaceAll(" $KV.@.> $JS.API.DIRECT.GET.KV_@.$KV.@.>", "@", bucket) + after("KV_"+bucket)
 	}
-	f(bus.RoleHub, "", bus.Hub, nil, "pw.ctl.*.*.* pw.events.> $JS.API.INFO"+after("METRICS")+after("EVENTS")+after("DEAD")+
+	f(bus.RoleHub, "", bus.Hub, nil, "pw.ctl.*.*.* pw.events.> pw.metrics.> $JS.API.INFO"+after("METRICS")+after("EVENTS")+after("DEAD")+
 		keeps("HOSTS")+keeps("INVENTORY")+keeps("STATE")+keeps("HUB"), "_INBOX_hub.> pw.hb.*.agent.* pw.hub.*")
 	f(bus.RoleOperator, "", "root", nil, ">", ">")
 	f("other", "h1", "cpu", nil, "", "")
