@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"sync/atomic"
 	"time"
 
+	"github.com/pacewire/pacewire/agent/liveness"
 	"github.com/pacewire/pacewire/agent/supervise"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
@@ -39,45 +39,7 @@ func classOf(state string) string {
 type course struct {
 	class, state string // told last
 	inst         string // process that was up last
-	penalty      penalty
-}
-
-// A penalty damps a plugin that flaps, by the rules by which hosts are damped: each DOWN adds to it, and it halves each quarter of
-// an hour.
-type penalty struct {
-	points float64
-	at     time.Time
-	damped bool // nobody needs to be told of it
-}
-
-const (
-	perDown    = 1000
-	suppressAt = 2000
-	reuseAt    = 750
-	ceiling    = 12000
-	halfLife   = 15 * time.Minute
-)
-
-// now returns the points as they are at a time.
-func (p *penalty) now(t time.Time) float64 {
-	return p.points * math.Exp2(-float64(max(0, t.Sub(p.at)))/float64(halfLife))
-}
-
-// down counts a DOWN, and reports whether it begins the damping.
-func (p *penalty) down(t time.Time) (begins bool) {
-	p.points, p.at = min(p.now(t)+perDown, ceiling), t
-	begins = !p.damped && p.points >= suppressAt
-	p.damped = p.damped || begins
-	return begins
-}
-
-// calms reports whether the damping ends.
-func (p *penalty) calms(t time.Time) bool {
-	if !p.damped || p.now(t) > reuseAt {
-		return false
-	}
-	*p = penalty{}
-	return true
+	flaps        liveness.Flaps
 }
 
 // A diary has the events that are still to be told.
@@ -134,14 +96,14 @@ func (e *entry) leaves(i *instance) bool {
 // lock.
 func (e *entry) happens(what, state, reason string) {
 	c, now := &e.course, time.Now()
-	begins := what == isDown && c.penalty.down(now)
+	begins := what == isDown && c.flaps.Down(now.Sub(e.host.begun))
 	text := e.now.plan.conf.Kind + " " + e.name + " " + map[string]string{
 		isUp: "works", isDown: "is down", hasLeft: "has left", isRestarted: "was restarted",
 	}[what]
 	if reason != "" && what != isUp {
 		text += ": " + reason
 	}
-	e.announce(telemetry.Event{Time: now.UnixNano(), Type: what, From: c.state, To: state, Reason: reason, Message: text, Silenced: c.penalty.damped})
+	e.announce(telemetry.Event{Time: now.UnixNano(), Type: what, From: c.state, To: state, Reason: reason, Message: text, Silenced: c.flaps.Damped()})
 	if begins {
 		e.announce(telemetry.Event{Time: now.UnixNano(), Type: flaps, From: state, To: state, Reason: "begun",
 			Message: fmt.Sprintf("%s %s goes down again and again: nobody is told until it keeps quiet", e.now.plan.conf.Kind, e.name)})
@@ -164,7 +126,7 @@ func (e *entry) announce(v telemetry.Event) {
 func (e *entry) calms(now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.course.penalty.calms(now) {
+	if e.course.flaps.Calms(now.Sub(e.host.begun)) {
 		state := e.course.state
 		e.announce(telemetry.Event{Time: now.UnixNano(), Type: flaps, From: state, To: state, Reason: "ended",
 			Message: fmt.Sprintf("%s %s has kept quiet, and is %s", e.now.plan.conf.Kind, e.name, state)})

@@ -14,35 +14,6 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-func TestPenalty(t *testing.T) {
-	now := time.Now()
-	var p penalty
-	if p.down(now) || p.damped || p.calms(now.Add(time.Hour)) {
-		t.Errorf("once: %+v", p)
-	}
-	if p.down(now.Add(time.Second)) || p.damped {
-		t.Errorf("twice: %+v", p)
-	}
-	if now = now.Add(2 * time.Second); !p.down(now) || !p.damped || p.down(now) {
-		t.Errorf("three times: %+v", p)
-	}
-	for range 100 {
-		p.down(now)
-	}
-	if p.calms(now.Add(59*time.Minute)) || !p.calms(now.Add(time.Hour+time.Second)) || p != (penalty{}) {
-		t.Errorf("the ceiling lets it calm within the hour: %+v", p)
-	}
-	for range 9 { // one a quarter of an hour never adds up
-		now = now.Add(halfLife)
-		if p.down(now) {
-			t.Error("one a quarter of an hour is flapping")
-		}
-	}
-	if p.calms(now.Add(-time.Hour)) { // a clock that went back
-		t.Error("calm before it was damped")
-	}
-}
-
 // told returns what waits to be told, each as "type from-to: reason", with ! where nobody needs to be told.
 func told(h *Host) []string {
 	var list []string

@@ -82,9 +82,10 @@ type Admit func(p config.Plugin, inputs []bus.Input) (file string, revoke func()
 
 // A Host is the host part of an agent.
 type Host struct {
-	o    Options
-	log  *slog.Logger
-	inst string
+	o     Options
+	log   *slog.Logger
+	inst  string
+	begun time.Time
 
 	conn     *bus.Conn // control
 	data     *bus.Conn
@@ -119,7 +120,7 @@ const (
 
 // New prepares a host part. Run starts the plugins.
 func New(o Options) *Host {
-	h := &Host{o: o, log: o.Log, inst: newID(), ready: make(chan struct{}), settings: o.Settings, changing: make(chan struct{}, 1),
+	h := &Host{o: o, log: o.Log, inst: newID(), begun: time.Now(), ready: make(chan struct{}), settings: o.Settings, changing: make(chan struct{}, 1),
 		operating: make(chan struct{}, operators),
 		inventory: newInventory(o.InventoryDir, o.Log), gathering: newGathering(), diary: newDiary(),
 		files: o.Files, pieces: o.Pieces, until: context.Background(), life: context.Background()}

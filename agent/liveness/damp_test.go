@@ -10,10 +10,10 @@ import (
 )
 
 func TestPenaltyHalves(t *testing.T) {
-	p := peer{penalty: 1000, penaltyAt: time.Hour}
+	p := Flaps{penalty: 1000, at: time.Hour}
 	f := func(after time.Duration, want float64) {
 		t.Helper()
-		if got := p.penaltyNow(time.Hour + after); math.Abs(got-want) > 1 {
+		if got := p.now(time.Hour + after); math.Abs(got-want) > 1 {
 			t.Errorf("after %v %v, want %v", after, got, want)
 		}
 	}
@@ -30,8 +30,8 @@ func TestDampedForAnHourAtMost(t *testing.T) {
 		r.hear(r.beat("a", 1))
 		r.run(time.Minute)
 	}
-	if p := r.w.index["a"]; p.penalty > ceiling || p.calmAt()-p.penaltyAt > time.Hour {
-		t.Errorf("penalty %v, for %v", p.penalty, p.calmAt()-p.penaltyAt)
+	if p := r.w.index["a"]; p.flaps.penalty > ceiling || p.flaps.calmAt()-p.flaps.at > time.Hour {
+		t.Errorf("penalty %v, for %v", p.flaps.penalty, p.flaps.calmAt()-p.flaps.at)
 	}
 	r.take()
 	r.run(time.Hour)
@@ -79,5 +79,35 @@ func TestRareDownIsNoFlapping(t *testing.T) {
 	}
 	if told, silenced := count(r.take(), TypeDown); told != 20 || silenced != 0 {
 		t.Errorf("%d told, %d silenced", told, silenced)
+	}
+}
+
+func TestFlaps(t *testing.T) {
+	now := time.Hour
+	var p Flaps
+	if p.Down(now) || p.Damped() || p.Calms(now+time.Hour) {
+		t.Errorf("once: %+v", p)
+	}
+	if p.Down(now+time.Second) || p.Damped() {
+		t.Errorf("twice: %+v", p)
+	}
+	if now += 2 * time.Second; !p.Down(now) || !p.Damped() || p.Down(now) {
+		t.Errorf("three times: %+v", p)
+	}
+	for range 100 {
+		p.Down(now)
+	}
+	if p.Calms(now+59*time.Minute) || !p.Calms(now+time.Hour+time.Second) || p.Damped() {
+		t.Errorf("the ceiling lets it calm within the hour: %+v", p)
+	}
+	p = Flaps{}
+	for range 9 { // one a quarter of an hour never adds up
+		now += halfLife
+		if p.Down(now) {
+			t.Error("one a quarter of an hour is flapping")
+		}
+	}
+	if p.Calms(now - time.Hour) { // a clock that went back
+		t.Error("calm before it was damped")
 	}
 }

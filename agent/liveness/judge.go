@@ -216,8 +216,8 @@ func (w *Watch) next(p *peer) time.Duration {
 	if p.quietUntil != 0 {
 		at = min(at, p.quietUntil)
 	}
-	if p.damped {
-		at = min(at, p.calmAt())
+	if p.flaps.damped {
+		at = min(at, p.flaps.calmAt())
 	}
 	if len(p.aliases) > 0 {
 		at = min(at, p.renamed+aliasFor)

@@ -47,9 +47,7 @@ type peer struct {
 	oldBeats   uint64 // of retired instances
 	held       time.Duration
 	incident   string
-	penalty    float64 // of flapping, at penaltyAt
-	penaltyAt  time.Duration
-	damped     bool
+	flaps      Flaps
 	until      time.Time     // end of maintenance
 	quietUntil time.Duration // the same; 0: none
 	ephemeral  bool
@@ -130,7 +128,7 @@ func (p *peer) bits() int {
 	}
 	set(bitConflict, p.contested())
 	set(bitEphemeral, p.ephemeral)
-	set(bitFlapping, p.damped)
+	set(bitFlapping, p.flaps.damped)
 	set(bitMaintenance, p.quietUntil != 0)
 	set(bitSlow, p.slow())
 	set(bitWarmUp, p.warm)

@@ -83,9 +83,9 @@ func (w *Watch) remember(p *peer, r *telemetry.HostRecord, now Instant) {
 	if r.Until != 0 {
 		p.quietUntil = max(1, now.Mono+until(r.Until, now))
 	}
-	p.penalty, p.penaltyAt, p.damped = 0, now.Mono-max(0, ago(r.PenaltyAt, now)), r.Damped
+	p.flaps = Flaps{at: now.Mono - max(0, ago(r.PenaltyAt, now)), damped: r.Damped}
 	if r.Penalty > 0 { // NaN is not
-		p.penalty = min(r.Penalty, ceiling)
+		p.flaps.penalty = min(r.Penalty, ceiling)
 	}
 	p.incident = r.Incident
 	p.beats = w.rules.Stable
@@ -126,15 +126,15 @@ func (w *Watch) Record(host string) (telemetry.HostRecord, bool) {
 		Version: telemetry.ProtocolVersion, Host: p.host, Name: p.told.name, State: p.state, From: p.was, Reason: p.reason,
 		Since: unixNano(p.since), Seen: unixNano(p.seen), Change: p.changed,
 		Boot: p.told.boot, Inst: p.told.inst, Gen: p.gen, Retired: slices.Clone(p.retired), IntervalMS: p.interval.Milliseconds(),
-		Owner: p.last.Owner, Aliases: p.aliases, Incident: p.incident, Until: unixNano(p.until), Damped: p.damped,
+		Owner: p.last.Owner, Aliases: p.aliases, Incident: p.incident, Until: unixNano(p.until), Damped: p.flaps.damped,
 	}
 	lasting := p.bits() & (bitEphemeral | bitFlapping | bitMaintenance)
 	if p.told.conflict {
 		lasting |= bitConflict
 	}
 	r.Flags = w.flags[lasting]
-	if p.penalty > 0 {
-		r.Penalty, r.PenaltyAt = p.penaltyNow(w.guard.last.Mono), unixNano(w.guard.last.Wall)
+	if p.flaps.penalty > 0 {
+		r.Penalty, r.PenaltyAt = p.flaps.now(w.guard.last.Mono), unixNano(w.guard.last.Wall)
 	}
 	return r, true
 }

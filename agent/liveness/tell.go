@@ -28,7 +28,7 @@ func (w *Watch) tell(p *peer, c Change, now Instant) {
 	if p.interval > 0 {
 		c.Missed = uint64(c.LastSeen / p.interval)
 	}
-	c.Silenced = p.damped || p.quietUntil != 0
+	c.Silenced = p.flaps.damped || p.quietUntil != 0
 	w.out = append(w.out, c)
 }
 
