@@ -88,6 +88,7 @@ func (h *Host) loads() map[string]float64 {
 	}
 	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
 		maps.Copy(m, parseLoads(string(text)))
+		m["cpus"] = float64(runtime.NumCPU()) // without them a load says little
 	}
 	if text, err := os.ReadFile("/proc/self/statm"); err == nil {
 		m["rss"] = parseRSS(string(text), os.Getpagesize())
