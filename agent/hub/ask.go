@@ -89,6 +89,7 @@ func (h *Hub) resolveAll(names []string) ([]string, error) {
 		faults = append(faults, err)
 		ids = append(ids, id)
 	}
+	slices.Sort(ids)
 	return slices.Compact(ids), errors.Join(faults...)
 }
 

@@ -51,7 +51,7 @@ const (
 	mostBeats  = 2000 // a second
 	askTime    = 5 * time.Second
 	writeTime  = 2 * time.Second // for a record or an event: an answer that got lost with the bus must not hold up the others
-	retryEvery = time.Second // while the bus or its store is away
+	retryEvery = time.Second     // while the bus or its store is away
 	firstConn  = 10 * time.Second
 )
 
@@ -64,6 +64,7 @@ type Hub struct {
 	data      atomic.Pointer[bus.Conn]
 	out       *bus.Publisher
 	beats     atomic.Pointer[bus.Subscription]
+	plgs      atomic.Pointer[bus.Subscription] // plugin data
 	kv        buckets
 	cut       atomic.Bool // the bus was away since the last sweep
 	providing sync.Mutex  // held while buckets are made
@@ -244,11 +245,12 @@ func (h *Hub) listen() error {
 		return err
 	}
 	h.beats.Store(beats)
-	_, err = bus.Handle(conn, bus.Pattern(bus.AreaBeat, bus.Any, bus.Agent, bus.PLG),
+	plgs, err := bus.Handle(conn, bus.Pattern(bus.AreaBeat, bus.Any, bus.Agent, bus.PLG),
 		bus.Rules{MaxBytes: maxBeat, Pending: 1 << 14, PendingBytes: 64 << 20}, decodeData, h.learn)
 	if err != nil {
 		return err
 	}
+	h.plgs.Store(plgs)
 	_, err = bus.Handle(conn, bus.Pattern(bus.AreaHub, bus.Any), bus.Rules{Reply: true, Parallel: askers, MaxBytes: maxRequest}, decodeRequest, h.asked)
 	return err
 }
@@ -330,5 +332,8 @@ func (h *Hub) counted(to map[string]uint64) {
 	}
 	if beats := h.beats.Load(); beats != nil {
 		to["beats_dropped"] = beats.Dropped()
+	}
+	if plgs := h.plgs.Load(); plgs != nil {
+		to["data_dropped"] = plgs.Dropped()
 	}
 }

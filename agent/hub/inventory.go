@@ -305,12 +305,56 @@ func (h *Hub) followPlugins(ctx context.Context) error {
 			h.tellPlugin(v)
 			return nil
 		}, func() {})
-		if ctx.Err() == nil {
-			h.log.Debug("plugins cannot be followed", "error", err)
-			sleep(ctx, retryEvery)
+		if ctx.Err() != nil {
+			return nil
 		}
+		h.log.Debug("plugins cannot be followed", "error", err)
+		if errors.Is(err, bus.ErrNoStream) {
+			h.refill(ctx)
+		}
+		sleep(ctx, retryEvery)
 	}
 	return nil
+}
+
+// refill has all inventories come again, after somebody has removed the bucket: no digest is that of what is held any more.
+func (h *Hub) refill(ctx context.Context) {
+	if err := h.provideAgain(ctx); err != nil {
+		h.log.Error("bucket of inventories cannot be made", "error", err)
+		return
+	}
+	h.mu.Lock()
+	h.log.Warn("inventories were removed and come again", "hosts", len(h.fleet))
+	h.emptyHanded()
+	h.mu.Unlock()
+	h.mark(ctx)
+}
+
+// emptyHanded says that no inventory is held. The caller has the lock.
+func (h *Hub) emptyHanded() {
+	for _, x := range h.fleet {
+		x.hold(nil)
+		x.status, x.patient = nil, patience{}
+		x.dirty = true
+		h.save(x)
+	}
+}
+
+// keyMark is in the bucket INVENTORY from the beginning: one without it is not the one that records are about.
+const keyMark = "mark"
+
+// marked reports whether the bucket is the one that records are about, as far as one can tell.
+func (h *Hub) marked(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	_, err := h.kv.inventory.Load().Get(ctx, keyMark)
+	return !errors.Is(err, bus.ErrNoKey)
+}
+
+func (h *Hub) mark(ctx context.Context) {
+	if _, err := h.kv.inventory.Load().Put(ctx, keyMark, []byte(h.o.ID)); err != nil {
+		h.log.Debug("bucket of inventories is not marked", "error", err)
+	}
 }
 
 // tellPlugin takes a status entry.

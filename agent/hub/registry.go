@@ -108,8 +108,12 @@ func (h *Hub) restore(ctx context.Context, records []telemetry.HostRecord) {
 	if last, ok := h.lastAlive(ctx); ok {
 		down = max(0, time.Since(last))
 	}
+	marked := h.marked(ctx)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !marked {
+		h.emptyHanded()
+	}
 	h.watch.Restore(records, down, h.now())
 	if len(records) > 0 {
 		h.log.Info("registry loaded", "hosts", len(records), "away", down.Round(time.Second))
@@ -167,8 +171,7 @@ func (h *Hub) idOf(key string) string {
 	return ""
 }
 
-// rebuild makes the buckets anew after somebody has removed them, and writes all that is known again. Inventories have to come
-// again too: the digests say so.
+// rebuild makes the bucket anew after somebody has removed it, and writes all that is known again.
 func (h *Hub) rebuild(ctx context.Context) {
 	if err := h.provideAgain(ctx); err != nil {
 		h.log.Error("registry cannot be made", "error", err)
@@ -179,11 +182,7 @@ func (h *Hub) rebuild(ctx context.Context) {
 	h.log.Warn("registry was removed and is written again", "hosts", len(h.fleet))
 	for _, x := range h.fleet {
 		x.revision = 0
-		x.hold(nil)
-		x.status = nil
-		if h.voice.mine {
-			h.save(x)
-		}
+		h.save(x)
 	}
 }
 

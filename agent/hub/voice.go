@@ -166,6 +166,7 @@ func (h *Hub) acquire(ctx context.Context) bool {
 	if _, err := h.kv.state.Load().Put(asking, keyTerm, strconv.AppendUint(nil, term, 10)); err != nil {
 		h.log.Warn("term not noted", "error", err)
 	}
+	h.mark(asking)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.voice = voice{mine: true, term: term, speaker: h.o.ID, revision: revision, renewed: asked}
@@ -174,6 +175,8 @@ func (h *Hub) acquire(ctx context.Context) bool {
 	for _, x := range h.fleet {
 		if repeatable(x.event) {
 			x.repeat = x.event
+		}
+		if x.waits() {
 			h.todo.put(x)
 		}
 	}
