@@ -30,21 +30,43 @@ func (h *Hub) verbs() map[string]func(context.Context, telemetry.CtlRequest) (an
 		"host":      h.tellHost,
 		"plugins":   h.listPlugins,
 		"inventory": h.tellInventory,
-		"refresh": func(_ context.Context, r telemetry.CtlRequest) (any, error) {
-			return h.Refresh(texts(r, "hosts"), modeOf(r))
-		},
-		"job": func(_ context.Context, r telemetry.CtlRequest) (any, error) { return h.Job(text(r, "id")) },
-		"forget": func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
-			return telemetry.HostList{Hosts: []telemetry.HostStatus{}}, h.Forget(ctx, text(r, "host"))
-		},
-		"silence": func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
-			if err := h.Silence(ctx, text(r, "host"), since(number(r, "ms"), time.Now())); err != nil {
-				return nil, err
-			}
-			return h.tellHost(ctx, r)
-		},
-		"status": func(context.Context, telemetry.CtlRequest) (any, error) { return h.Status(), nil },
+		"refresh":   h.refreshHosts,
+		"job":       func(_ context.Context, r telemetry.CtlRequest) (any, error) { return h.Job(text(r, "id")) },
+		"forget":    h.forgetHost,
+		"silence":   h.silenceHost,
+		"status":    func(context.Context, telemetry.CtlRequest) (any, error) { return h.Status(), nil },
 	}
+}
+
+func (h *Hub) refreshHosts(_ context.Context, r telemetry.CtlRequest) (any, error) {
+	hosts, err := texts(r, "hosts")
+	if err != nil {
+		return nil, err // a list that cannot be read must not mean all of them
+	}
+	return h.Refresh(hosts, modeOf(r))
+}
+
+func (h *Hub) forgetHost(ctx context.Context, r telemetry.CtlRequest) (any, error) {
+	host, err := hostOf(r)
+	if err != nil {
+		return nil, err
+	}
+	return telemetry.HostList{Hosts: []telemetry.HostStatus{}}, h.Forget(ctx, host)
+}
+
+func (h *Hub) silenceHost(ctx context.Context, r telemetry.CtlRequest) (any, error) {
+	host, err := hostOf(r)
+	if err != nil {
+		return nil, err
+	}
+	ms, ok := number(r, "ms")
+	if !ok || ms < 0 {
+		return nil, fmt.Errorf("%w: ms: want a number of milliseconds, 0 to end maintenance", errBad)
+	}
+	if err := h.Silence(ctx, host, since(ms, time.Now())); err != nil {
+		return nil, err
+	}
+	return h.tellHost(ctx, r)
 }
 
 // asked answers a request to the hub. One that does not speak leaves it to the one that does.
@@ -102,28 +124,43 @@ func text(r telemetry.CtlRequest, key string) string {
 	return s
 }
 
-// texts returns an argument that is a list of texts.
-func texts(r telemetry.CtlRequest, key string) []string {
-	all, _ := r.Args[key].([]any)
-	var list []string
-	for _, v := range all {
-		if s, ok := v.(string); ok {
-			list = append(list, s)
-		}
+// hostOf returns the argument host, which has to be there.
+func hostOf(r telemetry.CtlRequest) (string, error) {
+	host := text(r, "host")
+	if host == "" {
+		return "", fmt.Errorf("%w: host: want the id or name of one", errBad)
 	}
-	return list
+	return host, nil
 }
 
-func number(r telemetry.CtlRequest, key string) int64 {
+// texts returns an argument that is a list of texts, or is not there.
+func texts(r telemetry.CtlRequest, key string) ([]string, error) {
+	all, ok := r.Args[key].([]any)
+	if !ok && r.Args[key] != nil {
+		return nil, fmt.Errorf("%w: %s: want a list of texts", errBad, key)
+	}
+	var list []string
+	for _, v := range all {
+		s, ok := v.(string)
+		if !ok {
+			return nil, fmt.Errorf("%w: %s: want a list of texts, and it has %.80v", errBad, key, v)
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// number returns an argument that is a number, and whether it is one.
+func number(r telemetry.CtlRequest, key string) (int64, bool) {
 	switch n := r.Args[key].(type) {
 	case int64:
-		return n
+		return n, true
 	case uint64:
-		return int64(min(n, 1<<62))
+		return int64(min(n, 1<<62)), true
 	case float64:
-		return int64(max(-1<<62, min(n, 1<<62)))
+		return int64(max(-1<<62, min(n, 1<<62))), true
 	}
-	return 0
+	return 0, false
 }
 
 func modeOf(r telemetry.CtlRequest) string {
@@ -136,9 +173,12 @@ func modeOf(r telemetry.CtlRequest) string {
 // filterOf reads the arguments of a list; label is "key=value".
 func filterOf(r telemetry.CtlRequest) (Filter, error) {
 	f := Filter{Host: text(r, "host"), State: text(r, "state"), Owner: text(r, "owner"), Site: text(r, "site")}
-	labels := texts(r, "label")
-	if one := text(r, "label"); one != "" {
-		labels = append(labels, one)
+	labels := []string{text(r, "label")}
+	if labels[0] == "" {
+		var err error
+		if labels, err = texts(r, "label"); err != nil {
+			return f, err
+		}
 	}
 	for _, l := range labels {
 		key, value, ok := strings.Cut(l, "=")
@@ -151,6 +191,15 @@ func filterOf(r telemetry.CtlRequest) (Filter, error) {
 		f.Label[key] = value
 	}
 	return f, nil
+}
+
+// checkState refuses what no host is.
+func checkState(state string) error {
+	switch state {
+	case "", telemetry.HostUnknown, telemetry.HostUp, telemetry.HostOverdue, telemetry.HostDown, telemetry.HostLeft:
+		return nil
+	}
+	return fmt.Errorf("%w: state %.80q: want UNKNOWN, UP, OVERDUE, DOWN or LEFT", errBad, state)
 }
 
 // pageRoom is what a list has room for in a reply.
@@ -183,6 +232,9 @@ func sizeOf(v any) int {
 
 func (h *Hub) listHosts(_ context.Context, r telemetry.CtlRequest) (any, error) {
 	f, err := filterOf(r)
+	if err == nil {
+		err = checkState(f.State)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +244,11 @@ func (h *Hub) listHosts(_ context.Context, r telemetry.CtlRequest) (any, error) 
 }
 
 func (h *Hub) tellHost(_ context.Context, r telemetry.CtlRequest) (any, error) {
-	s, err := h.Host(text(r, "host"))
+	host, err := hostOf(r)
+	if err != nil {
+		return nil, err
+	}
+	s, err := h.Host(host)
 	return telemetry.HostList{Hosts: []telemetry.HostStatus{s}}, err
 }
 
@@ -214,13 +270,17 @@ func (h *Hub) listPlugins(_ context.Context, r telemetry.CtlRequest) (any, error
 const chunkSize = 24 << 10
 
 func (h *Hub) tellInventory(ctx context.Context, r telemetry.CtlRequest) (any, error) {
+	host, err := hostOf(r)
+	if err != nil {
+		return nil, err
+	}
 	name := text(r, "entry")
 	if name == "" {
-		items, err := h.Inventory(ctx, text(r, "host"))
+		items, err := h.Inventory(ctx, host)
 		return telemetry.InventoryPage{Items: items}, err
 	}
 	e := entryOf(name)
-	d, err := h.Facts(ctx, text(r, "host"), e.plugin, e.typ)
+	d, err := h.Facts(ctx, host, e.plugin, e.typ)
 	if err != nil {
 		return nil, err
 	}
@@ -228,6 +288,7 @@ func (h *Hub) tellInventory(ctx context.Context, r telemetry.CtlRequest) (any, e
 	if err != nil {
 		return nil, err
 	}
-	from := max(0, min(number(r, "offset"), int64(len(all))))
+	offset, _ := number(r, "offset")
+	from := max(0, min(offset, int64(len(all))))
 	return telemetry.InventoryPage{Size: int64(len(all)), Text: all[from:min(from+chunkSize, int64(len(all)))]}, nil
 }

@@ -1,0 +1,211 @@
+package hub
+
+import (
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/internal/fleet"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// quickVoice lapses within a second, and its hub is called id.
+func quickVoice(id string) func(*Options) {
+	return func(o *Options) { o.ID, o.Times.Renew = id, 300*time.Millisecond }
+}
+
+// speakers notes whether two hubs ever speak at a time.
+func speakers(t testing.TB, a, b *running) (never func()) {
+	t.Helper()
+	var both atomic.Int64
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+				if a.Speaks() && b.Speaks() && a.Speaks() {
+					both.Add(1)
+				}
+			}
+		}
+	}()
+	return func() {
+		t.Helper()
+		close(stop)
+		<-done
+		if n := both.Load(); n > 0 {
+			t.Errorf("both hubs spoke, %d times when looked at", n)
+		}
+	}
+}
+
+// Acceptance 13: the voice dies, and the second hub goes on where it was.
+func TestTakeOver(t *testing.T) {
+	b := bustest.New(t)
+	first := start(t, b, quickVoice("first"))
+	second := run(t, prepare(t, b, quickVoice("second")))
+	f := crowd(t, b, fleet.Options{Hosts: 40, Plugins: 1, Inventory: 500})
+	names := f.Names()
+	first.allUp(t, 40)
+	second.allUp(t, 40)
+	first.allHeld(t, limit, f)
+	second.allHeld(t, limit, f)
+	f.Kill(names[0])
+	told(t, b, "DOWN", is(1, "down", names[0]))
+	bustest.Wait(t, limit, "the second hub to know", func() bool { return second.state(names[0]) == telemetry.HostDown })
+	term, asked := first.Status().Term, f.Stats().Refreshes
+
+	f.Kill(names[1]) // whose end nobody has told yet
+	begin := time.Now()
+	first.kill()
+	bustest.Wait(t, limit, "the second voice", second.Speaks)
+	took := time.Since(begin)
+	if took > second.ttl()+2*time.Second {
+		t.Errorf("taken over after %v", took)
+	}
+	told(t, b, "DOWN of who died meanwhile", is(1, "down", names[1]))
+	all := witness(t, b, second, f, names[2])
+	each(t, all, 1, "down", names[:3]...)
+	each(t, all, 1, "up", names...)
+	if s := second.Status(); s.Term <= term || s.Speaker != "second" {
+		t.Errorf("status %+v", s)
+	}
+	for _, e := range of(all, "down", "") {
+		if want := e.Host == names[0]; (e.Term == term) != want {
+			t.Errorf("event %+v, the term was %d", e, term)
+		}
+	}
+	if n := f.Stats().Refreshes - asked; n != 0 {
+		t.Errorf("the second hub has asked for %d inventories that it had", n)
+	}
+	t.Logf("taken over after %v", took)
+}
+
+// A hub that ends gives the voice away at once.
+func TestHandOver(t *testing.T) {
+	b := bustest.New(t)
+	first := start(t, b)
+	second := run(t, prepare(t, b))
+	begin := time.Now()
+	first.stop()
+	bustest.Wait(t, limit, "the second voice", second.Speaks)
+	if took := time.Since(begin); took > second.o.Times.Renew {
+		t.Errorf("taken over after %v: the voice was left to lapse", took)
+	}
+}
+
+// A voice that is cut off falls silent by itself, before another one speaks, and tells nothing twice when it is back.
+func TestVoiceCutOff(t *testing.T) {
+	b := bustest.New(t)
+	link := newLink(t, b)
+	first := start(t, b, quickVoice("first"), func(o *Options) { o.URL = link.url() })
+	second := run(t, prepare(t, b, quickVoice("second")))
+	never := speakers(t, first, second)
+	f := crowd(t, b, fleet.Options{Hosts: 20, Plugins: 1})
+	names := f.Names()
+	first.allUp(t, 20)
+	second.allUp(t, 20)
+	told(t, b, "all UP", is(20, "up", ""))
+
+	link.hole.Store(true)
+	f.Kill(names[0])
+	bustest.Wait(t, limit, "silence of the first", func() bool { return !first.Speaks() })
+	bustest.Wait(t, limit, "the second voice", second.Speaks)
+	told(t, b, "DOWN", is(1, "down", names[0]))
+	link.hole.Store(false)
+	link.cut()
+	bustest.Wait(t, limit, "the first to know", func() bool { return first.state(names[0]) == telemetry.HostDown && first.Status().Speaker == "second" })
+	if err := f.Restart(names[0]); err != nil {
+		t.Fatal(err)
+	}
+	told(t, b, "UP again", is(2, "up", names[0]))
+	bustest.Wait(t, limit, "both to see all", func() bool { return first.states(telemetry.HostUp) == 20 && second.states(telemetry.HostUp) == 20 })
+	second.stop()
+	bustest.Wait(t, limit, "the first voice again", first.Speaks)
+	never()
+	all := witness(t, b, first, f, names[1])
+	each(t, all, 1, "down", names[0], names[1])
+	each(t, of(all, "", names[0]), 2, "up", names[0])
+	rest := slices.DeleteFunc(all, func(e telemetry.Event) bool { return e.Host == names[0] || strings.HasSuffix(e.Type, "overdue") })
+	each(t, rest, 1, "up", names[1:]...)
+}
+
+// A link to a bus, that can swallow all that goes through it.
+type link struct {
+	l     net.Listener
+	hole  atomic.Bool
+	mu    sync.Mutex
+	conns []net.Conn
+	work  sync.WaitGroup
+}
+
+func newLink(t testing.TB, b *bustest.Bus) *link {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &link{l: l}
+	k.work.Go(func() { k.serve(strings.TrimPrefix(b.URL, "nats://")) })
+	t.Cleanup(func() { _ = l.Close(); k.cut(); k.work.Wait() })
+	return k
+}
+
+func (k *link) url() string { return "nats://" + k.l.Addr().String() }
+
+func (k *link) serve(to string) {
+	for {
+		c, err := k.l.Accept()
+		if err != nil {
+			return
+		}
+		s, err := net.Dial("tcp", to)
+		if err != nil {
+			_ = c.Close()
+			continue
+		}
+		k.mu.Lock()
+		k.conns = append(k.conns, c, s)
+		k.mu.Unlock()
+		k.work.Go(func() { k.pass(c, s) })
+		k.work.Go(func() { k.pass(s, c) })
+	}
+}
+
+// pass carries bytes, and drops them while there is a hole: then the connection is no good any more.
+func (k *link) pass(from, to net.Conn) {
+	defer to.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if err != nil {
+			return
+		}
+		if k.hole.Load() {
+			_, _ = io.Discard.Write(buf[:n])
+			continue
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// cut ends all connections.
+func (k *link) cut() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, c := range k.conns {
+		_ = c.Close()
+	}
+	k.conns = nil
+}
