@@ -79,6 +79,7 @@ type Hub struct {
 	watch *liveness.Watch
 	fleet map[string]*host // by id
 	voice voice
+	parts int // bytes of entries that have come in part
 }
 
 // New prepares a hub.

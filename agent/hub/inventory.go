@@ -84,7 +84,9 @@ func (h *Hub) learn(_ context.Context, s bus.Subject, d data) ([]byte, error) {
 	var whole []part
 	var err error
 	if x != nil && mine {
+		before := x.inParts()
 		whole, err = x.assemble(d)
+		h.boundParts(x.inParts() - before)
 	}
 	h.mu.Unlock()
 	switch {
@@ -103,9 +105,35 @@ func (h *Hub) learn(_ context.Context, s bus.Subject, d data) ([]byte, error) {
 }
 
 const (
-	mostParts   = 128
-	mostPartial = 8 // entries of one host that have come in part
+	mostParts     = 128
+	mostPartial   = 8                               // entries of one host that have come in part
+	mostInParts   = telemetry.MaxPluginData + 1<<20 // bytes of them
+	mostFleetWide = 8 * mostInParts                 // bytes of all hosts
 )
+
+// inParts is how many bytes wait for the rest of their entries.
+func (x *host) inParts() (n int) {
+	for _, parts := range x.parts {
+		for _, p := range parts {
+			n += len(p.body)
+		}
+	}
+	return n
+}
+
+// boundParts counts what waits for the rest of its entries in all. When that is too much all of it goes, because nobody knows
+// which of it will never be complete; beats bring the others again. The caller has the lock.
+func (h *Hub) boundParts(more int) {
+	h.parts += more
+	if h.parts <= mostFleetWide {
+		return
+	}
+	h.parts = 0
+	h.counts.add("parts_dropped", 1)
+	for _, x := range h.fleet {
+		x.parts = nil
+	}
+}
 
 // assemble returns all parts of an entry when they are there. The caller has the lock.
 func (x *host) assemble(d part) ([]part, error) {
@@ -129,6 +157,10 @@ func (x *host) assemble(d part) ([]part, error) {
 	}
 	got[d.Part-1] = d
 	x.parts[e] = got
+	if x.inParts() > mostInParts {
+		delete(x.parts, e)
+		return nil, fmt.Errorf("parts of %s are larger than %d bytes in all", x.id, mostInParts)
+	}
 	if slices.ContainsFunc(got, func(p part) bool { return p.body == nil }) {
 		return nil, nil
 	}

@@ -290,11 +290,28 @@ func (h *Hub) publish(ctx context.Context, e telemetry.Event) error {
 	if err := h.out.Send(ctx, m, func(err error) { stored <- err }); err != nil {
 		return err
 	}
-	select {
-	case err := <-stored:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	look := time.NewTicker(writeTime)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-stored:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+			h.provideEvents(ctx)
+		}
+	}
+}
+
+// provideEvents makes the streams again when that of events is gone: an event waits until it is there.
+func (h *Hub) provideEvents(ctx context.Context) {
+	if h.out.State() != bus.StateNoStream || !h.providing.TryLock() {
+		return
+	}
+	defer h.providing.Unlock()
+	if err := h.tryProvide(ctx); err != nil {
+		h.log.Warn("streams cannot be made again", "error", err)
 	}
 }
 
