@@ -1,0 +1,281 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// What can happen to agents: each is told as what it is, once, and nobody else is touched.
+func TestFleet(t *testing.T) {
+	t.Parallel()
+	sideBySide(t, map[string]func(*testing.T){
+		"silence": agentsFallSilent, "freeze": agentsAreFrozen, "bus": busRestarts, "rename": agentIsRenamed,
+	})
+}
+
+// An agent that is stopped is DOWN as silent, one that is killed as disconnected, one behind a dead link as silent. One that ends
+// has left. A refresh of all tells them apart too. When they are back, they go on as if nothing had been.
+func agentsFallSilent(t *testing.T) {
+	e := newEstate(t)
+	hub := e.hub()
+	e.awaitHub(hub)
+	e.fleet(30) // so that three are no mass
+	g := openGate(t, e.bus.URL)
+	agents := map[string]*system{}
+	for host, url := range map[string]string{"stopped": e.bus.URL, "killed": e.bus.URL, "cut": g.url, "leaving": e.bus.URL, "steady": e.bus.URL} {
+		agents[host] = e.agent(url, host)
+	}
+	e.awaitUp("stopped", "killed", "cut", "leaving", "steady")
+	plugins := map[string]map[string]plugin{}
+	for host, s := range agents {
+		plugins[host] = s.plugins()
+	}
+	beats := e.ages("cut")
+
+	faults := map[string]time.Time{"stopped": agents["stopped"].pause(), "killed": agents["killed"].kill9(), "cut": time.Now()}
+	g.shut.Store(true)
+	faults["leaving"] = agents["leaving"].signal(syscall.SIGTERM)
+	if code := agents["leaving"].exit(endWithin); code != 0 {
+		t.Errorf("drained with exit code %d", code)
+	}
+	left := e.awaitEvent(readyWithin, "leaving", "left", 1)
+	t.Logf("left after %v", left.stored.Sub(faults["leaving"]).Round(10*time.Millisecond))
+	if left.Reason != "shutdown" {
+		t.Errorf("left for the reason %q", left.Reason)
+	}
+	e.refreshTells(hub, "killed", "cut", "stopped")
+
+	for host, reason := range map[string]string{"stopped": "silent", "killed": "disconnected", "cut": "silent"} {
+		down := e.awaitEvent(downWithin, host, "down", 1)
+		took := down.stored.Sub(faults[host])
+		t.Logf("%s is DOWN, %s, after %v", host, down.Reason, took.Round(10*time.Millisecond))
+		if down.Reason != reason || down.To != telemetry.HostDown || took < downLimit-2*time.Second || took > downWithin {
+			t.Errorf("%s: want %s within %v, got %+v after %v", host, reason, downWithin, down.Event, took)
+		}
+	}
+	for _, p := range plugins["killed"] {
+		await(t, readyWithin, "the plugins of the killed agent are gone", func() bool { return !alive(p.PID) })
+	}
+
+	opened := time.Now()
+	beats.forget()
+	g.shut.Store(false)
+	agents["stopped"].resume()
+	for _, host := range []string{"stopped", "cut"} {
+		up := e.awaitEvent(readyWithin, host, "up", 2)
+		t.Logf("%s is UP again after %v", host, up.stored.Sub(opened).Round(10*time.Millisecond))
+		agents[host].await(readyWithin, host+" answers", func() bool { return agents[host].plugins() != nil })
+		agents[host].untouched(plugins[host])
+	}
+	await(t, readyWithin, "the cut one beats", func() bool { n, _ := beats.look(); return n >= 3 })
+	if n, oldest := beats.look(); oldest > 2*time.Second {
+		t.Errorf("of %d beats behind the link one was %v old", n, oldest)
+	}
+	if downs := e.since(0, "down", "conflict", "mass_overdue"); len(downs) != 3 {
+		t.Errorf("events %q", downs)
+	}
+	agents["steady"].untouched(plugins["steady"])
+}
+
+// refreshTells checks what a refresh of all says of those who do not answer.
+func (e *estate) refreshTells(hub *system, gone string, mute ...string) {
+	e.t.Helper()
+	begin := time.Now()
+	r := hub.verb("host", "refresh", "--all", "--mode", "cached", "--bus", e.bus.URL, "-o", "json")
+	var job struct {
+		Total, Missing uint64
+		NotConnected   []string `json:"not_connected"`
+		Timeout        []string
+		Failed         []string
+	}
+	if err := json.Unmarshal([]byte(r.out), &job); err != nil || r.code != 1 {
+		e.t.Fatalf("host refresh: exit code %d, %v\n%s%s", r.code, err, r.out, r.err)
+	}
+	e.t.Logf("refresh of all: %+v in %v", job, time.Since(begin).Round(10*time.Millisecond))
+	if !slices.Contains(job.NotConnected, gone) || !slices.Equal(job.Timeout, mute) || len(job.Failed) > 0 {
+		e.t.Errorf("host refresh tells of %+v", job)
+	}
+	text := hub.verb("host", "refresh", "--mode", "cached", "--bus", e.bus.URL, gone, mute[0], "steady")
+	if text.code != 1 {
+		e.t.Errorf("host refresh: exit code %d", text.code)
+	}
+	contains(e.t, "host refresh", text.out, "not connected:\n  "+gone, "timeout:\n  "+mute[0], "1 of 3 hosts answered")
+}
+
+// ages are those of the beats of a host when they come.
+type ages struct {
+	mu     sync.Mutex
+	n      int
+	oldest time.Duration
+}
+
+// ages listens to the beats of a host.
+func (e *estate) ages(host string) *ages {
+	e.t.Helper()
+	nc, err := nats.Connect(e.bus.URL)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(nc.Close)
+	a := new(ages)
+	_, err = nc.Subscribe(bus.HeartbeatSubject(host, bus.Agent, bus.HTB), func(m *nats.Msg) {
+		b, _, err := telemetry.DecodeHeartbeat(m.Data)
+		if err != nil {
+			e.t.Error(err)
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.n, a.oldest = a.n+1, max(a.oldest, time.Since(time.Unix(0, b.T1)))
+	})
+	if err == nil {
+		err = nc.Flush()
+	}
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return a
+}
+
+func (a *ages) look() (n int, oldest time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.n, a.oldest
+}
+
+// forget begins anew.
+func (a *ages) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.n, a.oldest = 0, 0
+}
+
+// An agent that was stopped for longer than it waits for plugins blames none of them when it goes on: neither on a bus elsewhere,
+// nor on its own, which was stopped with it. A plugin that is stopped is replaced meanwhile, and told of.
+func agentsAreFrozen(t *testing.T) {
+	e := newEstate(t)
+	e.awaitHub(e.hub())
+	frozen, watching := e.agent(e.bus.URL, "frozen"), e.agent(e.bus.URL, "watching")
+	own := up(t, oneCollector+"publish: { file: { use: lines, from: all, path: points.lp } }\n")
+	e.awaitUp("frozen", "watching")
+	before := map[*system]map[string]plugin{frozen: frozen.plugins(), own: own.plugins()}
+	hung := watching.plugins()["load"]
+
+	begin := time.Now()
+	frozen.pause()
+	own.pause()
+	if err := syscall.Kill(hung.PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	fresh := watching.awaitPlugin("load", lostWithin, "is replaced", func(p plugin) bool { return p.State == "running" && p.PID != hung.PID })
+	t.Logf("a plugin that hung was replaced after %v", time.Since(begin).Round(100*time.Millisecond))
+	if fresh.Restarts != hung.Restarts+1 || alive(hung.PID) {
+		t.Errorf("it was %+v, is %+v; the first process is alive: %v", hung, fresh, alive(hung.PID))
+	}
+	told := func(v happening) bool {
+		return v.Host == "watching" && v.Plugin == "load" && v.Time >= begin.UnixNano()
+	}
+	await(t, readyWithin, "an event tells of it", func() bool { return slices.ContainsFunc(e.events(), told) })
+
+	hold(t, time.Until(begin.Add(lostWithin))) // longer than any plugin may be silent
+	frozen.resume()
+	own.resume()
+	e.awaitEvent(readyWithin, "frozen", "up", 2)
+	hold(t, 5*time.Second) // for verdicts that are wrong
+	for s, was := range before {
+		s.await(readyWithin, "it answers", func() bool { return s.plugins() != nil })
+		s.untouched(was)
+	}
+	for _, v := range e.events() {
+		if v.Host == "frozen" && v.Plugin != bus.Agent && v.Time > begin.UnixNano() {
+			t.Errorf("event of a plugin of the frozen agent: %+v", v.Event)
+		}
+	}
+}
+
+// A bus that is started again costs nobody anything: no host is DOWN, no plugin is started again.
+func busRestarts(t *testing.T) {
+	e := newEstate(t)
+	e.awaitHub(e.hub())
+	e.fleet(100)
+	agents := []*system{e.agent(e.bus.URL, "one"), e.agent(e.bus.URL, "two")}
+	e.awaitUp("one", "two")
+	before := [2]map[string]plugin{agents[0].plugins(), agents[1].plugins()}
+	had := len(e.events())
+	for range 2 {
+		e.bus.Stop(t)
+		hold(t, 3*time.Second)
+		e.bus.Start(t)
+		hold(t, 3*time.Second)
+	}
+	hold(t, span(downLimit+5*time.Second, time.Minute))
+	if events := e.since(had, "up", "down", "overdue", "conflict", "restarted", "mass_overdue", "stopped", "failed", "hung"); len(events) > 0 {
+		t.Errorf("two restarts of the bus: %q", events)
+	}
+	for i, s := range agents {
+		s.await(readyWithin, "it answers", func() bool { return s.plugins() != nil })
+		s.untouched(before[i])
+	}
+	states := map[string]int{}
+	for _, h := range e.hosts(agents[0]) {
+		states[h.State]++
+	}
+	if states[telemetry.HostUp] != 102 || len(states) != 1 {
+		t.Errorf("hosts by state: %v", states)
+	}
+}
+
+// hosts asks as place does for all hosts.
+func (e *estate) hosts(as *system) (list []beating) {
+	e.t.Helper()
+	out := as.do("host", "list", "--bus", e.bus.URL, "-o", "json")
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		e.t.Fatal(err)
+	}
+	return list
+}
+
+// A machine that is called otherwise is the host it was, under its new name.
+func agentIsRenamed(t *testing.T) {
+	e := newEstate(t)
+	hub := e.hub()
+	e.awaitHub(hub)
+	p := newPlace(t)
+	config := p.write("pacewire.yaml", "bus: { urls: "+e.bus.URL+" }\n"+hubLimits+oneCollector)
+	named := func(name string) *system {
+		c := p.command(t.Context(), "agent", config)
+		c.Path, c.Args = "/bin/sh", append([]string{"sh", "-c", `hostname "$0" && exec "$@"`, name, binary}, c.Args[1:]...)
+		c.SysProcAttr.Cloneflags = syscall.CLONE_NEWUTS
+		return p.launch(c, "agent")
+	}
+	first := named("former-name")
+	first.awaitRunning()
+	e.awaitUp("former-name")
+	first.kill9()
+	second := named("later-name")
+	v := e.awaitEvent(readyWithin, "former-name", "renamed", 1)
+	contains(t, "the event", v.Message, "former-name", "later-name")
+	if v.Name != "later-name" || len(e.since(0, "down", "conflict")) > 0 {
+		t.Errorf("event %+v, and %q", v.Event, e.since(0, "down", "conflict"))
+	}
+	for _, name := range []string{"former-name", "later-name"} {
+		var h struct {
+			Host, Name, State string
+			Aliases           []string
+		}
+		err := json.Unmarshal([]byte(hub.do("host", "info", name, "--bus", e.bus.URL, "-o", "json")), &h)
+		if got := fmt.Sprint(h, err); got != "{former-name later-name UP [former-name]} <nil>" {
+			t.Errorf("host info %s: %s", name, got)
+		}
+	}
+	second.drain()
+}
