@@ -21,6 +21,7 @@ type host struct {
 	repeat   *telemetry.Event // is to be published again
 	queued   bool             // a writer has it, or will
 	unsure   bool             // changes were not written when the voice was lost: the record says what was told
+	kept     bool             // they are still true, and wait for the voice
 
 	owner, version, os, arch string
 	labels                   map[string]string

@@ -219,6 +219,7 @@ func TestBurstOfHosts(t *testing.T) {
 
 // The stream of events is removed: it is made again, and what happened meanwhile is told.
 func TestEventsRemoved(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	r := start(t, b)
 	f := crowd(t, b, fleet.Options{Hosts: 3, Plugins: 1})

@@ -99,6 +99,7 @@ func send(t testing.TB, b *bustest.Bus, subject string, message any) {
 
 // Acceptance 11: data that were lost are asked for, and nothing else is.
 func TestLostData(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	r := start(t, b, func(o *Options) { o.Interval = time.Second })
 	f := crowd(t, b, fleet.Options{Hosts: 2, Plugins: 3, Inventory: 3000, Interval: time.Second, Spread: time.Millisecond})
@@ -238,6 +239,7 @@ func (r *running) wait(t testing.TB, id string) (j telemetry.RefreshJob) {
 
 // Who does not answer a refresh is named, those who are away apart from those who are silent.
 func TestRefreshMissing(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	r := start(t, b, func(o *Options) { o.Rules.DownLeast = time.Hour })
 	f := crowd(t, b, fleet.Options{Hosts: 4, Plugins: 1})
@@ -257,6 +259,7 @@ func TestRefreshMissing(t *testing.T) {
 
 // Buckets that somebody has removed are made again, and filled.
 func TestBucketsRemoved(t *testing.T) {
+	t.Parallel()
 	f := func(buckets ...string) {
 		t.Run(strings.Join(buckets, " "), func(t *testing.T) {
 			b := bustest.New(t)

@@ -140,7 +140,7 @@ func (h *Hub) adopt(r telemetry.HostRecord, revision uint64) {
 		x.revision = revision
 		return
 	}
-	x.unsure = false
+	x.unsure, x.kept, x.pending = false, false, nil
 	h.remember(r, revision)
 	h.watch.Adopt(r, h.now())
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/internal/fleet"
 	"github.com/pacewire/pacewire/telemetry"
@@ -19,7 +20,7 @@ func witness(t testing.TB, b *bustest.Bus, r *running, f *fleet.Fleet, name stri
 // Acceptance 2: the bus restarts, and nobody is DOWN.
 func TestBusRestarts(t *testing.T) {
 	b := bustest.New(t)
-	r := start(t, b, func(o *Options) {
+	r := start(t, b, swift, func(o *Options) {
 		o.Interval = 500 * time.Millisecond
 		o.Rules.Spread = time.Second
 		o.Rules.MassShare = 0.2
@@ -66,6 +67,7 @@ func TestDeathsUnseen(t *testing.T) {
 
 // Acceptance 4: who was DOWN before is DOWN after, and nobody hears of it again.
 func TestDownBefore(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	r := start(t, b)
 	f := crowd(t, b, fleet.Options{Hosts: 6, Plugins: 1})
@@ -87,25 +89,65 @@ func TestDownBefore(t *testing.T) {
 
 // A hub that dies between the record and the event leaves the event to the next one. Stored before, it is not stored twice.
 func TestEventOnce(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
-	r := start(t, b)
+	r := start(t, b, swift)
 	a, c := agentOf(t, b, "web", "i1", 1), agentOf(t, b, "db", "i1", 1)
 	a.beat()
 	c.beat()
 	told(t, b, "two UP", is(2, "up", ""))
 	r.kill()
 	lost := lose(t, b, "web")
-	r = start(t, b)
+	r = start(t, b, swift)
 	all := told(t, b, "the event that was lost", func(all []telemetry.Event) bool { return len(of(all, "left", "web")) == 1 })
 	if e := of(all, "left", "web")[0]; e.ID != lost.ID || e.Message != lost.Message {
 		t.Errorf("told was %+v, recorded %+v", e, lost)
 	}
 	r.kill()
-	r = start(t, b)
+	r = start(t, b, swift)
 	a.beat(func(b *telemetry.Heartbeat) { b.Gen++; b.Inst = "i2"; b.Seq = 0 })
 	all = told(t, b, "UP again", is(2, "up", "web"))
 	each(t, all, 1, "left", "web")
 	each(t, of(all, "", "db"), 1, "up", "db")
+}
+
+// What is found out while the bus is away is told when it is back, though the voice was lost meanwhile.
+func TestToldLater(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	r := start(t, b, swift)
+	a, c := agentOf(t, b, "web", "i1", 1), agentOf(t, b, "new", "i1", 1)
+	a.beat()
+	told(t, b, "UP", is(1, "up", "web"))
+	bustest.Wait(t, limit, "the record", func() bool { return !r.busy() })
+	b.Stop(t)
+	bustest.Wait(t, limit, "the hub to notice", func() bool { return !r.connected() })
+	bye, hello := a.Heartbeat, c.Heartbeat
+	bye.Seq, bye.Bye, hello.Seq = bye.Seq+1, "shutdown", 1
+	for _, h := range []telemetry.Heartbeat{bye, hello} { // which were on their way
+		s, err := bus.ParseSubject(bus.HeartbeatSubject(h.Host, bus.Agent, bus.HTB))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.hear(t.Context(), s, beat{h, telemetry.MsgPack}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bustest.Wait(t, limit, "the loss of the voice", func() bool { return !r.Speaks() })
+	term := r.Status().Term
+	b.Start(t)
+	told(t, b, "both", func(all []telemetry.Event) bool { return is(1, "left", "web")(all) && is(1, "up", "new")(all) })
+	if r.Status().Term == term {
+		t.Error("the voice was not lost")
+	}
+	r.stop()
+	r = start(t, b)
+	if r.state("web") != telemetry.HostLeft || r.state("new") != telemetry.HostUp {
+		t.Errorf("recorded as %s and %s", r.state("web"), r.state("new"))
+	}
+	all := events(t, b)
+	each(t, all, 1, "left", "web")
+	each(t, all, 1, "up", "web", "new")
 }
 
 // lose writes a record whose event nobody has published.

@@ -158,7 +158,6 @@ func told(t testing.TB, b *bustest.Bus, what string, ok func([]telemetry.Event) 
 	end := time.Now().Add(limit)
 	for all = events(t, b); !ok(all); all = events(t, b) {
 		if time.Now().After(end) {
-			debugDump()
 			t.Fatalf("waited %v for: %s; told were %s", limit, what, summary(all))
 		}
 		time.Sleep(20 * time.Millisecond)

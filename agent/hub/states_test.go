@@ -13,6 +13,7 @@ import (
 
 // Acceptance 5 and 6: the reason of a DOWN says what a person would find, and who says goodbye is not DOWN.
 func TestEnds(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	r := start(t, b)
 	f := crowd(t, b, fleet.Options{Hosts: 8, Plugins: 1, Owner: "ops", Sites: 2})
@@ -163,6 +164,7 @@ func TestRename(t *testing.T) {
 
 // Many that fall silent at once are one incident.
 func TestMass(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	r := start(t, b, func(o *Options) { o.Rules.MassShare = 0.2 })
 	f := crowd(t, b, fleet.Options{Hosts: 100, Plugins: 1, Interval: 400 * time.Millisecond, Conns: 4, Sites: 2, Owner: "ops"})
@@ -185,6 +187,7 @@ func TestMass(t *testing.T) {
 
 // Maintenance: what happens is recorded, and nobody is woken.
 func TestMaintenance(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	r := start(t, b)
 	f := crowd(t, b, fleet.Options{Hosts: 3, Plugins: 1})

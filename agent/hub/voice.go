@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -139,7 +140,6 @@ func (h *Hub) lose(why string) {
 	h.watch.Speak(false, h.now())
 	for _, x := range h.fleet {
 		x.unsure = x.unsure || len(x.pending) > 0
-		x.pending = nil
 	}
 	h.log.Warn("hub speaks no more", "reason", why, "term", h.voice.term)
 }
@@ -173,7 +173,8 @@ func (h *Hub) acquire(ctx context.Context) bool {
 	h.watch.Speak(true, h.now())
 	h.log.Info("hub speaks", "term", term, "hosts", len(h.fleet))
 	for _, x := range h.fleet {
-		if repeatable(x.event) {
+		x.kept = false
+		if len(x.pending) == 0 && repeatable(x.event) {
 			x.repeat = x.event
 		}
 		if x.waits() {
@@ -183,8 +184,8 @@ func (h *Hub) acquire(ctx context.Context) bool {
 	return true
 }
 
-// recall goes back to what the records say of hosts whose last changes were not written when the voice was lost: what was not
-// written was not told, and will be found out again.
+// recall looks after hosts whose last changes were not written when the voice was lost. What they have said themselves waits to be
+// written, where nobody has spoken of them since; else what is recorded counts.
 func (h *Hub) recall(ctx context.Context) error {
 	h.mu.Lock()
 	var unsure []*host
@@ -199,19 +200,35 @@ func (h *Hub) recall(ctx context.Context) error {
 		if err != nil && !errors.Is(err, bus.ErrNoKey) {
 			return err
 		}
-		r, _, bad := telemetry.DecodeHostRecord(v.Value)
-		h.mu.Lock()
-		x.unsure = false
-		if err == nil && bad == nil {
-			h.remember(r, v.Revision)
-			h.watch.Adopt(r, h.now())
-		} else {
-			x.revision, x.event = v.Revision, nil
-			h.watch.Forget(x.id, h.now())
-		}
-		h.mu.Unlock()
+		h.recallOne(x, v)
 	}
 	return nil
+}
+
+func (h *Hub) recallOne(x *host, v bus.KV) {
+	r, _, err := telemetry.DecodeHostRecord(v.Value)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	x.unsure = false
+	switch {
+	case v.Revision == x.revision && !slices.ContainsFunc(x.pending, bySilence):
+		x.kept = true
+	case err == nil && r.Event != nil && len(x.pending) > 0 && r.Event.ID == x.pending[0].event.ID: // written after all
+		x.revision, x.repeat, x.kept = v.Revision, r.Event, true
+		x.pending = x.pending[1:]
+	case err == nil:
+		x.pending = nil
+		h.remember(r, v.Revision)
+		h.watch.Adopt(r, h.now())
+	default: // somebody has dropped it
+		x.pending, x.revision, x.event = nil, v.Revision, nil
+		h.watch.Forget(x.id, h.now())
+	}
+}
+
+// bySilence reports whether a change says that nothing was heard: of a hub that was cut off that proves nothing.
+func bySilence(p pending) bool {
+	return p.event.To == telemetry.HostOverdue || p.event.To == telemetry.HostDown
 }
 
 // repeatFor is how old an event may be that a new speaker publishes again, in case the one before died between the record and

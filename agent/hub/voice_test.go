@@ -50,6 +50,7 @@ func speakers(t testing.TB, a, b *running) (never func()) {
 
 // Acceptance 13: the voice dies, and the second hub goes on where it was.
 func TestTakeOver(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	first := start(t, b, quickVoice("first"))
 	second := run(t, prepare(t, b, quickVoice("second")))
@@ -105,6 +106,7 @@ func TestHandOver(t *testing.T) {
 
 // A voice that is cut off falls silent by itself, before another one speaks, and tells nothing twice when it is back.
 func TestVoiceCutOff(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	link := newLink(t, b)
 	first := start(t, b, quickVoice("first"), func(o *Options) { o.URL = link.url() })

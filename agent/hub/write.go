@@ -107,7 +107,7 @@ func (h *Hub) write(ctx context.Context) error {
 			}
 		}
 		h.mu.Lock()
-		x.queued = x.waits()
+		x.queued = x.waits() && h.voice.mine
 		more := x.queued
 		if _, known := h.watch.Peer(x.id); !more && !known && h.fleet[x.id] == x {
 			delete(h.fleet, x.id) // forgotten, and that is told
@@ -124,7 +124,10 @@ func (h *Hub) write(ctx context.Context) error {
 func (h *Hub) writeNext(ctx context.Context, x *host) error {
 	h.mu.Lock()
 	if !h.voice.mine { // whoever speaks now has seen the same
-		x.pending, x.dirty, x.repeat, x.gone = nil, false, nil, nil
+		x.dirty, x.repeat, x.gone = false, nil, nil
+		if !x.unsure && !x.kept {
+			x.pending = nil
+		}
 		h.mu.Unlock()
 		return nil
 	}
