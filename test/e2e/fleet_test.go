@@ -15,11 +15,12 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// What can happen to agents: each is told as what it is, once, and nobody else is touched.
+// What can happen to agents, to hubs and to the bus between them: each is told as what it is, once, and nobody else is touched.
 func TestFleet(t *testing.T) {
 	t.Parallel()
 	sideBySide(t, map[string]func(*testing.T){
 		"silence": agentsFallSilent, "freeze": agentsAreFrozen, "bus": busRestarts, "rename": agentIsRenamed,
+		"hub frozen": hubIsFrozen, "hub away": hubIsAway, "hub killed": hubTakesOver, "hub stopped": hubIsStopped,
 	})
 }
 
@@ -218,7 +219,7 @@ func busRestarts(t *testing.T) {
 		hold(t, 3*time.Second)
 	}
 	hold(t, span(downLimit+5*time.Second, time.Minute))
-	if events := e.since(had, "up", "down", "overdue", "conflict", "restarted", "mass_overdue", "stopped", "failed", "hung"); len(events) > 0 {
+	if events := e.since(had, "up", "down", "overdue", "conflict", "restarted", "mass_overdue", "left"); len(events) > 0 {
 		t.Errorf("two restarts of the bus: %q", events)
 	}
 	for i, s := range agents {

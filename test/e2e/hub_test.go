@@ -8,14 +8,6 @@ import (
 	"github.com/pacewire/pacewire/internal/fleet"
 )
 
-// What can happen to hubs: nobody is told of what is only a hub's own trouble, and what happens meanwhile is told once.
-func TestHubs(t *testing.T) {
-	t.Parallel()
-	sideBySide(t, map[string]func(*testing.T){
-		"frozen": hubIsFrozen, "away": hubIsAway, "takeover": hubTakesOver, "stopped": hubIsStopped,
-	})
-}
-
 // A hub that was stopped for a multiple of the limit has not seen anybody beat, and blames nobody.
 func hubIsFrozen(t *testing.T) {
 	hosts, stop := 200, span(downLimit+10*time.Second, 6*downLimit)
