@@ -160,7 +160,7 @@ func told(t testing.TB, b *bustest.Bus, what string, ok func([]telemetry.Event) 
 		if time.Now().After(end) {
 			t.Fatalf("waited %v for: %s; told were %s", limit, what, summary(all))
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) // each look leaves a consumer behind for a while, and a stream has only so many
 	}
 	return all
 }

@@ -146,7 +146,7 @@ func (h *Hub) lose(why string) {
 
 // acquire takes the voice if it is free, and reports whether it did.
 func (h *Hub) acquire(ctx context.Context) bool {
-	asking, cancel := context.WithTimeout(ctx, h.o.Times.Renew)
+	asking, cancel := context.WithTimeout(ctx, max(h.o.Times.Renew, writeTime)) // a bucket that is gone says so after half a second
 	defer cancel()
 	term, err := h.nextTerm(asking)
 	if err == nil {
@@ -158,9 +158,12 @@ func (h *Hub) acquire(ctx context.Context) bool {
 		revision, err = h.kv.hub.Load().Update(asking, keyVoice, h.says(term), 0)
 	}
 	if errors.Is(err, bus.ErrNoStream) { // it was in the memory of a bus that has ended, or somebody has removed it
-		_ = h.provideAgain(ctx) // else the next attempt does
+		err = errors.Join(err, h.provideAgain(ctx)) // the next attempt finds it
 	}
 	if err != nil {
+		if !errors.Is(err, bus.ErrConflict) {
+			h.log.Debug("voice cannot be taken", "error", err)
+		}
 		return false
 	}
 	if _, err := h.kv.state.Load().Put(asking, keyTerm, strconv.AppendUint(nil, term, 10)); err != nil {
