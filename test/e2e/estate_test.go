@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -135,37 +136,45 @@ func (e *estate) events() []happening {
 	return e.seen
 }
 
-// of returns what has happened of a kind to a host as such.
-func (e *estate) of(host, kind string) (list []happening) {
+// awaitEvents looks at all events until cond holds.
+func (e *estate) awaitEvents(limit time.Duration, what string, cond func([]happening) bool) {
 	e.t.Helper()
-	for _, v := range e.events() {
-		if v.Host == host && v.Type == kind && v.Plugin == bus.Agent {
-			list = append(list, v)
+	await(e.t, limit, what, func() bool {
+		if cond(e.events()) {
+			return true
 		}
-	}
-	return list
+		time.Sleep(200 * time.Millisecond) // each look makes a consumer
+		return false
+	})
 }
 
-// awaitEvent waits until something has happened to a host for the n-th time.
-func (e *estate) awaitEvent(limit time.Duration, host, kind string, n int) happening {
+// awaitEvent waits until something has happened to a host as such for the n-th time.
+func (e *estate) awaitEvent(limit time.Duration, host, kind string, n int) (found happening) {
 	e.t.Helper()
-	var list []happening
-	await(e.t, limit, fmt.Sprintf("%s is %s for time %d", host, kind, n), func() bool {
-		list = e.of(host, kind)
-		if len(list) < n {
-			time.Sleep(200 * time.Millisecond) // each look makes a consumer
+	e.awaitEvents(limit, fmt.Sprintf("event %q of %s for time %d", kind, host, n), func(all []happening) bool {
+		left := n
+		for _, v := range all {
+			if v.Host == host && v.Type == kind && v.Plugin == bus.Agent {
+				if left--; left == 0 {
+					found = v
+				}
+			}
 		}
-		return len(list) >= n
+		return left <= 0
 	})
-	return list[n-1]
+	return found
 }
 
 // awaitUp waits until hosts are UP for the first time.
 func (e *estate) awaitUp(hosts ...string) {
 	e.t.Helper()
-	for _, host := range hosts {
-		e.awaitEvent(readyWithin, host, "up", 1)
-	}
+	e.awaitEvents(2*readyWithin, "hosts are UP", func(all []happening) bool {
+		up := map[string]bool{}
+		for _, v := range all {
+			up[v.Host] = up[v.Host] || v.Type == "up" && v.Plugin == bus.Agent
+		}
+		return !slices.ContainsFunc(hosts, func(host string) bool { return !up[host] })
+	})
 }
 
 // since returns what has happened of one of the kinds after the first n events.
@@ -233,7 +242,12 @@ func (e *estate) awaitVoice(id string, limit time.Duration) time.Duration {
 func (s *system) pause() (at time.Time) {
 	s.t.Helper()
 	s.t.Cleanup(s.resume)
-	return s.signal(syscall.SIGSTOP)
+	at = s.signal(syscall.SIGSTOP)
+	s.await(readyWithin, "it is stopped", func() bool {
+		_, state := statOf(s.cmd.Process.Pid)
+		return state == "T"
+	})
+	return at
 }
 
 // resume lets the process go on.

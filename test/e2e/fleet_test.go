@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -185,7 +186,7 @@ func agentsAreFrozen(t *testing.T) {
 	told := func(v happening) bool {
 		return v.Host == "watching" && v.Plugin == "load" && v.Time >= begin.UnixNano()
 	}
-	await(t, readyWithin, "an event tells of it", func() bool { return slices.ContainsFunc(e.events(), told) })
+	e.awaitEvents(readyWithin, "an event tells of it", func(all []happening) bool { return slices.ContainsFunc(all, told) })
 
 	hold(t, time.Until(begin.Add(lostWithin))) // longer than any plugin may be silent
 	frozen.resume()
@@ -205,9 +206,13 @@ func agentsAreFrozen(t *testing.T) {
 
 // A bus that is started again costs nobody anything: no host is DOWN, no plugin is started again.
 func busRestarts(t *testing.T) {
+	hosts := 100
+	if long {
+		hosts = 1000
+	}
 	e := newEstate(t)
 	e.awaitHub(e.hub())
-	e.fleet(100)
+	e.fleet(hosts)
 	agents := []*system{e.agent(e.bus.URL, "one"), e.agent(e.bus.URL, "two")}
 	e.awaitUp("one", "two")
 	before := [2]map[string]plugin{agents[0].plugins(), agents[1].plugins()}
@@ -225,12 +230,15 @@ func busRestarts(t *testing.T) {
 	for i, s := range agents {
 		s.await(readyWithin, "it answers", func() bool { return s.plugins() != nil })
 		s.untouched(before[i])
+		if n := strings.Count(s.text(), `"bus disconnected"`); n < 2 {
+			t.Errorf("an agent has lost the bus %d times", n)
+		}
 	}
 	states := map[string]int{}
 	for _, h := range e.hosts(agents[0]) {
 		states[h.State]++
 	}
-	if states[telemetry.HostUp] != 102 || len(states) != 1 {
+	if states[telemetry.HostUp] != hosts+len(agents) || len(states) != 1 {
 		t.Errorf("hosts by state: %v", states)
 	}
 }

@@ -26,6 +26,9 @@ func hubIsFrozen(t *testing.T) {
 	hub.resume()
 	hold(t, downLimit+5*time.Second)
 	e.awaitHub(hub)
+	if list := e.voices(time.Second); len(list) != 1 || list[0].Counts["blind_stalled"] == 0 {
+		t.Errorf("the hub does not know that it was stopped: %+v", list)
+	}
 	if list := e.events()[had:]; len(list) > 0 {
 		t.Errorf("%d events of a hub that was stopped for %v, the first: %+v", len(list), stop, list[0].Event)
 	}
