@@ -67,11 +67,14 @@ type inventory struct {
 	allowed  map[string]*allowance
 	refusals map[string]uint64 // by reason
 
+	unreadable string    // whose message could not be read last, and why
 	complained uint64    // refusals that the log knows of
 	complaint  time.Time // when it was told
 
 	unsent   map[slot]bool
 	unsaved  map[slot]bool
+	saveAt   time.Time     // of the next save, after one that did not succeed
+	saveWait time.Duration // until then
 	sent     map[slot]time.Time
 	restless map[string]bool // plugins whose status may be another one
 	repairs  map[string]*repair

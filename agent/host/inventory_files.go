@@ -147,25 +147,67 @@ func (v *inventory) adopt(s slot, r *record) {
 	v.told = v.changes
 }
 
-// save writes what has changed.
-func (v *inventory) save() {
+const (
+	saveFirst = 10 * time.Second // after a save that did not succeed; twice as long after the next
+	saveMost  = 10 * time.Minute
+)
+
+// saveDue is save, unless one that did not succeed was a moment ago.
+func (v *inventory) saveDue(now time.Time) {
 	v.mu.Lock()
-	records := map[slot]*record{}
-	for s, kept := range v.unsaved {
-		if kept {
-			records[s] = v.records[s] // nil: it is gone
-		}
-	}
-	clear(v.unsaved)
+	due := !now.Before(v.saveAt)
 	v.mu.Unlock()
+	if due {
+		v.save()
+	}
+}
+
+// save writes what has changed. What cannot be written is written with the next save.
+func (v *inventory) save() {
+	records := v.toSave()
 	if v.dir == "" {
 		return
 	}
+	var failed []slot
+	var why error
 	for s, r := range records {
 		if err := v.write(s, r); err != nil {
-			v.log.Warn("entry of the inventory not kept: its plugin is asked again after a restart", "entry", s, "error", err)
+			failed, why = append(failed, s), fmt.Errorf("%s: %w", s, err)
 		}
 	}
+	v.saved(failed)
+	if why != nil {
+		v.log.Warn("inventory not kept: after a restart plugins are asked again, until then it is tried again", "entries", len(failed), "error", why)
+	}
+}
+
+// toSave returns what has changed since the last save: the entries, nil for those that are gone.
+func (v *inventory) toSave() map[slot]*record {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	records := map[slot]*record{}
+	for s, kept := range v.unsaved {
+		if kept {
+			records[s] = v.records[s]
+		}
+	}
+	clear(v.unsaved)
+	return records
+}
+
+// saved notes which entries a save could not write.
+func (v *inventory) saved(failed []slot) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(failed) == 0 {
+		v.saveWait, v.saveAt = 0, time.Time{}
+		return
+	}
+	for _, s := range failed {
+		v.unsaved[s] = true
+	}
+	v.saveWait = min(max(2*v.saveWait, saveFirst), saveMost)
+	v.saveAt = time.Now().Add(v.saveWait)
 }
 
 // newEnding is that of a file while it is written.
@@ -184,5 +226,13 @@ func (v *inventory) write(s slot, r *record) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(os.WriteFile(path+newEnding, text, 0o600), os.Rename(path+newEnding, path))
+	fresh := path + newEnding
+	err = os.WriteFile(fresh, text, 0o600)
+	if err == nil {
+		err = os.Rename(fresh, path)
+	}
+	if err != nil {
+		_ = os.Remove(fresh) // half a file on a full disk
+	}
+	return err
 }

@@ -154,6 +154,50 @@ func TestStrayFiles(t *testing.T) {
 	}
 }
 
+// A full disk costs the new entry, until there is room, and not the one that is there.
+func TestFullDisk(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("needs /dev/full, which writes as a full disk does:", err)
+	}
+	v, dir := stored(t)
+	s := slot{"plugin 0", telemetry.DataInfo}
+	was := v.at(s)
+	full := func() {
+		t.Helper()
+		if err := os.Symlink("/dev/full", v.file(s)+newEnding); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full()
+	d := telemetry.PluginData{Plugin: s.plugin, Type: s.typ, Data: telemetry.Facts{"text": "new"}}
+	is, err := recordOf(d, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.put(s, is)
+	begun := time.Now()
+	v.save()
+	if r := reloaded(t, dir, all).at(s); r == nil || !r.same(was) {
+		t.Errorf("%+v, want what was there before", r)
+	}
+	if _, err := os.Lstat(v.file(s) + newEnding); err == nil {
+		t.Error("half a file is left")
+	}
+	v.saveDue(begun.Add(saveFirst - time.Second))
+	if r := reloaded(t, dir, all).at(s); r == nil || r.same(is) {
+		t.Error("it is tried again at once")
+	}
+	full()
+	v.saveDue(time.Now().Add(saveFirst))
+	if v.saveWait != 2*saveFirst || !v.unsaved[s] {
+		t.Errorf("next try in %v, entries to be written %v", v.saveWait, v.unsaved)
+	}
+	v.saveDue(time.Now().Add(2 * saveFirst))
+	if r := reloaded(t, dir, all).at(s); r == nil || !r.same(is) || v.saveWait != 0 || len(v.unsaved) > 0 {
+		t.Errorf("%+v is not written, next try in %v", r, v.saveWait)
+	}
+}
+
 func FuzzParseEntry(f *testing.F) {
 	text, err := format(&record{item: telemetry.InventoryItem{Plugin: "p", Type: "info"}, data: []byte{0x80}})
 	if err != nil {

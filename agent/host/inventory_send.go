@@ -32,7 +32,7 @@ func (h *Host) tend(ctx context.Context) error {
 		case now := <-t.C:
 			v.expire(now)
 			v.forget(h.gone)
-			v.save()
+			v.saveDue(now)
 			v.complain(now)
 		}
 		h.describe()
@@ -44,7 +44,7 @@ func (h *Host) tend(ctx context.Context) error {
 // complain logs what was refused since it did so last, once a minute at most.
 func (v *inventory) complain(now time.Time) {
 	v.mu.Lock()
-	counts, n := maps.Clone(v.refusals), uint64(0)
+	counts, n, unreadable := maps.Clone(v.refusals), uint64(0), v.unreadable
 	for _, c := range counts {
 		n += c
 	}
@@ -54,7 +54,7 @@ func (v *inventory) complain(now time.Time) {
 	}
 	v.mu.Unlock()
 	if due {
-		v.log.Warn("plugin data refused", "since_start", counts)
+		v.log.Warn("plugin data refused", "since_start", counts, "unreadable", unreadable)
 	}
 }
 
