@@ -69,8 +69,7 @@ func (h *Host) hear(s bus.Subject, body []byte, now time.Time) {
 	}
 	d, _, err := telemetry.DecodePluginData(body)
 	if err != nil {
-		v.refuse("undecodable")
-		v.fail(slot{e.name, telemetry.DataInfo}, invalid("what it sent cannot be read: %v", err), true)
+		v.unread(e.name, err)
 		return
 	}
 	if reason := e.objects(s, d); reason != "" {
@@ -116,6 +115,14 @@ func (v *inventory) refuse(reason string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.refusals[reason]++
+}
+
+// unread counts a message that cannot be read. It changes no entry: nobody knows which process has sent it, an old one perhaps.
+func (v *inventory) unread(plugin string, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.refusals["undecodable"]++
+	v.unreadable = plugin + ": " + shorten(err.Error(), shortReason)
 }
 
 // invalid is the fault of an entry that is not taken.
