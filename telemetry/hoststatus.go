@@ -141,6 +141,9 @@ type InventoryPage struct {
 	Items []RefreshItem `json:"inv_list,omitzero"`
 	Size  int64         `json:"size,omitzero"` // bytes of the entry, as JSON
 	Text  Chunk         `json:"text,omitzero"` // of the entry, from args.offset on
+
+	// More says that the items go on: ask again with the last one, as plugin/type, as args.after.
+	More bool `json:"more,omitzero"`
 }
 
 func (InventoryPage) bounds() bounds { return ctlBounds }

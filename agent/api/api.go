@@ -21,9 +21,9 @@ import (
 
 // A Fleet is what the API shows and changes: a hub. Its methods are described there.
 type Fleet interface {
-	Hosts(f hub.Filter) []telemetry.HostStatus
+	Hosts(f hub.Filter, p hub.Page) (list []telemetry.HostStatus, more bool)
 	Host(id string) (telemetry.HostStatus, error)
-	Plugins(f hub.Filter) []telemetry.PluginStatus
+	Plugins(f hub.Filter, p hub.Page) (list []telemetry.PluginStatus, more bool)
 	Inventory(ctx context.Context, host string) ([]telemetry.RefreshItem, error)
 	Facts(ctx context.Context, host, plugin, typ string) (telemetry.PluginData, error)
 	Refresh(hosts []string, mode string) (telemetry.RefreshJob, error)

@@ -75,7 +75,8 @@ func (c *call) hostCalled(id string) (telemetry.HostStatus, error) {
 	}
 	const most = 2000 // names that are compared
 	var names []string
-	for _, other := range c.s.o.Hub.Hosts(hub.Filter{}) {
+	near, _ := c.s.o.Hub.Hosts(hub.Filter{}, hub.Page{Most: most})
+	for _, other := range near {
 		if names = append(names, other.Host, other.Name); len(names) > most {
 			break
 		}

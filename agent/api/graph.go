@@ -70,7 +70,8 @@ func (c *call) graph() error {
 // graphOf returns the graph of the plugins that f selects.
 func (s *Server) graphOf(ctx context.Context, f hub.Filter) Graph {
 	d := drawing{nodes: map[string]*Node{}, edges: map[[2]string]bool{}, readers: map[string][]telemetry.Input{}}
-	for _, p := range s.o.Hub.Plugins(f) {
+	plugins, _ := s.o.Hub.Plugins(f, hub.Page{})
+	for _, p := range plugins {
 		d.add(p)
 	}
 	s.addRates(d.nodes, f.Host)

@@ -48,7 +48,7 @@ func (c *call) hosts() error {
 	if err != nil {
 		return err
 	}
-	all := c.s.o.Hub.Hosts(f)
+	all, _ := c.s.o.Hub.Hosts(f, hub.Page{})
 	p := hostPage{Hosts: []telemetry.HostStatus{}, Total: len(all)}
 	for _, h := range all {
 		if h.Host <= c.query.Get("after") {

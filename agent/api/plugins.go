@@ -34,7 +34,7 @@ func (c *call) fleetPlugins() error {
 	if err != nil {
 		return err
 	}
-	all := slices.Clone(c.s.o.Hub.Plugins(f))
+	all, _ := c.s.o.Hub.Plugins(f, hub.Page{})
 	slices.SortStableFunc(all, func(a, b telemetry.PluginStatus) int {
 		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Name, b.Name))
 	})
@@ -74,7 +74,8 @@ func (c *call) hostPlugins() error {
 	}
 	p := pluginPage{Source: "agent"}
 	if p.Plugins, err = c.s.live(c.r.Context(), h.Host); err != nil {
-		p.Source, p.Why, p.Plugins = "hub", err.Error(), c.s.o.Hub.Plugins(hub.Filter{Host: h.Host})
+		p.Source, p.Why = "hub", err.Error()
+		p.Plugins, _ = c.s.o.Hub.Plugins(hub.Filter{Host: h.Host}, hub.Page{})
 	}
 	if p.Plugins == nil {
 		p.Plugins = []telemetry.PluginStatus{}
@@ -136,7 +137,8 @@ func (c *call) heldPlugin(host, name string, why error) error {
 	if p, told := errors.AsType[*Problem](why); told && strings.HasPrefix(p.Code, "agent_") {
 		return why // the agent has answered
 	}
-	for _, p := range c.s.o.Hub.Plugins(hub.Filter{Host: host}) {
+	held, _ := c.s.o.Hub.Plugins(hub.Filter{Host: host}, hub.Page{})
+	for _, p := range held {
 		if p.Name == name {
 			return c.json(http.StatusOK, pluginPage{Plugins: []telemetry.PluginStatus{p}, Total: 1, Source: "hub", Why: why.Error()})
 		}

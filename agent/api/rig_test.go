@@ -74,7 +74,7 @@ func obedient(_ context.Context, verb string, args map[string]any) (any, error) 
 	return telemetry.ChangeList{Changes: []telemetry.Change{{Plugin: status.Name, Action: verb, PID: 8}}, DryRun: args["dry_run"] == true}, nil
 }
 
-func (f *fakeHub) Hosts(q hub.Filter) []telemetry.HostStatus {
+func (f *fakeHub) Hosts(q hub.Filter, _ hub.Page) ([]telemetry.HostStatus, bool) {
 	var all []telemetry.HostStatus
 	for _, h := range f.hosts {
 		if (q.State == "" || q.State == h.State) && (q.Owner == "" || q.Owner == h.Owner) && (q.Site == "" || q.Site == h.Site) &&
@@ -82,7 +82,7 @@ func (f *fakeHub) Hosts(q hub.Filter) []telemetry.HostStatus {
 			all = append(all, h)
 		}
 	}
-	return all
+	return all, false
 }
 
 func (f *fakeHub) Host(id string) (telemetry.HostStatus, error) {
@@ -94,10 +94,10 @@ func (f *fakeHub) Host(id string) (telemetry.HostStatus, error) {
 	return telemetry.HostStatus{}, fmt.Errorf("%w: %q", hub.ErrNoHost, id)
 }
 
-func (f *fakeHub) Plugins(q hub.Filter) []telemetry.PluginStatus {
+func (f *fakeHub) Plugins(q hub.Filter, _ hub.Page) ([]telemetry.PluginStatus, bool) {
 	return slices.DeleteFunc(slices.Clone(f.plugins), func(p telemetry.PluginStatus) bool {
 		return q.Host != "" && q.Host != p.Host || q.State != "" && q.State != p.State
-	})
+	}), false
 }
 
 func (f *fakeHub) Inventory(context.Context, string) ([]telemetry.RefreshItem, error) {

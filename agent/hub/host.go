@@ -28,6 +28,7 @@ type host struct {
 
 	held    map[entry]telemetry.InventoryItem // in the bucket INVENTORY
 	sum     telemetry.Digest                  // of held
+	metas   map[entry]meta                    // of what is held, as far as it was looked at
 	parts   map[entry][]part                  // that have come of entries in several
 	asking  *asking                           // a refresh under way
 	patient patience
@@ -41,6 +42,14 @@ type entry struct{ plugin, typ string }
 
 func (e entry) String() string { return e.plugin + "/" + e.typ }
 
+// A meta is what there is to tell of an entry besides its facts.
+type meta struct {
+	digest telemetry.Digest // of which it is
+	size   int64
+	time   int64
+	fault  *telemetry.Fault
+}
+
 // at returns the host of this id, and makes it. The caller has the lock.
 func (h *Hub) at(id string) *host {
 	x := h.fleet[id]
@@ -48,6 +57,7 @@ func (h *Hub) at(id string) *host {
 		x = &host{id: id}
 		x.count()
 		h.fleet[id] = x
+		h.sorted = nil
 	}
 	return x
 }
@@ -72,6 +82,7 @@ func (x *host) hold(items []telemetry.InventoryItem) {
 // discard has an entry removed, from what is held at once and from the bucket by a writer.
 func (x *host) discard(e entry) {
 	delete(x.held, e)
+	delete(x.metas, e)
 	x.sweepAway(e)
 }
 

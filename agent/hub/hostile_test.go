@@ -84,8 +84,8 @@ func TestHostileBeats(t *testing.T) {
 		t.Errorf("somebody else got %q", reply)
 	}
 	r.refused(t, map[string]uint64{"refused_body": 11, "refused_identity": 3, "refused_responder": 1})
-	if len(r.Hosts(Filter{})) != 1 || good.beat().State != telemetry.Accepted {
-		t.Errorf("hosts %+v", r.Hosts(Filter{}))
+	if len(hostsOf(r.Hub)) != 1 || good.beat().State != telemetry.Accepted {
+		t.Errorf("hosts %+v", hostsOf(r.Hub))
 	}
 	if all := told(t, b, "UP", is(1, "up", "web")); len(all) != 1 {
 		t.Errorf("told %s", summary(all))
@@ -126,7 +126,7 @@ func TestOddIDs(t *testing.T) {
 	if n := keys(t, b, "HOSTS", ">"); n != 0 {
 		t.Errorf("%d records are left", n)
 	}
-	bustest.Wait(t, limit, "the second hub to forget", func() bool { return len(second.Hosts(Filter{})) == 0 })
+	bustest.Wait(t, limit, "the second hub to forget", func() bool { return len(hostsOf(second.Hub)) == 0 })
 }
 
 // Plugin data that are none, or somebody else's, are refused, and pieces of large ones are bounded.

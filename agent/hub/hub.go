@@ -75,11 +75,12 @@ type Hub struct {
 	pace   pacer
 	jobs   jobs
 
-	mu    sync.Mutex
-	watch *liveness.Watch
-	fleet map[string]*host // by id
-	voice voice
-	parts int // bytes of entries that have come in part
+	mu     sync.Mutex
+	watch  *liveness.Watch
+	fleet  map[string]*host // by id
+	sorted []string         // ids of the fleet; nil: somebody has come or gone
+	voice  voice
+	parts  int // bytes of entries that have come in part
 }
 
 // New prepares a hub.

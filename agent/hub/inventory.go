@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -205,9 +206,22 @@ func (h *Hub) store(x *host, parts []part) {
 		x.hold(nil)
 	}
 	x.held[e] = telemetry.InventoryItem{Plugin: d.Plugin, Type: d.Type, Version: d.ProgramVersion, Config: d.Config, Digest: d.Digest}
+	size := 0
+	for _, p := range parts {
+		size += len(p.body)
+	}
+	x.look(e, meta{d.Digest, int64(size), d.Time, d.Error})
 	x.count()
 	h.save(x)
 	x.came(e)
+}
+
+// look keeps what was seen of an entry. The caller has the lock.
+func (x *host) look(e entry, m meta) {
+	if x.metas == nil {
+		x.metas = map[entry]meta{}
+	}
+	x.metas[e] = m
 }
 
 // partKey is where the i-th message of an entry is kept.
@@ -299,25 +313,45 @@ func (h *Hub) readPart(ctx context.Context, id string, e entry, i int) (telemetr
 	return d, len(v.Value), err
 }
 
-// Inventory returns what there is of a host, without the facts. Errors: ErrNoHost.
+// Inventory returns what there is of a host, without the facts. An entry that cannot be read says so. Errors: ErrNoHost.
 func (h *Hub) Inventory(ctx context.Context, host string) ([]telemetry.RefreshItem, error) {
 	id, err := h.resolve(host)
 	if err != nil {
 		return nil, err
 	}
 	h.mu.Lock()
-	items := h.fleet[id].items()
+	x := h.at(id)
+	items := slices.SortedFunc(maps.Values(x.held), compareItems)
 	h.mu.Unlock()
-	slices.SortFunc(items, func(a, b telemetry.InventoryItem) int { return compareItems(a, b) })
-	list := make([]telemetry.RefreshItem, 0, len(items))
-	for _, it := range items {
-		d, size, err := h.read(ctx, id, entry{it.Plugin, it.Type})
-		if err != nil && !errors.Is(err, ErrNoEntry) {
-			return nil, err
+	list := make([]telemetry.RefreshItem, len(items))
+	for i, it := range items {
+		m := h.metaOf(ctx, x, it)
+		list[i] = telemetry.RefreshItem{InventoryItem: it, Size: m.size, Error: m.fault}
+		if m.time > 0 {
+			list[i].AgeMS = max(0, time.Since(time.Unix(0, m.time)).Milliseconds())
 		}
-		list = append(list, telemetry.RefreshItem{InventoryItem: it, Size: int64(size), AgeMS: time.Since(time.Unix(0, d.Time)).Milliseconds(), Error: d.Error})
 	}
-	return list, nil
+	return list, ctx.Err()
+}
+
+// metaOf returns what there is to tell of an entry. Of one that was stored before this hub began it has to look into the bucket, once.
+func (h *Hub) metaOf(ctx context.Context, x *host, it telemetry.InventoryItem) meta {
+	e := entry{it.Plugin, it.Type}
+	h.mu.Lock()
+	m, known := x.metas[e]
+	h.mu.Unlock()
+	if known && m.digest == it.Digest {
+		return m
+	}
+	d, size, err := h.read(ctx, x.id, e)
+	if err != nil {
+		return meta{fault: &telemetry.Fault{Code: telemetry.FaultInternal, Message: "cannot be read: " + err.Error()}}
+	}
+	m = meta{it.Digest, int64(size), d.Time, d.Error}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	x.look(e, m)
+	return m
 }
 
 // Facts returns one entry of the inventory. Errors: ErrNoHost, ErrNoEntry.

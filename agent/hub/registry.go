@@ -154,7 +154,7 @@ func (h *Hub) forgotten(key string) {
 		return
 	}
 	h.watch.Forget(id, h.now())
-	delete(h.fleet, id)
+	h.unlist(id)
 }
 
 // idOf returns the host whose token is key: a token that is hashed does not say. The caller has the lock.

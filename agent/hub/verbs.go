@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -202,23 +203,23 @@ func checkState(state string) error {
 	return fmt.Errorf("%w: state %.80q: want UNKNOWN, UP, OVERDUE, DOWN or LEFT", errBad, state)
 }
 
-// pageRoom is what a list has room for in a reply.
-const pageRoom = 36 << 10
+const (
+	pageRoom = 36 << 10 // bytes of a list in a reply
+	mostPage = 100      // elements of one
+)
 
-// page returns the elements that come after one and for which there is room, and whether there are more.
-func page[T any](list []T, comesAfter func(T) bool, size func(T) int) (some []T, more bool) {
-	some = []T{}
-	room := pageRoom
-	for _, v := range list {
-		if !comesAfter(v) {
-			continue
-		}
-		if room -= size(v); room < 0 && len(some) > 0 {
-			return some, true
-		}
-		some = append(some, v)
+// fitting returns as many of the first elements as there is room for, and whether there are more.
+func fitting[T any](list []T, more bool) ([]T, bool) {
+	if list == nil {
+		list = []T{} // none is a list too
 	}
-	return some, false
+	room := pageRoom
+	for i, v := range list {
+		if room -= sizeOf(v); room < 0 && i > 0 {
+			return list[:i], true
+		}
+	}
+	return list, more
 }
 
 // sizeOf returns about the bytes that v has on the wire, and at least a share of the values that fit.
@@ -238,8 +239,7 @@ func (h *Hub) listHosts(_ context.Context, r telemetry.CtlRequest) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	after := text(r, "after")
-	some, more := page(h.Hosts(f), func(s telemetry.HostStatus) bool { return s.Host > after }, func(s telemetry.HostStatus) int { return sizeOf(s) })
+	some, more := fitting(h.Hosts(f, pageOf(r)))
 	return telemetry.HostList{Hosts: some, More: more}, nil
 }
 
@@ -257,14 +257,12 @@ func (h *Hub) listPlugins(_ context.Context, r telemetry.CtlRequest) (any, error
 	if err != nil {
 		return nil, err
 	}
-	host, plugin := "", text(r, "after") // "host/plugin"
-	if i := strings.LastIndexByte(plugin, '/'); i >= 0 {
-		host, plugin = plugin[:i], plugin[i+1:]
-	}
-	after := func(s telemetry.PluginStatus) bool { return s.Host > host || s.Host == host && s.Name > plugin }
-	some, more := page(h.Plugins(f), after, func(s telemetry.PluginStatus) int { return sizeOf(s) })
+	some, more := fitting(h.Plugins(f, pageOf(r)))
 	return telemetry.PluginList{Plugins: some, More: more}, nil
 }
+
+// pageOf returns the page that is asked for: no more than fits into a reply.
+func pageOf(r telemetry.CtlRequest) Page { return Page{After: text(r, "after"), Most: mostPage} }
 
 // chunkSize is how much of an entry one reply has.
 const chunkSize = 24 << 10
@@ -277,7 +275,10 @@ func (h *Hub) tellInventory(ctx context.Context, r telemetry.CtlRequest) (any, e
 	name := text(r, "entry")
 	if name == "" {
 		items, err := h.Inventory(ctx, host)
-		return telemetry.InventoryPage{Items: items}, err
+		last := entryOf(text(r, "after"))
+		items = slices.DeleteFunc(items, func(it telemetry.RefreshItem) bool { return !last.before(it.InventoryItem) })
+		some, more := fitting(items, false)
+		return telemetry.InventoryPage{Items: some, More: more}, err
 	}
 	e := entryOf(name)
 	d, err := h.Facts(ctx, host, e.plugin, e.typ)

@@ -3,6 +3,7 @@ package hub
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -33,33 +34,28 @@ func (f Filter) fits(x *host) bool {
 	return true
 }
 
-// Hosts returns the hosts that f selects, by id.
-func (h *Hub) Hosts(f Filter) []telemetry.HostStatus {
-	id := f.Host
-	if id != "" {
-		var err error
-		if id, err = h.resolve(f.Host); err != nil {
-			return nil
+// Hosts returns a page of the hosts that f selects, by id, each followed by its rivals, and whether there are more.
+func (h *Hub) Hosts(f Filter, page Page) (list []telemetry.HostStatus, more bool) {
+	if f.Host != "" {
+		s, err := h.Host(f.Host)
+		if err != nil || page.After >= s.Host {
+			return nil, false
 		}
+		return []telemetry.HostStatus{s}, false
 	}
-	connected := h.connected()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var list []telemetry.HostStatus
-	now := h.now()
-	h.watch.Hosts(func(p liveness.Peer) bool {
-		x := h.fleet[p.Host]
-		if x == nil {
-			x = &host{id: p.Host}
-		}
-		if (id == "" || id == p.Host) && f.fits(x) && (f.State == "" || f.State == stateOf(p, connected)) {
-			list = append(list, x.view(p, connected, now))
-			list = append(list, rivals(p, now)...)
+	connected, now := h.connected(), h.now()
+	h.walk(h.afterHost(page.After), func(x *host, p liveness.Peer) bool {
+		switch {
+		case !f.fits(x) || f.State != "" && f.State != stateOf(p, connected):
+		case page.full(len(list)):
+			more = true
+			return false
+		default:
+			list = append(append(list, x.view(p, connected, now)), rivals(p, now)...)
 		}
 		return true
 	})
-	slices.SortFunc(list, func(a, b telemetry.HostStatus) int { return cmp.Compare(a.Host, b.Host) })
-	return list
+	return list, more
 }
 
 // Host returns one host by its id, or by its name or an alias where that is clear. Errors: ErrNoHost.
@@ -145,36 +141,62 @@ func (x *host) view(p liveness.Peer, connected bool, now liveness.Instant) telem
 // stale is the state of the plugins of a host that does not beat: nothing is known of them, and nothing is raised.
 const stale = "stale"
 
-// Plugins returns the plugins of the hosts that f selects (State is the plugin's), as their agents have last told: stale while
-// the host is not UP.
-func (h *Hub) Plugins(f Filter) []telemetry.PluginStatus {
-	id := f.Host
-	if id != "" {
+// Plugins returns a page of the plugins of the hosts that f selects (State is the plugin's), by host and name, as their agents
+// have last told: stale while the host is not UP.
+func (h *Hub) Plugins(f Filter, page Page) (list []telemetry.PluginStatus, more bool) {
+	only := f.Host
+	if only != "" {
 		var err error
-		if id, err = h.resolve(f.Host); err != nil {
-			return nil
+		if only, err = h.resolve(only); err != nil {
+			return nil, false
 		}
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var list []telemetry.PluginStatus
-	for name, x := range h.fleet {
-		if id != "" && id != name || !f.fits(x) {
-			continue
+	last, plugin := "", page.After // "host/plugin"
+	if i := strings.LastIndexByte(plugin, '/'); i >= 0 {
+		last, plugin = plugin[:i], plugin[i+1:]
+	}
+	add := func(x *host, p liveness.Peer) bool {
+		if only != "" && only != x.id || !f.fits(x) {
+			return true
 		}
-		p, _ := h.watch.Peer(name)
-		for _, s := range x.status {
-			if p.State != telemetry.HostUp {
-				s.State, s.Reason = stale, "its host is "+cmp.Or(p.State, telemetry.HostUnknown)
-			}
-			if f.State == "" || f.State == s.State {
+		for _, s := range x.plugins(p) {
+			switch {
+			case f.State != "" && f.State != s.State, x.id == last && s.Name <= plugin:
+			case page.full(len(list)):
+				more = true
+				return false
+			default:
 				list = append(list, s)
 			}
 		}
+		return true
 	}
-	slices.SortFunc(list, func(a, b telemetry.PluginStatus) int {
-		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Name, b.Name))
-	})
+	h.one(cmp.Or(only, last), add)
+	if only == "" && !more {
+		h.walk(last, add)
+	}
+	return list, more
+}
+
+// one calls f for one host, if there is such a one.
+func (h *Hub) one(id string, f func(x *host, p liveness.Peer) bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p, known := h.watch.Peer(id); known {
+		f(h.at(id), p)
+	}
+}
+
+// plugins returns those of the host, by name. The caller has the lock of the hub.
+func (x *host) plugins(p liveness.Peer) []telemetry.PluginStatus {
+	list := make([]telemetry.PluginStatus, 0, len(x.status))
+	for _, name := range slices.Sorted(maps.Keys(x.status)) {
+		s := x.status[name]
+		if p.State != telemetry.HostUp {
+			s.State, s.Reason = stale, "its host is "+cmp.Or(p.State, telemetry.HostUnknown)
+		}
+		list = append(list, s)
+	}
 	return list
 }
 
@@ -208,6 +230,11 @@ func most(counts map[string]int) string {
 
 func compareItems(a, b telemetry.InventoryItem) int {
 	return cmp.Or(cmp.Compare(a.Plugin, b.Plugin), cmp.Compare(a.Type, b.Type))
+}
+
+// before reports whether an item comes after e in a list.
+func (e entry) before(it telemetry.InventoryItem) bool {
+	return compareItems(telemetry.InventoryItem{Plugin: e.plugin, Type: e.typ}, it) < 0
 }
 
 // entryOf reads "plugin/type".

@@ -110,7 +110,7 @@ func (h *Hub) write(ctx context.Context) error {
 		x.queued = x.waits() && h.voice.mine
 		more := x.queued
 		if _, known := h.watch.Peer(x.id); !more && !known && h.fleet[x.id] == x {
-			delete(h.fleet, x.id) // forgotten, and that is told
+			h.unlist(x.id) // forgotten, and that is told
 		}
 		h.mu.Unlock()
 		if more {

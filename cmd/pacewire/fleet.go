@@ -48,7 +48,7 @@ func (f fleet) hosts(ctx context.Context, args map[string]any) ([]telemetry.Host
 		if err != nil {
 			return nil, err
 		}
-		if all, err = further(all, page.Hosts, func(h telemetry.HostStatus) string { return h.Host }); err != nil {
+		if all, err = further(all, page.Hosts, firstOf); err != nil {
 			return nil, err
 		}
 		if !page.More || len(page.Hosts) == 0 {
@@ -113,10 +113,30 @@ func (f fleet) plugins(ctx context.Context, host string) ([]telemetry.PluginStat
 	}
 }
 
+// firstOf returns the id that a host is listed under: its rivals follow it.
+func firstOf(h telemetry.HostStatus) string {
+	id, _, _ := strings.Cut(h.Host, "~")
+	return id
+}
+
 // inventory returns what there is of a host, without the facts.
 func (f fleet) inventory(ctx context.Context, host string) ([]telemetry.RefreshItem, error) {
-	page, err := askHub(ctx, f, "inventory", map[string]any{"host": host}, telemetry.DecodeInventoryPage)
-	return page.Items, err
+	args := map[string]any{"host": host}
+	var all []telemetry.RefreshItem
+	for {
+		page, err := askHub(ctx, f, "inventory", args, telemetry.DecodeInventoryPage)
+		if err != nil {
+			return nil, err
+		}
+		if all, err = further(all, page.Items, func(it telemetry.RefreshItem) string { return it.Plugin + "\x00" + it.Type }); err != nil {
+			return nil, err
+		}
+		if !page.More || len(page.Items) == 0 {
+			return all, nil
+		}
+		last := all[len(all)-1]
+		args = after(args, last.Plugin+"/"+last.Type)
+	}
 }
 
 const (
