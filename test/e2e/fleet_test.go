@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -65,6 +67,7 @@ func agentsFallSilent(t *testing.T) {
 			t.Errorf("%s: want %s within %v, got %+v after %v", host, reason, downWithin, down.Event, took)
 		}
 	}
+	e.tellsStale(hub, "stopped", "killed", "cut")
 	for _, p := range plugins["killed"] {
 		await(t, readyWithin, "the plugins of the killed agent are gone", func() bool { return !alive(p.PID) })
 	}
@@ -112,6 +115,20 @@ func (e *estate) refreshTells(hub *system, gone string, mute ...string) {
 		e.t.Errorf("host refresh: exit code %d", text.code)
 	}
 	contains(e.t, "host refresh", text.out, "not connected:\n  "+gone, "timeout:\n  "+mute[0], "1 of 3 hosts answered")
+}
+
+// tellsStale checks that nothing is said of the plugins of hosts that are not heard.
+func (e *estate) tellsStale(hub *system, hosts ...string) {
+	e.t.Helper()
+	for _, host := range hosts {
+		var h struct{ Plugins []plugin }
+		if err := json.Unmarshal([]byte(hub.do("host", "info", host, "--bus", e.bus.URL, "-o", "json")), &h); err != nil {
+			e.t.Error(err)
+		}
+		if len(h.Plugins) != 1 || h.Plugins[0].State != "stale" {
+			e.t.Errorf("plugins of %s, which is DOWN: %+v", host, h.Plugins)
+		}
+	}
 }
 
 // ages are those of the beats of a host when they come.
@@ -259,18 +276,12 @@ func agentIsRenamed(t *testing.T) {
 	hub := e.hub()
 	e.awaitHub(hub)
 	p := newPlace(t)
-	config := p.write("pacewire.yaml", "bus: { urls: "+e.bus.URL+" }\n"+hubLimits+oneCollector)
-	named := func(name string) *system {
-		c := p.command(t.Context(), "agent", config)
-		c.Path, c.Args = "/bin/sh", append([]string{"sh", "-c", `hostname "$0" && exec "$@"`, name, binary}, c.Args[1:]...)
-		c.SysProcAttr.Cloneflags = syscall.CLONE_NEWUTS
-		return p.launch(c, "agent")
-	}
-	first := named("former-name")
+	p.write("pacewire.yaml", "bus: { urls: "+e.bus.URL+" }\n"+hubLimits+oneCollector)
+	first := p.called("former-name")
 	first.awaitRunning()
 	e.awaitUp("former-name")
 	first.kill9()
-	second := named("later-name")
+	second := p.called("later-name")
 	v := e.awaitEvent(readyWithin, "former-name", "renamed", 1)
 	contains(t, "the event", v.Message, "former-name", "later-name")
 	if v.Name != "later-name" || len(e.since(0, "down", "conflict")) > 0 {
@@ -287,4 +298,20 @@ func agentIsRenamed(t *testing.T) {
 		}
 	}
 	second.drain()
+}
+
+// called starts an agent on a machine of this name: in a namespace of its own, which others than root need a second one for.
+func (p place) called(name string) *system {
+	p.t.Helper()
+	c := p.command(context.Background(), "agent", "pacewire.yaml")
+	c.Path, c.Args = "/bin/sh", append([]string{"sh", "-c", `hostname "$0" && exec "$@"`, name, binary}, c.Args[1:]...)
+	c.SysProcAttr.Cloneflags = syscall.CLONE_NEWUTS
+	if uid := os.Geteuid(); uid != 0 {
+		if text, _ := os.ReadFile("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"); strings.TrimSpace(string(text)) == "1" {
+			p.t.Skip("this machine lets only root give a process a host name of its own: run as root")
+		}
+		c.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		c.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: uid, Size: 1}}
+	}
+	return p.launch(c, "agent")
 }
