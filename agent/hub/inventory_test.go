@@ -111,7 +111,9 @@ func TestLostData(t *testing.T) {
 	f.ChangeUnheard(name)
 	r.allHeld(t, limit, f)
 	after, _ := r.Host(name)
-	if got := asked(); !slices.Equal(got, []string{"plugin-0/info"}) {
+	var got []string
+	bustest.Wait(t, limit, "what was asked", func() bool { got = append(got, asked()...); return len(got) > 0 })
+	if !slices.Equal(got, []string{"plugin-0/info"}) {
 		t.Errorf("asked for %q", got)
 	}
 	if n := after.Received - before.Received; n > 2 {
@@ -124,6 +126,7 @@ func TestLostData(t *testing.T) {
 
 // After a restart nobody is asked for what is held and true.
 func TestNothingAsked(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	r := start(t, b)
 	f := crowd(t, b, fleet.Options{Hosts: 30, Inventory: 1000})

@@ -42,6 +42,7 @@ func TestBusRestarts(t *testing.T) {
 
 // Acceptance 3: who dies while no hub watches is DOWN once, after the warm-up.
 func TestDeathsUnseen(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	r := start(t, b, swift)
 	f := crowd(t, b, fleet.Options{Hosts: 120, Plugins: 1, Interval: 400 * time.Millisecond, Conns: 4})

@@ -68,6 +68,7 @@ func payload[T any](c caller, decode func([]byte) (T, telemetry.Encoding, error)
 
 // A thousand hosts come in pages, each once and in order.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	r := start(t, b, func(o *Options) { o.Interval = 10 * time.Second })
 	f := crowd(t, b, fleet.Options{Hosts: 1000, Plugins: 1, Interval: 10 * time.Second, Spread: 2 * time.Second, Sites: 4, Owner: "ops"})
@@ -231,6 +232,7 @@ func short(t testing.TB) context.Context {
 
 // A hub that does not speak leaves requests to the one that does, and changes nothing.
 func TestFollowerIsAsked(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	r := start(t, b)
 	second := run(t, prepare(t, b))
