@@ -234,25 +234,43 @@ func (in Input) config() (jetstream.ConsumerConfig, error) {
 
 // Consumers returns the durable consumers of a stream that EnsureConsumer has made.
 func (c *Conn) Consumers(ctx context.Context, stream string) ([]string, error) {
+	var names []string
+	err := c.eachConsumer(ctx, stream, func(info *jetstream.ConsumerInfo) {
+		if _, ours := info.Config.Metadata[metaFirst]; ours {
+			names = append(names, info.Config.Durable)
+		}
+	})
+	return names, err
+}
+
+// ConsumerStates returns the states of all durable consumers of a stream, by the Token of their names: as one list, which costs
+// a request for some hundreds of them.
+func (c *Conn) ConsumerStates(ctx context.Context, stream string) (map[string]ConsumerState, error) {
+	states := map[string]ConsumerState{}
+	err := c.eachConsumer(ctx, stream, func(info *jetstream.ConsumerInfo) { states[info.Config.Durable] = stateOf(info) })
+	return states, err
+}
+
+// eachConsumer calls f for each durable consumer of a stream.
+func (c *Conn) eachConsumer(ctx context.Context, stream string, f func(*jetstream.ConsumerInfo)) error {
 	js, err := c.jetStream()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s, err := js.Stream(ctx, stream)
 	if err != nil {
-		return nil, fmt.Errorf("consumers of %s: %w", stream, missing(err))
+		return fmt.Errorf("consumers of %s: %w", stream, missing(err))
 	}
-	var names []string
 	list := s.ListConsumers(ctx)
 	for info := range list.Info() {
-		if _, ours := info.Config.Metadata[metaFirst]; ours && info.Config.Durable != "" {
-			names = append(names, info.Config.Durable)
+		if info.Config.Durable != "" {
+			f(info)
 		}
 	}
 	if err := list.Err(); err != nil {
-		return nil, fmt.Errorf("consumers of %s: %w", stream, translate(err))
+		return fmt.Errorf("consumers of %s: %w", stream, translate(err))
 	}
-	return names, nil
+	return nil
 }
 
 // DeleteConsumer removes a durable consumer; one that does not exist is no error.
@@ -320,7 +338,10 @@ func (c *Conn) ConsumerInfo(ctx context.Context, stream, durable string) (Consum
 	if err != nil {
 		return ConsumerState{}, fmt.Errorf("consumer %s of %s: %w", durable, stream, missing(whyEnded(ctx, err)))
 	}
-	info := handle.CachedInfo()
+	return stateOf(handle.CachedInfo()), nil
+}
+
+func stateOf(info *jetstream.ConsumerInfo) ConsumerState {
 	filters := info.Config.FilterSubjects
 	if info.Config.FilterSubject != "" {
 		filters = []string{info.Config.FilterSubject} // how the server reports a single one
@@ -330,7 +351,7 @@ func (c *Conn) ConsumerInfo(ctx context.Context, stream, durable string) (Consum
 		Pending: info.NumPending, AckPending: info.NumAckPending, Redelivered: info.NumRedelivered,
 		AckFloor: info.AckFloor.Stream, Delivered: info.Delivered.Stream, Waiting: info.NumWaiting,
 		StreamFirst: first, Filters: filters,
-	}, nil
+	}
 }
 
 func (c *Conn) jetStream() (jetstream.JetStream, error) {

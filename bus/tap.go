@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 // Tapped is a message that somebody looks at on its way: nothing of it has to be settled.
@@ -18,6 +21,32 @@ type Tapped struct {
 	Stored      time.Time
 	Seq         uint64 // in the stream
 	Pending     uint64 // more that are there already
+}
+
+// Events decodes a message of EVENTS into b, and returns its events. Host, plugin and type of each are those of the subject,
+// where the bus has checked who publishes; what the body says of them counts only for names that are too long for a subject.
+func (t Tapped) Events(b *telemetry.Batch) ([]telemetry.Event, error) {
+	if err := b.Decode(t.ContentType, "", t.Body, t.Stored); err != nil {
+		return nil, fmt.Errorf("events on %.80q: %w", t.Subject.Raw, err)
+	}
+	b.SetHost(t.Subject.Host)
+	list := telemetry.Events(b)
+	tokens := strings.Split(t.Subject.Raw, ".")
+	for i := range list {
+		e := &list[i]
+		e.Host = vouched(e.Host, tokens[2], t.Subject.Host)
+		e.Plugin = vouched(e.Plugin, tokens[3], t.Subject.Plugin)
+		e.Type = vouched(e.Type, tokens[4], t.Subject.Verb)
+	}
+	return list, nil
+}
+
+// vouched returns the name that is claimed where it is the one of the token, else the one that is known.
+func vouched(claimed, token, known string) string {
+	if Token(claimed) == token {
+		return claimed
+	}
+	return known
 }
 
 // TapOptions say what to look at.

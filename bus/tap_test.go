@@ -3,13 +3,16 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 func TestTapBegins(t *testing.T) {
@@ -61,5 +64,63 @@ func TestTapBegins(t *testing.T) {
 	stop := errors.New("stop")
 	if err := c.Tap(ctx, bus.TapOptions{Stream: bus.StreamEvents, From: 1}, func(bus.Tapped) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("Tap = %v, want the error of its function", err)
+	}
+}
+
+// TestEventsOfLiars has bodies that claim to be somebody else: what the bus has checked counts.
+func TestEventsOfLiars(t *testing.T) {
+	long := strings.Repeat("h", 300) // its token is hashed, so the body has to tell it
+	f := func(subject string, claimed, want telemetry.Event) {
+		t.Helper()
+		s, err := bus.ParseSubject(subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b telemetry.Batch
+		b.SetHost("-") // so that the event has its host as a tag
+		claimed.Message = "so"
+		claimed.AppendTo(&b)
+		line := fmt.Sprintf("event,host=%s,plugin=%s,type=%s message=\"so\"\n", claimed.Host, claimed.Plugin, claimed.Type)
+		for kind, body := range map[telemetry.Content][]byte{telemetry.ContentLines: []byte(line), telemetry.ContentMsgPack: b.AppendMsgPack(nil)} {
+			got, err := bus.Tapped{Subject: s, Body: body, ContentType: string(kind), Stored: time.Unix(1, 0)}.Events(&b)
+			if err != nil || len(got) != 1 || got[0].Host != want.Host || got[0].Plugin != want.Plugin || got[0].Type != want.Type || got[0].Message != "so" {
+				t.Errorf("%+v on %s as %s: %+v, %v", claimed, subject, kind, got, err)
+			}
+		}
+	}
+	truth := telemetry.Event{Host: "web1", Plugin: "nagios", Type: "check"}
+	subject := bus.EventSubject("web1", "nagios", "check")
+	f(subject, truth, truth)
+	f(subject, telemetry.Event{Host: "db1", Plugin: "agent", Type: "down"}, truth)
+	hashed := bus.EventSubject(long, "agent", "up")
+	f(hashed, telemetry.Event{Host: long, Plugin: "agent", Type: "up"}, telemetry.Event{Host: long, Plugin: "agent", Type: "up"})
+	token := strings.Split(hashed, ".")[2]
+	f(hashed, telemetry.Event{Host: "web1", Plugin: "nagios", Type: "down"}, telemetry.Event{Host: token, Plugin: "agent", Type: "up"})
+	if _, err := (bus.Tapped{Body: []byte("\xc1"), ContentType: string(telemetry.ContentMsgPack)}).Events(new(telemetry.Batch)); err == nil {
+		t.Error("foreign bytes are events")
+	}
+}
+
+func TestConsumerStates(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "hub")
+	for _, name := range []string{"one", "a b"} {
+		in := bus.Input{Stream: bus.StreamMetrics, Durable: name, Filters: []string{bus.MetricsFilter("cpu")}, Start: "all"}
+		if err := c.EnsureConsumer(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	states, err := c.ConsumerStates(t.Context(), bus.StreamMetrics)
+	if err != nil || len(states) != 2 {
+		t.Fatalf("%+v, %v", states, err)
+	}
+	for _, name := range []string{"one", "a b"} {
+		one, err := c.ConsumerInfo(t.Context(), bus.StreamMetrics, name)
+		if got := states[bus.Token(name)]; err != nil || !slices.Equal(got.Filters, one.Filters) || got.Pending != one.Pending || got.StreamFirst != one.StreamFirst {
+			t.Errorf("%s: %+v, alone %+v, %v", name, got, one, err)
+		}
+	}
+	if _, err := c.ConsumerStates(t.Context(), "NONE"); !errors.Is(err, bus.ErrNoStream) {
+		t.Errorf("a stream that is not there: %v", err)
 	}
 }

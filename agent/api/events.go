@@ -20,13 +20,13 @@ type event struct {
 
 // eventsOf returns the events of a message.
 func eventsOf(b *telemetry.Batch, m bus.Tapped) []event {
-	if err := b.Decode(m.ContentType, "", m.Body, m.Stored); err != nil {
+	list, err := m.Events(b)
+	if err != nil {
 		return nil // foreign bytes; who publishes them is told of by the bus's rights, not here
 	}
-	b.DefaultTag("host", m.Subject.Host)
-	var all []event
-	for _, e := range telemetry.Events(b) {
-		all = append(all, event{e, m.Seq})
+	all := make([]event, len(list))
+	for i, e := range list {
+		all[i] = event{e, m.Seq}
 	}
 	return all
 }

@@ -343,3 +343,31 @@ func (w *stuck) Flush() {}
 func (w *stuck) SetWriteDeadline(time.Time) error { return nil }
 
 func (w *stuck) SetReadDeadline(time.Time) error { return nil }
+
+// TestLyingEvents has a plugin that says in its points that it is the agent of another host.
+func TestLyingEvents(t *testing.T) {
+	b := bustest.New(t)
+	r := start(t, b, nil)
+	s := newSource(t, b)
+	lie := telemetry.Event{Time: 1, Host: "db1", Plugin: bus.Agent, Type: "down", Message: "db1 is DOWN"}
+	var batch telemetry.Batch
+	batch.SetHost("web1")
+	lie.AppendTo(&batch)
+	s.publish(bus.EventSubject("web1", "nagios", "check"), &batch)
+	f := func(e event) {
+		t.Helper()
+		if e.Host != "web1" || e.Plugin != "nagios" || e.Type != "check" || e.Message != lie.Message {
+			t.Errorf("%+v, want one of nagios on web1", e)
+		}
+	}
+	var p eventPage
+	if r.get("/api/v1/events", &p); len(p.Events) != 1 {
+		t.Fatalf("%+v", p)
+	}
+	f(p.Events[0])
+	var e event
+	if err := json.Unmarshal([]byte(r.listen("/api/v1/events/stream?after=0").next().data), &e); err != nil {
+		t.Error(err)
+	}
+	f(e)
+}

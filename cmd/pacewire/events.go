@@ -128,28 +128,16 @@ func (s *eventShower) release() error {
 // eventsOf returns the events of a message. One that cannot be read, or holds points of other series, is one by its subject.
 func (s *eventShower) eventsOf(m bus.Tapped) []telemetry.Event {
 	bare := telemetry.Event{ID: m.ID, Time: m.Stored.UnixNano(), Host: m.Subject.Host, Plugin: m.Subject.Plugin, Type: m.Subject.Verb}
-	if err := s.batch.Decode(m.ContentType, "", m.Body, m.Stored); err != nil {
+	list, err := m.Events(&s.batch)
+	if err != nil {
 		bare.Message = "cannot be read: " + err.Error()
 		return []telemetry.Event{bare}
 	}
-	s.batch.SetHost(m.Subject.Host)
-	list := telemetry.Events(&s.batch)
 	if len(list) == 0 {
 		bare.Message = strings.TrimSpace(string(s.batch.AppendLines(nil)))
 		return []telemetry.Event{bare}
 	}
-	for i := range list {
-		vouch(&list[i], m.Subject)
-	}
 	return list
-}
-
-// vouch makes an event one of who has published it: that is in the subject, where the bus has checked it.
-func vouch(e *telemetry.Event, s bus.Subject) {
-	if s.Hashed {
-		return // its names are too long for a subject
-	}
-	e.Host, e.Plugin, e.Type = s.Host, s.Plugin, s.Verb
 }
 
 // eventRow is an event as -o json shows it: the keys of telemetry.Event, and the time for people.
