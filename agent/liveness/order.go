@@ -31,8 +31,10 @@ func (w *Watch) order(p *peer, b *telemetry.Heartbeat, now Instant) (Order, stri
 	}
 	p.gen = max(p.gen, b.Gen) // the sender goes on above the highest known
 	silent := p.track.Silent(now.Mono)
+	lost := p.track.Lost
 	order := p.track.Take(b.Seq, now.Mono)
 	if order == Fresh {
+		w.measures.BeatsLost += p.track.Lost - lost
 		p.gap = silent
 		p.expose()
 	}

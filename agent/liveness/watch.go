@@ -32,13 +32,14 @@ type Watch struct {
 	refusals map[string]uint64
 	outcomes map[Outcome]uint64
 	counts   map[string]uint64
+	measures Measures
 }
 
 // New returns a Watch that begins at now and speaks.
 func New(r Rules, now Instant) *Watch {
 	w := &Watch{
 		rules: r, speaks: true, index: map[string]*peer{}, flags: flagSets(), states: map[string]int{}, orders: map[Order]uint64{},
-		refusals: map[string]uint64{}, outcomes: map[Outcome]uint64{}, counts: map[string]uint64{},
+		refusals: map[string]uint64{}, outcomes: map[Outcome]uint64{}, counts: map[string]uint64{}, measures: newMeasures(),
 	}
 	w.guard.last, w.guard.clear = now, now.Mono
 	w.admits = bucket{tokens: float64(r.NewBurst), at: now.Mono}
@@ -112,6 +113,7 @@ func (w *Watch) take(p *peer, b *telemetry.Heartbeat, now Instant) {
 	p.ephemeral = slices.Contains(b.Flags, FlagEphemeral)
 	trim(b)
 	b.Host, b.Inst = p.host, p.inst // the same strings, once
+	w.measures.measure(p, b)
 	p.missesAcks = p.beaten && b.AckLost > p.last.AckLost
 	w.pace(p, b)
 	p.from, p.seen = now.Mono, now.Wall
