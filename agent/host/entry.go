@@ -154,7 +154,7 @@ func (e *entry) status() telemetry.PluginStatus {
 		s.Reason = cmp.Or(s.Reason, fmt.Sprintf("%d attempts to do on the bus what it may not", e.denied))
 	}
 	i.timed(&s, time.Now())
-	if e.next != nil && i == e.now {
+	if e.next != nil && i == e.now && e.next.stopped == "" { // else it is given up
 		state, _ := e.next.state(time.Now())
 		s.Reason = cmp.Or(s.Reason, "a new process is to take over: it is "+state)
 	}

@@ -31,3 +31,17 @@ func TestStateOfOneMoment(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// A process that is to take over is told of, until it is given up.
+func TestReasonOfNext(t *testing.T) {
+	e := newHost(t, "nats://127.0.0.1:1", collectors).entries()[0]
+	e.next = e.instance(e.plan(), true)
+	e.next.hold = true // the old one works
+	if got := e.status().Reason; got != "a new process is to take over: it is stopped" {
+		t.Error(got)
+	}
+	e.next.stopped = "it did not take over"
+	if got := e.status().Reason; got != "" {
+		t.Error(got)
+	}
+}

@@ -80,7 +80,6 @@ func TestFullPipe(t *testing.T) {
 	url, full, _ := stalled(t, b)
 	h, _, _ := hearted(t, b, func(o *Options) { o.URL = url })
 	pulseIs(t, h, "the hub watches", watched)
-	lost := h.Pulse().AckLost
 	full()
 	ctx, cancel := context.WithCancel(t.Context())
 	var flood sync.WaitGroup
@@ -91,7 +90,10 @@ func TestFullPipe(t *testing.T) {
 			}
 		}
 	})
-	u.next(40)
+	// A busy machine may lose one or the other; behind the flood all would be.
+	u.next(1)
+	begun := h.Pulse()
+	pulseIs(t, h, "40 beats with their ACKs", func(p telemetry.PulseStatus) bool { return p.Seq-begun.Seq >= 40+2*(p.AckLost-begun.AckLost) })
 	flush, stop := context.WithTimeout(ctx, 100*time.Millisecond)
 	defer stop()
 	if h.data.Flush(flush) == nil {
@@ -99,9 +101,7 @@ func TestFullPipe(t *testing.T) {
 	}
 	cancel()
 	flood.Wait()
-	if p := h.Pulse(); p.AckLost != lost || !watched(p) {
-		t.Errorf("%+v", p)
-	}
+	pulseIs(t, h, "the hub watches still", watched)
 }
 
 // So does a plugin, however much it collects.

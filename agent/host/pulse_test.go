@@ -153,10 +153,9 @@ func TestAgentHello(t *testing.T) {
 func TestHubAbsent(t *testing.T) {
 	b := bustest.New(t)
 	h, log, _ := hearted(t, b)
-	pulseIs(t, h, "beats without a hub", func(p telemetry.PulseStatus) bool { return p.Seq >= 5 && p.AckLost >= 4 })
-	if p := h.Pulse(); p.State != telemetry.PulseAlone || !strings.Contains(p.Reason, "nobody answers") {
-		t.Errorf("%+v", p)
-	}
+	pulseIs(t, h, "beats without a hub", func(p telemetry.PulseStatus) bool { // the last may have run out of time instead: this machine is busy
+		return p.Seq >= 5 && p.AckLost >= 4 && p.State == telemetry.PulseAlone && strings.Contains(p.Reason, "nobody answers")
+	})
 	if text := log.String(); strings.Contains(text, "level=WARN") || strings.Count(text, "no hub") != 1 {
 		t.Errorf("log %s", text)
 	}

@@ -193,9 +193,10 @@ func offspring(t testing.TB) []string {
 func (r *rig) during(name string, do func() error) (seen []telemetry.PluginStatus, processes int, err error) {
 	r.Helper()
 	done := make(chan error, 1)
+	seen = append(seen, r.status(name)) // before, however busy the machine is
 	go func() { done <- do() }()
 	for over := false; ; {
-		if s := r.status(name); len(seen) == 0 || seen[len(seen)-1].State != s.State || seen[len(seen)-1].PID != s.PID {
+		if s := r.status(name); seen[len(seen)-1].State != s.State || seen[len(seen)-1].PID != s.PID {
 			seen = append(seen, s)
 		}
 		processes = max(processes, len(offspring(r)))
