@@ -97,3 +97,13 @@ func (h *Hub) take(b telemetry.Heartbeat, now liveness.Instant, ack *telemetry.A
 
 // flagNoInventory says that the beats of a host tell of an inventory that is not here yet.
 const flagNoInventory = "no_inventory"
+
+// Measures are what the hub has measured of all beats.
+type Measures = liveness.Measures
+
+// Measures returns what the hub has measured of all beats since it began.
+func (h *Hub) Measures() Measures {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.watch.Measures()
+}
