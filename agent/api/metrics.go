@@ -6,8 +6,11 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/pacewire/pacewire/agent/hub"
 )
 
 // counts are those of requests.
@@ -50,6 +53,7 @@ func (k *counts) copy() (requests map[answered]uint64, problems map[string]uint6
 func (c *call) metrics() error {
 	var w exposition
 	c.s.hubMetrics(&w)
+	c.s.beatMetrics(&w)
 	c.s.apiMetrics(&w)
 	c.s.recentMetrics(&w)
 	processMetrics(&w)
@@ -76,6 +80,29 @@ func (s *Server) hubMetrics(w *exposition) {
 		w.family("pacewire_hub_"+metricName(name)+"_total", "counter", "What the hub counts as "+name+".")
 		w.sample(float64(is.Counts[name]))
 	}
+}
+
+// A measurer is a Fleet that measures its beats.
+type measurer interface{ Measures() hub.Measures }
+
+var _ measurer = (*hub.Hub)(nil)
+
+func (s *Server) beatMetrics(w *exposition) {
+	fleet, ok := s.o.Hub.(measurer)
+	if !ok {
+		return
+	}
+	is := fleet.Measures()
+	w.histogram("pacewire_beat_interval_ratio", "Time between two beats of an agent, by the interval it beats at.",
+		is.Intervals.Bounds, is.Intervals.Counts[:], is.Intervals.Sum)
+	w.histogram("pacewire_beat_rtt_seconds", "Round trips from beat to answer, the best of the last eight, as each beat tells it.",
+		is.RTTs.Bounds, is.RTTs.Counts[:], is.RTTs.Sum)
+	w.histogram("pacewire_clock_offset_seconds", "How far the clocks of the hosts are from the hub's, whichever way, as each beat tells it.",
+		is.Offsets.Bounds, is.Offsets.Counts[:], is.Offsets.Sum)
+	w.family("pacewire_beats_lost_total", "counter", "Beats that had not come to the hub when a newer one did.")
+	w.sample(float64(is.BeatsLost))
+	w.family("pacewire_acks_lost_total", "counter", "Answers of the hub that did not come to the agents.")
+	w.sample(float64(is.AcksLost))
 }
 
 func (s *Server) apiMetrics(w *exposition) {
@@ -168,7 +195,12 @@ func (w *exposition) family(name, kind, help string) {
 
 // sample adds a value of it, with labels as pairs of name and value.
 func (w *exposition) sample(v float64, labels ...string) {
-	w.WriteString(w.name)
+	w.suffixed("", v, labels...)
+}
+
+// suffixed adds a value of a part of it.
+func (w *exposition) suffixed(suffix string, v float64, labels ...string) {
+	w.WriteString(w.name + suffix)
 	for i := 0; i < len(labels); i += 2 {
 		w.WriteString(map[bool]string{true: "{", false: ","}[i == 0])
 		fmt.Fprintf(w, `%s="%s"`, labels[i], strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(labels[i+1]))
@@ -177,4 +209,21 @@ func (w *exposition) sample(v float64, labels ...string) {
 		w.WriteByte('}')
 	}
 	fmt.Fprintf(w, " %g\n", v)
+}
+
+// histogram adds a metric of values by their size: counts are of the values up to each bound and above the one before, the last
+// of those above all.
+func (w *exposition) histogram(name, help string, bounds []float64, counts []uint64, sum float64) {
+	w.family(name, "histogram", help)
+	below := uint64(0)
+	for i, n := range counts {
+		below += n
+		le := "+Inf"
+		if i < len(bounds) {
+			le = strconv.FormatFloat(bounds[i], 'g', -1, 64)
+		}
+		w.suffixed("_bucket", float64(below), "le", le)
+	}
+	w.suffixed("_sum", sum)
+	w.suffixed("_count", float64(below))
 }
