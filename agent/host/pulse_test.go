@@ -205,14 +205,18 @@ func TestAgentRefused(t *testing.T) {
 			a.State, a.Reason = telemetry.Refused, fmt.Sprint(reason, ": ", a.Received)
 		})
 		h, log, stop := hearted(t, b)
-		if later := u.next(5); !later.Hello || later.Manifest == nil {
-			t.Errorf("%s: nobody has taken the hello, and it is not repeated: %+v", reason, later)
+		if later := u.next(5); later.Hello || later.Manifest != nil || later.Inventory != nil {
+			t.Errorf("%s: who refuses the host is told of it again and again: %+v", reason, later)
 		}
 		pulseIs(t, h, "it knows", func(p telemetry.PulseStatus) bool {
 			return p.State == telemetry.PulseRefused && strings.HasPrefix(p.Reason, reason)
 		})
+		n := len(u.heard())
 		u.says(nil)
 		pulseIs(t, h, "accepted", watched)
+		bustest.Wait(t, soon, "a hello", func() bool {
+			return slices.ContainsFunc(u.heard()[n:], func(b telemetry.Heartbeat) bool { return b.Hello && b.Manifest != nil })
+		})
 		stop()
 		text := log.String()
 		if strings.Count(text, "hub refuses this host") != 1 || strings.Count(text, "hub accepts this host again") != 1 {

@@ -51,7 +51,9 @@ type Sender struct {
 	sent     Instant // when the last beat left
 	awaiting bool    // its ACK
 	hellos   int     // without an answer, in a row
-	greeted  bool    // the watcher has accepted us
+	greeted  bool    // the watcher has accepted us, and has our hello
+	greeting bool    // the last beat was a hello
+	rejected bool    // the watcher has our hello, and refuses us: it is not told all of it again and again
 	missed   int     // beats without an ACK, in a row
 	lost     uint64  // beats without an ACK at all
 
@@ -85,7 +87,8 @@ func (s *Sender) Beat(h *telemetry.Heartbeat, now Instant) {
 	h.Version, h.Host, h.Plugin, h.Inst, h.Boot, h.Gen = telemetry.ProtocolVersion, s.o.Host, s.o.Plugin, s.o.Inst, s.o.Boot, s.o.Gen
 	h.Seq, h.IntervalMS = s.seq, max(s.Interval().Milliseconds(), 1)
 	h.T1, h.Mono1, h.UpMS = now.Wall, int64(now.Mono), (now.Mono - s.begun.Mono).Milliseconds()
-	h.ResumedMS, h.Hello, h.Ack, h.AckLost = s.resumed.Milliseconds(), !s.greeted, s.ack.Seq, s.lost
+	s.greeting = !s.greeted && !s.rejected
+	h.ResumedMS, h.Hello, h.Ack, h.AckLost = s.resumed.Milliseconds(), s.greeting, s.ack.Seq, s.lost
 	h.RTTUS, h.OffsetUS = best.trip.Microseconds(), best.offset.Microseconds()
 }
 
@@ -118,7 +121,10 @@ func (s *Sender) Resumed(now Instant) bool {
 func (s *Sender) Steps() (n uint64, last time.Duration) { return s.steps, s.step }
 
 // Lists reports whether the list of the inventory goes with a beat: with a hello, and until the watcher holds what d stands for.
-func (s *Sender) Lists(d telemetry.Digest) bool { return !s.greeted || s.ack.Digest != d }
+// Who refuses us holds nothing.
+func (s *Sender) Lists(d telemetry.Digest) bool {
+	return !s.rejected && (!s.greeted || s.ack.Digest != d)
+}
 
 // Obey takes the ACK of the last beat. What it says of the work, and its refusal, are for the caller. Errors: ErrStray, ErrTerm.
 func (s *Sender) Obey(a telemetry.Ack, now Instant) error {
@@ -136,8 +142,8 @@ func (s *Sender) Obey(a telemetry.Ack, now Instant) error {
 	}
 	s.rounds.add(roundOf(a, s.sent.Wall, max(now.Mono-s.sent.Mono, 0)))
 	a.Work = nil
+	s.judged(a, now)
 	s.ack, s.heard, s.awaiting = a, now, false
-	s.greeted = a.State == telemetry.Accepted
 	s.missed, s.hellos, s.resumed = 0, 0, s.resumed-s.telling
 	wanted := s.Interval()
 	if a.NextMS > 0 {
@@ -145,6 +151,18 @@ func (s *Sender) Obey(a telemetry.Ack, now Instant) error {
 	}
 	s.times.follow(min(max(wanted, s.o.Least), mostInterval))
 	return nil
+}
+
+// judged notes whether we are accepted. Who accepts us without our hello, having refused us before, or another watcher, gets it
+// with the next beat.
+func (s *Sender) judged(a telemetry.Ack, now Instant) {
+	accepted := a.State == telemetry.Accepted
+	knows := s.greeting || s.rejected && a.Server == s.ack.Server && a.Term == s.ack.Term
+	if s.rejected && accepted {
+		s.Hasten(now)
+	}
+	s.greeted = accepted && !s.rejected
+	s.rejected = !accepted && knows
 }
 
 // Missed notes that the last beat has no ACK. It is not sent again: the next one says as much, and is fresh.
@@ -200,7 +218,7 @@ func (s *Sender) Reconnected(now Instant) {
 
 // GreetAgain makes the next beat a hello, and due now.
 func (s *Sender) GreetAgain(now Instant) {
-	s.greeted = false
+	s.greeted, s.rejected = false, false
 	s.times.hasten(now.Mono)
 }
 

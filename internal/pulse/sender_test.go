@@ -174,26 +174,53 @@ func TestPatience(t *testing.T) {
 	f(time.Hour, 5*time.Second)
 }
 
-// A refusal counts as an answer, but nobody has taken what a hello says: it is said again.
+// A refusal counts as an answer. Who has refused a hello is not sent it all again at each interval; who accepts us, or is another
+// one, has to know it.
 func TestRefusal(t *testing.T) {
 	b := newBench(t, Options{})
-	refused := func(a *telemetry.Ack) { a.State, a.Reason, a.NextMS = telemetry.Refused, "busy", 25_000 }
-	b.obeyed(0, refused)
-	if got := b.s.Wait(b.now); b.s.Interval() != 25*time.Second || got < 2*time.Second {
-		t.Errorf("interval %v, next in %v: a refusal is not asked about again at once", b.s.Interval(), got)
+	f := func(server string, term uint64, state string, hello bool) {
+		t.Helper()
+		b.pass(b.s.Wait(b.now))
+		b.beat()
+		if b.last.Hello != hello || hello && !b.s.Lists(telemetry.Digest{1}) || b.s.rejected && b.s.Lists(telemetry.Digest{1}) {
+			t.Errorf("beat %d: hello %v, list %v", b.last.Seq, b.last.Hello, b.s.Lists(telemetry.Digest{1}))
+		}
+		a := b.ack()
+		a.Server, a.Term, a.State, a.Reason, a.NextMS = server, term, state, "busy", 25_000
+		if err := b.s.Obey(a, b.now); err != nil {
+			t.Fatal(err)
+		}
 	}
+	due := func(least, most time.Duration) {
+		t.Helper()
+		if got := b.s.Wait(b.now); got < least || got > most || b.s.Interval() != 25*time.Second {
+			t.Errorf("next in %v of %v, want %v to %v", got, b.s.Interval(), least, most)
+		}
+	}
+	f("w", 1, telemetry.Refused, true)
+	due(2*time.Second, 30*time.Second) // it is not asked about again at once
 	if p := b.s.Status(b.now); p.State != telemetry.PulseRefused || p.Reason != "busy" {
 		t.Errorf("%+v", p)
 	}
-	b.obeyed(0, nil)
-	if !b.last.Hello || b.last.Ack != 1 || b.beat().Hello {
-		t.Errorf("hello %v, ack %d", b.last.Hello, b.last.Ack)
+	for range 3 {
+		f("w", 1, telemetry.Refused, false)
 	}
-	b.s.Missed()
-	b.obeyed(0, refused)
-	if !b.beat().Hello {
-		t.Error("who refuses us has taken our hello")
-	}
+	f("w", 1, telemetry.Accepted, false)
+	due(soonest, soonest)
+	f("w", 1, telemetry.Accepted, true)
+	due(2*time.Second, 30*time.Second)
+	f("w", 1, telemetry.Refused, false)
+	f("w", 1, telemetry.Refused, true) // it may have forgotten who we are
+	f("w", 2, telemetry.Refused, false)
+	f("w", 2, telemetry.Refused, true)
+	f("v", 2, telemetry.Refused, false)
+	f("v", 2, telemetry.Refused, true)
+	f("v", 2, telemetry.Refused, false)
+	b.s.GreetAgain(b.now)
+	f("v", 2, telemetry.Refused, true)
+	f("w", 3, telemetry.Accepted, false)
+	f("w", 3, telemetry.Accepted, true)
+	f("w", 3, telemetry.Accepted, false)
 }
 
 func TestLists(t *testing.T) {
