@@ -21,9 +21,10 @@ type rival struct {
 func (w *Watch) order(p *peer, b *telemetry.Heartbeat, now Instant) (Order, string) {
 	if b.Inst != p.inst {
 		if slices.Contains(p.retired, b.Inst) {
-			return Retired, p.meet(b, now)
-		}
-		if reason := p.admits(b, now.Mono); reason != "" {
+			if reason := p.meet(b, now); !p.returns(b) {
+				return Retired, reason
+			}
+		} else if reason := p.admits(b, now.Mono); reason != "" {
 			p.meet(b, now)
 			return Refused, reason
 		}
@@ -40,6 +41,10 @@ func (w *Watch) order(p *peer, b *telemetry.Heartbeat, now Instant) (Order, stri
 	}
 	return order, ""
 }
+
+// returns reports whether an instance that was replaced may have its place again: it lives, and the one that took it, of a copied
+// state folder, does not.
+func (p *peer) returns(b *telemetry.Heartbeat) bool { return p.ended() && p.rivalOf(b).beats >= 2 }
 
 // admits returns why a new instance may not take the place of the known one: "" when it may.
 func (p *peer) admits(b *telemetry.Heartbeat, now time.Duration) string {

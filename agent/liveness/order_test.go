@@ -165,3 +165,27 @@ func TestHighestGenerationIsKept(t *testing.T) {
 		t.Errorf("gen %d", p.Gen)
 	}
 }
+
+// A copy of the state folder takes the place by its higher generation, and leaves: the one that lives has its place again.
+func TestRetiredReturns(t *testing.T) {
+	r := newRig(t)
+	old := r.beat("a", 1)
+	old.Gen = 1
+	r.hear(old)
+	copied := r.beat("a", 2)
+	copied.Gen = 2
+	r.hear(copied)
+	copied.Seq, copied.Bye = copied.Seq+1, "shutdown"
+	r.hear(copied)
+	if p, _ := r.w.Peer("a"); p.State != telemetry.HostLeft {
+		t.Fatalf("%+v", p)
+	}
+	old.Seq++
+	if h := r.hear(old); h.Order != Retired { // it may have been on its way
+		t.Fatalf("a straggler is %v", h.Order)
+	}
+	old.Seq++
+	if h := r.hear(old); h.Order != Fresh || h.Peer.State != telemetry.HostUp || h.Peer.Gen != 2 || len(h.Peer.Rivals) != 0 {
+		t.Errorf("%+v", h)
+	}
+}

@@ -25,6 +25,14 @@ func (w *Watch) pace(p *peer, b *telemetry.Heartbeat) {
 	w.weigh(p)
 }
 
+// Asked notes that a host was asked to beat at an interval: until its next beat says what it does, it is judged by the longer one.
+func (w *Watch) Asked(host string, interval time.Duration) {
+	if p := w.index[host]; p != nil && interval > p.interval {
+		p.interval = min(interval, telemetry.MaxIntervalMS*time.Millisecond)
+		w.due[p.slot] = w.next(p)
+	}
+}
+
 // weigh counts what p is good for.
 func (w *Watch) weigh(p *peer) {
 	rate := int64(0)

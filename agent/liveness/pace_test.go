@@ -148,3 +148,22 @@ func TestFollowerRaisesNoAlarm(t *testing.T) {
 	r.run(time.Minute)
 	r.wants()
 }
+
+// The first ACK asks a host of short intervals for a longer one, which its next beat keeps: it is not overdue meanwhile.
+func TestAskedInterval(t *testing.T) {
+	r := newRig(t)
+	b := r.beat("a", 1)
+	b.IntervalMS = 1000
+	r.hear(b)
+	r.w.Asked("a", 10*time.Second)
+	r.run(12 * time.Second)
+	if p, _ := r.w.Peer("a"); p.State != telemetry.HostUp {
+		t.Errorf("%v after 12 s", p.State)
+	}
+	r.w.Asked("a", time.Second) // a shorter one says nothing
+	r.w.Asked("nobody", time.Hour)
+	r.run(20 * time.Second)
+	if p, _ := r.w.Peer("a"); p.State != telemetry.HostOverdue {
+		t.Errorf("%v after 32 s", p.State)
+	}
+}
