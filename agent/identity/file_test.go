@@ -68,7 +68,7 @@ func TestPowerCut(t *testing.T) {
 		if i := opened(t, dir, "renamed", machine("abc")); i.ID != "web-1" || i.Gen() != gen || i.Notice != "" {
 			t.Errorf("%s: %+v, generation %d, want %d", what, i, i.Gen(), gen)
 		}
-		if left, _ := os.ReadDir(dir); len(left) != 1 {
+		if left, _ := os.ReadDir(dir); len(left) != 2 { // and the lock
 			t.Errorf("%s leaves %v", what, left)
 		}
 	}

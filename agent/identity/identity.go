@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ type Identity struct {
 	Notice string // what an operator should know of how the id came about; "": nothing
 
 	file string
+	lock *os.File // while it is open nobody else opens the folder
 	mu   sync.Mutex
 	note note
 }
@@ -55,8 +57,11 @@ func (i *Identity) Raise(atLeast uint64) error {
 	return write(i.file, i.note)
 }
 
-// Open returns the identity that the state folder dir holds, and counts this start. At the first start the id is name, which the
-// host is called, in lower case. When probe says that the folder came from another machine, this one gets an id of its own.
+// Close lets another agent have the state folder. That the process ends does as well.
+func (i *Identity) Close() error { return i.lock.Close() }
+
+// Open returns the identity that the state folder dir holds, and counts this start. The folder is this process's until Close. At the first start the id is name, which the
+// host is called, in lower case. When probe says that the folder came from another machine, this one gets an id of its own. Errors: ErrInUse.
 func Open(dir, name string, probe Machine) (*Identity, error) {
 	name = strings.TrimSpace(name)
 	if err := checkID(name); err != nil {
@@ -75,7 +80,7 @@ func Open(dir, name string, probe Machine) (*Identity, error) {
 	})
 }
 
-// OpenAs is Open for a host whose id the config says: nothing is compared.
+// OpenAs is Open for a host whose id the config says: nothing is compared. Errors: ErrInUse.
 func OpenAs(dir, id string, probe Machine) (*Identity, error) {
 	if err := checkID(id); err != nil {
 		return nil, fmt.Errorf("host: %q: %w", id, err)
@@ -93,8 +98,16 @@ func OpenAs(dir, id string, probe Machine) (*Identity, error) {
 }
 
 // open reads the file, lets settle say who this is, and writes the next start.
-func open(dir string, settle func(*note, *Identity)) (*Identity, error) {
+func open(dir string, settle func(*note, *Identity)) (_ *Identity, err error) {
 	i := &Identity{file: filepath.Join(dir, fileName)}
+	if i.lock, err = lock(dir); err != nil {
+		return nil, fmt.Errorf("identity of this host: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			i.lock.Close()
+		}
+	}()
 	n, err := read(i.file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

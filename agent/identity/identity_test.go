@@ -21,12 +21,15 @@ func machine(text string) Machine {
 	return Machine{f(0), f(1), f(2)}
 }
 
-// opened opens an identity that is expected to open.
+// opened opens an identity that is expected to open, as an agent that has ended since.
 func opened(t *testing.T, dir, name string, m Machine) *Identity {
 	t.Helper()
 	i, err := Open(dir, name, m)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := i.Close(); err != nil {
+		t.Error(err)
 	}
 	return i
 }
@@ -59,7 +62,7 @@ func TestOpen(t *testing.T) {
 	if err != nil || !json.Valid(text) {
 		t.Errorf("%s, %v", text, err)
 	}
-	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 1 {
+	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 2 { // and the lock
 		t.Errorf("%q", left)
 	}
 }
@@ -193,6 +196,9 @@ func TestOpenAs(t *testing.T) {
 	f := func(id, facts string, gen uint64, former int) {
 		t.Helper()
 		i, err := OpenAs(dir, id, machine(facts))
+		if err == nil {
+			err = i.Close()
+		}
 		if err != nil || i.ID != id || i.Gen() != gen || i.Cloned() || len(content(t, dir).Former) != former {
 			t.Errorf("%s: %+v, %v", id, i, err)
 		}
