@@ -24,7 +24,7 @@ unit: ## tests of the packages, with the real servers that are on PATH
 	go test -race -shuffle=on $(packages)
 
 e2e: ## tests of the built program, as real processes
-	go test -count=1 ./test/e2e
+	go test -count=1 -timeout 20m ./test/e2e
 
 gen: ## write what follows from the plugins: lists, schemas, docs, sample config
 	go generate ./...
