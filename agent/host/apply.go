@@ -203,11 +203,12 @@ func (s step) change(ctx context.Context) telemetry.Change {
 		return telemetry.Change{Plugin: s.entry.name, Action: s.action, Error: err.Error()}
 	}
 	defer release()
-	do := s.entry.swap
-	if s.action == telemetry.ChangeConfigure {
-		do = s.entry.configure
-	}
-	return s.entry.change(s.action, func() error { return do(ctx, s.plan) })
+	return s.entry.change(s.action, func() error {
+		if s.action == telemetry.ChangeConfigure {
+			return s.entry.configure(ctx, s.plan)
+		}
+		return s.entry.asked("swapped: "+s.reason, func() error { return s.entry.swap(ctx, s.plan) })
+	})
 }
 
 // configure gives the process that runs another work. One that cannot use it goes on with what it has, if that did work.

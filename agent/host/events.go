@@ -39,6 +39,7 @@ func classOf(state string) string {
 type course struct {
 	class, state string // told last
 	inst         string // process that was up last
+	asked        string // why another one is to follow it that somebody has asked for
 	flaps        liveness.Flaps
 }
 
@@ -72,18 +73,38 @@ func (e *entry) follow(i *instance, state, reason, exit string) {
 		return
 	}
 	inst := i.last.Inst
+	fresh := class == isUp && inst != c.inst
 	switch {
 	case class == isDown && c.class != isDown:
 		e.happens(class, state, cmp.Or(reason, exit))
 	case class != c.class:
 		e.happens(class, state, reason)
-	case class == isUp && inst != c.inst && c.inst != "":
-		e.happens(isRestarted, state, cmp.Or(exit, "another process has taken over"))
+	case fresh && c.inst != "":
+		e.happens(isRestarted, state, cmp.Or(c.asked, exit, "another process has taken over"))
 	}
 	c.class, c.state = class, state
 	if class == isUp {
 		c.inst = inst
 	}
+	if fresh || class == isDown { // what was asked for has come, or something else
+		c.asked = ""
+	}
+}
+
+// asked has the process that do starts told as one that somebody has asked for, unless it comes to nothing.
+func (e *entry) asked(why string, do func() error) error {
+	e.expects(why)
+	err := do()
+	if err != nil {
+		e.expects("")
+	}
+	return err
+}
+
+func (e *entry) expects(why string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.course.asked = why
 }
 
 // leaves reports whether a plugin that is stopped has left: one that has not begun has not, nor one that another process is about to
@@ -100,7 +121,10 @@ func (e *entry) happens(what, state, reason string) {
 	text := e.now.plan.conf.Kind + " " + e.name + " " + map[string]string{
 		isUp: "works", isDown: "is down", hasLeft: "has left", isRestarted: "was restarted",
 	}[what]
-	if reason != "" && what != isUp {
+	switch {
+	case what == isRestarted && reason == c.asked:
+		text = e.now.plan.conf.Kind + " " + e.name + " was " + reason
+	case reason != "" && what != isUp:
 		text += ": " + reason
 	}
 	e.announce(telemetry.Event{Time: now.UnixNano(), Type: what, From: c.state, To: state, Reason: reason, Message: text, Silenced: c.flaps.Damped()})

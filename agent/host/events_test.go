@@ -57,12 +57,22 @@ func TestCourse(t *testing.T) {
 	f(starting, "", "", "")
 	f(failed, "10 starts", "", "")
 	f(running, "", "c", "", "up failed-running: ")
+	e.expects("restarted by an operator")
+	f(running, "", "c", "")
+	f(draining, "", "c", "")
+	f(stopped, "", "c", "")
+	f(running, "", "e", "", "restarted running-running: restarted by an operator")
+	f(running, "", "c", "", "restarted running-running: exit code 3") // nobody has asked twice
 	f(stopped, stoppedBy, "c", stoppedBy, "left running-stopped: "+stoppedBy)
 	f(running, "", "d", "", "up stopped-running: ")
 	f(lost, "no heartbeat", "d", "", "down running-lost: no heartbeat")
 	f(running, "", "d", "", "up lost-running: ")
+	e.expects("upgraded by an operator")
 	f(refused, "config_invalid", "d", "", "down running-refused: config_invalid!", "flapping refused-refused: begun")
 	f(running, "", "d", "", "up refused-running: !")
+	if e.course.asked != "" {
+		t.Error("what failed is still asked for")
+	}
 	e.calms(time.Now().Add(time.Minute))
 	if got := told(h); got != nil {
 		t.Errorf("calm after a minute: %q", got)
@@ -152,6 +162,9 @@ func TestEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait("sink", "up restarted")
+	if v := a.of("sink")[1]; v.Message != "publisher sink was restarted by an operator" || v.Reason != "restarted by an operator" {
+		t.Errorf("%+v", v)
+	}
 	if _, err := r.h.Stop(t.Context(), "sink"); err != nil {
 		t.Fatal(err)
 	}
@@ -198,5 +211,29 @@ func TestEventsOfCrashes(t *testing.T) {
 		if silenced := n == 6 || n == 8; v.Silenced != silenced {
 			t.Errorf("%d: %+v", n, v)
 		}
+	}
+}
+
+// What was asked for is told as that, and what comes to nothing is not told later.
+func TestEventsOfSwaps(t *testing.T) {
+	r := rigged(t, pair)
+	a := newAlmanac(t, r.b)
+	f := func(plugin string, n int, want string) {
+		t.Helper()
+		bustest.Wait(t, soon, want, func() bool {
+			list := a.of(plugin)
+			return len(list) > n && list[n].Message == want
+		})
+	}
+	f("sink", 0, "publisher sink works")
+	if _, err := r.h.Upgrade(t.Context(), "sink"); err != nil {
+		t.Fatal(err)
+	}
+	f("sink", 1, "publisher sink was upgraded by an operator")
+	r.reloaded(strings.Replace(pair, "sink: {", "sink: { limits: { files: 512 },", 1))
+	f("sink", 2, "publisher sink was swapped: limits changed")
+	e := r.h.find("sink")
+	if err := e.asked("restarted by an operator", func() error { return errEnded }); err == nil || e.course.asked != "" {
+		t.Errorf("%v, %q", err, e.course.asked)
 	}
 }

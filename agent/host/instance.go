@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pacewire/pacewire/agent/journal"
 	"github.com/pacewire/pacewire/agent/liveness"
 	"github.com/pacewire/pacewire/agent/supervise"
 	"github.com/pacewire/pacewire/bus"
@@ -74,7 +75,7 @@ func (e *entry) instance(p plan, single bool) *instance {
 		Name: c.Name, Command: p.command, Env: p.env, Log: h.log.With("plugin", c.Name), Each: i.each, Single: single,
 		Limits: supervise.Limits{Memory: l.Memory, CPU: l.CPU, Files: l.Files, Processes: l.Processes}, User: c.RunAs,
 		Keep: c.Keep, KeepDir: h.keepDir(c, !single), Resumed: i.resumed,
-		Line: i.line, Drain: i.drain, NoRestart: func(code int) bool { return code == exitUsage || code == exitConfig },
+		Line: i.line, Cause: journal.Cause, Drain: i.drain, NoRestart: func(code int) bool { return code == exitUsage || code == exitConfig },
 		OnChange: i.follow,
 	})
 	return i

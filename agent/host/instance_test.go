@@ -199,7 +199,7 @@ func TestStatus(t *testing.T) {
 // A process that ends by itself is shown with the reason, not with what it said when it lived.
 func TestStatusOfEnded(t *testing.T) {
 	b := bustest.New(t)
-	h := connected(t, b, "collect: { gone: { run: [sh, -c, 'echo no licence >&2; exit 78'] } }\n")
+	h := connected(t, b, `collect: { gone: { run: [sh, -c, 'echo "{\"level\":\"INFO\",\"msg\":\"on\"}" >&2; echo no licence >&2; exit 78'] } }`)
 	e := h.find("gone")
 	e.beat(telemetry.Heartbeat{Inst: "a", State: "running"}, time.Now(), &telemetry.Ack{})
 	begin(t, e)

@@ -129,27 +129,31 @@ func (h *Host) Stop(ctx context.Context, name string) (telemetry.ChangeList, err
 // Restart drains a plugin and starts it again.
 func (h *Host) Restart(ctx context.Context, name string) (telemetry.ChangeList, error) {
 	return h.operate(ctx, name, telemetry.ChangeRestart, func(ctx context.Context, e *entry) error {
-		i := e.now
-		switch {
-		case i.attached():
-			return fmt.Errorf("somebody else starts it, and has to start it again")
-		case i.stopped != "":
-			i.start(h.life)
-		default:
-			if err := i.mayStart(); err != nil {
-				return fmt.Errorf("the process that runs is left alone, as it could not be started again: %w", err)
-			}
-			if err := i.child.Restart(ctx); err != nil {
-				return err
-			}
-		}
-		return i.awaitWork(ctx)
+		return e.asked("restarted by an operator", func() error { return e.restart(ctx) })
 	})
+}
+
+func (e *entry) restart(ctx context.Context) error {
+	i := e.now
+	switch {
+	case i.attached():
+		return fmt.Errorf("somebody else starts it, and has to start it again")
+	case i.stopped != "":
+		i.start(e.host.life)
+	default:
+		if err := i.mayStart(); err != nil {
+			return fmt.Errorf("the process that runs is left alone, as it could not be started again: %w", err)
+		}
+		if err := i.child.Restart(ctx); err != nil {
+			return err
+		}
+	}
+	return i.awaitWork(ctx)
 }
 
 // Upgrade lets a new process of the same command take over: its program is another one by now.
 func (h *Host) Upgrade(ctx context.Context, name string) (telemetry.ChangeList, error) {
 	return h.operate(ctx, name, telemetry.ChangeUpgrade, func(ctx context.Context, e *entry) error {
-		return e.swap(ctx, e.plan())
+		return e.asked("upgraded by an operator", func() error { return e.swap(ctx, e.plan()) })
 	})
 }

@@ -166,6 +166,7 @@ func (e *entry) relieve(ctx context.Context, old, next *instance) error {
 	}
 	next.stop(ctx, "it did not take over")
 	<-next.done
+	e.expects("started again: the process that was to take over has failed")
 	old.start(e.host.life)
 	return fmt.Errorf("it was ready, but does not work; the old one is started again: %w", errors.Join(err, old.awaitWork(ctx)))
 }

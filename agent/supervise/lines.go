@@ -149,16 +149,20 @@ func (t *tail) lines() []string {
 	return slices.Clone(t.kept)
 }
 
-// last is up to n lines of the present process, blank ones left out.
-func (t *tail) last(n int) []string {
+// last is what up to n lines of the present process say of its end, the last
+// one first: a reason is often cut.
+func (t *tail) last(n int, cause func(string) (string, bool)) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var last []string
 	for i := len(t.kept) - 1; i >= len(t.kept)-t.fresh && len(last) < n; i-- {
-		if line := strings.TrimSpace(t.kept[i]); line != "" {
-			last = append(last, line)
+		text, whole := cause(strings.TrimSpace(t.kept[i]))
+		if text != "" && !slices.Contains(last, text) {
+			last = append(last, text)
+		}
+		if whole {
+			break
 		}
 	}
-	slices.Reverse(last)
 	return last
 }

@@ -72,7 +72,7 @@ func TestTailHasWhatTheRateLeavesOut(t *testing.T) {
 		if last := got[len(got)-1]; last != "[1 lines left out]" {
 			t.Errorf("last line %q", last)
 		}
-		if last := c.stderr.last(1); !slices.Equal(last, []string{"panic: boom"}) {
+		if last := c.stderr.last(1, asIs); !slices.Equal(last, []string{"panic: boom"}) {
 			t.Errorf("tail %q", last)
 		}
 	})
@@ -100,14 +100,42 @@ func TestTail(t *testing.T) {
 		t.Errorf("kept %q", got)
 	}
 	k.begin()
-	if got := k.last(3); len(got) != 0 {
+	if got := k.last(3, asIs); len(got) != 0 {
 		t.Errorf("a new process has said %q", got)
 	}
 	k.add([]byte("first"))
 	k.add([]byte("  "))
 	k.add([]byte("bad \xff " + strings.Repeat("x", 2*tailBytes)))
-	got := k.last(3)
-	if len(got) != 2 || got[0] != "first" || !strings.HasPrefix(got[1], "bad \uFFFD x") || len(got[1]) > tailBytes+2 {
+	got := k.last(3, asIs)
+	if len(got) != 2 || got[1] != "first" || !strings.HasPrefix(got[0], "bad \uFFFD x") || len(got[0]) > tailBytes+2 {
 		t.Errorf("last = %.60q", got)
 	}
+}
+
+func asIs(line string) (string, bool) { return line, false }
+
+// What says nothing of the end is left out, and what says all of it is enough.
+func TestTailTellsTheCause(t *testing.T) {
+	var k tail
+	k.begin()
+	f := func(line string, want ...string) {
+		t.Helper()
+		k.add([]byte(line))
+		got := k.last(3, func(line string) (string, bool) {
+			if strings.HasPrefix(line, "info") {
+				return "", false
+			}
+			return line, strings.HasPrefix(line, "error")
+		})
+		if !slices.Equal(got, want) {
+			t.Errorf("after %s: %q, want %q", line, got, want)
+		}
+	}
+	f("info connected")
+	f("one", "one")
+	f("two", "two", "one")
+	f("two", "two", "one") // once
+	f("info ends", "two", "one")
+	f("error three", "error three")
+	f("four", "four", "error three")
 }

@@ -72,7 +72,7 @@ func (c *Child) Restart(ctx context.Context) error {
 	orders := c.orders
 	for {
 		select {
-		case orders <- order{kind: restart, reason: "restart", done: started}:
+		case orders <- order{kind: restart, reason: "to be started again", done: started}:
 			orders = nil // once
 		case err := <-started:
 			if err != nil {

@@ -41,6 +41,10 @@ type Spec struct {
 	// "stdout" or "stderr", and each has a goroutine of its own. The line is
 	// valid during the call. A call that blocks blocks the child. Nil for none.
 	Line func(stream string, line []byte)
+	// Cause returns what a line of stderr says of why the process ended, "" if
+	// nothing; whole says that the lines before it add nothing. By default each
+	// line says itself.
+	Cause func(line string) (cause string, whole bool)
 	// Drain asks the child to finish what it holds and exit; nil for none. It
 	// comes first when the child is to stop or restart, and not when it hangs.
 	// It must return when ctx ends.
@@ -184,6 +188,9 @@ func New(s Spec) *Child {
 	s.TermTimeout = cmp.Or(s.TermTimeout, 5*time.Second)
 	s.Healthy = cmp.Or(s.Healthy, time.Minute)
 	s.Limits.Files = cmp.Or(s.Limits.Files, 1024)
+	if s.Cause == nil {
+		s.Cause = func(line string) (string, bool) { return line, false }
+	}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
@@ -473,7 +480,7 @@ func (c *Child) verdict(exit Exit, o order) ended {
 	if exit.Signal == "" && !exit.Unknown && c.spec.NoRestart != nil && c.spec.NoRestart(exit.Code) {
 		e.final, said = true, 3
 	}
-	if last := c.stderr.last(said); len(last) > 0 {
+	if last := c.stderr.last(said, c.spec.Cause); len(last) > 0 {
 		e.reason += ": " + strings.Join(last, "; ")
 	}
 	return e

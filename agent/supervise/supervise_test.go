@@ -83,7 +83,7 @@ func TestNoRestartFailsAtOnce(t *testing.T) {
 		c := s.run(t, Spec{NoRestart: func(code int) bool { return code == 64 || code == 78 }})
 		pass(time.Hour)
 		st := c.Status()
-		if s.count() != 1 || st.State != Failed || st.Reason != "exit code 78: config:; interval: 0; too short" {
+		if s.count() != 1 || st.State != Failed || st.Reason != "exit code 78: too short; interval: 0; config:" {
 			t.Errorf("after %d starts: %+v", s.count(), st)
 		}
 	})
