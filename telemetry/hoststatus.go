@@ -140,7 +140,7 @@ func DecodeRefreshJob(body []byte) (RefreshJob, Encoding, error) {
 type InventoryPage struct {
 	Items []RefreshItem `json:"inv_list,omitzero"`
 	Size  int64         `json:"size,omitzero"` // bytes of the entry, as JSON
-	Text  Chunk         `json:"text,omitzero"` // of the entry, from args.offset on
+	Text  string        `json:"text,omitzero"` // of the entry, from args.offset on
 
 	// More says that the items go on: ask again with the last one, as plugin/type, as args.after.
 	More bool `json:"more,omitzero"`

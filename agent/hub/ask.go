@@ -21,17 +21,9 @@ func (h *Hub) Ask(ctx context.Context, host, verb string, args map[string]any) (
 	return h.request(ctx, id, verb, telemetry.CtlRequest{Args: args})
 }
 
-// request sends one control request to the agent of a host.
+// request sends one control request to the agent of a host, and returns its reply.
 func (h *Hub) request(ctx context.Context, id, verb string, r telemetry.CtlRequest) (telemetry.CtlReply, error) {
-	r.ID = newID()
-	body, err := telemetry.EncodeControl(r, telemetry.JSON) // that an agent in any language reads
-	if err != nil {
-		return telemetry.CtlReply{}, err
-	}
-	answer, err := h.conn.Load().Request(ctx, bus.CtlSubject(id, bus.Agent, verb), body)
-	if errors.Is(err, bus.ErrNoResponders) {
-		return telemetry.CtlReply{}, fmt.Errorf("%w: %s", ErrNotConnected, id)
-	}
+	answer, err := h.send(ctx, id, verb, r)
 	if err != nil {
 		return telemetry.CtlReply{}, err
 	}
@@ -42,16 +34,29 @@ func (h *Hub) request(ctx context.Context, id, verb string, r telemetry.CtlReque
 	return reply, nil
 }
 
+// send is request for whom any answer will do.
+func (h *Hub) send(ctx context.Context, id, verb string, r telemetry.CtlRequest) ([]byte, error) {
+	r.ID = newID()
+	body, err := telemetry.EncodeControl(r, telemetry.JSON) // that an agent in any language reads
+	if err != nil {
+		return nil, err
+	}
+	answer, err := h.conn.Load().Request(ctx, bus.CtlSubject(id, bus.Agent, verb), body)
+	if errors.Is(err, bus.ErrNoResponders) {
+		err = fmt.Errorf("%w: %s", ErrNotConnected, id)
+	}
+	return answer, err
+}
+
 // resolve returns the id of a host that is named by its id, or by its name or an alias where that is clear.
 func (h *Hub) resolve(name string) (string, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, ok := h.watch.Peer(name); ok {
-		h.at(name)
+	found := false
+	h.one(name, func(*host, liveness.Peer) bool { found = true; return true })
+	if found {
 		return name, nil
 	}
 	var named, known []string
-	h.watch.Hosts(func(p liveness.Peer) bool {
+	h.walk("", func(_ *host, p liveness.Peer) bool {
 		switch {
 		case p.Name == name:
 			named = append(named, p.Host)
@@ -65,12 +70,10 @@ func (h *Hub) resolve(name string) (string, error) {
 	}
 	switch len(named) {
 	case 1:
-		h.at(named[0])
 		return named[0], nil
 	case 0:
 		return "", fmt.Errorf("%w: %.80q", ErrNoHost, name)
 	}
-	slices.Sort(named)
 	return "", fmt.Errorf("%w that alone is called %.80q: there are %v, name one by its id", ErrNoHost, name, named[:min(len(named), 5)])
 }
 
@@ -93,25 +96,23 @@ func (h *Hub) resolveAll(names []string) ([]string, error) {
 	return slices.Compact(ids), errors.Join(faults...)
 }
 
-func (h *Hub) ids() []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	ids := make([]string, 0, h.watch.Len())
-	h.watch.Hosts(func(p liveness.Peer) bool {
-		ids = append(ids, p.Host)
+func (h *Hub) ids() (ids []string) {
+	h.walk("", func(x *host, p liveness.Peer) bool {
+		if p.State != telemetry.HostLeft { // who has said goodbye is not expected to answer
+			ids = append(ids, x.id)
+		}
 		return true
 	})
-	for _, id := range ids {
-		h.at(id)
-	}
-	slices.Sort(ids)
 	return ids
 }
 
 func (h *Hub) notSpeaker() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return fmt.Errorf("%w: ask hub %q", ErrNotSpeaker, h.voice.speaker)
+	if h.voice.speaker == "" {
+		return fmt.Errorf("%w, or none does: try again in %v", ErrNotSpeaker, h.ttl())
+	}
+	return fmt.Errorf("%w: it is %s, at %s", ErrNotSpeaker, h.voice.speaker, h.voice.at)
 }
 
 // Forget drops a host and its inventory. Its next beat makes it a new one. Errors: ErrNoHost, ErrNotSpeaker.

@@ -74,7 +74,7 @@ func (h *Hub) take(b telemetry.Heartbeat, now liveness.Instant, ack *telemetry.A
 		return full
 	}
 	x := h.at(b.Host)
-	if b.Manifest != nil && heard.Order == liveness.Fresh && x.introduce(b) {
+	if heard.Order == liveness.Fresh && x.introduce(b) {
 		h.save(x)
 	}
 	h.note(heard.Changes)
@@ -83,7 +83,9 @@ func (h *Hub) take(b telemetry.Heartbeat, now liveness.Instant, ack *telemetry.A
 	}
 	p := heard.Peer
 	ack.Received, ack.Lost, ack.Gen, ack.Digest = p.Received, p.Lost, p.Gen, x.sum
-	ack.NextMS = max(h.o.Interval, h.watch.Interval(b, h.o.Most)).Milliseconds()
+	next := max(h.o.Interval, h.watch.Interval(b, h.o.Most))
+	h.watch.Asked(b.Host, next)
+	ack.NextMS = next.Milliseconds()
 	for _, f := range []string{liveness.FlagConflict, liveness.FlagMaintenance, liveness.FlagWarmUp} {
 		if slices.Contains(p.Flags, f) {
 			ack.Flags = append(ack.Flags, f)

@@ -62,11 +62,17 @@ func (h *Hub) at(id string) *host {
 	return x
 }
 
-// introduce takes what a hello says, and reports whether it is news.
-func (x *host) introduce(b telemetry.Heartbeat) bool {
-	m := b.Manifest
-	same := x.owner == b.Owner && x.version == m.Version && x.os == m.OS && x.arch == m.Arch && maps.Equal(x.labels, m.Labels)
-	x.owner, x.version, x.os, x.arch, x.labels = b.Owner, m.Version, m.OS, m.Arch, m.Labels
+// introduce takes what a beat says of its host, and reports whether it is news.
+func (x *host) introduce(b telemetry.Heartbeat) (news bool) {
+	news = x.owner != b.Owner
+	x.owner = b.Owner
+	return b.Manifest != nil && x.describe(b.Manifest) || news
+}
+
+// describe takes what an agent is, as its hello or its entry of inventory says, and reports whether it is news.
+func (x *host) describe(m *telemetry.Manifest) bool {
+	same := x.version == m.Version && x.os == m.OS && x.arch == m.Arch && maps.Equal(x.labels, m.Labels)
+	x.version, x.os, x.arch, x.labels = m.Version, m.OS, m.Arch, m.Labels
 	return !same
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,7 @@ type Options struct {
 
 	ID       string // of this hub; "": random
 	Version  string // of the program
+	Host     string // name of this machine, for whoever looks for the hub that speaks
 	Listen   string // address of the API, for its status
 	Rules    liveness.Rules
 	Most     float64       // beats a second that it takes; above, hosts are asked to beat more slowly: 2,000
@@ -295,18 +297,21 @@ func (h *Hub) Status() telemetry.HubStatus {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.Term, s.Voice, s.Speaker = h.voice.term, h.voice.mine, h.voice.speaker
-	h.watch.Hosts(func(p liveness.Peer) bool {
-		s.States[stateOf(p, connected)]++
-		return true
-	})
-	for name, n := range h.watch.Counts() {
-		s.Counts[name] = n
+	for state, n := range h.watch.States() {
+		if !connected {
+			state = telemetry.HostUnknown
+		}
+		s.States[state] += n
 	}
+	maps.Copy(s.Counts, h.watch.Counts())
 	if s.Speaker == "" {
 		s.Waits = append(s.Waits, "no hub speaks yet")
 	}
+	if n := h.watch.Warming(); n > 0 {
+		s.Waits = append(s.Waits, fmt.Sprintf("%d hosts of before the restart are not heard and not judged yet", n))
+	}
 	if blind := h.watch.Blind(h.now()); blind != "" {
-		s.Waits = append(s.Waits, blind)
+		s.Waits = append(s.Waits, "no verdicts are given for now: "+blind)
 	}
 	s.Ready = len(s.Waits) == 0
 	return s

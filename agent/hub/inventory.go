@@ -211,9 +211,28 @@ func (h *Hub) store(x *host, parts []part) {
 		size += len(p.body)
 	}
 	x.look(e, meta{d.Digest, int64(size), d.Time, d.Error})
+	if m := manifestOf(d.PluginData); m != nil {
+		x.describe(m) // of a config that was read since its hello
+	}
 	x.count()
 	h.save(x)
-	x.came(e)
+	x.came(e, size)
+}
+
+// manifestOf reads what an agent is from its entry; nil when d is something else.
+func manifestOf(d telemetry.PluginData) *telemetry.Manifest {
+	if d.Plugin != bus.Agent || d.Type != telemetry.DataManifest || d.Data == nil {
+		return nil
+	}
+	body, err := d.Data.Encode(telemetry.MsgPack)
+	if err != nil {
+		return nil
+	}
+	m, _, err := telemetry.DecodeManifest(body)
+	if err != nil {
+		return nil
+	}
+	return &m
 }
 
 // look keeps what was seen of an entry. The caller has the lock.

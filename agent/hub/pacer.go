@@ -18,7 +18,8 @@ const (
 	cachedRate  = 2000 // a second: facts are only sent again
 	collectRate = 500  // they are collected: hosts have work with it
 	storers     = 32
-	storeAhead  = 8 // entries that wait for one of them
+	storeAhead  = 8   // entries that wait for one of them
+	mostWanted  = 500 // entries asked for in one request
 
 	manifestTime = 5 * time.Second  // for the list
 	collectTime  = 60 * time.Second // for collecting
@@ -122,19 +123,21 @@ type asking struct {
 	mode   string
 	done   chan struct{} // closed at its end
 	err    error         // read after done
+	bytes  uint64        // that came; likewise
 	before *asking       // that has to end first
 
 	wanted map[entry]bool // asked and not stored yet; the lock of the hub guards it
 	all    chan struct{}  // closed when nothing is wanted any more
 }
 
-// came notes that an entry is stored. The caller has the lock.
-func (x *host) came(e entry) {
+// came notes that an entry of so many bytes is stored. The caller has the lock.
+func (x *host) came(e entry, size int) {
 	for a := x.asking; a != nil; a = a.before {
 		if !a.wanted[e] {
 			continue
 		}
 		delete(a.wanted, e)
+		a.bytes += uint64(size)
 		if len(a.wanted) == 0 {
 			close(a.all)
 		}
@@ -219,6 +222,9 @@ func (h *Hub) fetch(ctx context.Context, x *host, a *asking, want []string) erro
 		limit := manifestTime
 		if a.mode == telemetry.ModeCollect {
 			limit = collectTime
+			if err := h.ping(ctx, x.id); err != nil {
+				return err // who does not even answer that would hold a place for a minute
+			}
 		}
 		list, err := h.list(ctx, x.id, a.mode, limit)
 		if err != nil {
@@ -243,8 +249,10 @@ func (h *Hub) want(ctx context.Context, x *host, a *asking, want []string) error
 		a.wanted[entryOf(w)] = true
 	}
 	h.mu.Unlock()
-	if _, err := h.refresh(ctx, x.id, telemetry.CtlRequest{Want: want, Mode: telemetry.ModeCached}, manifestTime); err != nil {
-		return err
+	for some := range slices.Chunk(want, mostWanted) {
+		if _, err := h.refresh(ctx, x.id, telemetry.CtlRequest{Want: some, Mode: telemetry.ModeCached}, manifestTime); err != nil {
+			return err
+		}
 	}
 	late := time.NewTimer(arriveTime)
 	defer late.Stop()
@@ -333,10 +341,11 @@ func (j *job) state() telemetry.RefreshJob {
 }
 
 // ended notes what became of one host.
-func (j *job) ended(id string, err error) {
+func (j *job) ended(id string, bytes uint64, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.Done++
+	j.Bytes += bytes
 	if err != nil {
 		j.Missing++
 	}
@@ -393,11 +402,11 @@ func (h *Hub) refreshAll(ids []string, j *job) {
 		g.Go(func() {
 			defer func() { <-room }()
 			if a == nil {
-				j.ended(id, ErrNoHost)
+				j.ended(id, 0, ErrNoHost)
 				return
 			}
 			<-a.done
-			j.ended(id, a.err)
+			j.ended(id, a.bytes, a.err)
 		})
 	}
 	g.Wait()

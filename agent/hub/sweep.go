@@ -49,10 +49,16 @@ func (h *Hub) self(suspects bool) liveness.Self {
 	s.Behind = waiting > len(h.fleet)+64
 	h.mu.Unlock()
 	if suspects && s.Connected {
-		_, err := h.conn.Load().RTT()
-		s.Bus = err == nil
+		s.Bus = h.busAnswers()
 	}
 	return s
+}
+
+// busAnswers asks the bus for a sign of life.
+func (h *Hub) busAnswers() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTime)
+	defer cancel()
+	return h.conn.Load().Flush(ctx) == nil
 }
 
 // judge sweeps once, and returns whom to ask.
@@ -67,23 +73,26 @@ func (h *Hub) judge(self liveness.Self) (ask []string) {
 
 // probe asks a host directly whether it lives.
 func (h *Hub) probe(ctx context.Context, id string) {
-	body, err := telemetry.EncodeControl(telemetry.CtlRequest{ID: newID()}, telemetry.JSON) // that an agent in any language reads
-	if err == nil {
-		asking, cancel := context.WithTimeout(ctx, probeTime)
-		_, err = h.conn.Load().Request(asking, bus.CtlSubject(id, bus.Agent, "ping"), body)
-		cancel()
-	}
+	err := h.ping(ctx, id)
 	switch {
 	case ctx.Err() != nil:
 	case err == nil:
 		h.probed(id, liveness.Alive)
-	case errors.Is(err, bus.ErrNoResponders):
+	case errors.Is(err, ErrNotConnected):
 		h.probed(id, liveness.Disconnected)
 	case errors.Is(err, bus.ErrTimeout) && h.connected():
 		h.probed(id, liveness.Silent)
 	default:
 		h.probed(id, liveness.Unclear)
 	}
+}
+
+// ping returns nil when the agent of a host answers at once, whatever it says.
+func (h *Hub) ping(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	_, err := h.send(ctx, id, "ping", telemetry.CtlRequest{})
+	return err
 }
 
 func (h *Hub) probed(id string, o liveness.Outcome) {

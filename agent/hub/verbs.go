@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
@@ -291,5 +292,14 @@ func (h *Hub) tellInventory(ctx context.Context, r telemetry.CtlRequest) (any, e
 	}
 	offset, _ := number(r, "offset")
 	from := max(0, min(offset, int64(len(all))))
-	return telemetry.InventoryPage{Size: int64(len(all)), Text: all[from:min(from+chunkSize, int64(len(all)))]}, nil
+	return telemetry.InventoryPage{Size: int64(len(all)), Text: chunk(all[from:])}, nil
+}
+
+// chunk returns the beginning of a text, as much as one reply has, in whole characters.
+func chunk(text []byte) string {
+	n := min(chunkSize, len(text))
+	for n > 0 && n < len(text) && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return string(text[:n])
 }

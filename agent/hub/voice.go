@@ -1,11 +1,14 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
@@ -18,6 +21,8 @@ type voice struct {
 	mine     bool
 	term     uint64 // of the speaker, grows with each change
 	speaker  string // id of the hub that speaks; "": none is known
+	at       string // where its API is
+	before   string // id of another one that spoke last
 	revision uint64 // of the key
 	renewed  time.Time
 	told     uint64 // events of this term
@@ -27,7 +32,8 @@ type voice struct {
 type speaker struct {
 	ID     string `json:"id"`
 	Term   uint64 `json:"term"`
-	Listen string `json:"listen,omitempty"`
+	Host   string `json:"host,omitempty"`   // name of its machine
+	Listen string `json:"listen,omitempty"` // of its API there
 }
 
 const (
@@ -50,7 +56,8 @@ func (h *Hub) speak(ctx context.Context) error {
 		h.mu.Unlock()
 		wait := h.o.Times.Renew
 		switch {
-		case mine && !h.renew(ctx), !mine && !h.acquire(ctx):
+		case mine && h.renew(ctx), !mine && h.acquire(ctx):
+		default:
 			wait = h.o.Times.Renew / 3
 		}
 		if now := time.Now(); h.Speaks() && now.Sub(alive) >= aliveEvery {
@@ -62,6 +69,13 @@ func (h *Hub) speak(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// spoken reports whether another hub speaks, as far as is known.
+func (h *Hub) spoken() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.voice.speaker != "" && time.Since(h.voice.renewed) < h.ttl()
 }
 
 // Speaks reports whether this hub is the one that answers beats and gives verdicts.
@@ -148,12 +162,15 @@ func (h *Hub) lose(why string) {
 func (h *Hub) acquire(ctx context.Context) bool {
 	asking, cancel := context.WithTimeout(ctx, max(h.o.Times.Renew, writeTime)) // a bucket that is gone says so after half a second
 	defer cancel()
-	term, err := h.nextTerm(asking)
+	err := h.recall(asking)
+	if err == nil && h.spoken() {
+		return false
+	}
+	var term, revision uint64
 	if err == nil {
-		err = h.recall(asking)
+		term, err = h.nextTerm(asking)
 	}
 	asked := time.Now()
-	var revision uint64
 	if err == nil {
 		revision, err = h.kv.hub.Load().Update(asking, keyVoice, h.says(term), 0)
 	}
@@ -172,9 +189,13 @@ func (h *Hub) acquire(ctx context.Context) bool {
 	h.mark(asking)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	before := h.voice.before
 	h.voice = voice{mine: true, term: term, speaker: h.o.ID, revision: revision, renewed: asked}
 	h.watch.Speak(true, h.now())
 	h.log.Info("hub speaks", "term", term, "hosts", len(h.fleet))
+	if before != "" {
+		h.noteVoice(before)
+	}
 	for _, x := range h.fleet {
 		x.kept = false
 		if len(x.pending) == 0 && repeatable(x.event) {
@@ -186,6 +207,21 @@ func (h *Hub) acquire(ctx context.Context) bool {
 	}
 	return true
 }
+
+// noteVoice tells that this hub speaks instead of another one: nobody else will say that there is one less. The caller has the lock.
+func (h *Hub) noteVoice(before string) {
+	x := &host{}
+	h.voice.told++
+	x.pending = []pending{{event: &telemetry.Event{
+		ID: fmt.Sprintf("hub/%d/%d", h.voice.term, h.voice.told), Time: time.Now().UnixNano(), Host: fleetName, Plugin: bus.Hub, Type: typeVoice,
+		From: before, To: h.o.ID, Term: h.voice.term,
+		Message: fmt.Sprintf("hub %s on %s speaks, because %s has fallen silent", h.o.ID, cmp.Or(h.o.Host, "a machine without a name"), before),
+	}}}
+	h.todo.put(x)
+}
+
+// typeVoice is the type of the event that another hub speaks.
+const typeVoice = "voice"
 
 // recall looks after hosts whose last changes were not written when the voice was lost. What they have said themselves waits to be
 // written, where nobody has spoken of them since; else what is recorded counts.
@@ -252,7 +288,7 @@ func (h *Hub) nextTerm(ctx context.Context) (uint64, error) {
 }
 
 func (h *Hub) says(term uint64) []byte {
-	text, _ := json.Marshal(speaker{h.o.ID, term, h.o.Listen}) // strings and a number
+	text, _ := json.Marshal(speaker{h.o.ID, term, h.o.Host, h.o.Listen}) // strings and a number
 	return text
 }
 
@@ -269,14 +305,21 @@ func (h *Hub) followVoice(ctx context.Context) error {
 			if h.voice.mine {
 				return nil
 			}
-			h.voice.speaker, h.voice.renewed = s.ID, time.Now()
+			h.voice.speaker, h.voice.at, h.voice.renewed = s.ID, strings.Trim(s.Host+" "+s.Listen, " "), time.Now()
 			h.voice.term = max(h.voice.term, s.Term)
+			if s.ID != "" && s.ID != h.o.ID {
+				h.voice.before = s.ID
+			}
 			return nil
 		}, func() {})
-		if ctx.Err() == nil {
-			h.log.Debug("voice cannot be followed", "error", err)
-			sleep(ctx, retryEvery)
+		if ctx.Err() != nil {
+			return nil
 		}
+		h.log.Debug("voice cannot be followed", "error", err)
+		if errors.Is(err, bus.ErrNoStream) { // it was in the memory of a bus that has ended: another one may have been made
+			_ = h.provideAgain(ctx) // else the next round does
+		}
+		sleep(ctx, retryEvery)
 	}
 	return nil
 }

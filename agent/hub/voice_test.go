@@ -211,3 +211,37 @@ func (k *link) cut() {
 	}
 	k.conns = nil
 }
+
+// The bucket of the voice is in the memory of the bus: after a restart of that the one who does not speak finds the new one, and leaves
+// the beats to the speaker.
+func TestVoiceAfterBusRestart(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	hubs := []*running{start(t, b, slowVoice("first")), run(t, prepare(t, b, slowVoice("second")))}
+	b.Restart(t)
+	bustest.Wait(t, limit, "one speaker, whom the other knows", func() bool {
+		one, other := hubs[0], hubs[1]
+		if !one.Speaks() {
+			one, other = other, one
+		}
+		other.mu.Lock()
+		defer other.mu.Unlock()
+		return !other.voice.mine && other.voice.speaker == one.o.ID && time.Since(other.voice.renewed) < other.o.Times.Renew && one.Speaks()
+	})
+	for end := time.Now().Add(2 * hubs[0].ttl()); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		for _, h := range hubs {
+			h.mu.Lock()
+			_, bare := h.answers(time.Now())
+			mine := h.voice.mine
+			h.mu.Unlock()
+			if bare && !mine {
+				t.Fatalf("%s answers beats, though the other one speaks", h.o.ID)
+			}
+		}
+	}
+}
+
+// slowVoice has time to look for the bucket anew, which takes a second.
+func slowVoice(id string) func(*Options) {
+	return func(o *Options) { o.ID, o.Times.Renew = id, time.Second }
+}

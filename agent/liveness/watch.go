@@ -224,6 +224,30 @@ func (w *Watch) shown(p *peer) Peer {
 	return v
 }
 
+// States returns how many are in each state, as it is shown.
+func (w *Watch) States() map[string]uint64 {
+	all := map[string]uint64{}
+	for state, n := range w.states {
+		if w.guard.cut && (state == telemetry.HostUp || state == telemetry.HostOverdue) {
+			state = telemetry.HostUnknown
+		}
+		if n > 0 {
+			all[state] += uint64(n)
+		}
+	}
+	return all
+}
+
+// Warming returns how many are not heard since the restart, and not judged yet.
+func (w *Watch) Warming() (n int) {
+	for _, p := range w.peers {
+		if p.warm {
+			n++
+		}
+	}
+	return n
+}
+
 // Len returns how many are watched.
 func (w *Watch) Len() int { return len(w.peers) }
 

@@ -103,7 +103,7 @@ func facts(text string, n int) answer {
 		case uint64:
 			from = int(o)
 		}
-		return telemetry.InventoryPage{Size: int64(len(text)), Text: telemetry.Chunk(text[from:min(from+n, len(text))])}, nil
+		return telemetry.InventoryPage{Size: int64(len(text)), Text: string(text[from:min(from+n, len(text))])}, nil
 	}
 }
 
@@ -120,9 +120,9 @@ func TestFacts(t *testing.T) {
 	}
 	r.hub.set("inventory", says(telemetry.InventoryPage{Size: 100}))
 	expect(t, r.run("host", "info", "web1", "--facts", "os/info"), exitFailed, "ends after 0 of 100 bytes")
-	r.hub.set("inventory", says(telemetry.InventoryPage{Size: 1 << 40, Text: telemetry.Chunk("x")}))
+	r.hub.set("inventory", says(telemetry.InventoryPage{Size: 1 << 40, Text: "x"}))
 	expect(t, r.run("host", "info", "web1", "--facts", "os/info"), exitFailed, "shown at most")
-	r.hub.set("inventory", says(telemetry.InventoryPage{Size: 1, Text: telemetry.Chunk("{")}))
+	r.hub.set("inventory", says(telemetry.InventoryPage{Size: 1, Text: "{"}))
 	expect(t, r.run("host", "info", "web1", "--facts", "os/info"), exitFailed, "os/info of web1: ")
 }
 

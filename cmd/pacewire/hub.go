@@ -2,14 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -55,18 +51,18 @@ func (a *app) serveHub(ctx context.Context, s *config.Settings, o hub.Options, l
 		return hub.New(o).Run(ctx)
 	}
 	defer l.Close()
-	token, file, err := webToken()
+	token, err := leaveToken(l.Addr())
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file)
+	defer token.remove()
 	name, err := hostName(s)
 	if err != nil {
 		return err
 	}
-	o.Listen = l.Addr().String()
+	o.Host, o.Listen = name, l.Addr().String()
 	h := hub.New(o)
-	server := api.New(api.Options{Hub: h, Conn: h.Data, Token: token, TokenFile: file, Listen: o.Listen, Host: name, Version: version(), Log: log.With("part", "api")})
+	server := api.New(api.Options{Hub: h, Conn: h.Data, Token: token.text, TokenFile: token.file, Listen: o.Listen, Host: name, Version: version(), Log: log.With("part", "api")})
 	log.Info("api listens", "address", "http://"+o.Listen)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.Run(ctx) })
@@ -92,25 +88,6 @@ func listenWeb(w config.Web, log *slog.Logger) (net.Listener, error) {
 	}
 	log.Warn("address of the api is in use, another one is taken", "address", address, "hint", "web: { listen: 127.0.0.1:PORT }")
 	return net.Listen("tcp", "127.0.0.1:0")
-}
-
-// webToken makes the token that changes through the API need, and leaves it in a file for whoever may read that.
-func webToken() (token, file string, err error) {
-	dir, err := runDir()
-	if err != nil {
-		return "", "", err
-	}
-	if err := os.MkdirAll(dir, 0o711); err != nil {
-		return "", "", fmt.Errorf("run folder: %w: set PACEWIRE_RUN to a folder that can be written", err)
-	}
-	token, file = rand.Text(), filepath.Join(dir, "http.token")
-	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) { // whatever its mode was
-		return "", "", fmt.Errorf("token of the api: %w", err)
-	}
-	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
-		return "", "", fmt.Errorf("token of the api: %w", err)
-	}
-	return token, file, nil
 }
 
 // besides runs the hub of an agent whose bus is its own, until end is called. Whatever becomes of it, the plugins go on.
