@@ -149,7 +149,8 @@ func hostName(s *config.Settings) (string, error) {
 	return strings.ToLower(name), nil
 }
 
-// identify returns who this machine is to the hubs, and what it is called now.
+// identify returns who this machine is to the hubs, and what it is called now. The state folder is this process's until the
+// identity is closed.
 func identify(s *config.Settings, log *slog.Logger) (id *identity.Identity, name string, err error) {
 	if name, err = hostName(s); err != nil {
 		return nil, "", err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/agent/host"
+	"github.com/pacewire/pacewire/agent/identity"
 	"github.com/pacewire/pacewire/agent/trust"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/embedded"
@@ -29,36 +30,48 @@ type station struct {
 	undo      []func() // in the order in which things were done
 }
 
-// settle takes the station of the agent on this machine: an agent that is here already keeps it.
-func (a *app) settle(ctx context.Context, c *configured, name string, log *slog.Logger) (_ *station, err error) {
+// takeStation takes the station of the agent on this machine, before anything is counted or written: an agent that is here
+// already keeps it, and does not notice.
+func takeStation(s *config.Settings, log *slog.Logger) (*station, error) {
 	p := new(station)
-	defer func() {
-		if err != nil {
-			p.leave()
-		}
-	}()
-	users := new(embedded.Users)
-	if err := p.openBus(ctx, c.Settings, name, users, log); err != nil {
+	if err := p.claim(s, log); err != nil {
+		p.leave()
 		return nil, err
 	}
-	if err := p.claim(c.Settings, log); err != nil { // after the store, whose refusal says more
+	return p, nil
+}
+
+// identify says who this machine is to the hubs, and what it is called now. Nobody else is while the station is taken.
+func (p *station) identify(s *config.Settings, log *slog.Logger) (id *identity.Identity, err error) {
+	if id, p.Name, err = identify(s, log); err != nil {
 		return nil, err
+	}
+	p.undo = append(p.undo, func() { _ = id.Close() })
+	p.Gen, p.GenAbove = id.Gen(), above(id, log)
+	return id, nil
+}
+
+// settle brings the station on the bus, as the agent of host name.
+func (p *station) settle(ctx context.Context, c *configured, name string, log *slog.Logger) error {
+	users := new(embedded.Users)
+	if err := p.openBus(ctx, c.Settings, name, users, log); err != nil {
+		return err
 	}
 	if !c.Bus.Embedded {
 		p.operators = p.Creds
-		return p, nil
+		return nil
 	}
 	if err := p.leaveAddress(); err != nil {
-		return nil, err
+		return err
 	}
 	d, err := newDoor(name, users)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p.undo = append(p.undo, d.close)
 	p.Admit = d.admit
 	p.Creds, p.operators, p.hub, err = d.insiders()
-	return p, err
+	return err
 }
 
 // claim takes the run folder, ends what an earlier agent has left there and nobody wants, and makes sure that nothing is left of
@@ -104,9 +117,9 @@ func (p *station) leave() {
 
 // openBus starts the embedded bus, or only says where the external one is.
 func (p *station) openBus(ctx context.Context, s *config.Settings, name string, users *embedded.Users, log *slog.Logger) error {
-	streams := streamsOf(s)
+	p.Streams = streamsOf(s)
 	if !s.Bus.Embedded {
-		p.Options = host.Options{URL: busURLs(s), Creds: s.Bus.CredsFile, TLS: bus.TLS(s.Bus.TLS), Streams: streams}
+		p.URL, p.Creds, p.TLS = busURLs(s), s.Bus.CredsFile, bus.TLS(s.Bus.TLS)
 		return nil
 	}
 	state, err := stateDir()
@@ -139,11 +152,10 @@ func (p *station) openBus(ctx context.Context, s *config.Settings, name string, 
 		return exitWith(exitConfig, err)
 	}
 	p.undo = append(p.undo, server.Shutdown)
-	streams.Store = server.MaxStore()
+	p.URL, p.InProcess, p.Streams.Store = server.URL(), server, server.MaxStore()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(busGC)
 	}
-	p.Options = host.Options{URL: server.URL(), InProcess: server, Streams: streams}
 	return nil
 }
 

@@ -73,19 +73,22 @@ func (a *app) serve(ctx context.Context, c *configured, o serveOptions) error {
 	for _, w := range c.Warnings {
 		log.Warn("config", "says", w.Message, "file", w.File, "line", w.Line, "hint", w.Hint)
 	}
-	id, name, err := identify(c.Settings, log)
-	if err != nil {
-		return err
-	}
-	p, err := a.settle(ctx, c, id.ID, log)
+	p, err := takeStation(c.Settings, log)
 	if err != nil {
 		return err
 	}
 	defer p.leave()
+	id, err := p.identify(c.Settings, log)
+	if err != nil {
+		return err
+	}
+	if err := p.settle(ctx, c, id.ID, log); err != nil {
+		return err
+	}
 	if o.live {
 		p.Beat = time.Second // somebody is watching
 	}
-	p.Name, p.Version, p.Gen, p.GenAbove = name, version(), id.Gen(), above(id, log)
+	p.Version = version()
 	h, err := a.newHost(p.Options, c, id.ID, log)
 	if err != nil {
 		return exitWith(exitConfig, err)

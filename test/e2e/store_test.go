@@ -29,7 +29,7 @@ func TestSecondUp(t *testing.T) {
 	if again.code != 78 {
 		t.Errorf("exit code %d", again.code)
 	}
-	contains(t, "up in the same place", again.err, first.path("state/bus"), fmt.Sprint(first.cmd.Process.Pid))
+	contains(t, "up in the same place", again.err, first.path("run"), fmt.Sprint(first.cmd.Process.Pid))
 
 	third := first.verb("up", "--plain", second.write("apart.yaml", fmt.Sprintf("bus: { store: %q }\n%s\n", second.path("store"), config)))
 	if third.code != 78 { // with a store of its own, but in the run folder of the first
