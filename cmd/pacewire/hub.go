@@ -60,7 +60,7 @@ func (a *app) serveHub(ctx context.Context, s *config.Settings, o hub.Options, l
 	if err != nil {
 		return err
 	}
-	o.Listen = l.Addr().String()
+	o.Host, o.Listen = name, l.Addr().String()
 	h := hub.New(o)
 	server := api.New(api.Options{Hub: h, Conn: h.Data, Token: token.text, TokenFile: token.file, Listen: o.Listen, Host: name, Version: version(), Log: log.With("part", "api")})
 	log.Info("api listens", "address", "http://"+o.Listen)
