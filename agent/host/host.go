@@ -100,6 +100,7 @@ type Host struct {
 	inventory *inventory
 	gathering *gathering
 	diary     *diary
+	homeless  bool            // its run folder was removed; of the goroutine of watch
 	operating chan struct{}   // as many as there may be operations at a time
 	changing  chan struct{}   // 1: who changes which plugins there are; he has the next three
 	files     []config.Source // as they were read last

@@ -30,6 +30,7 @@ func (h *Host) inspect(ctx context.Context, last, now time.Time) {
 	if h.resumed() {
 		h.children.Go(h.greetAll)
 	}
+	h.lookForRunDir()
 	for _, e := range h.entries() {
 		e.inspect(now, blind)
 		e.reconsider()

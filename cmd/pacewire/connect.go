@@ -75,6 +75,9 @@ func readable(creds string) error {
 
 // unread says why the agent of this machine was not found.
 func unread(err error) error {
+	if pid := homeless(); pid != 0 && errors.Is(err, errNoAgent) {
+		return exitWith(exitNoBus, &lostAgent{pid})
+	}
 	file, ok := errors.AsType[*fs.PathError](err)
 	if !ok || !errors.Is(file, fs.ErrPermission) {
 		return err

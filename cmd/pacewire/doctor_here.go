@@ -99,7 +99,11 @@ func (d *doctor) room(what, dir string) {
 // noBus says why nobody could be asked.
 func (d *doctor) noBus(err error) {
 	fix := "pacewire up"
+	lost, is := errors.AsType[*lostAgent](err)
 	switch {
+	case is:
+		d.find("run folder", fmt.Sprintf("kill %d; pacewire up", lost.pid), "%v", lost)
+		return
 	case errors.Is(err, errNoAgent):
 		d.find("agent", fix, "no agent runs here: nothing is collected")
 		return
