@@ -182,8 +182,11 @@ func (c *Conn) options() ([]nats.Option, error) {
 	if o.NoEcho {
 		opts = append(opts, nats.NoEcho())
 	}
-	if o.InProcess != nil {
+	switch {
+	case o.InProcess != nil:
 		opts = append(opts, nats.InProcessServer(o.InProcess))
+	case !o.Data: // what is late of data has its id, and is stored once
+		opts = append(opts, nats.SetCustomDialer(staleDialer{connectTimeout, ping + ping/2}))
 	}
 	opts = append(opts, o.TLS.options()...)
 	if o.CredsFile == "" {
