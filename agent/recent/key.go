@@ -1,43 +1,61 @@
 package recent
 
 import (
-	"encoding/binary"
+	"encoding/base64"
 	"slices"
 	"strings"
 
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// A key names a set: host, plugin, series, and the tags by their keys, each text behind its length. Its texts are looked at where
+// A key names a set: host, plugin, series, and the tags by their keys. Each text ends with textEnd, and a NUL within one is
+// escaped, so the order of the bytes is that of the texts, and what begins alike stands together. Its texts are looked at where
 // they are, so a set needs no others.
 type key string
 
+const (
+	textEnd = "\x00\x01"
+	nul     = "\x00\xff" // escaped
+)
+
+// longestKey is in bytes: a place in a list is a key, and has to fit into a URL.
+const longestKey = 4096
+
 // appendText appends one text of a key.
 func appendText(dst []byte, text string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(text))), text...)
+	if strings.IndexByte(text, 0) >= 0 {
+		text = strings.ReplaceAll(text, "\x00", nul)
+	}
+	return append(append(dst, text...), textEnd...)
 }
 
-// next returns the first text of a key, and the rest.
-func (k key) next() (string, key) {
-	n, head, shift := uint64(0), 0, 0
-	for head < len(k) {
-		c := k[head]
-		n |= uint64(c&0x7f) << shift
-		head, shift = head+1, shift+7
-		if c < 0x80 {
-			break
+// next returns the first text of a key, and the rest; ok is false when there is none.
+func (k key) next() (text string, rest key, ok bool) {
+	for i := 0; ; i += len(nul) {
+		n := strings.IndexByte(string(k[i:]), 0)
+		if i += n; n < 0 || i+1 == len(k) {
+			return "", "", false
+		}
+		switch k[i : i+2] {
+		case textEnd:
+			text = string(k[:i])
+			if strings.Contains(text, nul) {
+				text = strings.ReplaceAll(text, nul, "\x00")
+			}
+			return text, k[i+2:], true
+		case nul:
+		default:
+			return "", "", false
 		}
 	}
-	end := head + int(n)
-	return string(k[head:end]), k[end:]
 }
 
 // tag returns the value of a tag, "" when there is none.
 func (k key) tag(name string) string {
 	for _, rest := k.head(); rest != ""; {
 		var have, text string
-		have, rest = rest.next()
-		text, rest = rest.next()
+		have, rest, _ = rest.next()
+		text, rest, _ = rest.next()
 		if have == name {
 			return text
 		}
@@ -54,8 +72,8 @@ func (k key) tags() map[string]string {
 	all := map[string]string{}
 	for rest != "" {
 		var name, text string
-		name, rest = rest.next()
-		text, rest = rest.next()
+		name, rest, _ = rest.next()
+		text, rest, _ = rest.next()
 		all[name] = text
 	}
 	return all
@@ -64,21 +82,37 @@ func (k key) tags() map[string]string {
 // head returns host, plugin and series, and the tags.
 func (k key) head() (head [3]string, tags key) {
 	for i := range head {
-		head[i], k = k.next()
+		head[i], k, _ = k.next()
 	}
 	return head, k
 }
 
-// compare orders keys by host, plugin and series as people do, then by their tags somehow.
-func (k key) compare(other key) int {
-	a, aTags := k.head()
-	b, bTags := other.head()
-	for i := range a {
-		if c := strings.Compare(a[i], b[i]); c != 0 {
-			return c
-		}
+// A place is where a list goes on: at the set with this key or else the next one, behind a field of it; "" is before all fields.
+type place struct {
+	key   key
+	field string
+}
+
+// id returns a place as a text for URLs.
+func (p place) id() string {
+	return base64.RawURLEncoding.EncodeToString(append([]byte(p.key), p.field...))
+}
+
+// placeOf returns the place of an id; ok is false when it is none.
+func placeOf(id string) (p place, ok bool) {
+	b, err := base64.RawURLEncoding.DecodeString(id)
+	if err != nil {
+		return place{}, false
 	}
-	return strings.Compare(string(aTags), string(bTags))
+	texts, rest := 0, key(b)
+	for {
+		_, behind, more := rest.next()
+		if !more {
+			break
+		}
+		texts, rest = texts+1, behind
+	}
+	return place{key(b[:len(b)-len(rest)]), string(rest)}, texts >= 3 && texts%2 == 1 && rest != ""
 }
 
 // A seeker makes the keys of a group's points, in memory that it uses again.

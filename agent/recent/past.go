@@ -3,17 +3,11 @@ package recent
 import "math"
 
 // A past is the last hour of a number, one value a slot, in pieces that are made when they are needed.
-type past struct {
-	newest int64                        // slot that was set last; 0: none
-	pieces [Slots/pieceSlots + 1]*piece // an hour may begin and end within a piece
-}
+type past [(Slots-2)/pieceSlots + 2]*piece // as many as an hour may touch
 
-const (
-	pieceSlots = 30
-	pieceBytes = 8*pieceSlots + 8
-)
+const pieceSlots = 31 // with these a piece takes 256 bytes, as the heap gives them
 
-// A piece is 30 slots in a row.
+// A piece is some slots in a row.
 type piece struct {
 	first  int64 // its first slot
 	values [pieceSlots]float64
@@ -22,10 +16,10 @@ type piece struct {
 // set gives a slot its value, and returns how many bytes that took. Without room no piece is made, and the value is left out.
 func (p *past) set(slot int64, v float64, room bool) (bytes int64) {
 	if slot < 0 {
-		return 0 // before 1970
+		return 0 // more than an hour before the Store
 	}
 	first := slot - slot%pieceSlots
-	place := &p.pieces[slot/pieceSlots%int64(len(p.pieces))]
+	place := &p[slot/pieceSlots%int64(len(p))]
 	switch {
 	case *place == nil && !room:
 		return 0
@@ -39,7 +33,6 @@ func (p *past) set(slot int64, v float64, room bool) (bytes int64) {
 		return 0 // longer ago than is kept
 	}
 	(*place).values[slot-first] = v
-	p.newest = max(p.newest, slot)
 	return bytes
 }
 
@@ -56,17 +49,20 @@ func (p *past) at(slot int64) float64 {
 	if slot < 0 {
 		return math.NaN()
 	}
-	c := p.pieces[slot/pieceSlots%int64(len(p.pieces))]
+	c := p[slot/pieceSlots%int64(len(p))]
 	if first := slot - slot%pieceSlots; c == nil || c.first != first {
 		return math.NaN()
 	}
 	return c.values[slot%pieceSlots]
 }
 
-// bytes returns what the pieces take.
+// bytes returns what it takes.
 func (p *past) bytes() int64 {
-	n := int64(0)
-	for _, c := range p.pieces {
+	if p == nil {
+		return 0
+	}
+	n := pastBytes
+	for _, c := range p {
 		if c != nil {
 			n += pieceBytes
 		}

@@ -2,11 +2,11 @@ package recent
 
 import (
 	"cmp"
-	"encoding/hex"
-	"hash/fnv"
 	"math"
 	"slices"
 	"time"
+
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 // A Query selects values; what is empty selects all.
@@ -39,52 +39,60 @@ type History struct {
 	Values []float64
 }
 
-// found is a field that a query selects.
-type found struct {
-	set   *set
-	field *field
-}
-
 // Latest returns the values that q selects, at most limit, in a fixed order: those behind the one with the id after, "" being the
-// first. more says that there are others behind them; ok is false when no value has the id any more.
+// first. more says that there are others behind them; ok is false when after is no id. The one that had it need not be there any
+// more: an id is a place in the order.
 func (s *Store) Latest(q Query, now time.Time, after string, limit int) (values []Value, more, ok bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	all := s.selected(q, now)
+	var from place
 	if after != "" {
-		i := slices.IndexFunc(all, func(f found) bool { return f.id() == after })
-		if i < 0 {
+		if from, ok = placeOf(after); !ok {
 			return nil, false, false
 		}
-		all = all[i+1:]
 	}
-	for _, f := range all[:min(limit, len(all))] {
-		values = append(values, f.value(now))
+	var all []told
+	moment := s.instant(now)
+	s.walk(q, moment, from, func(e *set, f *field) bool {
+		if more = len(all) == limit; !more {
+			all = append(all, tell(e, f))
+		}
+		return !more
+	})
+	for _, t := range all {
+		values = append(values, t.value(moment))
 	}
-	return values, len(all) > limit, true
+	return values, more, true
 }
 
 // History returns the past of the numbers that q selects, at most limit series; more says that there are others. It begins at
 // since, at most an hour ago, and ends now.
 func (s *Store) History(q Query, since, now time.Time, limit int) (all []History, more bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	last := now.UnixNano() / int64(Step)
-	first := max(since.UnixNano()/int64(Step), last-Slots+1)
-	for _, f := range s.selected(q, now) {
-		if f.field.past.newest == 0 {
-			continue
+	return s.history(q, since, s.instant(now), limit)
+}
+
+func (s *Store) history(q Query, since time.Time, now instant, limit int) (all []History, more bool) {
+	last := now.slot()
+	ago := min(max(0, now.wall.Sub(since)), Span)
+	first := max(instant{mono: now.mono - ago}.slot(), last-Slots+1)
+	from := now.wall.Add(time.Duration(first)*Step - now.mono)
+	var tellers []told
+	s.walk(q, now, place{}, func(e *set, f *field) bool {
+		if f.past == nil {
+			return true
 		}
-		if len(all) == limit {
-			return all, true
+		if more = len(all) == limit; more {
+			return false
 		}
-		h := History{Value: f.value(now), From: time.Unix(0, first*int64(Step))}
+		h := History{From: from, Values: make([]float64, 0, last-first+1)}
 		for slot := first; slot <= last; slot++ {
-			h.Values = append(h.Values, f.field.past.at(slot))
+			h.Values = append(h.Values, f.past.at(slot))
 		}
-		all = append(all, h)
+		all, tellers = append(all, h), append(tellers, tell(e, f))
+		return true
+	})
+	for i := range all {
+		all[i].Value = tellers[i].value(now)
 	}
-	return all, false
+	return all, more
 }
 
 // Rate returns how much a counter grows in a second, by what there is of h; ok is false when that is not enough, or when the
@@ -106,55 +114,21 @@ func (h History) Rate() (perSecond float64, ok bool) {
 	return (h.Values[last] - h.Values[first]) / (float64(last-first) * Step.Seconds()), true
 }
 
-// selected returns what q selects, in order.
-func (s *Store) selected(q Query, now time.Time) []found {
-	var all []found
-	oldest := now.Add(-Span).UnixNano()
-	for _, e := range s.sets {
-		if e.heard <= oldest || !q.selects(e.key) {
-			continue
-		}
-		for i := range e.fields {
-			if q.Field == "" || q.Field == e.fields[i].name {
-				all = append(all, found{e, &e.fields[i]})
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b found) int {
-		return cmp.Or(a.set.key.compare(b.set.key), cmp.Compare(a.field.name, b.field.name))
-	})
-	return all
+// told is what was told of a field when a reader came by. It is looked at later, without the lock.
+type told struct {
+	place
+	last  telemetry.Value
+	at    int64
+	heard time.Duration
 }
 
-func (q Query) selects(k key) bool {
-	head, _ := k.head()
-	for i, want := range []string{q.Host, q.Plugin, q.Series} {
-		if want != "" && want != head[i] {
-			return false
-		}
-	}
-	for name, want := range q.Tags {
-		if k.tag(name) != want {
-			return false
-		}
-	}
-	return true
-}
+func tell(e *set, f *field) told { return told{place{e.key, f.name}, f.last, f.at, e.heard} }
 
-func (f found) id() string {
-	h := fnv.New128a()
-	_, _ = h.Write([]byte(f.set.key)) // never fails
-	_, _ = h.Write([]byte{0})
-	_, _ = h.Write([]byte(f.field.name))
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-func (f found) value(now time.Time) Value {
-	head, _ := f.set.key.head()
+func (t told) value(now instant) Value {
+	head, _ := t.key.head()
 	return Value{
-		ID: f.id(), Host: head[0], Plugin: head[1], Series: head[2], Tags: f.set.key.tags(), Field: f.field.name,
-		Value: f.field.last.Any(), Type: f.field.last.Type().String(), Time: f.field.at,
-		AgeMS: max(0, now.Sub(time.Unix(0, f.set.heard)).Milliseconds()),
+		ID: t.id(), Host: head[0], Plugin: head[1], Series: head[2], Tags: t.key.tags(), Field: t.field,
+		Value: t.last.Any(), Type: t.last.Type().String(), Time: t.at, AgeMS: max(0, now.mono-t.heard).Milliseconds(),
 	}
 }
 
@@ -169,19 +143,22 @@ type Series struct {
 
 // Catalog returns the series that q selects, by name.
 func (s *Store) Catalog(q Query, now time.Time) []Series {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	oldest := now.Add(-Span).UnixNano()
 	lines := map[string]*line{}
-	for _, e := range s.sets {
-		if e.heard > oldest && q.selects(e.key) {
+	var l *line
+	var seen *set
+	s.walk(q, s.instant(now), place{}, func(e *set, f *field) bool {
+		if e != seen {
 			head, _ := e.key.head()
-			if lines[head[2]] == nil {
-				lines[head[2]] = newLine(head[2])
+			if l = lines[head[2]]; l == nil {
+				l = newLine(head[2])
+				lines[head[2]] = l
 			}
-			lines[head[2]].add(e, head)
+			l.add(head)
+			seen = e
 		}
-	}
+		l.Fields[f.name] = f.last.Type().String()
+		return true
+	})
 	var all []Series
 	for _, l := range lines {
 		l.Hosts = len(l.hosts)
@@ -202,13 +179,10 @@ func newLine(series string) *line {
 	return &line{Series: Series{Series: series, Fields: map[string]string{}}, hosts: map[string]bool{}}
 }
 
-func (l *line) add(e *set, head [3]string) {
+func (l *line) add(head [3]string) {
 	l.Sets++
 	l.hosts[head[0]] = true
 	if !slices.Contains(l.Plugins, head[1]) {
 		l.Plugins = append(l.Plugins, head[1])
-	}
-	for i := range e.fields {
-		l.Fields[e.fields[i].name] = e.fields[i].last.Type().String()
 	}
 }

@@ -3,7 +3,6 @@ package recent
 import (
 	"fmt"
 	"math"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +12,13 @@ import (
 
 // noon is when the tests begin: the start of a slot.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// newStore returns a Store whose first slot begins at noon.
+func newStore(l Limits) *Store {
+	s := New(l)
+	s.begun = noon
+	return s
+}
 
 // cpu returns a batch of one point per core.
 func cpu(at time.Time, usage ...float64) *telemetry.Batch {
@@ -25,7 +31,7 @@ func cpu(at time.Time, usage ...float64) *telemetry.Batch {
 }
 
 func TestLatest(t *testing.T) {
-	s := New(Limits{})
+	s := newStore(Limits{})
 	b := cpu(noon, 1, 2)
 	b.Add("cpu", telemetry.Fields{"usage": 3.0, "temp": 50}, telemetry.Tags{"core": "1", "host": "h1"})
 	b.Add("os", telemetry.Fields{"name": "Debian", "ok": true}, nil)
@@ -54,7 +60,7 @@ func TestLatest(t *testing.T) {
 }
 
 func TestLatestGoesOn(t *testing.T) {
-	s := New(Limits{})
+	s := newStore(Limits{})
 	s.Add(cpu(noon, 1, 2, 3, 4, 5), "h1", "host", noon)
 	got, after := "", ""
 	for more := true; more; {
@@ -71,13 +77,22 @@ func TestLatestGoesOn(t *testing.T) {
 	if got != "12345" {
 		t.Errorf("pages gave %s", got)
 	}
-	if _, _, ok := s.Latest(Query{}, noon, "gone", 2); ok {
-		t.Error("the page behind an id that nobody has is no error")
+	f := func(after string) {
+		t.Helper()
+		if _, _, ok := s.Latest(Query{}, noon, after, 2); ok {
+			t.Errorf("%q is taken for an id", after)
+		}
 	}
+	f("gone")
+	f("no base64")
+	f(place{"", "v"}.id())
+	f(place{"a\x00\x01b\x00\x01", "v"}.id())
+	f(place{"a\x00\x01b\x00\x01c\x00\x01", ""}.id())
+	f(place{"a\x00\x01b\x00\x01c\x00\x01d\x00\x01", "v"}.id())
 }
 
 func TestHistory(t *testing.T) {
-	s := New(Limits{})
+	s := newStore(Limits{})
 	for i := range 400 {
 		at := noon.Add(time.Duration(i) * Step)
 		s.Add(cpu(at, float64(i)), "h1", "host", at)
@@ -94,15 +109,14 @@ func TestHistory(t *testing.T) {
 	if rate, ok := h.Rate(); !ok || rate != 0.1 {
 		t.Errorf("rate %v, %v; want 0.1", rate, ok)
 	}
-	late := noon.Add(395*Step + time.Second)
-	s.Add(cpu(late, 7), "h1", "host", now)
-	if all, _ = s.History(Query{}, now.Add(-5*Step), now, 10); len(all[0].Values) != 6 || all[0].Values[1] != 7 {
-		t.Errorf("a late point is not in its slot: %v", all[0].Values)
+	s.Add(cpu(noon.Add(395*Step), 7), "h1", "host", now)
+	if all, _ = s.History(Query{}, now.Add(-5*Step), now, 10); len(all[0].Values) != 6 || all[0].Values[1] != 395 || all[0].Values[5] != 7 {
+		t.Errorf("a late point is not in the slot of its arrival: %v", all[0].Values)
 	}
 }
 
 func TestHistoryOfWrongClock(t *testing.T) {
-	s := New(Limits{})
+	s := newStore(Limits{})
 	f := func(own time.Time) {
 		t.Helper()
 		s.Add(cpu(own, 5), "h1", "host", noon)
@@ -110,7 +124,7 @@ func TestHistoryOfWrongClock(t *testing.T) {
 		if len(all) != 1 || len(all[0].Values) != 1 || all[0].Values[0] != 5 {
 			t.Errorf("a point of %v is not in the slot of its arrival: %+v", own, all)
 		}
-		s = New(Limits{})
+		s = newStore(Limits{})
 	}
 	f(noon)
 	f(noon.Add(time.Hour))
@@ -121,7 +135,7 @@ func TestHistoryOfWrongClock(t *testing.T) {
 }
 
 func TestHistoryHasNoTexts(t *testing.T) {
-	s := New(Limits{})
+	s := newStore(Limits{})
 	b := new(telemetry.Batch)
 	b.Add("os", telemetry.Fields{"name": "Debian", "ok": true}, nil)
 	s.Add(b, "h1", "host", noon)
@@ -148,7 +162,7 @@ func TestRate(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	s := New(Limits{Series: 3})
+	s := newStore(Limits{Series: 3})
 	s.Add(cpu(noon, 1, 2, 3, 4, 5), "h1", "host", noon)
 	if got := s.Stats(); got.Series != 3 || got.Refused != 2 {
 		t.Errorf("%+v, want 3 series and 2 refused", got)
@@ -158,7 +172,7 @@ func TestLimits(t *testing.T) {
 		t.Errorf("%+v, want the first three dropped after an hour", got)
 	}
 
-	s = New(Limits{Bytes: 20_000})
+	s = newStore(Limits{Bytes: 20_000})
 	for i := range 1000 {
 		b := new(telemetry.Batch)
 		b.Add("big", telemetry.Fields{"text": strings.Repeat("é", 5000), "n": i}, telemetry.Tags{"n": fmt.Sprint(i), "pad": strings.Repeat("x", 1000)})
@@ -170,7 +184,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestNothingIsLeftBehind(t *testing.T) {
-	s := New(Limits{})
+	s := newStore(Limits{})
 	b := new(telemetry.Batch)
 	b.Add("os", telemetry.Fields{"name": "Debian", "ok": true, "n": 5}, telemetry.Tags{"a": "b"})
 	s.Add(b, "h1", "host", noon)
@@ -178,7 +192,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	b.Add("os", telemetry.Fields{"name": 5, "ok": "now a text", "n": false}, telemetry.Tags{"a": "b"})
 	s.Add(b, "h1", "host", noon)
 	s.Add(new(telemetry.Batch), "h1", "host", noon.Add(2*Span))
-	if got := s.Stats(); got.Series != 0 || got.Bytes != 0 || len(s.sets) != 0 {
+	if got := s.Stats(); got.Series != 0 || got.Bytes != 0 || len(s.sets) != 0 || len(s.order) != 0 {
 		t.Errorf("%+v after all are dropped", got)
 	}
 }
@@ -189,7 +203,7 @@ func TestTextsAreCopied(t *testing.T) {
 	if err := b.Decode("", "", msg, noon); err != nil {
 		t.Fatal(err)
 	}
-	s := New(Limits{})
+	s := newStore(Limits{})
 	s.Add(b, "h1", "host", noon)
 	clear(msg)
 	values, _, _ := s.Latest(Query{}, noon, "", 1)
@@ -199,7 +213,7 @@ func TestTextsAreCopied(t *testing.T) {
 }
 
 func TestKeysAreClear(t *testing.T) {
-	s := New(Limits{})
+	s := newStore(Limits{})
 	s.Add(cpu(noon, 1), "a\x00b", "c", noon)
 	s.Add(cpu(noon, 2), "a", "b\x00c", noon)
 	s.Add(cpu(noon, 3), strings.Repeat("long", 100), "c", noon)
@@ -209,7 +223,7 @@ func TestKeysAreClear(t *testing.T) {
 }
 
 func TestCatalog(t *testing.T) {
-	s := New(Limits{})
+	s := newStore(Limits{})
 	s.Add(cpu(noon, 1, 2), "h1", "host", noon)
 	s.Add(cpu(noon, 1), "h2", "other", noon)
 	got := fmt.Sprint(s.Catalog(Query{}, noon))
@@ -219,53 +233,11 @@ func TestCatalog(t *testing.T) {
 }
 
 func TestAddAllocatesNothing(t *testing.T) {
-	s := New(Limits{})
+	s := newStore(Limits{})
 	b := cpu(noon, 1, 2, 3, 4)
 	b.Add("os", telemetry.Fields{"name": "Debian", "ok": true}, nil)
 	s.Add(b, "h1", "host", noon)
 	if n := testing.AllocsPerRun(100, func() { s.Add(b, "h1", "host", noon) }); n != 0 {
 		t.Errorf("%v allocations for series that are known", n)
 	}
-}
-
-// TestMemory compares the estimate with what the heap says: the limit is only worth as much as it.
-func TestMemory(t *testing.T) {
-	const series = 2000
-	heap := func() int64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	b := new(telemetry.Batch)
-	for i := range series {
-		b.Add("disk", telemetry.Fields{"used": float64(i)}, telemetry.Tags{"path": fmt.Sprintf("/srv/data/%d", i), "device": "sda1"})
-	}
-	before := heap()
-	s := New(Limits{})
-	f := func(what string, slots int) {
-		t.Helper()
-		for i := range slots {
-			s.Add(b, "web-17.example.org", "host", noon.Add(time.Duration(i)*Step))
-		}
-		is, told := heap()-before, s.Stats().Bytes
-		t.Logf("%s: %d bytes a series, estimated %d", what, is/series, told/series)
-		if is > told*5/4 || is < told/2 {
-			t.Errorf("%s: %d bytes, estimated %d", what, is, told)
-		}
-	}
-	b.At(noon)
-	f("one point", 1)
-	s = New(Limits{})
-	for i := range Slots {
-		at := noon.Add(time.Duration(i) * Step)
-		b.Reset()
-		b.At(at)
-		for i := range series {
-			b.Add("disk", telemetry.Fields{"used": float64(i)}, telemetry.Tags{"path": fmt.Sprintf("/srv/data/%d", i), "device": "sda1"})
-		}
-		s.Add(b, "web-17.example.org", "host", at)
-	}
-	f("an hour", 0)
-	runtime.KeepAlive(b)
 }
