@@ -99,6 +99,8 @@ func (a *app) serve(ctx context.Context, c *configured, o serveOptions) error {
 	}
 	log.Info("pacewire runs", "version", version(), "host", id.ID, "config", c.from, "bus", p.URL, "plugins", len(c.Plugins))
 	time.AfterFunc(settled, debug.FreeOSMemory) // what the start needed should not be held for days
+	ctx, stay := untilUpgrade(ctx, h, log)
+	defer stay()
 	ctx, calm := a.followConfig(ctx, h, c, o.watch, log)
 	defer calm()
 	defer context.AfterFunc(ctx, func() {
