@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -85,13 +86,9 @@ func (o TapOptions) consumer() jetstream.OrderedConsumerConfig {
 // Tap gives f each message of a stream until ctx ends, f returns an error, or the stream is gone. It reads by a consumer of
 // its own that acknowledges nothing, so it slows no one down; a connection of its own keeps it off the plugin's data.
 func (c *Conn) Tap(ctx context.Context, o TapOptions, f func(Tapped) error) error {
-	js, err := c.jetStream()
+	k, err := c.tapConsumer(ctx, o)
 	if err != nil {
-		return err
-	}
-	k, err := js.OrderedConsumer(ctx, o.Stream, o.consumer())
-	if err != nil {
-		return fmt.Errorf("tap %s: %w", o.Stream, missing(err))
+		return fmt.Errorf("tap %s: %w", o.Stream, err)
 	}
 	if info := k.CachedInfo(); o.Once && info != nil && info.NumPending == 0 {
 		return nil
@@ -122,6 +119,24 @@ func (c *Conn) Tap(ctx context.Context, o TapOptions, f func(Tapped) error) erro
 			return nil
 		}
 	}
+}
+
+// tapConsumer makes the consumer of a tap. Its name is one that nobody has, so that a refusal by the server is known as ours.
+func (c *Conn) tapConsumer(ctx context.Context, o TapOptions) (jetstream.Consumer, error) {
+	js, err := c.jetStream()
+	if err != nil {
+		return nil, err
+	}
+	cfg := o.consumer()
+	cfg.NamePrefix = rand.Text()
+	begins := "$JS.API.CONSUMER.CREATE." + o.Stream + "." + cfg.NamePrefix
+	heeding, done := c.heedEach(ctx, func(refused string) bool { return strings.HasPrefix(refused, begins) })
+	defer done()
+	k, err := js.OrderedConsumer(heeding, o.Stream, cfg)
+	if err != nil {
+		return nil, missing(whyEnded(heeding, err))
+	}
+	return k, nil
 }
 
 // tapAhead bounds what a tap fetches before it is looked at.

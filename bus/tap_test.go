@@ -12,6 +12,7 @@ import (
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/bus/embedded"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -123,4 +124,30 @@ func TestConsumerStates(t *testing.T) {
 	if _, err := c.ConsumerStates(t.Context(), "NONE"); !errors.Is(err, bus.ErrNoStream) {
 		t.Errorf("a stream that is not there: %v", err)
 	}
+}
+
+// TestTapDenied taps a stream that the server refuses: who listens would else hear nothing, and never know why.
+func TestTapDenied(t *testing.T) {
+	b := bustest.Guarded(t)
+	allowed := "$JS.API.CONSUMER.CREATE." + bus.StreamEvents + ".*." + bus.EventFilter("up")
+	rights := embedded.Rights{
+		Publish:   []string{"$JS.API.STREAM.INFO.>", "$JS.API.CONSUMER.MSG.NEXT.>", "$JS.API.CONSUMER.INFO.>", allowed},
+		Subscribe: []string{"_INBOX_" + bus.Hub + ".>"},
+	}
+	_, creds := b.Grant(t, bus.Hub, &rights)
+	c := b.Dial(t, bus.Options{User: bus.Hub, CredsFile: creds, Data: true})
+	f := func(want error, filters ...string) {
+		t.Helper()
+		begun := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		o := bus.TapOptions{Stream: bus.StreamEvents, Filters: filters, From: 1, Once: true}
+		err := c.Tap(ctx, o, func(bus.Tapped) error { return nil })
+		if !errors.Is(err, want) || time.Since(begun) > 4*time.Second {
+			t.Errorf("Tap of %v = %v after %v, want %v", filters, err, time.Since(begun), want)
+		}
+	}
+	f(bus.ErrDenied)
+	f(bus.ErrDenied, bus.EventFilter("down"))
+	f(nil, bus.EventFilter("up"))
 }

@@ -104,9 +104,14 @@ func (c *Conn) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
 // heed returns a context that ends when the server refuses a publish on subject:
 // who asks something there would hear nothing at all.
 func (c *Conn) heed(ctx context.Context, subject string) (_ context.Context, done func()) {
+	return c.heedEach(ctx, func(refused string) bool { return refused == subject })
+}
+
+// heedEach is heed for the subjects that mine selects.
+func (c *Conn) heedEach(ctx context.Context, mine func(subject string) bool) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &watcher{up: func() {}, down: func() {}, denied: func(v violation) {
-		if !v.subscribe && v.subject == subject {
+		if !v.subscribe && mine(v.subject) {
 			cancel(fmt.Errorf("%w: %w", ErrDenied, v.err))
 		}
 	}}
