@@ -72,15 +72,19 @@ type Server struct {
 	names  map[string]bool // that a Host header may have
 	cross  http.CrossOriginProtection
 
-	tokens  tokens
-	counts  counts
-	jobs    jobs
-	store   *recent.Store
-	read    sampled // of METRICS, for the store
-	out     outlet
-	backlog backlogs
+	tokens   tokens
+	counts   counts
+	jobs     jobs
+	store    *recent.Store
+	read     sampled // of METRICS, for the store
+	taps     *budget // of METRICS, for all taps
+	events   *budget // of EVENTS, for all who read them
+	out      outlet
+	drawn    cache[Graph] // of the fleet
+	backlogs cache[map[durable]uint64]
 
 	busy    chan struct{} // most requests at a time
+	heavy   chan struct{} // most of those that take much work
 	streams chan struct{} // most streams at a time
 	working chan struct{} // most operations at a time
 	closing chan struct{} // closed when the server ends
@@ -91,10 +95,11 @@ type Server struct {
 
 // Limits of a server.
 const (
-	mostRequests   = 256
+	mostRequests   = 256 // besides streams
 	mostStreams    = 64
 	mostOperations = 64
 	mostConns      = 512
+	reserveConns   = 32       // of these, for /-/healthy and /-/ready
 	mostHeader     = 16 << 10 // bytes
 	mostBody       = 1 << 20  // bytes
 )
@@ -113,9 +118,12 @@ func New(o Options) *Server {
 	o.Times = o.Times.orDefault()
 	s := &Server{
 		o: o, log: o.Log, begun: time.Now(), names: hostNames(o.Listen), store: recent.New(o.Recent),
-		busy: make(chan struct{}, mostRequests), streams: make(chan struct{}, mostStreams),
+		busy: make(chan struct{}, mostRequests), heavy: make(chan struct{}, mostHeavy), streams: make(chan struct{}, mostStreams),
+		drawn: newCache[Graph](), backlogs: newCache[map[durable]uint64](),
 		working: make(chan struct{}, mostOperations), closing: make(chan struct{}),
 	}
+	s.taps, s.events = newBudget(tapsBudget), newBudget(eventBudget)
+	s.read.own, s.read.lasts = newBudget(o.Budget), true
 	s.tokens.want = hashOf(o.Token)
 	s.routes = s.table()
 	s.mux = http.NewServeMux()
@@ -155,9 +163,14 @@ const (
 
 // Run serves on l, and keeps recent values, until ctx ends.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
+	if err := CheckListen(l.Addr().String()); err != nil { // a name may have led elsewhere
+		_ = l.Close() // of no more use
+		return err
+	}
 	srv := &http.Server{
 		Handler: s, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: 4 * mostHeader, // what is between has a problem for an answer
+		ConnContext:    connContext,
 		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -170,7 +183,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	g.Go(func() error { s.readMetrics(ctx); return nil })
 	g.Go(func() error {
 		<-ctx.Done()
-		s.once.Do(func() { close(s.closing) }) // ends streams and operations
+		s.close()
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 		defer cancel()
 		if err := srv.Shutdown(ending); err != nil {
@@ -181,6 +194,14 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+// close ends streams and operations; no further one begins.
+func (s *Server) close() {
+	s.once.Do(func() {
+		s.jobs.close()
+		close(s.closing)
+	})
 }
 
 // whileServing returns a context that ends with ctx, after a time, or when the server ends.

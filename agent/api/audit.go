@@ -54,7 +54,8 @@ func (s *Server) finish(rec *recorder, r *http.Request) {
 	}
 	changed := rec.route != nil && rec.route.changes() && !refusals[rec.status]
 	if changed || refusals[rec.status] && s.audit.may(time.Now()) {
-		s.log.Info("api request", "who", r.RemoteAddr, "method", shown(r.Method), "path", shown(r.URL.EscapedPath()), "status", rec.status, "result", code)
+		s.log.Info("api request", "who", r.RemoteAddr, "method", shown(r.Method), "path", shown(r.URL.EscapedPath()), "status", rec.status, "result", code,
+			"request", rec.id)
 	}
 }
 

@@ -73,13 +73,11 @@ func (c *call) hostCalled(id string) (telemetry.HostStatus, error) {
 	if !errors.Is(err, hub.ErrNoHost) {
 		return h, err
 	}
-	const most = 2000 // names that are compared
+	const most = 1000 // hosts whose names are compared
+	some, _ := c.s.o.Hub.Hosts(hub.Filter{}, hub.Page{Most: most})
 	var names []string
-	near, _ := c.s.o.Hub.Hosts(hub.Filter{}, hub.Page{Most: most})
-	for _, other := range near {
-		if names = append(names, other.Host, other.Name); len(names) > most {
-			break
-		}
+	for _, other := range some {
+		names = append(names, other.Host, other.Name)
 	}
 	p := problem(http.StatusNotFound, "no_host", "%v", err).at("host").hint("pacewire host list")
 	if near := config.Suggest(id, names); near != "" {

@@ -3,10 +3,8 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
@@ -61,101 +59,6 @@ func (c *call) eventFilters() []string {
 	return []string{bus.Pattern(bus.AreaEvents, c.part("host"), c.part("plugin"), c.part("type"))}
 }
 
-const (
-	mostEvents = 1000             // of a list
-	mostLooked = 20_000           // events that are read for a list
-	eventTime  = 10 * time.Second // for that
-)
-
-// eventPage is a list of events, the oldest first.
-type eventPage struct {
-	Events []event `json:"events"`
-	Next   uint64  `json:"next"`           // ask with it as after for those behind
-	More   bool    `json:"more,omitzero"`  // there are some behind already
-	Older  bool    `json:"older,omitzero"` // there may be some before
-}
-
-var errEnough = errors.New("enough")
-
-func (c *call) events() error {
-	conn, err := c.s.conn()
-	if err != nil {
-		return err
-	}
-	most, err := c.limit(100, mostEvents)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(c.r.Context(), eventTime)
-	defer cancel()
-	o, next, err := c.whichEvents(ctx, conn, most)
-	if err != nil {
-		return err
-	}
-	p := eventPage{Events: []event{}, Next: next, Older: o.From > 1 && !c.query.Has("after")}
-	err = p.read(ctx, conn, o, most, c.query.Has("after"))
-	if err == nil && ctx.Err() != nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		return err
-	}
-	return c.json(http.StatusOK, p)
-}
-
-// whichEvents returns how to read the events that were asked for, and behind which one the next are where there are none.
-func (c *call) whichEvents(ctx context.Context, conn *bus.Conn, most int) (o bus.TapOptions, next uint64, err error) {
-	o = bus.TapOptions{Stream: bus.StreamEvents, Filters: c.eventFilters(), Once: true}
-	after, err := c.sequence(c.query.Get("after"))
-	if err != nil {
-		return o, 0, err
-	}
-	if o.Since, err = c.since("since"); err != nil {
-		return o, 0, err
-	}
-	if c.query.Has("after") {
-		if !o.Since.IsZero() {
-			return o, 0, invalid("since", "since and after: want one of the two")
-		}
-		o.From = after + 1
-		return o, after, nil
-	}
-	state, err := conn.StreamInfo(ctx, bus.StreamEvents)
-	if err != nil {
-		return o, 0, err
-	}
-	if o.Since.IsZero() { // the last ones, looked for as far back as it may be
-		back := uint64(most)
-		if len(o.Filters) > 0 {
-			back = mostLooked
-		}
-		o.From = max(1, state.FirstSeq, state.LastSeq+1-min(back, state.LastSeq))
-	}
-	return o, state.LastSeq, nil
-}
-
-// read fills the page: with the first events that come if they are to go on behind others, else with the last.
-func (p *eventPage) read(ctx context.Context, conn *bus.Conn, o bus.TapOptions, most int, onward bool) error {
-	var b telemetry.Batch
-	looked := 0
-	err := conn.Tap(ctx, o, func(m bus.Tapped) error {
-		if looked++; onward && len(p.Events) >= most || looked > mostLooked {
-			p.More = true
-			return errEnough
-		}
-		p.Events = append(p.Events, eventsOf(&b, m)...)
-		if extra := len(p.Events) - most; !onward && extra > 0 {
-			p.Events, p.Older = p.Events[extra:], true
-		}
-		p.Next = m.Seq
-		return nil
-	})
-	if errors.Is(err, errEnough) {
-		return nil
-	}
-	return err
-}
-
 // sequence reads the place of an event in the stream.
 func (c *call) sequence(text string) (uint64, error) {
 	if text == "" {
@@ -167,6 +70,10 @@ func (c *call) sequence(text string) (uint64, error) {
 	}
 	return n, nil
 }
+
+// eventBudget is how many bytes of EVENTS all readers together decode in a second: a client that asks for all that the stream has
+// must not take the machine for it.
+const eventBudget = 8 << 20
 
 // followEvents sends events as they come; Last-Event-ID, or after, begins behind one that was seen.
 func (c *call) followEvents() error {
@@ -189,33 +96,49 @@ func (c *call) followEvents() error {
 				return err
 			}
 		}
-		var b telemetry.Batch
-		return conn.Tap(ctx, o, func(m bus.Tapped) error {
-			for _, e := range eventsOf(&b, m) {
-				data, err := json.Marshal(e)
-				if err != nil {
-					return err
-				}
-				f.push(frame{id: strconv.FormatUint(m.Seq, 10), data: data})
-			}
-			return nil
-		})
+		t := teller{feed: f, budget: c.s.events, live: text == ""}
+		return conn.Tap(ctx, o, func(m bus.Tapped) error { return t.tell(ctx, m) })
 	})
 }
 
+// A teller turns messages into frames. While it goes through what the stream has, it waits for a client that is slower: its
+// consumer is its own, so that holds up nobody. Once it has come to the end it waits no more, for a client wants news to be new.
+type teller struct {
+	feed   *feed
+	budget *budget
+	live   bool
+	batch  telemetry.Batch
+}
+
+func (t *teller) tell(ctx context.Context, m bus.Tapped) error {
+	if !t.budget.take(ctx, len(m.Body)) {
+		return ctx.Err()
+	}
+	for _, e := range eventsOf(&t.batch, m) {
+		data, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		if !t.live && !t.feed.room(ctx, len(data)) {
+			return ctx.Err()
+		}
+		t.feed.push(frame{id: strconv.FormatUint(m.Seq, 10), data: data})
+	}
+	t.live = t.live || m.Pending == 0
+	return nil
+}
+
 // resume lets o begin behind an event, and counts as lost what the stream has dropped since: all of it, as nobody knows any
-// more which of them the filters would have selected.
+// more which of them the filters would have selected. Behind an event that the stream does not have yet, as it was made anew
+// since, it begins with what is new.
 func resume(ctx context.Context, conn *bus.Conn, after uint64, o *bus.TapOptions, f *feed) error {
 	state, err := conn.StreamInfo(ctx, bus.StreamEvents)
 	if err != nil {
 		return err
 	}
-	if after > state.LastSeq {
-		after = 0 // the stream was made anew
-	}
 	if after > 0 && state.FirstSeq > after+1 {
 		f.lose(state.FirstSeq - after - 1)
 	}
-	o.From = after + 1
+	o.From = min(after, state.LastSeq) + 1
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/pacewire/pacewire/agent/hub"
@@ -57,7 +56,10 @@ func (c *call) graph() error {
 		}
 		f.Host = h.Host
 	}
-	g := c.s.graphOf(c.r.Context(), f)
+	g, err := c.s.graphFor(c.r.Context(), f)
+	if err != nil {
+		return err
+	}
 	switch format {
 	case "dot":
 		return c.text(g.dot())
@@ -67,12 +69,29 @@ func (c *call) graph() error {
 	return c.json(http.StatusOK, g)
 }
 
-// graphOf returns the graph of the plugins that f selects.
+// drawnFresh is for how long a graph, and what consumers said, is told again.
+const drawnFresh = 2 * time.Second
+
+// graphFor returns the graph of the plugins that f selects. That of the fleet is drawn once for all who ask within a while.
+func (s *Server) graphFor(ctx context.Context, f hub.Filter) (Graph, error) {
+	if f.Host != "" {
+		return s.graphOf(ctx, f), nil
+	}
+	return s.drawn.get(ctx, drawnFresh, func(ctx context.Context) Graph { return s.graphOf(ctx, f) })
+}
+
+// graphOf draws a graph.
 func (s *Server) graphOf(ctx context.Context, f hub.Filter) Graph {
-	d := drawing{nodes: map[string]*Node{}, edges: map[[2]string]bool{}, readers: map[string][]telemetry.Input{}}
-	plugins, _ := s.o.Hub.Plugins(f, hub.Page{})
-	for _, p := range plugins {
-		d.add(p)
+	d := drawing{nodes: map[string]*Node{}, edges: map[[2]string]bool{}, readers: map[string]map[durable]bool{}}
+	for page := (hub.Page{Most: usualList}); ; {
+		list, more := s.o.Hub.Plugins(f, page)
+		for _, p := range list {
+			d.add(p)
+		}
+		if !more || len(list) == 0 {
+			break
+		}
+		page.After = place(list[len(list)-1])
 	}
 	s.addRates(d.nodes, f.Host)
 	s.addBacklogs(ctx, d)
@@ -95,8 +114,11 @@ func (s *Server) graphOf(ctx context.Context, f hub.Filter) Graph {
 type drawing struct {
 	nodes   map[string]*Node
 	edges   map[[2]string]bool
-	readers map[string][]telemetry.Input // by plugin
+	readers map[string]map[durable]bool // by plugin
 }
+
+// A durable is a consumer of a stream.
+type durable struct{ stream, name string }
 
 func (d *drawing) add(p telemetry.PluginStatus) {
 	n := d.nodes[p.Name]
@@ -107,10 +129,10 @@ func (d *drawing) add(p telemetry.PluginStatus) {
 	n.Hosts++
 	n.States[p.State]++
 	for _, in := range p.Inputs {
-		same := func(have telemetry.Input) bool { return have.Stream == in.Stream && have.Durable == in.Durable }
-		if !slices.ContainsFunc(d.readers[p.Name], same) {
-			d.readers[p.Name] = append(d.readers[p.Name], in)
+		if d.readers[p.Name] == nil {
+			d.readers[p.Name] = map[durable]bool{}
 		}
+		d.readers[p.Name][durable{in.Stream, bus.Token(in.Durable)}] = true
 		for _, filter := range in.Filters {
 			if from := sourceOf(filter); from != "" {
 				d.edges[[2]string{from, p.Name}] = true
@@ -164,43 +186,19 @@ func (s *Server) addRates(nodes map[string]*Node, host string) {
 	}
 }
 
-// Limits of asking for backlogs.
-const (
-	mostConsumers = 200
-	backlogTime   = 2 * time.Second // for all of them
-	backlogFresh  = 2 * time.Second // so long an answer is used again
-)
-
-// backlogs remember what consumers said.
-type backlogs struct {
-	mu  sync.Mutex
-	all map[durable]backlog
-}
-
-// A durable is a consumer of a stream.
-type durable struct{ stream, name string }
-
-type backlog struct {
-	batches uint64
-	at      time.Time
-}
+// backlogTime is how long the bus may take to list its consumers.
+const backlogTime = 2 * time.Second
 
 // addBacklogs tells how many batches wait for each reader. Where the bus does not answer soon, there is none.
 func (s *Server) addBacklogs(ctx context.Context, d drawing) {
-	conn := s.o.Conn()
-	if conn == nil {
-		return
+	waiting, err := s.backlogs.get(ctx, drawnFresh, s.askBacklogs)
+	if err != nil {
+		return // who asked is gone
 	}
-	ctx, cancel := context.WithTimeout(ctx, backlogTime)
-	defer cancel()
-	asked := 0
-	for _, name := range slices.Sorted(maps.Keys(d.readers)) {
-		for _, in := range d.readers[name] {
-			if asked++; asked > mostConsumers || ctx.Err() != nil {
-				return
-			}
-			n, ok := s.backlog.of(ctx, conn, durable{in.Stream, in.Durable})
-			if !ok {
+	for name, inputs := range d.readers {
+		for in := range inputs {
+			n, known := waiting[in]
+			if !known {
 				continue
 			}
 			if d.nodes[name].Backlog == nil {
@@ -211,24 +209,24 @@ func (s *Server) addBacklogs(ctx context.Context, d drawing) {
 	}
 }
 
-// of returns how many batches wait for a consumer.
-func (k *backlogs) of(ctx context.Context, conn *bus.Conn, c durable) (uint64, bool) {
-	k.mu.Lock()
-	have := k.all[c]
-	k.mu.Unlock()
-	if time.Since(have.at) < backlogFresh {
-		return have.batches, true
+// askBacklogs asks the bus how many batches wait for each consumer.
+func (s *Server) askBacklogs(ctx context.Context) map[durable]uint64 {
+	conn := s.o.Conn()
+	if conn == nil {
+		return nil
 	}
-	is, err := conn.ConsumerInfo(ctx, c.stream, c.name)
-	if err != nil {
-		return 0, false
+	ctx, cancel := context.WithTimeout(ctx, backlogTime)
+	defer cancel()
+	waiting := map[durable]uint64{}
+	for _, stream := range []string{bus.StreamMetrics, bus.StreamEvents} {
+		states, err := conn.ConsumerStates(ctx, stream)
+		if err != nil {
+			s.log.Debug("backlogs are not known", "stream", stream, "error", err)
+			continue
+		}
+		for name, is := range states {
+			waiting[durable{stream, name}] = is.Pending + uint64(is.AckPending)
+		}
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.all == nil || len(k.all) > 10*mostConsumers {
-		k.all = map[durable]backlog{}
-	}
-	have = backlog{is.Pending + uint64(is.AckPending), time.Now()}
-	k.all[c] = have
-	return have.batches, true
+	return waiting
 }

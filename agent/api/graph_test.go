@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,6 +61,49 @@ func TestGraph(t *testing.T) {
 	f("format=dot", "digraph pacewire {", `"cpu" [label="cpu\ncollector, 1 of 2 running"];`, `"cpu" -> "tidy" [label="10.0/s, 3 waiting"];`)
 	f("format=mermaid", "flowchart LR\n", `n0["cpu collector, 1 of 2 running"]`, `n0 -->|"10.0/s, 3 waiting"| n1`)
 	f("format=mermaid&host=web2", "flowchart LR\n", `n0["cpu collector, 0 of 1 running"]`)
+}
+
+// TestGraphIsDrawnOnce has many ask for the graph at once.
+func TestGraphIsDrawnOnce(t *testing.T) {
+	r := start(t, bustest.New(t), nil)
+	var all sync.WaitGroup
+	for _, format := range []string{"json", "dot", "mermaid", "json", "dot", "mermaid", "json", "dot", "mermaid", "json"} {
+		all.Go(func() {
+			if a := r.ask("GET", "/api/v1/graph?format="+format, ""); a.StatusCode != 200 {
+				t.Errorf("%s: %s %s", format, a.Status, a.text)
+			}
+		})
+	}
+	begun := time.Now()
+	all.Wait()
+	if n, most := r.fleet.lists.Load(), 1+int64(time.Since(begun)/drawnFresh); n > most {
+		t.Errorf("the fleet was listed %d times, want %d", n, most)
+	}
+}
+
+// TestBacklogs has more consumers than would be asked one by one.
+func TestBacklogs(t *testing.T) {
+	b := bustest.New(t)
+	r := start(t, b, nil)
+	c := b.Conn(t, "hub")
+	newSource(t, b).values("web1", "cpu", func(b *telemetry.Batch) { b.Add("cpu", telemetry.Fields{"v": 1}, nil) })
+	const many = 300
+	r.fleet.plugins = nil
+	for i := range many {
+		in := bus.Input{Stream: bus.StreamMetrics, Durable: fmt.Sprintf("tidy %03d", i), Filters: []string{bus.MetricsFilter("cpu")}, Start: "all"}
+		if err := c.EnsureConsumer(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		r.fleet.plugins = append(r.fleet.plugins, telemetry.PluginStatus{
+			Name: "tidy", Kind: "processor", Host: fmt.Sprintf("web%03d", i), State: "running",
+			Inputs: []telemetry.Input{{Stream: in.Stream, Durable: in.Durable, Filters: in.Filters}},
+		})
+	}
+	var g Graph
+	bustest.Wait(t, 10*time.Second, "all of them to be counted", func() bool {
+		r.get("/api/v1/graph", &g)
+		return len(g.Nodes) == 1 && g.Nodes[0].Backlog != nil && *g.Nodes[0].Backlog == many
+	})
 }
 
 func TestSourceOf(t *testing.T) {

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"mime"
 	"net/http"
 	"path"
@@ -18,7 +20,9 @@ type route struct {
 	do     func(*call) error
 	query  []string // parameters that it takes
 	body   []string // types of the body that it takes; none: it takes no body
-	stream bool     // it goes on for as long as somebody listens
+	stream bool     // it goes on for as long as somebody listens, and has slots of its own
+	vital  bool     // it is answered however busy the server is, and whoever asks
+	heavy  bool     // it takes much work, so few are answered at a time
 }
 
 func (r *route) pattern() string { return r.method + " " + r.path }
@@ -33,18 +37,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
-	rec := &recorder{ResponseWriter: w}
+	rec := &recorder{ResponseWriter: w, id: newID()}
+	h.Set("X-Request-Id", rec.id)
+	if fromReserve(r.Context()) {
+		h.Set("Connection", "close")
+	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime)) // fails only where there is no connection
 	defer s.finish(rec, r)
 	if p := s.admit(r); p != nil {
 		rec.fail(p)
-		return
-	}
-	select {
-	case s.busy <- struct{}{}:
-		defer func() { <-s.busy }()
-	default:
-		rec.fail(tooMany("%d requests are under way", mostRequests))
 		return
 	}
 	if p := s.find(r); p != nil {
@@ -147,20 +148,65 @@ func (h routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := w.(*recorder)
 	rec.route = h.route
 	c := &call{s: h.s, w: rec, r: r, route: h.route}
-	if err := c.guarded(); err != nil {
+	leave, err := c.enter()
+	if err != nil {
 		rec.fail(problemOf(err))
 		return
 	}
-	if err := h.do(c); err != nil {
-		rec.fail(problemOf(err))
+	defer leave()
+	if err = c.guarded(); err == nil {
+		err = h.do(c)
 	}
+	if err != nil {
+		rec.fail(h.s.told(err, "request", rec.id))
+	}
+}
+
+// Slots of requests that take much work: above, they wait for a while.
+const (
+	mostHeavy = 4
+	heavyWait = 5 * time.Second
+)
+
+// enter takes a slot of those that the route needs. Streams take theirs when they begin.
+func (c *call) enter() (leave func(), err error) {
+	s := c.s
+	switch {
+	case c.route.vital:
+		return func() {}, nil
+	case fromReserve(c.r.Context()):
+		return nil, tooMany("%d connections are open, and the rest is kept for /-/healthy and /-/ready", mostConns-reserveConns)
+	case c.route.stream:
+		return func() {}, nil
+	}
+	select {
+	case s.busy <- struct{}{}:
+	default:
+		return nil, tooMany("%d requests are under way", mostRequests)
+	}
+	if !c.route.heavy {
+		return func() { <-s.busy }, nil
+	}
+	t := time.NewTimer(heavyWait)
+	defer t.Stop()
+	select {
+	case s.heavy <- struct{}{}:
+		return func() { <-s.heavy; <-s.busy }, nil
+	case <-t.C:
+		err = tooMany("%d requests that take as much work are under way", mostHeavy)
+	case <-c.r.Context().Done():
+		err = c.r.Context().Err()
+	}
+	<-s.busy
+	return nil, err
 }
 
 // guarded refuses what the route does not take.
 func (c *call) guarded() error {
-	if err := c.s.cross.Check(c.r); err != nil {
-		return problem(http.StatusForbidden, "cross_site", "a page of another site has made this request: %v", err).
-			hint("changes are taken from scripts and from pages of this server only")
+	if !c.route.vital {
+		if err := c.s.ownSite(c.r); err != nil {
+			return err
+		}
 	}
 	if c.route.changes() {
 		if p := c.s.authorise(c.r); p != nil {
@@ -172,6 +218,18 @@ func (c *call) guarded() error {
 	}
 	if p := c.bodyFits(); p != nil {
 		return p
+	}
+	return nil
+}
+
+// ownSite refuses what a page of another site asks, reading too: a browser on this machine reaches loopback for every page that it
+// shows. Scripts tell no site, and pass.
+func (s *Server) ownSite(r *http.Request) error {
+	strict := *r
+	strict.Method = http.MethodPost // of others the check lets everything through that only reads
+	if err := s.cross.Check(&strict); err != nil {
+		return problem(http.StatusForbidden, "cross_site", "a page of another site has made this request: %v", err).
+			hint("ask from a script, or from a page of this server")
 	}
 	return nil
 }
@@ -219,6 +277,7 @@ func tooLarge(most int) *Problem {
 // recorder notes what becomes of a request.
 type recorder struct {
 	http.ResponseWriter
+	id      string // of the request
 	route   *route
 	status  int
 	problem *Problem
@@ -245,8 +304,23 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // fail answers with a problem, unless an answer has begun.
 func (r *recorder) fail(p *Problem) {
-	r.problem = p
+	p = r.note(p)
 	if r.status == 0 {
 		p.write(r)
 	}
+}
+
+// note returns p as the problem of this request.
+func (r *recorder) note(p *Problem) *Problem {
+	mine := *p // it may be that of a job, which others ask for too
+	mine.Instance = "urn:pacewire:request:" + r.id
+	r.problem = &mine
+	return &mine
+}
+
+// newID returns a random id.
+func newID() string {
+	id := make([]byte, 8)
+	_, _ = rand.Read(id) // never fails
+	return hex.EncodeToString(id)
 }

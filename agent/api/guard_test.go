@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -142,6 +143,11 @@ func TestHostile(t *testing.T) {
 	f("POST", host+"/refresh", "", 403, "cross_site", "Sec-Fetch-Site: cross-site")
 	f("POST", host+"/refresh", "", 403, "cross_site", "Origin: http://evil.example")
 	f("POST", host+"/refresh", "", 403, "cross_site", "Origin: null")
+	f("GET", "/api/v1/hosts", "", 403, "cross_site", "Sec-Fetch-Site: cross-site")
+	f("GET", host+"/inventory", "", 403, "cross_site", "Sec-Fetch-Site: same-site")
+	f("GET", "/api/v1/events/stream", "", 403, "cross_site", "Origin: http://evil.example")
+	f("GET", "/api/v1/values", "", 403, "cross_site", "Origin: null")
+	f("GET", "/metrics", "", 403, "cross_site", "Origin: http://localhost:1") // another port is another site
 	f("GET", "/api/v1/hosts", "", 431, "header_too_large", "X-Long: "+strings.Repeat("x", 20<<10))
 
 	for code, n := range want {
@@ -318,17 +324,157 @@ func TestShown(t *testing.T) {
 	f(strings.Repeat("a", 300), strings.Repeat("a", 200)+"...")
 }
 
+// TestOwnSite asks as a page of this server does, and as a script.
+func TestOwnSite(t *testing.T) {
+	r := start(t, nil, nil)
+	for _, header := range []string{"Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: none", "Origin: " + r.url, "Accept: */*"} {
+		for _, path := range []string{"/api/v1/hosts", "/metrics", "/openapi.json"} {
+			if a := r.ask("GET", path, "", header); a.StatusCode != http.StatusOK {
+				t.Errorf("%s %s: %s %s", header, path, a.Status, a.text)
+			}
+		}
+	}
+	if a := r.ask("HEAD", "/metrics", "", "Sec-Fetch-Site: cross-site"); a.StatusCode != http.StatusForbidden {
+		t.Errorf("HEAD from another site: %s", a.Status)
+	}
+	if a := r.ask("GET", "/-/healthy", "", "Sec-Fetch-Site: cross-site"); a.StatusCode != http.StatusOK {
+		t.Errorf("health: %s", a.Status)
+	}
+}
+
+// TestVital takes all slots and nearly all connections: what restarts the server when it does not answer still has its answer.
+func TestVital(t *testing.T) {
+	r := start(t, bustest.New(t), nil)
+	for range mostRequests {
+		r.busy <- struct{}{}
+	}
+	for range mostStreams {
+		r.streams <- struct{}{}
+	}
+	for range mostHeavy {
+		r.heavy <- struct{}{}
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	bustest.Wait(t, 5*time.Second, "no connection to be open", func() bool { return r.open.Load() == 0 })
+	for range mostConns - reserveConns {
+		c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	bustest.Wait(t, 4*time.Second, "them to be accepted", func() bool { return r.open.Load() == mostConns-reserveConns })
+	for range 2 * reserveConns { // each gives its connection back
+		if a := r.ask("GET", "/-/healthy", ""); a.StatusCode != http.StatusOK || !a.Close {
+			t.Fatalf("%s %s", a.Status, a.text)
+		}
+	}
+	if a := r.ask("GET", "/-/ready", ""); a.StatusCode != http.StatusOK {
+		t.Errorf("%s %s", a.Status, a.text)
+	}
+	<-r.busy
+	if a := r.ask("GET", "/api/v1/hosts", ""); a.StatusCode != http.StatusTooManyRequests || a.code() != "too_many" || !a.Close {
+		t.Errorf("another request on a connection of the reserve: %s %s", a.Status, a.text)
+	}
+}
+
+// TestHeavy has more requests that take much work than are answered at a time: the others wait, the last ones in vain.
+func TestHeavy(t *testing.T) {
+	r := start(t, nil, nil)
+	for range mostHeavy {
+		r.heavy <- struct{}{}
+	}
+	if a := r.ask("GET", "/api/v1/hosts", ""); a.StatusCode != http.StatusOK {
+		t.Errorf("one that takes little: %s %s", a.Status, a.text)
+	}
+	done := make(chan answer)
+	go func() { done <- r.ask("GET", "/api/v1/graph", "") }()
+	bustest.Wait(t, 4*time.Second, "it to wait", func() bool { return len(r.busy) == 1 })
+	<-r.heavy
+	if a := <-done; a.StatusCode != http.StatusOK {
+		t.Errorf("%s %s", a.Status, a.text)
+	}
+}
+
+func TestRequestID(t *testing.T) {
+	r := start(t, nil, nil)
+	seen := map[string]bool{}
+	f := func(method, path string, headers ...string) (id string, a answer) {
+		t.Helper()
+		a = r.ask(method, path, "", headers...)
+		id = a.Header.Get("X-Request-Id")
+		if len(id) != 16 || seen[id] {
+			t.Errorf("%s %s: X-Request-Id %q", method, path, id)
+		}
+		seen[id] = true
+		if p := a.problem(); p.Code != "" && p.Instance != "urn:pacewire:request:"+id {
+			t.Errorf("%s %s: instance %q of %q", method, path, p.Instance, id)
+		}
+		return id, a
+	}
+	logged := func(id, what string) {
+		t.Helper()
+		bustest.Wait(t, 5*time.Second, "a line of "+id, func() bool {
+			for line := range strings.Lines(r.log.String()) {
+				if strings.Contains(line, "request="+id) && strings.Contains(line, what) {
+					return true
+				}
+			}
+			return false
+		})
+	}
+	f("GET", "/-/healthy")
+	f("GET", "/api/v1/hosts", "X-Request-Id: mine")
+	f("GET", "/nothing")
+	id, _ := f("DELETE", "/api/v1/hosts/web1")
+	logged(id, "status=204")
+	id, _ = f("GET", "/", "Host: evil.example")
+	logged(id, "result=wrong_host")
+
+	r.fleet.err = errors.New("open /secret/place: odd")
+	id, a := f("DELETE", "/api/v1/hosts/web1")
+	if a.StatusCode != http.StatusInternalServerError || strings.Contains(a.text, "secret") {
+		t.Errorf("%s %s", a.Status, a.text)
+	}
+	logged(id, "/secret/place")
+	if _, a = f("POST", "/api/v1/hosts/web1/plugins/tidy/start"); a.StatusCode != 500 || strings.Contains(a.text, "secret") {
+		t.Errorf("%s %s", a.Status, a.text)
+	}
+	if !strings.Contains(r.log.String(), "job=") {
+		t.Error("the cause of a job that failed is not logged")
+	}
+	if _, a = f("GET", "/api/v1/hosts/web1/plugins"); a.StatusCode != 200 || strings.Contains(a.text, "secret") {
+		t.Errorf("why: %s %s", a.Status, a.text)
+	}
+}
+
+// TestRunLooksAtTheListener has a listener that other machines can reach, whatever it was called.
+func TestRunLooksAtTheListener(t *testing.T) {
+	s := New(Options{Hub: newFakeHub(), Listen: "localhost:0"})
+	err := s.Run(t.Context(), elsewhere{})
+	if err == nil || !strings.Contains(err.Error(), "web.tls") {
+		t.Errorf("Run = %v", err)
+	}
+}
+
+// elsewhere is a listener on an address that other machines reach; none is opened for the test.
+type elsewhere struct{ net.Listener }
+
+func (elsewhere) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 8470} }
+
+func (elsewhere) Close() error { return nil }
+
 func TestTooManyRequests(t *testing.T) {
 	r := start(t, nil, nil)
 	for range mostRequests {
 		r.busy <- struct{}{}
 	}
-	a := r.ask("GET", "/-/healthy", "")
+	a := r.ask("GET", "/api/v1/hosts", "")
 	if a.StatusCode != http.StatusTooManyRequests || a.code() != "too_many" || a.Header.Get("Retry-After") != "1" {
 		t.Errorf("%s %s", a.Status, a.text)
 	}
 	<-r.busy
-	if a := r.ask("GET", "/-/healthy", ""); a.StatusCode != http.StatusOK {
+	if a := r.ask("GET", "/api/v1/hosts", ""); a.StatusCode != http.StatusOK {
 		t.Errorf("%s %s", a.Status, a.text)
 	}
 }

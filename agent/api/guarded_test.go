@@ -42,6 +42,18 @@ func TestRights(t *testing.T) {
 	}
 }
 
+// TestStreamsNeedARight has a bus that lets the hub read no stream: who listens is told so.
+func TestStreamsNeedARight(t *testing.T) {
+	b := bustest.Guarded(t)
+	rights := embedded.Rights{Publish: []string{"$JS.API.STREAM.INFO.>"}, Subscribe: []string{"_INBOX_" + bus.Hub + ".>"}}
+	_, creds := b.Grant(t, bus.Hub, &rights)
+	c := b.Dial(t, bus.Options{User: bus.Hub, CredsFile: creds, Data: true})
+	r := start(t, nil, func(o *Options) { o.Conn = func() *bus.Conn { return c } })
+	for _, path := range []string{"/tap/stream", "/tap/stream?plugin=cpu", "/events/stream", "/events/stream?after=0", "/events/stream?type=up"} {
+		r.listen("/api/v1" + path).ends("bus_denied")
+	}
+}
+
 // TestPointsNeedARight has a bus that does not let the hub write points: the client is told so, soon and clearly.
 func TestPointsNeedARight(t *testing.T) {
 	b := bustest.Guarded(t)

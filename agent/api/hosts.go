@@ -21,7 +21,6 @@ const (
 // hostPage is a list of hosts.
 type hostPage struct {
 	Hosts []telemetry.HostStatus `json:"hosts"`
-	Total int                    `json:"total"`         // that the filters select, on all pages
 	Next  string                 `json:"next,omitzero"` // there are more: ask with it as after
 }
 
@@ -48,17 +47,10 @@ func (c *call) hosts() error {
 	if err != nil {
 		return err
 	}
-	all, _ := c.s.o.Hub.Hosts(f, hub.Page{})
-	p := hostPage{Hosts: []telemetry.HostStatus{}, Total: len(all)}
-	for _, h := range all {
-		if h.Host <= c.query.Get("after") {
-			continue
-		}
-		if len(p.Hosts) == most {
-			p.Next = p.Hosts[most-1].Host
-			break
-		}
-		p.Hosts = append(p.Hosts, h)
+	list, more := c.s.o.Hub.Hosts(f, hub.Page{After: c.query.Get("after"), Most: most})
+	p := hostPage{Hosts: append([]telemetry.HostStatus{}, list...)}
+	if more && len(list) > 0 {
+		p.Next = list[len(list)-1].Host
 	}
 	steady := p
 	steady.Hosts = make([]telemetry.HostStatus, len(p.Hosts))

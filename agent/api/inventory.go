@@ -59,7 +59,7 @@ func (c *call) inventory() error {
 func (c *call) addFacts(host string, it *item) {
 	data, err := c.s.o.Hub.Facts(c.r.Context(), host, it.Plugin, it.Type)
 	if err != nil {
-		it.Missing = err.Error()
+		it.Missing = c.s.told(err, "request", c.w.id).Detail
 		return
 	}
 	it.Facts = &data

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"net/http"
 	"sync"
 	"time"
@@ -50,25 +48,35 @@ const (
 type jobs struct {
 	wait sync.WaitGroup
 
-	mu    sync.Mutex
-	all   map[string]*Job
-	order []string // ids, oldest first
+	mu     sync.Mutex
+	closed bool // no further one begins
+	all    map[string]*Job
+	order  []string // ids, oldest first
 }
 
-// begin adds a job, in place of the oldest one that has ended.
-func (k *jobs) begin(j Job) *Job {
-	id := make([]byte, 8)
-	_, _ = rand.Read(id) // never fails
-	j.ID, j.State, j.Begun = hex.EncodeToString(id), jobRunning, time.Now().UnixNano()
+// begin adds a job, in place of the oldest one that has ended, and runs it; nil when no further one may begin.
+func (k *jobs) begin(j Job, run func(*Job)) *Job {
+	j.ID, j.State, j.Begun = newID(), jobRunning, time.Now().UnixNano()
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.closed {
+		return nil
+	}
 	if k.all == nil {
 		k.all = map[string]*Job{}
 	}
 	k.expire(time.Now())
 	k.all[j.ID] = &j
 	k.order = append(k.order, j.ID)
+	k.wait.Go(func() { run(&j) })
 	return &j
+}
+
+// close lets no further job begin. Those under way can be waited for then.
+func (k *jobs) close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.closed = true
 }
 
 // expire drops jobs that ended an hour ago, and the oldest that have ended where there are too many. Those that run are few.
@@ -88,12 +96,12 @@ func (k *jobs) expire(now time.Time) {
 }
 
 // end notes how a job went.
-func (k *jobs) end(j *Job, result telemetry.ChangeList, err error) {
+func (k *jobs) end(j *Job, result telemetry.ChangeList, p *Problem) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	j.Ended, j.State = time.Now().UnixNano(), jobDone
-	if err != nil {
-		j.State, j.Error = jobFailed, problemOf(err)
+	if p != nil {
+		j.State, j.Error = jobFailed, p
 		return
 	}
 	j.Result = &result

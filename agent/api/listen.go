@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"strings"
@@ -66,8 +67,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		<-l.slots
 		return nil, err
 	}
-	l.s.open.Add(1)
-	return &boundedConn{Conn: c, l: l}, nil
+	return &boundedConn{Conn: c, l: l, reserve: l.s.open.Add(1) > mostConns-reserveConns}, nil
 }
 
 // Close ends Accept too.
@@ -78,9 +78,23 @@ func (l *boundedListener) Close() error {
 
 type boundedConn struct {
 	net.Conn
-	l    *boundedListener
-	once sync.Once
+	l       *boundedListener
+	once    sync.Once
+	reserve bool // it is one of the last that there may be
 }
+
+// reserved is the key of a context whose connection is of the reserve.
+type reserved struct{}
+
+// connContext tells the requests of a connection of the reserve so: they are answered if they are vital, and end it.
+func connContext(ctx context.Context, c net.Conn) context.Context {
+	if b, ok := c.(*boundedConn); ok && b.reserve {
+		return context.WithValue(ctx, reserved{}, true)
+	}
+	return ctx
+}
+
+func fromReserve(ctx context.Context) bool { return ctx.Value(reserved{}) != nil }
 
 // Close gives the slot back.
 func (c *boundedConn) Close() error {

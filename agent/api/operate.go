@@ -72,20 +72,26 @@ func (c *call) operate(verb, plugin string, args map[string]any) error {
 // work begins an operation. It goes on when who asked for it is gone.
 func (s *Server) work(ctx context.Context, about Job, args map[string]any) (*Job, <-chan struct{}, error) {
 	select {
-	case <-s.closing:
-		return nil, nil, fmt.Errorf("%s of host %s: the hub ends: %w", about.Kind, about.Host, context.Canceled)
 	case s.working <- struct{}{}:
 	default:
 		return nil, nil, tooMany("%d operations are under way", mostOperations)
 	}
-	j := s.jobs.begin(about)
 	done := make(chan struct{})
 	ctx, cancel := s.whileServing(context.WithoutCancel(ctx), s.o.Times.Operate)
-	s.jobs.wait.Go(func() {
-		defer func() { cancel(); <-s.working; close(done) }()
+	leave := func() { cancel(); <-s.working; close(done) }
+	j := s.jobs.begin(about, func(j *Job) {
+		defer leave()
 		list, err := s.change(ctx, about.Host, about.Kind, args)
-		s.jobs.end(j, list, err)
+		var p *Problem
+		if err != nil {
+			p = s.told(err, "job", j.ID)
+		}
+		s.jobs.end(j, list, p)
 	})
+	if j == nil {
+		leave()
+		return nil, nil, fmt.Errorf("%s of host %s: the hub ends: %w", about.Kind, about.Host, context.Canceled)
+	}
 	return j, done, nil
 }
 

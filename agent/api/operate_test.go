@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,7 +89,7 @@ func TestOperateFails(t *testing.T) {
 	f(telemetry.Fault{Code: "odd", Message: "odd"}, 502, "agent_internal", "odd")
 	f(telemetry.ChangeList{Changes: []telemetry.Change{{Plugin: "tidy", Action: "swap", Error: "it fails"}}}, 409, "came_to_nothing", "swap tidy: it fails")
 	f(hub.ErrNotConnected, 503, "not_connected", "")
-	f(errors.New("odd"), 500, "internal", "odd")
+	f(errors.New("odd"), 500, "internal", "went wrong")
 }
 
 func TestLongOperation(t *testing.T) {
@@ -140,11 +142,12 @@ func TestOperationsAreBounded(t *testing.T) {
 
 func TestJobsAreBounded(t *testing.T) {
 	var k jobs
-	first := k.begin(Job{Kind: "start"})
+	begin := func() *Job { return k.begin(Job{}, func(*Job) {}) }
+	first := begin()
 	k.end(first, telemetry.ChangeList{}, nil)
-	running := k.begin(Job{Kind: "stop"})
+	running := begin()
 	for range mostJobs + 10 {
-		k.end(k.begin(Job{}), telemetry.ChangeList{}, nil)
+		k.end(begin(), telemetry.ChangeList{}, nil)
 	}
 	if len(k.all) > mostJobs || len(k.order) != len(k.all) {
 		t.Errorf("%d jobs, %d in order", len(k.all), len(k.order))
@@ -155,7 +158,7 @@ func TestJobsAreBounded(t *testing.T) {
 	if j, ok := k.get(running.ID); !ok || j.State != jobRunning {
 		t.Error("one that runs has gone")
 	}
-	k.end(running, telemetry.ChangeList{}, fmt.Errorf("odd"))
+	k.end(running, telemetry.ChangeList{}, problemOf(fmt.Errorf("odd")))
 	if j, _ := k.get(running.ID); j.State != jobFailed || j.Error.Code != "internal" {
 		t.Errorf("%+v", j)
 	}
@@ -163,9 +166,42 @@ func TestJobsAreBounded(t *testing.T) {
 	if _, ok := k.get(running.ID); ok {
 		t.Error("a job of two hours ago is told")
 	}
-	k.begin(Job{})
+	begin()
 	if k.all[running.ID] != nil {
 		t.Error("a job of two hours ago is kept")
+	}
+	k.wait.Wait()
+}
+
+// TestNoJobAfterTheEnd begins jobs while they are closed: each has begun before, and is waited for, or does not begin.
+func TestNoJobAfterTheEnd(t *testing.T) {
+	for range 200 {
+		var k jobs
+		var over, late atomic.Bool
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				k.begin(Job{}, func(*Job) { late.Store(late.Load() || over.Load()) })
+			})
+		}
+		k.close()
+		k.wait.Wait()
+		over.Store(true)
+		all.Wait()
+		if late.Load() {
+			t.Fatal("a job has begun after the end")
+		}
+		if k.begin(Job{}, func(*Job) { t.Error("it runs") }) != nil {
+			t.Fatal("a job begins after the end")
+		}
+	}
+	r := start(t, nil, nil)
+	r.close()
+	if a := r.ask("POST", "/api/v1/hosts/web1/plugins/tidy/start", ""); a.StatusCode != 503 || a.code() != "ended" {
+		t.Errorf("%s %s", a.Status, a.text)
+	}
+	if len(r.working) != 0 || r.fleet.orders() != "" {
+		t.Error("it was begun")
 	}
 }
 

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -16,7 +15,6 @@ import (
 // pluginPage is a list of plugins.
 type pluginPage struct {
 	Plugins []telemetry.PluginStatus `json:"plugins"`
-	Total   int                      `json:"total"`
 	Next    string                   `json:"next,omitzero"`   // there are more: ask with it as after
 	Source  string                   `json:"source,omitzero"` // agent, or hub: what the agent has told last
 	Why     string                   `json:"why,omitzero"`    // it is the hub's
@@ -34,21 +32,10 @@ func (c *call) fleetPlugins() error {
 	if err != nil {
 		return err
 	}
-	all, _ := c.s.o.Hub.Plugins(f, hub.Page{})
-	slices.SortStableFunc(all, func(a, b telemetry.PluginStatus) int {
-		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Name, b.Name))
-	})
-	p := pluginPage{Plugins: []telemetry.PluginStatus{}, Total: len(all)}
-	host, name := splitPlace(c.query.Get("after"))
-	for _, one := range all {
-		if cmp.Or(cmp.Compare(one.Host, host), cmp.Compare(one.Name, name)) <= 0 {
-			continue
-		}
-		if len(p.Plugins) == most {
-			p.Next = place(p.Plugins[most-1])
-			break
-		}
-		p.Plugins = append(p.Plugins, one)
+	list, more := c.s.o.Hub.Plugins(f, hub.Page{After: c.query.Get("after"), Most: most})
+	p := pluginPage{Plugins: append([]telemetry.PluginStatus{}, list...)}
+	if more && len(list) > 0 {
+		p.Next = place(list[len(list)-1])
 	}
 	steady := p
 	steady.Plugins = slices.Clone(p.Plugins)
@@ -59,14 +46,6 @@ func (c *call) fleetPlugins() error {
 	return c.tagged(steady, p)
 }
 
-// splitPlace undoes place: a plugin's name has no slash, a host's may.
-func splitPlace(text string) (host, name string) {
-	if i := strings.LastIndexByte(text, '/'); i >= 0 {
-		return text[:i], text[i+1:]
-	}
-	return text, ""
-}
-
 func (c *call) hostPlugins() error {
 	h, err := c.host()
 	if err != nil {
@@ -74,24 +53,23 @@ func (c *call) hostPlugins() error {
 	}
 	p := pluginPage{Source: "agent"}
 	if p.Plugins, err = c.s.live(c.r.Context(), h.Host); err != nil {
-		p.Source, p.Why = "hub", err.Error()
-		p.Plugins, _ = c.s.o.Hub.Plugins(hub.Filter{Host: h.Host}, hub.Page{})
+		p.Source, p.Why = "hub", c.s.told(err, "request", c.w.id).Detail
+		p.Plugins, _ = c.s.o.Hub.Plugins(hub.Filter{Host: h.Host}, hub.Page{Most: mostList})
 	}
-	if p.Plugins == nil {
-		p.Plugins = []telemetry.PluginStatus{}
-	}
-	p.Total = len(p.Plugins)
+	p.Plugins = append([]telemetry.PluginStatus{}, p.Plugins...)
 	return c.json(http.StatusOK, p)
 }
 
 // mostPages bounds how long a list an agent may tell.
 const mostPages = 100
 
-// live asks the agent of a host for its plugins.
+// live asks the agent of a host for its plugins. An agent may lie: each page has to go on behind the one before, and all of it is
+// about that host.
 func (s *Server) live(ctx context.Context, host string) (all []telemetry.PluginStatus, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.o.Times.Ask)
 	defer cancel()
 	args := map[string]any{}
+	last := ""
 	for range mostPages {
 		payload, err := s.ask(ctx, host, "list", args)
 		if err != nil {
@@ -99,15 +77,30 @@ func (s *Server) live(ctx context.Context, host string) (all []telemetry.PluginS
 		}
 		list, _, err := telemetry.DecodePluginList(payload)
 		if err != nil {
-			return nil, err
+			return nil, badAnswer(host, "%v", err)
 		}
-		all = append(all, list.Plugins...)
-		if !list.More || len(list.Plugins) == 0 {
+		for _, p := range list.Plugins {
+			if !pluginName(p.Name) || p.Name <= last {
+				return nil, badAnswer(host, "its list has %.80q behind %q", p.Name, last)
+			}
+			p.Host, last = host, p.Name
+			all = append(all, p)
+		}
+		switch {
+		case !list.More:
 			return all, nil
+		case len(list.Plugins) == 0, len(all) > mostList:
+			return nil, badAnswer(host, "its list of plugins has no end")
 		}
-		args["after"] = list.Plugins[len(list.Plugins)-1].Name
+		args["after"] = last
 	}
-	return all, nil
+	return nil, badAnswer(host, "its list of plugins has more than %d pages", mostPages)
+}
+
+// badAnswer tells of an agent that does not keep to what is agreed.
+func badAnswer(host, format string, args ...any) *Problem {
+	return problem(http.StatusBadGateway, "bad_answer", "the agent of %s: "+format, append([]any{host}, args...)...).
+		hint("which version of pacewire runs there? pacewire host info tells")
 }
 
 func (c *call) onePlugin() error {
@@ -126,10 +119,11 @@ func (c *call) onePlugin() error {
 		return c.heldPlugin(h.Host, name, err)
 	}
 	list, _, err := telemetry.DecodePluginList(payload)
-	if err != nil {
-		return err
+	if err != nil || len(list.Plugins) != 1 || list.Plugins[0].Name != name {
+		return c.heldPlugin(h.Host, name, badAnswer(h.Host, "it does not tell of plugin %s", name))
 	}
-	return c.json(http.StatusOK, pluginPage{Plugins: list.Plugins, Total: len(list.Plugins), Source: "agent"})
+	list.Plugins[0].Host = h.Host
+	return c.json(http.StatusOK, pluginPage{Plugins: list.Plugins, Source: "agent"})
 }
 
 // heldPlugin answers with what the hub has of a plugin whose agent does not answer, for the reason why.
@@ -137,10 +131,11 @@ func (c *call) heldPlugin(host, name string, why error) error {
 	if p, told := errors.AsType[*Problem](why); told && strings.HasPrefix(p.Code, "agent_") {
 		return why // the agent has answered
 	}
-	held, _ := c.s.o.Hub.Plugins(hub.Filter{Host: host}, hub.Page{})
+	held, _ := c.s.o.Hub.Plugins(hub.Filter{Host: host}, hub.Page{Most: mostList})
 	for _, p := range held {
 		if p.Name == name {
-			return c.json(http.StatusOK, pluginPage{Plugins: []telemetry.PluginStatus{p}, Total: 1, Source: "hub", Why: why.Error()})
+			page := pluginPage{Plugins: []telemetry.PluginStatus{p}, Source: "hub", Why: c.s.told(why, "request", c.w.id).Detail}
+			return c.json(http.StatusOK, page)
 		}
 	}
 	return why

@@ -22,8 +22,12 @@ type Problem struct {
 	Detail string `json:"detail,omitzero"` // one sentence for people
 	Field  string `json:"field,omitzero"`  // of the body, or parameter of the query
 	Hint   string `json:"hint,omitzero"`   // the command or key that mends it
-	after  int    // seconds; 0: not told
-	allow  string // methods
+
+	// Instance is urn:pacewire:request: and the id of the request, which X-Request-Id and the hub's log have too.
+	Instance string `json:"instance,omitzero"`
+
+	after int    // seconds; 0: not told
+	allow string // methods
 }
 
 // Error returns the detail.
@@ -108,7 +112,7 @@ var faults = map[string]int{
 	telemetry.FaultDependency: http.StatusFailedDependency,
 }
 
-// problemOf returns err as a problem.
+// problemOf returns err as a problem. What nobody has foreseen may quote anything, so it is not told: see told.
 func problemOf(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
@@ -118,7 +122,17 @@ func problemOf(err error) *Problem {
 			return problem(k.status, k.code, "%v", err).hint("%s", k.hint)
 		}
 	}
-	return problem(http.StatusInternalServerError, "internal", "%v", err).hint("the hub's log tells more: pacewire status")
+	return problem(http.StatusInternalServerError, "internal", "something went wrong in the hub").
+		hint("the hub's log has the cause, beside the id of the request or job")
+}
+
+// told returns err as a problem; the cause of one that nobody has foreseen is in the log, with what it is about.
+func (s *Server) told(err error, about, id string) *Problem {
+	p := problemOf(err)
+	if _, foreseen := errors.AsType[*Problem](err); !foreseen && p.Status == http.StatusInternalServerError {
+		s.log.Error("api fault", about, id, "error", err)
+	}
+	return p
 }
 
 // problemOfFault returns what an agent answered as a problem.

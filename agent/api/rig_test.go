@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type fakeHub struct {
 	status  telemetry.HubStatus
 	err     error // of changes
 	told    []string
+	lists   atomic.Int64 // of plugins that were asked for
 	answer  func(ctx context.Context, verb string, args map[string]any) (any, error)
 }
 
@@ -74,7 +76,16 @@ func obedient(_ context.Context, verb string, args map[string]any) (any, error) 
 	return telemetry.ChangeList{Changes: []telemetry.Change{{Plugin: status.Name, Action: verb, PID: 8}}, DryRun: args["dry_run"] == true}, nil
 }
 
-func (f *fakeHub) Hosts(q hub.Filter, _ hub.Page) ([]telemetry.HostStatus, bool) {
+// pageOf returns the part of a list, in its order, that a page selects.
+func pageOf[T any](all []T, p hub.Page, id func(T) string) (list []T, more bool) {
+	all = slices.DeleteFunc(slices.Clone(all), func(v T) bool { return id(v) <= p.After })
+	if p.Most > 0 && len(all) > p.Most {
+		return all[:p.Most], true
+	}
+	return all, false
+}
+
+func (f *fakeHub) Hosts(q hub.Filter, p hub.Page) ([]telemetry.HostStatus, bool) {
 	var all []telemetry.HostStatus
 	for _, h := range f.hosts {
 		if (q.State == "" || q.State == h.State) && (q.Owner == "" || q.Owner == h.Owner) && (q.Site == "" || q.Site == h.Site) &&
@@ -82,7 +93,7 @@ func (f *fakeHub) Hosts(q hub.Filter, _ hub.Page) ([]telemetry.HostStatus, bool)
 			all = append(all, h)
 		}
 	}
-	return all, false
+	return pageOf(all, p, func(h telemetry.HostStatus) string { return h.Host })
 }
 
 func (f *fakeHub) Host(id string) (telemetry.HostStatus, error) {
@@ -94,10 +105,12 @@ func (f *fakeHub) Host(id string) (telemetry.HostStatus, error) {
 	return telemetry.HostStatus{}, fmt.Errorf("%w: %q", hub.ErrNoHost, id)
 }
 
-func (f *fakeHub) Plugins(q hub.Filter, _ hub.Page) ([]telemetry.PluginStatus, bool) {
-	return slices.DeleteFunc(slices.Clone(f.plugins), func(p telemetry.PluginStatus) bool {
+func (f *fakeHub) Plugins(q hub.Filter, p hub.Page) ([]telemetry.PluginStatus, bool) {
+	f.lists.Add(1)
+	fit := slices.DeleteFunc(slices.Clone(f.plugins), func(p telemetry.PluginStatus) bool {
 		return q.Host != "" && q.Host != p.Host || q.State != "" && q.State != p.State
-	}), false
+	})
+	return pageOf(fit, p, place)
 }
 
 func (f *fakeHub) Inventory(context.Context, string) ([]telemetry.RefreshItem, error) {

@@ -16,24 +16,23 @@ var errLags = errors.New("lags")
 // mostLag is how far, in time at its budget, a reader may fall behind before it jumps to the newest.
 const mostLag = 5 * time.Second
 
-// A sampled reader looks at METRICS as far as its budget goes, and skips the rest. It is a tap, so it slows nobody down; what it
-// takes of the machine is bounded by the budget.
+// A sampled reader looks at METRICS as far as its budgets go, and skips the rest. It is a tap, so it slows nobody down; what it
+// takes of the machine is bounded by the budgets.
 type sampled struct {
-	budget int // bytes a second
+	own    *budget
+	shared *budget // of several readers; nil: none
+	lasts  bool    // it waits for a stream that is not there, or that it may not read, instead of ending
 
 	read    atomic.Uint64 // batches
 	skipped atomic.Uint64 // batches; with filters those that waited when it jumped, so it may have been some more
 	foreign atomic.Uint64 // messages that are no batch
 
-	left float64 // bytes that may be read now; below 0 it waits
-	last time.Time
 	mean float64 // bytes of a message, smoothed
 	seq  uint64  // of the last message; where there are filters 0
 }
 
-// run gives f messages until ctx ends or f returns an error.
+// run gives f messages until ctx ends, f returns an error, or there is nothing to be read.
 func (p *sampled) run(ctx context.Context, s *Server, filters []string, f func(bus.Tapped) error) error {
-	p.left, p.last = float64(p.budget), time.Now()
 	var stop error
 	for ctx.Err() == nil && stop == nil {
 		conn := s.o.Conn()
@@ -54,7 +53,11 @@ func (p *sampled) run(ctx context.Context, s *Server, filters []string, f func(b
 			}
 			return p.lag(m)
 		})
-		if !errors.Is(err, errLags) && stop == nil {
+		switch {
+		case stop != nil || errors.Is(err, errLags):
+		case !p.lasts && (errors.Is(err, bus.ErrNoStream) || errors.Is(err, bus.ErrDenied)):
+			return err
+		default:
 			pause(ctx, s.o.Times.Connect) // the stream is not there, or the connection has ended
 		}
 	}
@@ -63,20 +66,13 @@ func (p *sampled) run(ctx context.Context, s *Server, filters []string, f func(b
 
 // afford waits until n bytes may be read.
 func (p *sampled) afford(ctx context.Context, n int) bool {
-	now := time.Now()
-	rate := float64(p.budget)
-	p.left = min(rate, p.left+now.Sub(p.last).Seconds()*rate) - float64(n)
-	p.last = now
 	p.mean += (float64(n) - p.mean) / 16
-	if p.left >= 0 {
-		return true
-	}
-	return pause(ctx, time.Duration(-p.left/rate*float64(time.Second)))
+	return p.own.take(ctx, n) && (p.shared == nil || p.shared.take(ctx, n))
 }
 
 // lag returns errLags when what waits behind m is more than can be read soon.
 func (p *sampled) lag(m bus.Tapped) error {
-	if float64(m.Pending)*p.mean <= mostLag.Seconds()*float64(p.budget) {
+	if float64(m.Pending)*p.mean <= mostLag.Seconds()*p.own.rate {
 		return nil
 	}
 	if p.seq == 0 {
@@ -93,22 +89,9 @@ func (p *sampled) follow(seq uint64) {
 	p.seq = seq
 }
 
-// pause waits, and reports whether ctx goes on.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // readMetrics keeps recent values until ctx ends.
 func (s *Server) readMetrics(ctx context.Context) {
 	var b telemetry.Batch
-	s.read.budget = s.o.Budget
 	_ = s.read.run(ctx, s, nil, func(m bus.Tapped) error {
 		if err := b.Decode(m.ContentType, "", m.Body, m.Stored); err != nil {
 			s.read.foreign.Add(1)

@@ -24,7 +24,8 @@ const (
 
 // A feed is the queue of one client.
 type feed struct {
-	wake chan struct{} // 1: there is something
+	wake  chan struct{} // 1: there is something
+	taken chan struct{} // 1: there is room
 
 	mu    sync.Mutex
 	queue []frame
@@ -32,7 +33,7 @@ type feed struct {
 	lost  uint64
 }
 
-func newFeed() *feed { return &feed{wake: make(chan struct{}, 1)} }
+func newFeed() *feed { return &feed{wake: make(chan struct{}, 1), taken: make(chan struct{}, 1)} }
 
 // push adds a frame; it never waits.
 func (f *feed) push(one frame) {
@@ -47,7 +48,24 @@ func (f *feed) push(one frame) {
 	}
 	f.queue = f.queue[gone:]
 	f.lost += uint64(gone)
-	f.ring()
+	ring(f.wake)
+}
+
+// room waits until a frame of so many bytes pushes none out, and reports whether ctx goes on. Only one may wait.
+func (f *feed) room(ctx context.Context, size int) bool {
+	for {
+		f.mu.Lock()
+		free := len(f.queue) == 0 || len(f.queue) < mostFrames && f.bytes+size <= mostQueued
+		f.mu.Unlock()
+		if free {
+			return true
+		}
+		select {
+		case <-f.taken:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // lose counts what never came to the queue.
@@ -55,12 +73,12 @@ func (f *feed) lose(n uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lost += n
-	f.ring()
+	ring(f.wake)
 }
 
-func (f *feed) ring() {
+func ring(bell chan struct{}) {
 	select {
-	case f.wake <- struct{}{}:
+	case bell <- struct{}{}:
 	default:
 	}
 }
@@ -71,6 +89,7 @@ func (f *feed) take() (queue []frame, lost uint64) {
 	defer f.mu.Unlock()
 	queue, lost = f.queue, f.lost
 	f.queue, f.bytes, f.lost = nil, 0, 0
+	ring(f.taken)
 	return queue, lost
 }
 
@@ -116,7 +135,7 @@ func (c *call) follow(produce func(context.Context, *feed) error) error {
 			return nil
 		case <-done:
 			w.frames(f.take())
-			w.failure(end)
+			c.failure(w, end)
 			w.flush()
 			return nil
 		}
@@ -164,10 +183,10 @@ func (w *streamWriter) frames(queue []frame, lost uint64) {
 }
 
 // failure tells why a stream ends.
-func (w *streamWriter) failure(err error) {
+func (c *call) failure(w *streamWriter, err error) {
 	if err == nil {
 		return
 	}
-	text, _ := json.Marshal(problemOf(err)) // it has only texts and numbers
+	text, _ := json.Marshal(c.w.note(c.s.told(err, "request", c.w.id))) // it has only texts and numbers
 	w.print("event: problem\ndata: %s\n\n", text)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -154,13 +155,14 @@ func TestFollowEvents(t *testing.T) {
 	f(downs, "two")
 	f(mine, "one", "three")
 	f(r.listen("/api/v1/events/stream", "Last-Event-ID: 2"), "three")
-	f(r.listen("/api/v1/events/stream", "Last-Event-ID: 99"), "one", "two", "three") // of a stream before
 	fresh := r.listen("/api/v1/events/stream")
-	bustest.Wait(t, 5*time.Second, "a consumer of the new stream", func() bool {
+	beyond := r.listen("/api/v1/events/stream", "Last-Event-ID: 99") // of a stream before
+	bustest.Wait(t, 5*time.Second, "both to hear what is new", func() bool {
 		s.event("web2", "up", "later")
-		return len(fresh.got) > 0
+		return len(fresh.got) > 0 && len(beyond.got) > 0
 	})
 	f(fresh, "later")
+	f(beyond, "later")
 	if n := len(r.streams); n != 6 {
 		t.Errorf("%d streams are open, want 6", n)
 	}
@@ -196,8 +198,8 @@ func TestListEvents(t *testing.T) {
 	}
 	f("", "e1 e2 e3 e4 e5 e6 next 6 more false older false")
 	f("?limit=2", "e5 e6 next 6 more false older true")
-	f("?host=web1&limit=2", "e3 e5 next 5 more false older true")
-	f("?host=web1&type=left", "e3 next 3 more false older false")
+	f("?host=web1&limit=2", "e3 e5 next 6 more false older true")
+	f("?host=web1&type=left", "e3 next 6 more false older false")
 	f("?after=2&limit=3", "e3 e4 e5 next 5 more true older false")
 	f("?after=5", "e6 next 6 more false older false")
 	f("?after=6", "next 6 more false older false")
@@ -205,6 +207,122 @@ func TestListEvents(t *testing.T) {
 	f("?since=1h&limit=1", "e6 next 6 more false older true")
 	f("?since=1ns", "next 6 more false older false")
 	f("?type=other", "next 6 more false older false")
+}
+
+// TestLongListOfEvents asks a stream for the last of more events than are read for a list.
+func TestLongListOfEvents(t *testing.T) {
+	b := bustest.New(t)
+	r := start(t, b, nil)
+	const sent = mostLooked + 500
+	var all sync.WaitGroup
+	for k := range 10 {
+		s := newSource(t, b)
+		all.Go(func() {
+			for i := range sent / 10 {
+				s.event(fmt.Sprint("host", k), "up", fmt.Sprint(i))
+			}
+		})
+	}
+	all.Wait()
+	s := newSource(t, b)
+	s.event("rare", "down", "the last but one")
+	s.event("host1", "up", "the last")
+	f := func(query string, n int, first uint64, older bool) {
+		t.Helper()
+		var p eventPage
+		r.get("/api/v1/events"+query, &p)
+		if len(p.Events) != n || p.Next != sent+2 || p.Older != older || n > 0 && (p.Events[0].Seq != first || p.Events[n-1].Seq > sent+2) {
+			t.Errorf("%s: %d events, next %d, older %v; want %d from %d on, %v", query, len(p.Events), p.Next, p.Older, n, first, older)
+		}
+	}
+	f("?since=1h&limit=2", 2, sent+1, true)
+	f("?since=1h&limit=1000", 1000, sent-997, true)
+	f("?since=1h&host=rare", 1, sent+1, false)
+	f("?host=nobody", 0, 0, false)
+}
+
+// TestManyEventsInAMessage has a limit in the midst of a message.
+func TestManyEventsInAMessage(t *testing.T) {
+	b := bustest.New(t)
+	r := start(t, b, nil)
+	s := newSource(t, b)
+	for range 3 {
+		var batch telemetry.Batch
+		for i := range 5 {
+			telemetry.Event{ID: fmt.Sprint(i), Time: int64(i + 1), Host: "web1", Plugin: "p", Type: "up"}.AppendTo(&batch)
+		}
+		s.publish(bus.EventSubject("web1", "p", "up"), &batch)
+	}
+	f := func(query, want string) {
+		t.Helper()
+		var p eventPage
+		r.get("/api/v1/events"+query, &p)
+		got := ""
+		for _, e := range p.Events {
+			got += fmt.Sprintf("%d.%s ", e.Seq, e.ID)
+		}
+		if got += fmt.Sprintf("next %d more %v older %v", p.Next, p.More, p.Older); got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+	f("?limit=2", "3.3 3.4 next 3 more false older true")
+	f("?limit=6", "2.4 3.0 3.1 3.2 3.3 3.4 next 3 more false older true")
+	f("?after=0&limit=7", "1.0 1.1 1.2 1.3 1.4 next 1 more true older false")
+	f("?after=1&limit=2", "2.0 2.1 next 2 more true older false") // more than fits on any page of this length
+	f("?after=1&limit=10", "2.0 2.1 2.2 2.3 2.4 3.0 3.1 3.2 3.3 3.4 next 3 more false older false")
+}
+
+// TestReplay goes through more events than wait for a client: none is lost.
+func TestReplay(t *testing.T) {
+	b := bustest.New(t)
+	r := start(t, b, nil)
+	s := newSource(t, b)
+	const sent = 3 * mostFrames
+	for i := range sent {
+		s.event("web1", "up", fmt.Sprint(i+1))
+	}
+	l := r.listen("/api/v1/events/stream?after=0")
+	for i := range sent {
+		if m := l.next(); m.event != "" || m.id != fmt.Sprint(i+1) {
+			t.Fatalf("%+v as the %dth of %d", m, i+1, sent)
+		}
+	}
+	s.event("web1", "up", "live")
+	if m := l.next(); m.id != fmt.Sprint(sent+1) {
+		t.Errorf("%+v", m)
+	}
+}
+
+// TestReplayWaits has a client that takes nothing: the replay waits for it, and ends with it; news do not wait.
+func TestReplayWaits(t *testing.T) {
+	f := newFeed()
+	tell := func(ctx context.Context, live bool, n int) *teller {
+		te := &teller{feed: f, budget: newBudget(eventBudget), live: live}
+		s, err := bus.ParseSubject(bus.EventSubject("web1", "p", "up"))
+		for i := 0; err == nil && i < n; i++ {
+			m := bus.Tapped{Subject: s, Body: []byte("event message=\"x\" 1"), ContentType: string(telemetry.ContentLines), Seq: 1, Pending: 1}
+			err = te.tell(ctx, m)
+		}
+		if err != nil && ctx.Err() == nil {
+			t.Error(err)
+		}
+		return te
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan bool)
+	go func() { tell(ctx, false, mostFrames+1); close(done) }()
+	bustest.Wait(t, 5*time.Second, "the queue to be full", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.queue) == mostFrames })
+	select {
+	case <-done:
+		t.Error("it does not wait")
+	default:
+	}
+	cancel()
+	<-done
+	tell(t.Context(), true, 7)
+	if queue, lost := f.take(); len(queue) != mostFrames || lost != 7 {
+		t.Errorf("%d frames, %d lost", len(queue), lost)
+	}
 }
 
 func TestEventsWithoutBus(t *testing.T) {
@@ -221,8 +339,28 @@ func TestEventsWithoutBus(t *testing.T) {
 	if a := bare.ask("GET", "/api/v1/events", ""); a.StatusCode != 503 || a.code() != "no_stream" {
 		t.Errorf("%s %s", a.Status, a.text)
 	}
-	if m := bare.listen("/api/v1/events/stream").next(); m.event != "problem" || !strings.Contains(m.data, `"code":"no_stream"`) {
-		t.Errorf("%+v", m)
+	for _, path := range []string{"/events/stream", "/tap/stream", "/tap/stream?plugin=cpu"} {
+		l := bare.listen("/api/v1" + path)
+		l.ends("no_stream")
+	}
+	if _, problems := bare.counts.copy(); problems["no_stream"] < 4 {
+		t.Errorf("counted %v", problems)
+	}
+}
+
+// ends wants a problem of this code, and then the end of the stream.
+func (l *listener) ends(code string) {
+	l.t.Helper()
+	if m := l.next(); m.event != "problem" || !strings.Contains(m.data, `"code":"`+code+`"`) || !strings.Contains(m.data, "urn:pacewire:request:") {
+		l.t.Errorf("%+v, want a problem %s", m, code)
+	}
+	select {
+	case m, more := <-l.got:
+		if more {
+			l.t.Errorf("%+v behind the problem", m)
+		}
+	case <-time.After(5 * time.Second):
+		l.t.Error("the stream goes on")
 	}
 }
 
@@ -308,7 +446,7 @@ func TestSlowReader(t *testing.T) {
 	if !strings.Contains(w.String(), "event: lost\ndata: {\"lost\":7}\n\n") {
 		t.Errorf("%.300s", w.String())
 	}
-	r.once.Do(func() { close(r.closing) })
+	r.close()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}

@@ -21,8 +21,8 @@ func (s *Server) table() []route {
 	wait := []string{"wait"}
 	values := []string{"host", "plugin", "series", "field", "tag"}
 	routes := []route{
-		{method: http.MethodGet, path: "/-/healthy", do: (*call).healthy},
-		{method: http.MethodGet, path: "/-/ready", do: (*call).ready},
+		{method: http.MethodGet, path: "/-/healthy", do: (*call).healthy, vital: true},
+		{method: http.MethodGet, path: "/-/ready", do: (*call).ready, vital: true},
 		{method: http.MethodGet, path: "/metrics", do: (*call).metrics},
 		{method: http.MethodGet, path: "/openapi.json", do: (*call).openapi},
 		{method: http.MethodGet, path: root + "/version", do: (*call).version},
@@ -48,13 +48,13 @@ func (s *Server) table() []route {
 		{method: http.MethodPost, path: plugin + "/swap", do: (*call).swap, query: wait, body: jsonBody},
 		{method: http.MethodGet, path: plugin + "/logs", do: (*call).logs, query: []string{"after", "tail"}},
 
-		{method: http.MethodGet, path: root + "/series", do: (*call).series, query: values},
-		{method: http.MethodGet, path: root + "/values", do: (*call).values, query: append([]string{"limit", "after"}, values...)},
-		{method: http.MethodGet, path: root + "/values/history", do: (*call).history, query: append([]string{"limit", "since"}, values...)},
+		{method: http.MethodGet, path: root + "/series", do: (*call).series, query: values, heavy: true},
+		{method: http.MethodGet, path: root + "/values", do: (*call).values, query: append([]string{"limit", "after"}, values...), heavy: true},
+		{method: http.MethodGet, path: root + "/values/history", do: (*call).history, query: append([]string{"limit", "since"}, values...), heavy: true},
 		{method: http.MethodPost, path: root + "/points", do: (*call).points, query: []string{"host", "as"}, body: pointsBody},
-		{method: http.MethodGet, path: root + "/graph", do: (*call).graph, query: []string{"host", "format"}},
+		{method: http.MethodGet, path: root + "/graph", do: (*call).graph, query: []string{"host", "format"}, heavy: true},
 
-		{method: http.MethodGet, path: root + "/events", do: (*call).events, query: []string{"host", "plugin", "type", "limit", "since", "after"}},
+		{method: http.MethodGet, path: root + "/events", do: (*call).events, query: []string{"host", "plugin", "type", "limit", "since", "after"}, heavy: true},
 		{method: http.MethodGet, path: root + "/events/stream", do: (*call).followEvents, query: []string{"host", "plugin", "type", "after"}, stream: true},
 		{method: http.MethodGet, path: root + "/tap/stream", do: (*call).tap, query: []string{"host", "plugin", "rate"}, stream: true},
 	}

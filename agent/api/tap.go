@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	tapBudget = 1 << 20 // bytes that one tap decodes in a second
-	usualRate = 1000    // points a second
-	mostRate  = 10_000
+	tapBudget  = 1 << 20 // bytes that one tap decodes in a second
+	tapsBudget = 8 << 20 // and all of them together
+	usualRate  = 1000    // points a second
+	mostRate   = 10_000
 )
 
 // tap sends points as they go by, as many in a second as the client wants, and tells what it has left out.
@@ -28,7 +29,7 @@ func (c *call) tap() error {
 	filters := []string{bus.Pattern(bus.AreaMetrics, c.part("host"), c.part("plugin"))}
 	return c.follow(func(ctx context.Context, f *feed) error {
 		t := tapper{feed: f, rate: rate}
-		t.reader.budget = tapBudget
+		t.reader.own, t.reader.shared = newBudget(tapBudget), c.s.taps
 		return t.reader.run(ctx, c.s, filters, t.see)
 	})
 }

@@ -3,6 +3,8 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -30,8 +32,9 @@ func TestToken(t *testing.T) {
 		f("Bearer guess", 401, "token_wrong")
 	}
 	f("Bearer guess", 429, "too_many_tokens")
-	f("Bearer "+token, 429, "too_many_tokens") // even with the right one
-	if told := r.fleet.orders(); told != "forget web1" {
+	f("Bearer "+token, 204, "") // whose address is that of everybody on this machine
+	f("Bearer guess", 429, "too_many_tokens")
+	if told := r.fleet.orders(); told != "forget web1; forget web1" {
 		t.Errorf("the hub was told %s", told)
 	}
 	if a := r.ask("GET", "/api/v1/hosts", "", "Authorization: Bearer guess"); a.StatusCode != http.StatusOK {
@@ -52,25 +55,42 @@ func TestTriesEnd(t *testing.T) {
 	var k tokens
 	now := time.Now()
 	for range mostTries {
-		if k.locked("a", now) != 0 {
-			t.Fatal("locked too early")
+		if k.refused("a", now) != 0 {
+			t.Fatal("refused too early")
 		}
-		k.note("a", now)
 	}
 	f := func(who string, after, want time.Duration) {
 		t.Helper()
-		if got := k.locked(who, now.Add(after)); got != want {
+		if got := k.refused(who, now.Add(after)); got != want {
 			t.Errorf("%s after %v waits %v, want %v", who, after, got, want)
 		}
 	}
 	f("a", 0, time.Minute)
+	f("b", 0, 0)
 	f("a", 59*time.Second, time.Second)
 	f("a", time.Minute, 0)
-	f("b", 0, 0)
 	for i := range 5000 {
-		k.note(fmt.Sprint(i), now)
+		k.refused(fmt.Sprint(i), now)
 	}
 	if len(k.wrong) > mostTriers {
 		t.Errorf("%d addresses are remembered", len(k.wrong))
+	}
+}
+
+// TestTriesAtOnce guesses from many connections at the same moment: not one more than may be is told 401.
+func TestTriesAtOnce(t *testing.T) {
+	var k tokens
+	var free atomic.Int64
+	var all sync.WaitGroup
+	now := time.Now()
+	for range 100 {
+		all.Go(func() {
+			if k.refused("a", now) == 0 {
+				free.Add(1)
+			}
+		})
+	}
+	if all.Wait(); free.Load() != mostTries {
+		t.Errorf("%d wrong tokens are not refused, want %d", free.Load(), mostTries)
 	}
 }
