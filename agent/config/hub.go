@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"strconv"
@@ -49,20 +50,28 @@ const decades = 36500 * 24 * time.Hour
 // ordered refuses limits by which a host would be DOWN before it is OVERDUE.
 func (s *source) ordered(h Hub, late, down *yaml.Node) {
 	at := down
-	switch {
-	case late == nil && down == nil:
-		return
-	case late != nil && h.Overdue == 0, down != nil && h.Down == 0: // refused already
-		return
-	case late == nil:
-		h.Overdue = defaultOverdue
-	case down == nil:
-		at, h.Down = late, defaultDown
+	if down == nil {
+		at = late
 	}
-	if h.Down < h.Overdue {
+	h.Overdue, h.Down = multiple(late, h.Overdue, defaultOverdue), multiple(down, h.Down, defaultDown)
+	if at != nil && h.Down < h.Overdue {
 		s.fault(at, fmt.Sprintf("the defaults are overdue: %v, down: %v", defaultOverdue, defaultDown),
 			"hub: down (%v) is less than overdue (%v): a host would be DOWN before it is OVERDUE", h.Down, h.Overdue)
 	}
+}
+
+// multiple returns a limit as it was read from n, or meant there if it was refused: NaN when that is no number.
+func multiple(n *yaml.Node, read, otherwise float64) float64 {
+	switch {
+	case n == nil:
+		return otherwise
+	case read != 0:
+		return read
+	}
+	if v, err := strconv.ParseFloat(n.Value, 64); err == nil {
+		return v
+	}
+	return math.NaN()
 }
 
 // within reads a duration from least to most.
@@ -125,10 +134,19 @@ func (s *source) web(n *yaml.Node) Web {
 		s.fault(n, "write { listen: "+s.raw(n)+" }", "web: want off, or a map such as { listen: %s }, got %s", WebListen, s.got(n))
 	case s.isMap("web", n, "{ listen: "+WebListen+" }"):
 		s.fields("web", n, map[string]func(*yaml.Node){
-			"listen": func(n *yaml.Node) { w.Listen = s.loopback("web.listen", n, s.address("web.listen", n), webWay) },
+			"listen": func(n *yaml.Node) { w.Listen = s.webListen(n) },
 		}, []string{"listen"})
 	}
 	return w
+}
+
+// webListen reads where the API is served. Who does not want one may write it here.
+func (s *source) webListen(n *yaml.Node) string {
+	if n.Value == "off" {
+		s.fault(n, "write web: off", "web.listen: want an address such as %s, got off", WebListen)
+		return ""
+	}
+	return s.loopback("web.listen", n, s.address("web.listen", n), webWay)
 }
 
 // loopback refuses an address that other machines could reach; way says how they can be let in, given the port.

@@ -55,6 +55,15 @@ func TestDuration(t *testing.T) {
 	}
 }
 
+func TestParseDuration(t *testing.T) {
+	if d, err := ParseDuration("2d"); d != 48*time.Hour || err != nil {
+		t.Errorf("%v, %v", d, err)
+	}
+	if d, err := ParseDuration("2 days"); d != 0 || err == nil || err.Error() != `want a duration such as 10s or 2d, got "2 days": did you mean 2d?` {
+		t.Errorf("%v, %v", d, err)
+	}
+}
+
 func TestDurationHint(t *testing.T) {
 	f := func(text, want string) {
 		t.Helper()

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"math"
 	"net"
 	"strconv"
@@ -112,6 +113,15 @@ func (s *source) duration(key string, n *yaml.Node, least time.Duration) time.Du
 }
 
 var durationForm = &pattern{text: `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d))+$`}
+
+// ParseDuration reads a duration as the config has it, also days (2d, 1d12h). The error says how to write what was meant.
+func ParseDuration(text string) (time.Duration, error) {
+	d, ok := parseDuration(text)
+	if !ok {
+		return 0, fmt.Errorf("want a duration such as 10s or 2d, got %.40q: %s", text, durationHint(text))
+	}
+	return d, nil
+}
 
 // parseDuration reads what time.ParseDuration does, and days; no sign.
 func parseDuration(text string) (time.Duration, bool) {
