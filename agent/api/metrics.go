@@ -129,7 +129,7 @@ func (s *Server) recentMetrics(w *exposition) {
 	is := s.store.Stats()
 	w.family("pacewire_recent_series", "gauge", "Series, by field, of which the last hour is kept.")
 	w.sample(float64(is.Series))
-	w.family("pacewire_recent_bytes", "gauge", "Estimate of what they take.")
+	w.family("pacewire_recent_bytes", "gauge", "Memory that they take.")
 	w.sample(float64(is.Bytes))
 	w.family("pacewire_recent_refused_values_total", "counter", "Values of series for which there was no room.")
 	w.sample(float64(is.Refused))

@@ -13,7 +13,8 @@ import (
 // errLags ends a tap that has fallen behind: the next one begins with what is new.
 var errLags = errors.New("lags")
 
-// mostLag is how far, in time at its budget, a reader may fall behind before it jumps to the newest.
+// mostLag is how far, in time at its budget, a reader may fall behind before it jumps to the newest. It jumps no more often than
+// that: the server keeps the consumer of each tap that has ended for a while.
 const mostLag = 5 * time.Second
 
 // A sampled reader looks at METRICS as far as its budgets go, and skips the rest. It is a tap, so it slows nobody down; what it
@@ -27,8 +28,9 @@ type sampled struct {
 	skipped atomic.Uint64 // batches; with filters those that waited when it jumped, so it may have been some more
 	foreign atomic.Uint64 // messages that are no batch
 
-	mean float64 // bytes of a message, smoothed
-	seq  uint64  // of the last message; where there are filters 0
+	mean   float64 // bytes of a message, smoothed
+	seq    uint64  // of the last message; where there are filters 0
+	jumped time.Time
 }
 
 // run gives f messages until ctx ends, f returns an error, or there is nothing to be read.
@@ -72,9 +74,10 @@ func (p *sampled) afford(ctx context.Context, n int) bool {
 
 // lag returns errLags when what waits behind m is more than can be read soon.
 func (p *sampled) lag(m bus.Tapped) error {
-	if float64(m.Pending)*p.mean <= mostLag.Seconds()*p.own.rate {
+	if time.Since(p.jumped) < mostLag || float64(m.Pending)*p.mean <= mostLag.Seconds()*p.own.rate {
 		return nil
 	}
+	p.jumped = time.Now()
 	if p.seq == 0 {
 		p.skipped.Add(m.Pending)
 	}

@@ -49,7 +49,7 @@ func (c *call) values() error {
 	}
 	values, more, ok := c.s.store.Latest(q, time.Now(), c.query.Get("after"), most)
 	if !ok {
-		return invalid("after", "the value after which the list goes on is gone").hint("ask for the list from its beginning")
+		return invalid("after", "after is no id of a value").hint("take next of the page before, or ask for the list from its beginning")
 	}
 	page := struct {
 		Values []recent.Value `json:"values"`
@@ -95,9 +95,6 @@ func (c *call) history() error {
 		return err
 	}
 	now := time.Now()
-	if oldest := now.Add(-recent.Span); since.Before(oldest) {
-		since = oldest
-	}
 	all, more := c.s.store.History(q, since, now, most)
 	page := struct {
 		StepMS int64  `json:"step_ms"`

@@ -1,0 +1,39 @@
+package api
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// TestOverloadLeavesFewConsumers floods METRICS for less than mostLag: the server has not one consumer for each time the reader lags.
+func TestOverloadLeavesFewConsumers(t *testing.T) {
+	b := bustest.New(t)
+	r := start(t, b, func(o *Options) { o.Budget = 256 << 10 })
+	s := newSource(t, b)
+	c := b.Conn(t, "hub")
+	bustest.Wait(t, 10*time.Second, "the reader", func() bool {
+		s.values("web1", "p", func(b *telemetry.Batch) { b.Add("s", telemetry.Fields{"v": 1}, nil) })
+		return r.read.read.Load() > 0
+	})
+	pad := strings.Repeat("x", 10_000)
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
+		for i := range 40 {
+			s.values("web1", "p", func(b *telemetry.Batch) { b.Add("flood", telemetry.Fields{"text": pad, "n": i}, nil) })
+		}
+		is, err := c.StreamInfo(t.Context(), bus.StreamMetrics)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if is.Consumers > 2 {
+			t.Fatalf("%d consumers of METRICS after %d batches, %d of them skipped", is.Consumers, r.read.read.Load(), r.read.skipped.Load())
+		}
+	}
+	if r.read.skipped.Load() == 0 {
+		t.Error("nothing was skipped: this was no overload")
+	}
+}
