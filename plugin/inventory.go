@@ -53,7 +53,8 @@ func (v *inventory) configured(settings []byte) {
 func (v *inventory) keep(f *facts) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	changed := v.info == nil || v.info.digest != f.digest || (v.info.fault == nil) != (f.fault == nil)
+	changed := v.info == nil || v.info.digest != f.digest || (v.info.fault == nil) != (f.fault == nil) ||
+		f.fault != nil && f.fault.Code != v.info.fault.Code
 	v.info = f
 	return changed
 }

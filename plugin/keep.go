@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os/exec"
@@ -81,6 +82,8 @@ func (s *Session) orders(dst []refreshOrder) []refreshOrder {
 	}
 }
 
+// survey calls survey once, and keeps what it finds. What this host cannot tell, whoever asks, is a fault of the facts, and no
+// failure of the plugin.
 func (s *Session) survey(survey func(ctx context.Context, out telemetry.Facts) error) error {
 	f := &facts{data: telemetry.Facts{}, at: time.Now()}
 	s.count.ticks.Add(1)
@@ -89,15 +92,29 @@ func (s *Session) survey(survey func(ctx context.Context, out telemetry.Facts) e
 	if err != nil {
 		f.fault = &telemetry.Fault{Code: faultCode(err), Message: shorten(err.Error())}
 	}
-	text, encodeErr := f.data.Encode(telemetry.MsgPack)
-	if encodeErr != nil {
-		f.data, f.fault = nil, &telemetry.Fault{Code: "invalid", Message: shorten(encodeErr.Error())}
-		err = errors.Join(err, encodeErr)
-	} else {
-		f.size, f.digest = len(text), telemetry.DigestOf(text)
+	if f.fault != nil && f.fault.Code == telemetry.FaultDependency {
+		s.log.Debug("facts of this host cannot be read", "error", err)
+		err = nil
+	}
+	if unfit := f.measure(); unfit != nil {
+		f.data, f.fault = nil, &telemetry.Fault{Code: telemetry.FaultInvalid, Message: shorten(unfit.Error())}
+		err = errors.Join(err, unfit)
 	}
 	s.status.keeps(f)
 	return err
+}
+
+// measure notes what the facts come to. The error says that they cannot be sent.
+func (f *facts) measure() error {
+	text, err := f.data.Encode(telemetry.MsgPack)
+	if err != nil {
+		return err
+	}
+	if len(text) > telemetry.MaxPluginData {
+		return fmt.Errorf("the facts have %d bytes, at most %d can be sent: let it collect less", len(text), telemetry.MaxPluginData)
+	}
+	f.size, f.digest = len(text), telemetry.DigestOf(text)
+	return nil
 }
 
 // faultCode returns the class of an error of a survey, as plugin data carry it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os/exec"
 	"strings"
 	"testing"
@@ -181,6 +182,44 @@ func TestKeepEnds(t *testing.T) {
 		}
 	})
 }
+
+// TestSurveyFaults checks what is told of facts that cannot be had: which failures are the plugin's, and what is too large to be
+// sent is said instead of it.
+func TestSurveyFaults(t *testing.T) {
+	f := func(found telemetry.Facts, fails error, code, message string, failing bool) {
+		t.Helper()
+		s, _ := fakeSession(t, &fakeLink{})
+		var kept *facts
+		s.status = keeper{s.status, &kept}
+		err := s.survey(func(_ context.Context, out telemetry.Facts) error {
+			maps.Copy(out, found)
+			return fails
+		})
+		if (err != nil) != failing || kept.fault == nil || kept.fault.Code != code || !strings.Contains(kept.fault.Message, message) {
+			t.Errorf("%v, told %+v", err, kept.fault)
+		}
+		if whole := kept.size > 0 && kept.size <= telemetry.MaxPluginData && !kept.digest.IsZero(); whole != (kept.data != nil) {
+			t.Errorf("%d bytes, %d facts are kept", kept.size, len(kept.data))
+		}
+	}
+	f(telemetry.Facts{"n": 1}, exec.ErrNotFound, telemetry.FaultDependency, "executable file not found", false)
+	f(telemetry.Facts{"n": 1}, fs.ErrPermission, telemetry.FaultDenied, "permission denied", true)
+	f(telemetry.Facts{"n": make(chan int)}, nil, telemetry.FaultInvalid, "", true)
+	large := telemetry.Facts{}
+	for n := range 9 {
+		large[fmt.Sprint(n)] = strings.Repeat("x", 1<<20)
+	}
+	f(large, nil, telemetry.FaultInvalid, "the facts have 94", true)
+	f(large, fs.ErrPermission, telemetry.FaultInvalid, "at most 8388608", true)
+}
+
+// A keeper takes what is kept.
+type keeper struct {
+	status
+	kept **facts
+}
+
+func (k keeper) keeps(f *facts) { *k.kept = f }
 
 func TestFaultCodes(t *testing.T) {
 	f := func(err error, want string) {
