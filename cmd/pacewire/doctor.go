@@ -17,7 +17,7 @@ func (a *app) doctor() *cobra.Command {
 	return &cobra.Command{
 		Use: "doctor [PLUGIN | HOST]", Short: "Say why something is not loaded, not collecting or not visible, and what mends it", Args: cobra.MaximumNArgs(1),
 		Long: "doctor looks at the config, the folders, the bus, the agent with its plugins, and the hub with what it knows of this host;\n" +
-			"with a name at that plugin, or that host. It ends with 0 when it has found nothing, with 1 otherwise.",
+			"with a name at that plugin, or that host. It ends with 0 when it has found nothing wrong, with 1 otherwise; a note tells what cannot be otherwise on this machine.",
 		Example:           "  pacewire doctor\n  pacewire doctor nginx",
 		ValidArgsFunction: a.completeDoctor,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -48,6 +48,8 @@ type finding struct {
 	Problem string `json:"problem"` // in a sentence
 	Fix     string `json:"fix"`     // the command that mends it, or shows more
 
+	Note bool `json:"note,omitempty"` // nothing is wrong: it cannot be otherwise here
+
 	plugin string // whose it is; empty: everybody's
 }
 
@@ -70,6 +72,10 @@ func (d *doctor) find(where, fix, format string, args ...any) {
 
 func (d *doctor) findAt(plugin, fix, format string, args ...any) {
 	d.add(finding{Where: "plugin " + plugin, Problem: fmt.Sprintf(format, args...), Fix: fix, plugin: plugin})
+}
+
+func (d *doctor) noteAt(plugin, format string, args ...any) {
+	d.add(finding{Where: "plugin " + plugin, Problem: fmt.Sprintf(format, args...), Note: true, plugin: plugin})
 }
 
 func (d *doctor) add(f finding) {
@@ -158,21 +164,29 @@ func (d *doctor) tell() error {
 	} else {
 		d.print()
 	}
-	if len(d.findings) > 0 {
+	if d.ill() {
 		return &exit{exitFailed, errors.New("")}
 	}
 	return nil
 }
 
+// ill reports whether it has found more than notes.
+func (d *doctor) ill() bool {
+	return slices.ContainsFunc(d.findings, func(f finding) bool { return !f.Note })
+}
+
 func (d *doctor) print() {
 	for _, f := range d.findings {
 		line := printable(f.Where + ": " + f.Problem)
+		if f.Note {
+			line = "note: " + line
+		}
 		if f.Fix != "" {
 			line += "  →  " + printable(f.Fix)
 		}
 		fmt.Fprintln(d.app.out, line)
 	}
-	if len(d.findings) == 0 {
+	if !d.ill() {
 		fmt.Fprintln(d.app.out, "nothing found; looked at:")
 		for _, what := range d.looked {
 			fmt.Fprintln(d.app.out, "  "+printable(what))

@@ -136,7 +136,11 @@ func (d *doctor) inventory(ctx context.Context, f fleet, h telemetry.HostStatus)
 		return
 	}
 	for _, it := range items {
-		if it.Error != nil {
+		switch {
+		case it.Error == nil:
+		case it.Error.Code == telemetry.FaultDependency:
+			d.noteAt(it.Plugin, "%s", faultText(it.Error))
+		default:
 			d.findAt(it.Plugin, again, "its %s is not whole: %s: %s", it.Type, it.Error.Code, it.Error.Message)
 		}
 	}

@@ -161,6 +161,26 @@ func TestNotVisible(t *testing.T) {
 	c.finds(t, nil, "agent: no agent of host h1 is on this bus", "hub: no hub answers")
 }
 
+// What a machine has no means for is noted, and nothing is wrong with it.
+func TestDoctorNotes(t *testing.T) {
+	c := clinicOf(t)
+	h := h1()
+	h.Items, h.Held = 2, 2
+	c.hub.set("host", oneOf([]telemetry.HostStatus{h}))
+	c.hub.set("plugins", says(telemetry.PluginList{}))
+	lacks := entry("packages", &telemetry.Fault{Code: telemetry.FaultDependency, Message: "only the program rpm can"})
+	c.hub.set("inventory", says(telemetry.InventoryPage{Items: []telemetry.RefreshItem{entry("host", nil), lacks}}))
+	const note = "note: plugin packages: not readable here: only the program rpm can\n"
+	expect(t, c.run("doctor"), 0, note, "nothing found; looked at:")
+	expect(t, c.run("doctor", "-o", "json"), 0, `"problem":"not readable here: only the program rpm can","fix":"","note":true}`)
+	expect(t, c.run("host", "info", "h1"), 0, "not readable here: only the program rpm can")
+	lacks.Error = &telemetry.Fault{Code: telemetry.FaultDenied, Message: "no"}
+	lacks.Plugin = "os"
+	items := []telemetry.RefreshItem{entry("host", nil), lacks, entry("packages", &telemetry.Fault{Code: telemetry.FaultDependency, Message: "x"})}
+	c.hub.set("inventory", says(telemetry.InventoryPage{Items: items}))
+	expect(t, c.run("doctor"), exitFailed, "plugin os: its info is not whole: denied: no", "note: plugin packages: not readable here: x")
+}
+
 func TestDoctorWithoutBus(t *testing.T) {
 	run := place(t)
 	expect(t, run("doctor"), exitFailed, "agent: no agent runs here: nothing is collected  →  pacewire up")

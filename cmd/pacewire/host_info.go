@@ -243,12 +243,20 @@ func (a *app) showInventory(items []telemetry.RefreshItem) error {
 		for _, it := range items {
 			failed := ""
 			if it.Error != nil {
-				failed = printable(it.Error.Code + ": " + it.Error.Message)
+				failed = printable(faultText(it.Error))
 			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(it.Plugin+"/"+it.Type), word(it.Version), bytesText(uint64(max(it.Size, 0))),
 				age(time.Now().Add(-time.Duration(it.AgeMS)*time.Millisecond)), failed)
 		}
 	})
+}
+
+// faultText says why facts are not there. What a host has no means for is not wrong.
+func faultText(f *telemetry.Fault) string {
+	if f.Code == telemetry.FaultDependency {
+		return "not readable here: " + f.Message
+	}
+	return f.Code + ": " + f.Message
 }
 
 // bytesText writes an amount of bytes in the unit that suits it.
