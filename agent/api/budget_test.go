@@ -35,3 +35,24 @@ func TestBudgetIsShared(t *testing.T) {
 		}
 	})
 }
+
+// TestTapsShareABudget has two taps, each with more of its own than both may have together.
+func TestTapsShareABudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newBudget(1000)
+		begun := time.Now()
+		var all sync.WaitGroup
+		for range 2 {
+			p := sampled{own: newBudget(1e6), shared: shared}
+			all.Go(func() {
+				for range 50 {
+					p.afford(t.Context(), 100)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(begun); took != 9*time.Second {
+			t.Errorf("10,000 bytes took %v", took)
+		}
+	})
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,11 +19,11 @@ import (
 
 // TestOverHub asks a real hub about simulated hosts that beat on a real bus.
 func TestOverHub(t *testing.T) {
-	const hosts, soon = 3, 30 * time.Second
+	const hosts, interval, soon = 300, time.Second, 30 * time.Second
 	b := bustest.New(t)
 	streams := bus.DefaultStreams()
 	streams.MetricsMaxBytes, streams.EventsMaxBytes, streams.DeadMaxBytes = 32<<20, 16<<20, 1<<20
-	h := hub.New(hub.Options{URL: b.URL, Log: bustest.Log(t), Interval: 200 * time.Millisecond, Rules: liveness.DefaultRules(),
+	h := hub.New(hub.Options{URL: b.URL, Log: bustest.Log(t), Interval: interval, Rules: liveness.DefaultRules(),
 		Streams: streams, Times: hub.Times{Sweep: 50 * time.Millisecond, Renew: time.Second}})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -29,7 +31,7 @@ func TestOverHub(t *testing.T) {
 	t.Cleanup(func() { cancel(); <-done })
 	r := start(t, nil, func(o *Options) { o.Hub, o.Conn = h, h.Data })
 	bustest.Wait(t, soon, "the hub to speak", h.Speaks)
-	f, err := fleet.Start(t.Context(), fleet.Options{URL: b.URL, Hosts: hosts, Interval: 200 * time.Millisecond, Owner: "ada", Inventory: 2000})
+	f, err := fleet.Start(t.Context(), fleet.Options{URL: b.URL, Hosts: hosts, Interval: interval, Owner: "ada", Inventory: 2000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +42,7 @@ func TestOverHub(t *testing.T) {
 		r.get("/api/v1/hosts?state=UP&owner=ada", &list)
 		return len(list.Hosts) == hosts
 	})
+	r.pages(hosts)
 	id := list.Hosts[0].Host
 	var inventory struct{ Items []item }
 	bustest.Wait(t, soon, "the inventory", func() bool {
@@ -68,9 +71,10 @@ func TestOverHub(t *testing.T) {
 
 	var events eventPage
 	bustest.Wait(t, soon, "an event of each host", func() bool {
-		r.get("/api/v1/events?type=up", &events)
+		r.get("/api/v1/events?type=up&limit=1000", &events)
 		return len(events.Events) == hosts
 	})
+	r.asDescribed(id, one, j.ID)
 	if e := r.listen("/api/v1/events/stream?after=0&host=" + id).next(); e.id == "" {
 		t.Errorf("%+v", e)
 	}
@@ -92,4 +96,66 @@ func TestOverHub(t *testing.T) {
 		t.Errorf("a forgotten host: %s %s", a.Status, a.text)
 	}
 	checkExposition(t, r.ask("GET", "/metrics", "").text)
+}
+
+// pages goes through the lists of the fleet a page at a time: everybody is there once, in order.
+func (r *rig) pages(hosts int) {
+	r.t.Helper()
+	f := func(what string, want int, next func(after string) (ids []string, last string)) {
+		r.t.Helper()
+		var all []string
+		pages := 0
+		for after := ""; pages == 0 || after != ""; pages++ {
+			var ids []string
+			ids, after = next(after)
+			all = append(all, ids...)
+		}
+		if len(all) != want || pages < 3 || !slices.IsSorted(all) || len(slices.Compact(all)) != want {
+			r.t.Errorf("%d %s on %d pages, want %d", len(all), what, pages, want)
+		}
+	}
+	f("hosts", hosts, func(after string) (ids []string, next string) {
+		var p hostPage
+		r.get("/api/v1/hosts?limit=100&after="+after, &p)
+		for _, h := range p.Hosts {
+			ids = append(ids, h.Host)
+		}
+		return ids, p.Next
+	})
+	var g Graph
+	bustest.Wait(r.t, 30*time.Second, "the plugins of all hosts", func() bool {
+		r.get("/api/v1/graph", &g)
+		return len(g.Nodes) == 2 && g.Nodes[0].Hosts == uint64(hosts) && g.Nodes[1].Hosts == uint64(hosts)
+	})
+	f("plugins", 2*hosts, func(after string) (ids []string, next string) {
+		var p pluginPage
+		r.get("/api/v1/plugins?limit=100&after="+after, &p)
+		for _, one := range p.Plugins {
+			ids = append(ids, place(one))
+		}
+		return ids, p.Next
+	})
+}
+
+// asDescribed reads all that can be read, and looks whether it is as the document says.
+func (r *rig) asDescribed(host string, it item, job string) {
+	r.t.Helper()
+	d := readDocument(r.t)
+	names := strings.NewReplacer("{host}", host, "{plugin}", it.Plugin, "{type}", it.Type, "{id}", job)
+	read := 0
+	for path, ops := range d.Paths {
+		op, reads := ops["get"]
+		if !reads || strings.HasSuffix(path, "/stream") || strings.Contains(path, "/plugins/{plugin}") { // simulated agents do not tell of one
+			continue
+		}
+		where := names.Replace(path)
+		a := r.ask("GET", where, "")
+		if d.check(r.t, op, "GET "+where, a); a.StatusCode != http.StatusOK {
+			r.t.Errorf("GET %s: %s %s", where, a.Status, a.text)
+		}
+		read++
+	}
+	if read < 15 {
+		r.t.Errorf("%d answers were read, want more", read)
+	}
 }
