@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"unique"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
@@ -26,11 +27,11 @@ type host struct {
 	owner, version, os, arch string
 	labels                   map[string]string
 
-	held    map[entry]telemetry.InventoryItem // in the bucket INVENTORY
-	sum     telemetry.Digest                  // of held
-	metas   map[entry]meta                    // of what is held, as far as it was looked at
-	parts   map[entry][]part                  // that have come of entries in several
-	asking  *asking                           // a refresh under way
+	held    []telemetry.InventoryItem // in the bucket INVENTORY, in order
+	sum     telemetry.Digest          // of held
+	metas   map[entry]meta            // of what is held and somebody has asked for
+	parts   map[entry][]part          // that have come of entries in several
+	asking  *asking                   // a refresh under way
 	patient patience
 	shelf   sync.Mutex                        // held while its entries in the bucket change; before the lock of the hub
 	gone    map[entry]bool                    // to be removed from the bucket
@@ -76,20 +77,55 @@ func (x *host) describe(m *telemetry.Manifest) bool {
 	return !same
 }
 
-// hold makes items the inventory that is held.
+// hold makes items, which it takes, the inventory that is held.
 func (x *host) hold(items []telemetry.InventoryItem) {
-	x.held = make(map[entry]telemetry.InventoryItem, len(items))
-	for _, it := range items {
-		x.held[entry{it.Plugin, it.Type}] = it
+	for i, it := range items {
+		items[i] = shared(it)
 	}
+	slices.SortFunc(items, compareItems)
+	x.held = slices.CompactFunc(items, func(a, b telemetry.InventoryItem) bool { return compareItems(a, b) == 0 })
+	x.metas = nil
 	x.count()
 }
 
-// discard has an entry removed, from what is held at once and from the bucket by a writer.
-func (x *host) discard(e entry) {
-	delete(x.held, e)
-	delete(x.metas, e)
-	x.sweepAway(e)
+// shared returns an item whose texts are one with those of other hosts: a fleet has few programs, and many of each.
+func shared(it telemetry.InventoryItem) telemetry.InventoryItem {
+	it.Plugin, it.Type, it.Version = unique.Make(it.Plugin).Value(), unique.Make(it.Type).Value(), unique.Make(it.Version).Value()
+	return it
+}
+
+// find returns where an entry is in what is held, or would be, and whether it is there.
+func (x *host) find(e entry) (int, bool) {
+	return slices.BinarySearchFunc(x.held, telemetry.InventoryItem{Plugin: e.plugin, Type: e.typ}, compareItems)
+}
+
+// keep holds one item more, or anew.
+func (x *host) keep(it telemetry.InventoryItem) {
+	e, it := entry{it.Plugin, it.Type}, shared(it)
+	if i, found := x.find(e); found {
+		x.held[i] = it
+	} else {
+		x.held = slices.Insert(x.held, i, it)
+	}
+	delete(x.metas, e) // they are of the one before
+	x.count()
+}
+
+// discard has all entries but some removed, from what is held at once and from the bucket by a writer, and reports whether there
+// were any.
+func (x *host) discard(but map[entry]bool) bool {
+	before := len(x.held)
+	x.held = slices.DeleteFunc(x.held, func(it telemetry.InventoryItem) bool {
+		e := entry{it.Plugin, it.Type}
+		if but[e] {
+			return false
+		}
+		delete(x.metas, e)
+		x.sweepAway(e)
+		return true
+	})
+	x.count()
+	return len(x.held) < before
 }
 
 // sweepAway has a writer remove an entry from the bucket, unless it comes again before.
@@ -102,18 +138,15 @@ func (x *host) sweepAway(e entry) {
 
 // forget makes x what it was before its first beat. What is pending stays.
 func (x *host) forget() {
-	for e := range x.held {
-		x.discard(e)
-	}
-	x.count()
+	x.discard(nil)
 	x.owner, x.version, x.os, x.arch, x.labels = "", "", "", "", nil
 	x.parts, x.status, x.patient = nil, nil, patience{}
 }
 
 // count brings the digest up to date.
-func (x *host) count() { x.sum = telemetry.InventoryDigest(x.items()) }
+func (x *host) count() { x.sum = telemetry.InventoryDigest(x.held) }
 
-func (x *host) items() []telemetry.InventoryItem { return slices.Collect(maps.Values(x.held)) }
+func (x *host) items() []telemetry.InventoryItem { return slices.Clone(x.held) }
 
 // key is that of the host's record.
 func (x *host) key() string { return bus.Key(x.id) }

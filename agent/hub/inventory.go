@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,19 +54,11 @@ func (h *Hub) missing(x *host, list []telemetry.InventoryItem) (want []string) {
 	for _, it := range list {
 		e := entry{it.Plugin, it.Type}
 		listed[e] = true
-		if held, ok := x.held[e]; !ok || held != it {
+		if i, held := x.find(e); !held || x.held[i] != it {
 			want = append(want, e.String())
 		}
 	}
-	gone := false
-	for e := range x.held {
-		if !listed[e] {
-			gone = true
-			x.discard(e)
-		}
-	}
-	if gone {
-		x.count()
+	if x.discard(listed) {
 		h.save(x)
 	}
 	return want
@@ -139,7 +130,7 @@ func (h *Hub) boundParts(more int) {
 // assemble returns all parts of an entry when they are there. The caller has the lock.
 func (x *host) assemble(d part) ([]part, error) {
 	e := entry{d.Plugin, d.Type}
-	if _, held := x.held[e]; !held && len(x.held) >= mostEntries {
+	if _, held := x.find(e); !held && len(x.held) >= mostEntries {
 		return nil, fmt.Errorf("inventory of %s has %d entries: no more are taken", x.id, mostEntries)
 	}
 	if d.Parts <= 1 {
@@ -202,19 +193,14 @@ func (h *Hub) store(x *host, parts []part) {
 	h.counts.add("inventory_stored", 1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if x.held == nil {
-		x.hold(nil)
-	}
-	x.held[e] = telemetry.InventoryItem{Plugin: d.Plugin, Type: d.Type, Version: d.ProgramVersion, Config: d.Config, Digest: d.Digest}
+	x.keep(telemetry.InventoryItem{Plugin: d.Plugin, Type: d.Type, Version: d.ProgramVersion, Config: d.Config, Digest: d.Digest})
 	size := 0
 	for _, p := range parts {
 		size += len(p.body)
 	}
-	x.look(e, meta{d.Digest, int64(size), d.Time, d.Error})
 	if m := manifestOf(d.PluginData); m != nil {
 		x.describe(m) // of a config that was read since its hello
 	}
-	x.count()
 	h.save(x)
 	x.came(e, size)
 }
@@ -233,14 +219,6 @@ func manifestOf(d telemetry.PluginData) *telemetry.Manifest {
 		return nil
 	}
 	return &m
-}
-
-// look keeps what was seen of an entry. The caller has the lock.
-func (x *host) look(e entry, m meta) {
-	if x.metas == nil {
-		x.metas = map[entry]meta{}
-	}
-	x.metas[e] = m
 }
 
 // partKey is where the i-th message of an entry is kept.
@@ -278,7 +256,7 @@ func (h *Hub) remove(ctx context.Context, x *host, e entry) error {
 	x.shelf.Lock()
 	defer x.shelf.Unlock()
 	h.mu.Lock()
-	_, held := x.held[e]
+	_, held := x.find(e)
 	h.mu.Unlock()
 	if held {
 		return nil
@@ -340,7 +318,7 @@ func (h *Hub) Inventory(ctx context.Context, host string) ([]telemetry.RefreshIt
 	}
 	h.mu.Lock()
 	x := h.at(id)
-	items := slices.SortedFunc(maps.Values(x.held), compareItems)
+	items := x.items()
 	h.mu.Unlock()
 	list := make([]telemetry.RefreshItem, len(items))
 	for i, it := range items {
@@ -353,7 +331,7 @@ func (h *Hub) Inventory(ctx context.Context, host string) ([]telemetry.RefreshIt
 	return list, ctx.Err()
 }
 
-// metaOf returns what there is to tell of an entry. Of one that was stored before this hub began it has to look into the bucket, once.
+// metaOf returns what there is to tell of an entry. Whoever asks first has it looked up in the bucket.
 func (h *Hub) metaOf(ctx context.Context, x *host, it telemetry.InventoryItem) meta {
 	e := entry{it.Plugin, it.Type}
 	h.mu.Lock()
@@ -369,7 +347,10 @@ func (h *Hub) metaOf(ctx context.Context, x *host, it telemetry.InventoryItem) m
 	m = meta{it.Digest, int64(size), d.Time, d.Error}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	x.look(e, m)
+	if x.metas == nil {
+		x.metas = map[entry]meta{}
+	}
+	x.metas[e] = m
 	return m
 }
 
