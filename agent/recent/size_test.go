@@ -67,12 +67,12 @@ func TestMemory(t *testing.T) {
 		b.Add("few", telemetry.Fields{fmt.Sprint("name", i%50): i, "v": slot}, nil)
 	}
 	f("a number, once", 2000, 1, number)
-	f("a number, five minutes", 2000, 30, number)
-	f("a number, an hour and more", 1000, Slots+50, number)
+	f("a number, five minutes", 1000, 30, number)
+	f("a number, an hour and more", 300, Slots+50, number)
 	f("five numbers", 3000, 5, numbers)
 	f("texts", 3000, 3, texts)
 	f("bools", 10_000, 3, flags)
-	f("mixed", 3000, 40, mixed)
+	f("mixed", 2000, 32, mixed)
 }
 
 // TestLimitHolds fills a Store with what takes most, and that which grows later.
