@@ -45,6 +45,7 @@ type Options struct {
 	Executable string                    // runs built-ins as "Executable plugin run KIND.PROGRAM"
 	Inventory  func(program string) bool // whether a built-in collector reports facts instead of points
 	Dir        string                    // for the state of plugins, a folder each
+	State      string                    // folder of all that the agent keeps, for whoever looks for it; "": nobody says
 
 	// InventoryDir is a folder for what plugins have told of themselves and of the host, so that an agent that starts again need
 	// not ask; "": it asks.
@@ -92,6 +93,7 @@ type Host struct {
 	out      *bus.Publisher
 	heart    *heart // beats to the hub
 	revised  atomic.Pointer[revised]
+	sourced  atomic.Pointer[[]any] // the texts of the config, as facts
 	ready    chan struct{}
 	children sync.WaitGroup
 	until    context.Context //nolint:containedctx // of Run: no operation is begun after it
@@ -131,6 +133,7 @@ func New(o Options) *Host {
 			h.plugins = append(h.plugins, h.entry(h.plan(o.Settings, p)))
 		}
 	}
+	h.noteSources()
 	h.heart = newHeart(h)
 	return h
 }

@@ -59,12 +59,12 @@ func TestInventoryOfPlugin(t *testing.T) {
 	if d := time.Since(begun); d > surveyApart/2 {
 		t.Errorf("facts of a moment ago were collected anew, for %v", d)
 	}
-	if fault != nil || fmt.Sprint(named(list.Items)) != "[agent/manifest facts/info facts/manifest facts/status]" {
+	if fault != nil || fmt.Sprint(named(list.Items)) != "[agent/info agent/manifest facts/info facts/manifest facts/status]" {
 		t.Fatalf("%v, %+v", named(list.Items), fault)
 	}
 	info := slot{"facts", telemetry.DataInfo}
 	bustest.Wait(t, soon, "the newest facts", func() bool { return len(k.of(info)) > 0 && fmt.Sprint(k.of(info)[0].Data) == "map[text:second]" })
-	if it := list.Items[1]; it.Digest != k.of(info)[0].Digest || it.AgeMS > 60_000 || it.Error != nil || it.Size == 0 {
+	if it := list.Items[2]; it.Digest != k.of(info)[0].Digest || it.AgeMS > 60_000 || it.Error != nil || it.Size == 0 {
 		t.Errorf("%+v", it)
 	}
 	r.agrees("facts", 2)
@@ -142,6 +142,6 @@ func TestInventoryFollowsConfig(t *testing.T) {
 	r.reloaded("collect: { numbers: }\n")
 	bustest.Wait(t, soon, "its entries are gone", func() bool {
 		items, _ := r.h.inventory.list()
-		return len(items) == 3 && items[2].Plugin == "numbers"
+		return len(items) == 4 && items[3].Plugin == "numbers"
 	})
 }

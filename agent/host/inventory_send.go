@@ -174,6 +174,7 @@ func (h *Host) describe() {
 	v.restless = map[string]bool{}
 	v.mu.Unlock()
 	h.say(slot{telemetry.AgentName, telemetry.DataManifest}, h.facts())
+	h.say(slot{telemetry.AgentName, telemetry.DataInfo}, h.selfInfo())
 	for name := range names {
 		if e := h.find(name); e != nil {
 			h.say(slot{name, telemetry.DataStatus}, e.facts())

@@ -356,7 +356,7 @@ func TestStatusFacts(t *testing.T) {
 	}
 	h.inventory.stirs("sink")
 	h.describe()
-	if items, _ := h.inventory.list(); !slices.Equal(named(h.inventory.refreshItems(time.Now())), []string{"agent/manifest", "sink/status"}) || items[0].Version != "9.9" {
+	if items, _ := h.inventory.list(); !slices.Equal(named(h.inventory.refreshItems(time.Now())), []string{"agent/info", "agent/manifest", "sink/status"}) || items[0].Version != "9.9" {
 		t.Errorf("%+v", items)
 	}
 }

@@ -59,6 +59,7 @@ func (h *Host) load(ctx context.Context, text config.Source, only string) (telem
 		return telemetry.ChangeList{}, errors.Join(err, h.back(ctx))
 	}
 	h.pieces = pieces
+	h.noteSources()
 	h.dropped = slices.DeleteFunc(h.dropped, func(name string) bool { return holds(fresh, name) })
 	h.awaitWork(ctx, fresh, changes)
 	return telemetry.ChangeList{Changes: changed(changes), Warnings: h.warnings(s, fresh)}, err
@@ -276,6 +277,7 @@ func (h *Host) Unload(ctx context.Context, name string) (telemetry.ChangeList, e
 		return telemetry.ChangeList{}, err
 	}
 	h.pieces = left
+	h.noteSources()
 	changes, err := h.apply(ctx, s, name)
 	if err == nil {
 		err = failures(changes)

@@ -55,14 +55,14 @@ func TestRefreshCached(t *testing.T) {
 	p.held(true)
 	tended(t, h)
 	k, hub := newKeeper(t, b), b.Conn(t, "hub")
-	bustest.Wait(t, soon, "everything is there", func() bool { return len(h.inventory.refreshItems(time.Now())) == 4 })
+	bustest.Wait(t, soon, "everything is there", func() bool { return len(h.inventory.refreshItems(time.Now())) == 5 })
 	f := func(list string, want ...string) {
 		t.Helper()
 		k.mu.Lock()
 		k.seen = nil
 		k.mu.Unlock()
 		got, fault := refreshed(t, hub, telemetry.CtlRequest{Want: want})
-		if fault != nil || got.More || strings.Join(named(got.Items), " ") != "agent/manifest one/info one/manifest one/status" {
+		if fault != nil || got.More || strings.Join(named(got.Items), " ") != "agent/info agent/manifest one/info one/manifest one/status" {
 			t.Errorf("%q: %v, %+v", want, named(got.Items), fault)
 		}
 		items, digest := h.inventory.list()
@@ -80,7 +80,7 @@ func TestRefreshCached(t *testing.T) {
 		}
 	}
 	f("one/info", "one/info", "nobody/info")
-	f("agent/manifest one/info one/manifest one/status", "*")
+	f("agent/info agent/manifest one/info one/manifest one/status", "*")
 	f("")
 	if d := k.of(slot{"one", telemetry.DataInfo}); len(d) > 0 && fmt.Sprint(d[0].Data) != "map[cpus:4]" {
 		t.Errorf("%+v", d[0].Data)
@@ -212,7 +212,7 @@ func TestRefreshPages(t *testing.T) {
 		names = append(names, named(list.Items)...)
 		more, after = list.More, names[len(names)-1]
 	}
-	if len(names) != 901 || !slices.IsSorted(names) || len(slices.Compact(names)) != 901 || pages < 3 {
+	if len(names) != 902 || !slices.IsSorted(names) || len(slices.Compact(names)) != 902 || pages < 3 {
 		t.Errorf("%d names on %d pages", len(names), pages)
 	}
 }

@@ -64,6 +64,7 @@ func (h *Host) Reload(ctx context.Context, dry bool) (telemetry.ChangeList, erro
 	list.Changes, err = h.apply(ctx, s)
 	if err == nil {
 		h.files, h.dropped = files, nil
+		h.noteSources()
 	}
 	return list, err
 }

@@ -153,7 +153,7 @@ func (a *app) newHost(o host.Options, c *configured, id string, log *slog.Logger
 	}
 	o.Host, o.Settings, o.Log, o.Executable = id, c.Settings, log, exe
 	o.Config, o.Files, o.Pieces = c.forHost(), c.files, c.pieces
-	o.Dir, o.InventoryDir = filepath.Join(state, "plugins"), filepath.Join(state, "inventory")
+	o.State, o.Dir, o.InventoryDir = state, filepath.Join(state, "plugins"), filepath.Join(state, "inventory")
 	o.Inventory = func(program string) bool { return facts[program] }
 	o.Line = pluginLines(log)
 	if len(c.Plugins) == 0 {
