@@ -65,7 +65,7 @@ type TapOptions struct {
 	Once bool
 }
 
-// tapIdle is how long the server keeps the consumer of a tap that has ended: who looks again and again leaves few behind.
+// tapIdle is how long the server keeps the consumer of a tap whose end it was not told, as the connection was lost.
 const tapIdle = 30 * time.Second
 
 func (o TapOptions) consumer() jetstream.OrderedConsumerConfig {
@@ -90,6 +90,7 @@ func (c *Conn) Tap(ctx context.Context, o TapOptions, f func(Tapped) error) erro
 	if err != nil {
 		return fmt.Errorf("tap %s: %w", o.Stream, err)
 	}
+	defer c.dropTap(ctx, o.Stream, k)
 	if info := k.CachedInfo(); o.Once && info != nil && info.NumPending == 0 {
 		return nil
 	}
@@ -138,6 +139,24 @@ func (c *Conn) tapConsumer(ctx context.Context, o TapOptions) (jetstream.Consume
 	}
 	return k, nil
 }
+
+// dropTap tells the server that the consumer of a tap is done with: who looks again and again leaves none behind. It would go
+// by itself after tapIdle, so who may not, or cannot, need not.
+func (c *Conn) dropTap(ctx context.Context, stream string, k jetstream.Consumer) {
+	js, err := c.jetStream()
+	info := k.CachedInfo()
+	if err != nil || info == nil || !c.Connected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tapEnd)
+	defer cancel()
+	ctx, done := c.heed(ctx, "$JS.API.CONSUMER.DELETE."+stream+"."+info.Name)
+	defer done()
+	_ = js.DeleteConsumer(ctx, stream, info.Name)
+}
+
+// tapEnd is how long the end of a tap may take.
+const tapEnd = time.Second
 
 // tapAhead bounds what a tap fetches before it is looked at.
 const tapAhead = 16

@@ -151,3 +151,34 @@ func TestTapDenied(t *testing.T) {
 	f(bus.ErrDenied, bus.EventFilter("down"))
 	f(nil, bus.EventFilter("up"))
 }
+
+// TestTapLeavesNoConsumer counts the consumers of a stream after taps that have ended in each way.
+func TestTapLeavesNoConsumer(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "hub")
+	out, err := bus.NewPublisher(c, bus.PublisherOptions{Host: "h1", Plugin: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(out.Close)
+	if err := out.Publish(t.Context(), bus.Message{Subject: bus.EventSubject("h1", "p", "up"), Body: []byte("1")}); err != nil {
+		t.Fatal(err)
+	}
+	f := func(what string, o bus.TapOptions, see func() error) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		o.Stream = bus.StreamEvents
+		for range 3 {
+			_ = c.Tap(ctx, o, func(bus.Tapped) error { return see() })
+		}
+		is, err := c.StreamInfo(t.Context(), bus.StreamEvents)
+		if err != nil || is.Consumers != 0 {
+			t.Errorf("%s: %d consumers are left, %v", what, is.Consumers, err)
+		}
+	}
+	f("enough", bus.TapOptions{From: 1}, func() error { return errors.New("enough") })
+	f("once", bus.TapOptions{From: 1, Once: true}, func() error { return nil })
+	f("nothing there", bus.TapOptions{Once: true}, func() error { return nil })
+	f("cancelled", bus.TapOptions{}, func() error { return nil })
+}

@@ -10,8 +10,8 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// TestOverloadLeavesFewConsumers floods METRICS for less than mostLag: the server has not one consumer for each time the reader lags.
-func TestOverloadLeavesFewConsumers(t *testing.T) {
+// TestOverloadLeavesNoConsumers floods METRICS until the reader has jumped twice: the server has not one consumer for each.
+func TestOverloadLeavesNoConsumers(t *testing.T) {
 	b := bustest.New(t)
 	r := start(t, b, func(o *Options) { o.Budget = 256 << 10 })
 	s := newSource(t, b)
@@ -21,7 +21,7 @@ func TestOverloadLeavesFewConsumers(t *testing.T) {
 		return r.read.read.Load() > 0
 	})
 	pad := strings.Repeat("x", 10_000)
-	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(mostLag + 3*time.Second); time.Now().Before(end); {
 		for i := range 40 {
 			s.values("web1", "p", func(b *telemetry.Batch) { b.Add("flood", telemetry.Fields{"text": pad, "n": i}, nil) })
 		}
