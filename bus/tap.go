@@ -94,7 +94,7 @@ func (c *Conn) Tap(ctx context.Context, o TapOptions, f func(Tapped) error) erro
 	if info := k.CachedInfo(); o.Once && info != nil && info.NumPending == 0 {
 		return nil
 	}
-	messages, err := k.Messages(jetstream.PullMaxMessages(tapAhead))
+	messages, err := k.Messages(jetstream.PullMaxMessages(tapAhead), jetstream.PullExpiry(tapExpiry), jetstream.PullHeartbeat(tapHeartbeat))
 	if err != nil {
 		return fmt.Errorf("tap %s: %w", o.Stream, missing(err))
 	}
@@ -160,6 +160,14 @@ const tapEnd = time.Second
 
 // tapAhead bounds what a tap fetches before it is looked at.
 const tapAhead = 16
+
+// Now and then, on a busy machine, nothing more comes in the midst of a stream (seen with nats-server 2.15 and nats.go 1.55; the
+// cause is not known). Heartbeats that stay away for twice their interval show it, and the tap goes on from where it was: with
+// the default of 5 s it stood still for 10 s.
+const (
+	tapExpiry    = 10 * time.Second
+	tapHeartbeat = time.Second
+)
 
 func tapped(m jetstream.Msg) (Tapped, error) {
 	s, err := ParseSubject(m.Subject())
