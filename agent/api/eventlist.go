@@ -102,6 +102,9 @@ func (l *eventLister) latest(ctx context.Context) error {
 	}
 	l.page = eventPage{Events: []event{}, Next: state.LastSeq}
 	first, end, window := max(1, state.FirstSeq), state.LastSeq+1, uint64(l.most)
+	if len(l.filters) > 0 {
+		window = mostWindow // the bus looks through it, so only what fits is read
+	}
 	for whole := true; whole && end > first && len(l.page.Events) < l.most && l.looked < mostLooked; window = min(4*window, mostWindow) {
 		begin := first
 		if end > first+window {
