@@ -37,7 +37,7 @@ func (a *app) events() *cobra.Command {
 	}
 	f := c.Flags()
 	f.BoolVarP(&w.follow, "follow", "f", false, "go on with what happens")
-	f.DurationVar(&w.since, "since", 24*time.Hour, "how far back")
+	spanFlag(f, &w.since, "since", "", 24*time.Hour, "how far back")
 	f.StringVar(&w.kind, "type", "", "only of this type: up, down, restarted ...")
 	f.StringVar(&w.host, "host", "", "only of this host, by its id")
 	f.StringVar(&w.plugin, "plugin", "", "only of this plugin; agent: of hosts as such")

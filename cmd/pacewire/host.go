@@ -113,7 +113,7 @@ func (a *app) hostSilence() *cobra.Command {
 			return a.finishHost(hostChange{Host: name, Until: until}, done, err)
 		},
 	}
-	c.Flags().DurationVar(&span, "for", 0, "how long, such as 2h")
+	spanFlag(c.Flags(), &span, "for", "", 0, "how long, such as 2h or 1d")
 	c.Flags().BoolVar(&end, "end", false, "end it now")
 	return c
 }

@@ -45,7 +45,7 @@ func (a *app) hostWait() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&state, "state", telemetry.HostUp, "what to wait for: up, down, overdue, unknown or left")
-	c.Flags().DurationVar(&limit, "timeout", 60*time.Second, "how long to wait")
+	spanFlag(c.Flags(), &limit, "timeout", "", 60*time.Second, "how long to wait")
 	suggest(c, "state", hostStates...)
 	return c
 }

@@ -25,7 +25,7 @@ type aim struct {
 // flags adds the flags that tell the aim.
 func (m *aim) flags(c *cobra.Command) {
 	hostFlag(c, &m.host)
-	c.Flags().DurationVar(&m.timeout, "timeout", operateTime, "how long to wait for it")
+	spanFlag(c.Flags(), &m.timeout, "timeout", "", operateTime, "how long to wait for it")
 }
 
 func (m *aim) check() error {

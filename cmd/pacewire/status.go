@@ -32,7 +32,7 @@ func (a *app) status() *cobra.Command {
 			return errors.Join(a.showStanding(s), err)
 		},
 	}
-	c.Flags().DurationVar(&limit, "wait", 0, "until all is well, at most so long")
+	spanFlag(c.Flags(), &limit, "wait", "", 0, "until all is well, at most so long")
 	return c
 }
 

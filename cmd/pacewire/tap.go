@@ -60,7 +60,7 @@ func (a *app) tap() *cobra.Command {
 		},
 	}
 	c.Flags().IntVarP(&count, "count", "n", 0, "end after so many points")
-	c.Flags().DurationVarP(&span, "duration", "d", 0, "end after a time")
+	spanFlag(c.Flags(), &span, "duration", "d", 0, "end after a time")
 	c.Flags().StringVarP(&format, "format", "f", "line", "line (line protocol) or json")
 	suggest(c, "format", "line", "json")
 	return c
