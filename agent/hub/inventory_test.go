@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -60,18 +61,19 @@ func listen(t testing.TB, b *bustest.Bus, subject string, hear func(body []byte)
 
 // Acceptance 10 (G1): plugin data that come before the first beat do not hide that the rest is missing.
 func TestEarlyData(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
-	r := start(t, b)
+	r := start(t, b, func(o *Options) { o.Interval = time.Second })
 	early, err := telemetry.PluginData{Version: 1, Host: "sim-000000", Inst: "i", Plugin: "plugin-0", Type: "info", Time: 1, Data: telemetry.Facts{"early": true}}.Split(telemetry.MsgPack)
 	if err != nil {
 		t.Fatal(err)
 	}
 	send(t, b, bus.HeartbeatSubject("sim-000000", bus.Agent, bus.PLG), early[0])
 	bustest.Wait(t, limit, "the early data", func() bool { return r.counted("refused_unknown_host") == 1 })
-	f := crowd(t, b, fleet.Options{Hosts: 1, Plugins: 3, Inventory: 6000, Spread: time.Millisecond})
+	f := crowd(t, b, fleet.Options{Hosts: 1, Plugins: 3, Inventory: 6000, Spread: time.Millisecond, Interval: time.Second})
 	r.allHeld(t, limit, f)
-	if n := f.Stats().Beats; n > 3 {
-		t.Logf("complete after %d beats", n)
+	if n := f.Stats().Beats; n > 2 {
+		t.Errorf("complete after %d beats", n)
 	}
 	items, err := r.Inventory(t.Context(), "sim-000000")
 	if err != nil || len(items) != 7 {
@@ -256,6 +258,56 @@ func TestRefreshMissing(t *testing.T) {
 	}
 	j = r.wait(t, j.ID)
 	if j.Total != 3 || j.Done != 3 || j.Missing != 2 || !slices.Equal(j.NotConnected, names[1:2]) || !slices.Equal(j.TimedOut, names[2:3]) || len(j.Failed) != 0 {
+		t.Errorf("job %+v", j)
+	}
+}
+
+// A host that does not even answer a ping is not waited for while all others collect: it would hold a place for a minute.
+func TestCollectAmongFrozen(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	r := start(t, b, func(o *Options) { o.Rules.DownLeast = time.Hour })
+	f := crowd(t, b, fleet.Options{Hosts: 2 * inFlight, Plugins: 1})
+	names := f.Names()
+	r.allUp(t, len(names))
+	r.allHeld(t, limit, f)
+	frozen := names[:inFlight+8] // more than there are places
+	f.Freeze(frozen...)
+	j, err := r.Refresh(nil, telemetry.ModeCollect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bustest.Wait(t, limit, "the job", func() bool { j, err = r.Job(j.ID); return err != nil || j.Ended != 0 }) // collectTime is twice that
+	if err != nil || !slices.Equal(j.TimedOut, frozen) || j.Missing != uint64(len(frozen)) || j.Done != uint64(len(names)) || len(j.Failed)+len(j.NotConnected) != 0 {
+		t.Errorf("job %+v, %v", j, err)
+	}
+	x := &host{id: frozen[0]}
+	if err := r.fetch(t.Context(), x, &asking{mode: telemetry.ModeCollect}, nil); !errors.Is(err, bus.ErrTimeout) {
+		t.Errorf("a frozen host: %v", err)
+	}
+}
+
+// Who has said goodbye is not asked when all are.
+func TestRefreshWithoutLeft(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	r := start(t, b)
+	f := crowd(t, b, fleet.Options{Hosts: 4, Plugins: 1})
+	left := f.Names()[1]
+	r.allHeld(t, limit, f)
+	f.Bye("shutdown", left)
+	bustest.Wait(t, limit, "LEFT", func() bool { return r.state(left) == telemetry.HostLeft })
+	j, err := r.Refresh(nil, telemetry.ModeCached)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if j = r.wait(t, j.ID); j.Total != 3 || j.Done != 3 || j.Missing != 0 {
+		t.Errorf("job %+v", j)
+	}
+	if j, err = r.Refresh([]string{left}, telemetry.ModeCached); err != nil { // unless it is named
+		t.Fatal(err)
+	}
+	if j = r.wait(t, j.ID); j.Total != 1 || !slices.Equal(j.NotConnected, []string{left}) {
 		t.Errorf("job %+v", j)
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
@@ -243,6 +245,104 @@ func TestManyWanted(t *testing.T) {
 	}
 	if r.counted("refresh_failed") != 0 || r.counted("inventory_asked") != 1 {
 		t.Errorf("counts %v", r.Status().Counts)
+	}
+}
+
+// An inventory of hundreds of entries is listed in pages. One that cannot be read says so, and does not hide the others.
+func TestInventoryByPages(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	r := start(t, b)
+	k := crowded(t, b, 600)
+	k.steady()
+	k.held(r)
+	bucket, err := b.Conn(t, "hub").Bucket(t.Context(), bus.BucketInventory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := entryOf(entryName(300))
+	if _, err := bucket.Put(t.Context(), partKey("web", bad, 0), []byte("garbage")); err != nil {
+		t.Fatal(err)
+	}
+	for _, enc := range []telemetry.Encoding{telemetry.MsgPack, telemetry.JSON} {
+		c := caller{t, b.Conn(t, "operator"), enc}
+		name := func(it telemetry.RefreshItem) string {
+			if is := (entry{it.Plugin, it.Type} == bad); is != (it.Error != nil) || is != (it.Size == 0) || is != (it.AgeMS == 0) {
+				t.Errorf("item %+v", it)
+			}
+			return it.Plugin + "/" + it.Type
+		}
+		names, pages := inPages(t, name, func(after string) ([]telemetry.RefreshItem, bool) {
+			p := payload(c, telemetry.DecodeInventoryPage, "inventory", map[string]any{"host": "web", "after": after})
+			return p.Items, p.More
+		})
+		var want []string
+		for i := range 600 {
+			want = append(want, entryName(i))
+		}
+		same(t, "entries", names, want)
+		if pages < 6 {
+			t.Errorf("600 entries in %d pages", pages)
+		}
+	}
+}
+
+// What is told of an entry is of the one that is held, also when it came again with the same facts.
+func TestAgeOfEntry(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	r := start(t, b)
+	k := keeperOf(t, b, "web")
+	e := entryOf("os/info")
+	k.set("os/info", telemetry.Facts{"n": 1})
+	k.steady()
+	k.held(r)
+	age := func() time.Duration {
+		t.Helper()
+		items, err := r.Inventory(t.Context(), "web")
+		if err != nil || len(items) != 1 || items[0].Error != nil {
+			t.Fatalf("inventory %+v, %v", items, err)
+		}
+		return time.Duration(items[0].AgeMS) * time.Millisecond
+	}
+	if age() < 24*time.Hour { // it is of 1970
+		t.Errorf("it is %v old", age())
+	}
+	k.mu.Lock()
+	d := k.entries[e]
+	d.Time = time.Now().UnixNano()
+	k.entries[e] = d
+	k.mu.Unlock()
+	k.publish(e)
+	bustest.Wait(t, limit, "the same facts again", func() bool { return r.counted("inventory_stored") == 2 })
+	if age() > time.Hour {
+		t.Errorf("collected anew it is %v old", age())
+	}
+}
+
+// The pieces of an entry have whole characters, and joined they are the entry, in both encodings.
+func TestPiecesOfEntry(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	r := start(t, b)
+	k := keeperOf(t, b, "web")
+	texts := map[string]string{}
+	for _, before := range []string{"", "x", "xx", "xxx"} { // one of them has its first cut between two characters, the others within one
+		name := "os" + before + "/info"
+		texts[name] = before + strings.Repeat("€", 20_000) + "𝄞ü"
+		k.set(name, telemetry.Facts{"text": texts[name]})
+	}
+	k.steady()
+	k.held(r)
+	for _, enc := range []telemetry.Encoding{telemetry.MsgPack, telemetry.JSON} {
+		for name, text := range texts {
+			e := entryOf(name)
+			d := readEntry(caller{t, b.Conn(t, "operator"), enc}, "web", name)
+			facts, err := r.Facts(t.Context(), "web", e.plugin, e.typ)
+			if err != nil || d.Data["text"] != text || facts.Data["text"] != text || d.Digest != facts.Digest {
+				t.Errorf("%s in %v: %d bytes, facts of %d, want %d; %v", name, enc, len(fmt.Sprint(d.Data["text"])), len(fmt.Sprint(facts.Data["text"])), len(text), err)
+			}
+		}
 	}
 }
 

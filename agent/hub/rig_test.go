@@ -165,16 +165,19 @@ func told(t testing.TB, b *bustest.Bus, what string, ok func([]telemetry.Event) 
 	return all
 }
 
-// events returns all that EVENTS has.
-func events(t testing.TB, b *bustest.Bus) []telemetry.Event {
+// events returns all that EVENTS has, or has on some subjects.
+func events(t testing.TB, b *bustest.Bus, subjects ...string) []telemetry.Event {
 	t.Helper()
+	if subjects == nil {
+		subjects = []string{bus.Pattern(bus.AreaEvents) + ".>"}
+	}
 	c, err := bus.Dial(t.Context(), bus.Options{URL: b.URL, User: "reader", Log: slog.New(slog.DiscardHandler), Wait: limit})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	var all []telemetry.Event
-	err = c.Tap(t.Context(), bus.TapOptions{Stream: bus.StreamEvents, Filters: []string{"pw.events.>"}, From: 1, Once: true}, func(m bus.Tapped) error {
+	err = c.Tap(t.Context(), bus.TapOptions{Stream: bus.StreamEvents, Filters: subjects, From: 1, Once: true}, func(m bus.Tapped) error {
 		var batch telemetry.Batch
 		if err := batch.DecodeMsgPack(m.Body); err != nil {
 			return err

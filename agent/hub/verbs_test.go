@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
@@ -141,7 +142,7 @@ func testReads(c caller, r *running, name string) {
 	if p := payload(c, telemetry.DecodeInventoryPage, "inventory", host); len(p.Items) != 5 || p.Items[1].Plugin != "plugin-0" || p.Items[1].Size < 70<<10 {
 		t.Errorf("inventory: %+v", p.Items)
 	}
-	joined := readEntry(caller{t, c.conn, telemetry.MsgPack}, name, "plugin-1/info") // whose pieces are bytes
+	joined := readEntry(c, name, "plugin-1/info")
 	facts, err := r.Facts(t.Context(), name, "plugin-1", "info")
 	if err != nil || joined.Data["text"] != facts.Data["text"] || len(fmt.Sprint(joined.Data["text"])) < 70<<10 || joined.Host != name {
 		t.Errorf("facts of %s: %d bytes, %v", joined.Host, len(fmt.Sprint(joined.Data["text"])), err)
@@ -154,8 +155,8 @@ func readEntry(c caller, host, entry string) (d telemetry.PluginData) {
 	var all []byte
 	for size := int64(1); int64(len(all)) < size; {
 		p := payload(c, telemetry.DecodeInventoryPage, "inventory", map[string]any{"host": host, "entry": entry, "offset": len(all)})
-		if len(p.Text) == 0 {
-			c.t.Fatalf("nothing at %d of %d", len(all), p.Size)
+		if len(p.Text) == 0 || !utf8.ValidString(p.Text) {
+			c.t.Fatalf("at %d of %d comes %.10q", len(all), p.Size, p.Text)
 		}
 		size = p.Size
 		all = append(all, p.Text...)

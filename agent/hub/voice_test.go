@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/internal/fleet"
 	"github.com/pacewire/pacewire/telemetry"
@@ -91,16 +92,33 @@ func TestTakeOver(t *testing.T) {
 	t.Logf("taken over after %v", took)
 }
 
-// A hub that ends gives the voice away at once.
+// A hub that ends gives the voice away at once, and the one that takes over says so: nobody else tells that there is one less.
 func TestHandOver(t *testing.T) {
 	b := bustest.New(t)
-	first := start(t, b)
-	second := run(t, prepare(t, b))
+	first := start(t, b, func(o *Options) { o.ID = "first" })
+	second := run(t, prepare(t, b, func(o *Options) { o.ID, o.Host = "second", "box" }))
+	bustest.Wait(t, limit, "the second to know the first", func() bool { return second.Status().Speaker == "first" })
+	a := agentOf(t, b, "web", "i1", 1)
+	a.beat()
+	told(t, b, "UP", is(1, "up", "web"))
+	if all := events(t, b); len(of(all, "voice", "")) != 0 { // it was the first there was
+		t.Errorf("told %s", summary(all))
+	}
 	begin := time.Now()
 	first.stop()
 	bustest.Wait(t, limit, "the second voice", second.Speaks)
 	if took := time.Since(begin); took > second.o.Times.Renew {
 		t.Errorf("taken over after %v: the voice was left to lapse", took)
+	}
+	told(t, b, "the other voice", is(1, "voice", ""))
+	e := events(t, b, bus.EventSubject("fleet", bus.Hub, "voice"))
+	if len(e) != 1 || e[0].Host != "fleet" || e[0].Plugin != bus.Hub || e[0].From != "first" || e[0].To != "second" || e[0].Term != second.Status().Term || !strings.Contains(e[0].Message, "on box") {
+		t.Errorf("told %+v", e)
+	}
+	second.stop()
+	start(t, b).stop() // alone again: it takes over from nobody
+	if n := len(of(events(t, b), "voice", "")); n != 1 {
+		t.Errorf("%d voices were told", n)
 	}
 }
 
