@@ -122,7 +122,7 @@ func (c *call) duration(name string, usual, most time.Duration) (time.Duration, 
 	if text == "" {
 		return usual, nil
 	}
-	d, err := time.ParseDuration(text)
+	d, err := config.ParseDuration(text)
 	if err != nil || d < 0 || d > most {
 		return 0, invalid(name, "%s=%s: want a time from 0s to %s, with its unit", name, text, most)
 	}
@@ -135,7 +135,7 @@ func (c *call) since(name string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	if d, err := time.ParseDuration(text); err == nil && d > 0 {
+	if d, err := config.ParseDuration(text); err == nil && d > 0 {
 		return time.Now().Add(-d), nil
 	}
 	t, err := time.Parse(time.RFC3339, text)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/agent/hub"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -119,7 +120,7 @@ func (c *call) silence() error {
 	if err := c.decode(&body); err != nil {
 		return err
 	}
-	d, err := time.ParseDuration(body.For)
+	d, err := config.ParseDuration(body.For)
 	if err != nil || d < time.Second || d > longestSilence {
 		return invalid("for", "for %q: want how long, from 1s to %s", body.For, longestSilence).hint(`-d '{"for": "2h"}'`)
 	}

@@ -97,6 +97,7 @@ func TestSilence(t *testing.T) {
 		}
 	}
 	f("POST", `{"for": "2h"}`, 200, "silence web1 2h0m0s")
+	f("POST", `{"for": "2d"}`, 200, "silence web1 48h0m0s")
 	f("DELETE", "", 200, "unsilence web1")
 	r.fleet.err = fmt.Errorf("%w: ask hub %q", hub.ErrNotSpeaker, "hub2")
 	f("POST", `{"for": "2h"}`, 503, "silence web1 2h0m0s")
