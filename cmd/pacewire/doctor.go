@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -17,7 +18,7 @@ func (a *app) doctor() *cobra.Command {
 	return &cobra.Command{
 		Use: "doctor [PLUGIN | HOST]", Short: "Say why something is not loaded, not collecting or not visible, and what mends it", Args: cobra.MaximumNArgs(1),
 		Long: "doctor looks at the config, the folders, the bus, the agent with its plugins, and the hub with what it knows of this host;\n" +
-			"with a name at that plugin, or that host. It ends with 0 when it has found nothing wrong, with 1 otherwise; a note tells what cannot be otherwise on this machine.",
+			"with a name at that plugin, or that host. From a machine without an agent it looks at all hosts of the bus. It ends with 0 when it has found nothing wrong, with 1 otherwise; a note tells what cannot be otherwise on this machine.",
 		Example:           "  pacewire doctor\n  pacewire doctor nginx",
 		ValidArgsFunction: a.completeDoctor,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -59,6 +60,8 @@ type doctor struct {
 	about    string // plugin or host; empty: everything here
 	host     string // whose agent is asked; empty: this one's
 	here     bool   // it is this one
+	unheard  error  // why the agent of another one did not answer
+	nobody   bool   // no agent of this machine is on the bus
 	note     note   // of the agent here
 	settings *config.Settings
 	plugins  []telemetry.PluginStatus
@@ -96,45 +99,70 @@ func (d *doctor) examine(ctx context.Context) error {
 	}
 	defer l.close()
 	f := fleet{&link{conn: l.conn}}
-	if err := d.aim(ctx, l, f); err != nil {
+	list, unheard := l.list(ctx)
+	if d.elsewhere(unheard) {
+		d.forgetConfig()
+	}
+	if err := d.aim(ctx, l, f, list, unheard); err != nil {
 		return err
+	}
+	d.bus(ctx, l.conn)
+	if d.here && d.nobody {
+		d.fleet(ctx, f)
+		return nil
 	}
 	if d.here {
 		d.folders()
 	} else {
-		d.settings = nil // of another machine's plugins it says nothing
-		d.findings = slices.DeleteFunc(d.findings, func(f finding) bool { return f.Where == "config" || f.plugin != "" })
+		d.forgetConfig()
 	}
-	d.bus(ctx, l.conn)
 	agent := &link{conn: l.conn, host: d.host}
-	if d.agent(ctx, agent) {
+	if !d.here {
+		list, unheard = agent.list(ctx)
+	}
+	if d.agent(ctx, agent, list, unheard) {
 		d.pulse(ctx, agent)
 	}
 	d.hub(ctx, f)
 	return nil
 }
 
-// aim finds out whether it is about a plugin here, or a host.
-func (d *doctor) aim(ctx context.Context, l *link, f fleet) error {
+// elsewhere reports whether this is no machine with an agent, but one that somebody looks from.
+func (d *doctor) elsewhere(unheard error) bool {
+	d.nobody = errors.Is(unheard, bus.ErrNoResponders) && (d.note.PID == 0 || d.app.flags.bus != "")
+	return d.nobody
+}
+
+// forgetConfig leaves out the config of this machine: of another one's plugins it says nothing.
+func (d *doctor) forgetConfig() {
+	d.settings = nil
+	d.findings = slices.DeleteFunc(d.findings, func(f finding) bool { return f.Where == "config" || f.plugin != "" })
+	d.looked = nil
+}
+
+// aim finds out whether it is about a plugin here, a host, or all hosts of the bus.
+func (d *doctor) aim(ctx context.Context, l *link, f fleet, list []telemetry.PluginStatus, unheard error) error {
 	d.host, d.here = l.host, true
-	if d.about == "" || d.about == l.host {
+	if d.about == "" || d.about == l.host && !d.nobody {
 		d.about = ""
 		return nil
 	}
-	list, err := l.list(ctx)
 	known := pluginsOf(list, d.settings)
 	if slices.Contains(known, d.about) {
 		return nil
 	}
 	h, unknown := f.host(ctx, d.about)
 	if unknown == nil {
-		d.about, d.host, d.here = "", h.Host, h.Host == l.host
+		d.about, d.host, d.here = "", h.Host, h.Host == l.host && !d.nobody
 		return nil
 	}
-	if silent(unknown) && err != nil {
+	if silent(unknown) && unheard != nil {
 		return nil // nobody knows: what is found says why
 	}
 	wrong := fmt.Errorf("neither a plugin of %s nor a host is called %q", l.host, d.about)
+	if d.nobody {
+		wrong = fmt.Errorf("no host of this bus is called %q, and no agent of %s, this machine, is on it", d.about, l.host)
+	}
 	hosts, _ := f.hosts(ctx, nil)
 	return exitWith(exitUsage, meant(wrong, d.about, append(known, namesOf(hosts)...)))
 }
@@ -176,6 +204,9 @@ func (d *doctor) ill() bool {
 }
 
 func (d *doctor) print() {
+	if d.here && d.nobody {
+		fmt.Fprintf(d.app.err, "no agent of %s, this machine, is on the bus: these are its hosts as the hub knows them\n", printable(d.host))
+	}
 	for _, f := range d.findings {
 		line := printable(f.Where + ": " + f.Problem)
 		if f.Note {
@@ -186,10 +217,36 @@ func (d *doctor) print() {
 		}
 		fmt.Fprintln(d.app.out, line)
 	}
-	if !d.ill() {
-		fmt.Fprintln(d.app.out, "nothing found; looked at:")
-		for _, what := range d.looked {
-			fmt.Fprintln(d.app.out, "  "+printable(what))
-		}
+	if d.ill() {
+		return
 	}
+	switch i := slices.IndexFunc(d.plugins, func(p telemetry.PluginStatus) bool { return p.Name == d.about }); {
+	case i >= 0:
+		fmt.Fprintln(d.app.out, printable(wellText(d.plugins[i])))
+	case d.here && !d.nobody:
+		d.printLooked("nothing found; looked at:")
+	case d.here:
+		d.printLooked("nothing found on any host; looked at:")
+	default:
+		d.printLooked("nothing found on host " + printable(d.host) + "; looked at:")
+	}
+}
+
+func (d *doctor) printLooked(title string) {
+	fmt.Fprintln(d.app.out, title)
+	for _, what := range d.looked {
+		fmt.Fprintln(d.app.out, "  "+printable(what))
+	}
+}
+
+// wellText says in a line how a plugin does that works.
+func wellText(p telemetry.PluginStatus) string {
+	text := fmt.Sprintf("%s works: %s %s, %s for %s", p.Name, p.Kind, p.Program, p.State, since(p.Since))
+	if c := p.Stats; c != nil {
+		text += fmt.Sprintf(", %d points in, %d out", c.PointsIn, c.PointsOut)
+	}
+	if p.Restarts > 0 {
+		text += fmt.Sprintf(", %d restarts", p.Restarts)
+	}
+	return text
 }

@@ -125,11 +125,12 @@ const (
 // bus checks the streams of a bus that can be reached.
 func (d *doctor) bus(ctx context.Context, conn *bus.Conn) {
 	d.looked = append(d.looked, "bus "+cmp.Or(d.app.busURL(), "of the agent")+", NATS "+conn.ServerVersion())
+	var missing []string
 	for _, name := range []string{bus.StreamMetrics, bus.StreamEvents, bus.StreamDead} {
 		s, err := conn.StreamInfo(ctx, name)
 		switch {
 		case errors.Is(err, bus.ErrNoStream):
-			d.find("bus", "pacewire hub", "it has no stream %s: a hub or agent makes it", name)
+			missing = append(missing, name)
 			continue
 		case err != nil:
 			d.find("bus", "pacewire status", "%v", err)
@@ -144,5 +145,8 @@ func (d *doctor) bus(ctx context.Context, conn *bus.Conn) {
 			d.find("bus", "bus: { max_store: 4GiB } in the config, and start the agent again",
 				"%s is nearly full (%s) and goes back %v only: what a reader has not read by then is lost", name, bytesText(s.Bytes), reach.Round(time.Second))
 		}
+	}
+	if len(missing) > 0 {
+		d.find("bus", "pacewire hub", "%s", noStreams(missing))
 	}
 }

@@ -55,10 +55,39 @@ func (d *doctor) losses(where string, received, lost, ackLost uint64) {
 
 // hub checks the hub, and what it knows of the host.
 func (d *doctor) hub(ctx context.Context, f fleet) {
+	if !d.hubWell(ctx, f) {
+		d.silence()
+		return
+	}
+	h, err := f.host(ctx, d.host)
+	switch {
+	case notFound(err):
+		d.find("host "+d.host, "pacewire status", "the hub does not know it: no heartbeat of it has come")
+		return
+	case err != nil:
+		d.find("hub", "pacewire status", "%v", err)
+		return
+	}
+	if h.State == telemetry.HostUp { // else the reason of its state says it
+		d.silence()
+	}
+	d.visible(h)
+	d.inventory(ctx, f, h)
+}
+
+// silence tells that the agent of another host did not answer.
+func (d *doctor) silence() {
+	if d.unheard != nil {
+		d.find("host "+d.host, "pacewire events --host "+d.host, "%v", d.unheard)
+	}
+}
+
+// hubWell checks the hub itself; false says that it cannot be asked.
+func (d *doctor) hubWell(ctx context.Context, f fleet) bool {
 	s, err := askHub(ctx, f, "status", nil, telemetry.DecodeHubStatus)
 	if err != nil {
 		d.find("hub", "pacewire hub", "%v", err)
-		return
+		return false
 	}
 	if !s.Ready {
 		d.find("hub", "pacewire status --wait 2m", "%s", hubWaits(s))
@@ -69,17 +98,33 @@ func (d *doctor) hub(ctx context.Context, f fleet) {
 		}
 	}
 	d.looked = append(d.looked, "hub "+cmp.Or(s.Speaker, s.ID)+", "+stateCounts(s.States))
-	h, err := f.host(ctx, d.host)
-	switch {
-	case notFound(err):
-		d.find("host "+d.host, "pacewire status", "the hub does not know it: no heartbeat of it has come")
+	return true
+}
+
+// mostHosts is how many hosts of a fleet are told that are not well.
+const mostHosts = 50
+
+// fleet checks all hosts of the bus, as the hub knows them.
+func (d *doctor) fleet(ctx context.Context, f fleet) {
+	if !d.hubWell(ctx, f) {
 		return
-	case err != nil:
+	}
+	list, err := f.hosts(ctx, nil)
+	if err != nil {
 		d.find("hub", "pacewire status", "%v", err)
 		return
 	}
-	d.visible(h)
-	d.inventory(ctx, f, h)
+	byState(list)
+	before := len(d.findings)
+	for _, h := range list {
+		if len(d.findings)-before >= mostHosts {
+			d.find("hub", "pacewire host list", "that was not all: %s", stateCounts(countStates(list)))
+			return
+		}
+		if h.State != telemetry.HostLeft && !isRival(h.Host) {
+			d.visible(h)
+		}
+	}
 }
 
 // illness says what a counter of the hub that is not 0 means, if that is bad.
@@ -102,6 +147,10 @@ func illness(counter string) string {
 	return ""
 }
 
+// conflictWay is how a conflict ends.
+const conflictWay = "a cloned machine, or a second agent: stop that one, or give it an id of its own: remove identity.json in its state folder, " +
+	"or change host: in its config, and start it again"
+
 // visible says why a host, or what it sends, is not seen.
 func (d *doctor) visible(h telemetry.HostStatus) {
 	where := "host " + h.Host
@@ -111,7 +160,7 @@ func (d *doctor) visible(h telemetry.HostStatus) {
 	for _, flag := range h.Flags {
 		switch flag {
 		case "conflict":
-			d.find(where, "pacewire host info "+h.Host, "another agent beats under its id: a cloned machine, or a second agent")
+			d.find(where, "pacewire host info "+h.Host, "another agent beats under its id: %s", conflictWay)
 		case "flapping":
 			d.find(where, "pacewire events --host "+h.Host, "it flaps: nobody is told of it for now")
 		case "maintenance":

@@ -3,24 +3,23 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/pacewire/pacewire/agent/config"
-	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// agent checks the agent and its plugins; false says that it does not answer.
-func (d *doctor) agent(ctx context.Context, l *link) bool {
-	list, err := l.list(ctx)
+// agent checks the plugins that the agent has told; false says that it did not answer. What a silent one elsewhere is like is
+// for the hub to say.
+func (d *doctor) agent(ctx context.Context, l *link, list []telemetry.PluginStatus, unheard error) bool {
 	switch {
-	case errors.Is(err, bus.ErrNoResponders) && d.note.PID == 0 && d.here:
-		return false // on a bus of others there need not be one here
-	case err != nil:
-		d.find("agent", "pacewire up", "%v", err)
+	case unheard != nil && !d.here:
+		d.unheard = unheard
+		return false
+	case unheard != nil:
+		d.find("agent", "pacewire up", "%v", unheard)
 		return false
 	}
 	d.plugins = list

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,7 +72,7 @@ func TestNothingFound(t *testing.T) {
 	if got := c.run("doctor", "-o", "json"); got.out != "[]\n" || got.code != 0 {
 		t.Errorf("%q", got.out)
 	}
-	c.finds(t, []string{"host"})
+	expect(t, c.run("doctor", "host"), 0, "host works: collector x, running for 2m\n", "!looked at")
 	c.finds(t, []string{"h1"})
 }
 
@@ -192,7 +193,7 @@ func TestDoctorWithoutBus(t *testing.T) {
 	}
 	b := bustest.Bare(t, embedded.Options{})
 	noted(t, b.URL, "")
-	expect(t, run("doctor"), exitFailed, "bus: it has no stream METRICS: a hub or agent makes it  →  pacewire hub", "EVENTS", "DEAD", "agent: no agent of host h1", "hub: no hub answers")
+	expect(t, run("doctor"), exitFailed, "bus: the bus has no stream METRICS, EVENTS, DEAD: start \"pacewire hub\" or an agent, they make them  →  pacewire hub", "agent: no agent of host h1", "hub: no hub answers")
 }
 
 func TestDoctorFolders(t *testing.T) {
@@ -231,4 +232,47 @@ func TestCompleteDoctor(t *testing.T) {
 	c := clinicOf(t)
 	expect(t, c.run("__complete", "doctor", ""), 0, "host\n", "h1\n")
 	expect(t, c.run("__complete", "doctor", "host", ""), 0, "!h1\n")
+}
+
+// From a machine without an agent one looks at the fleet.
+func TestDoctorFromElsewhere(t *testing.T) {
+	run := place(t)
+	b := bustest.New(t)
+	h2, h3, left, rival := h1(), h1(), h1(), h1()
+	h2.Host, h2.State, h2.Reason = "b", "DOWN", "silent"
+	h3.Host, h3.Flags, left.Host, left.State, rival.Host, rival.State = "c", []string{"conflict"}, "d", "LEFT", "c~1", "UNKNOWN"
+	list := []telemetry.HostStatus{h2, h3, rival, left, h1()}
+	well := []telemetry.HostStatus{h1()}
+	hub := respondHub(t, b, map[string]answer{"status": says(wellHub()), "hosts": pages(list, 10), "host": oneOf(list), "inventory": says(telemetry.InventoryPage{Items: []telemetry.RefreshItem{entry("os", nil)}})})
+	at := []string{"--bus", b.URL}
+	got := run(append(at, "doctor")...)
+	expect(t, got, exitFailed, "this machine, is on the bus: these are its hosts", "host b: it is DOWN for 1h: silent  →  pacewire events --host b",
+		"host c: another agent beats under its id: ", "remove identity.json in its state folder, or change host: in its config", "!pacewire up", "!host d", "!host c~1")
+	if n := strings.Count(got.out, "\n"); n != 2 {
+		t.Errorf("%d lines: %s", n, got.out)
+	}
+	expect(t, run(append(at, "doctor", "b")...), exitFailed, "host b: it is DOWN for 1h: silent", "!pacewire up", "!no agent of host b")
+	expect(t, run(append(at, "doctor", "h1")...), exitFailed, "host h1: no agent of host h1 is on this bus", "→  pacewire events --host h1")
+	expect(t, run(append(at, "doctor", "tidy")...), exitUsage, `no host of this bus is called "tidy", and no agent of `)
+	respond(t, b, "h1", plugins(plug("host", "running", "")))
+	expect(t, run(append(at, "doctor", "h1")...), exitFailed, "plugin host: the hub has not heard of it")
+	hub.set("hosts", pages(well, 10))
+	expect(t, run(append(at, "doctor")...), 0, "nothing found on any host; looked at:", "hub a1")
+	hub.stop()
+	expect(t, run(append(at, "doctor")...), exitFailed, "hub: no hub answers on this bus")
+}
+
+// Of many hosts that are not well some are told, and that there are more.
+func TestDoctorOfLargeFleet(t *testing.T) {
+	run := place(t)
+	b := bustest.New(t)
+	var list []telemetry.HostStatus
+	for i := range mostHosts + 10 {
+		h := h1()
+		h.Host, h.State = fmt.Sprintf("h%03d", i), "DOWN"
+		list = append(list, h)
+	}
+	respondHub(t, b, map[string]answer{"status": says(wellHub()), "hosts": pages(list, 100)})
+	got := run("doctor", "--bus", b.URL)
+	expect(t, got, exitFailed, "host h049: ", "!host h050: ", "hub: that was not all: 60 DOWN  →  pacewire host list")
 }

@@ -145,12 +145,30 @@ func (a *app) showHosts(list []telemetry.HostStatus) error {
 			return err
 		}
 	}
+	counts := countStates(list)
+	text, rivals := stateCounts(counts), uint64(len(list))
+	for _, n := range counts {
+		rivals -= n
+	}
+	if rivals > 0 {
+		text += fmt.Sprintf("; %d more under the id of another", rivals)
+	}
+	_, err := fmt.Fprintln(a.out, text)
+	return err
+}
+
+// isRival reports whether a name is that of a second agent under the id of a host, which is no host by itself.
+func isRival(host string) bool { return strings.Contains(host, "~") }
+
+// countStates counts hosts by their states, as the hub does.
+func countStates(list []telemetry.HostStatus) map[string]uint64 {
 	counts := map[string]uint64{}
 	for _, h := range list {
-		counts[h.State]++
+		if !isRival(h.Host) {
+			counts[h.State]++
+		}
 	}
-	_, err := fmt.Fprintln(a.out, stateCounts(counts))
-	return err
+	return counts
 }
 
 // stateCounts sums up states as "12 UP, 1 OVERDUE, 1 DOWN".

@@ -43,6 +43,8 @@ type standing struct {
 	Bus   busStanding    `json:"bus"`
 	Agent *agentStanding `json:"agent,omitzero"` // nil: none answers
 	Hub   *hubStanding   `json:"hub,omitzero"`
+
+	here string // this machine
 }
 
 type busStanding struct {
@@ -130,21 +132,40 @@ func (a *app) survey(ctx context.Context) (s standing, err error) {
 		return s, err
 	}
 	defer l.close()
+	s.here = l.host
 	s.Bus.Reachable, s.Bus.Version = true, l.conn.ServerVersion()
 	if rtt, err := l.conn.RTT(); err == nil {
 		s.Bus.RTTUS = rtt.Microseconds()
 	}
-	for _, name := range []string{bus.StreamMetrics, bus.StreamEvents, bus.StreamDead} {
-		state, err := l.conn.StreamInfo(ctx, name)
-		if err != nil {
-			wrong("%v", err)
-			continue
-		}
-		s.Bus.Streams = append(s.Bus.Streams, streamStanding{name, state.Messages, state.Bytes, state.MaxBytes})
-	}
+	s.Bus.Streams = askStreams(ctx, l.conn, wrong)
 	s.Agent = askAgent(ctx, l, wrong)
 	s.Hub = askForHub(ctx, fleet{&link{conn: l.conn}}, wrong)
 	return s, nil
+}
+
+// askStreams asks for the streams of a bus. That there are none is one fault.
+func askStreams(ctx context.Context, conn *bus.Conn, wrong func(string, ...any)) []streamStanding {
+	list, missing := []streamStanding{}, []string{}
+	for _, name := range []string{bus.StreamMetrics, bus.StreamEvents, bus.StreamDead} {
+		state, err := conn.StreamInfo(ctx, name)
+		switch {
+		case errors.Is(err, bus.ErrNoStream):
+			missing = append(missing, name)
+		case err != nil:
+			wrong("stream %s: %v", name, err)
+		default:
+			list = append(list, streamStanding{name, state.Messages, state.Bytes, state.MaxBytes})
+		}
+	}
+	if len(missing) > 0 {
+		wrong("%s", noStreams(missing))
+	}
+	return list
+}
+
+// noStreams says of a bus that streams are missing.
+func noStreams(missing []string) string {
+	return "the bus has no stream " + strings.Join(missing, ", ") + `: start "pacewire hub" or an agent, they make them`
 }
 
 // busURL returns where the bus is looked for.
@@ -261,7 +282,7 @@ func (s standing) write(w io.Writer) {
 	for _, st := range s.Bus.Streams {
 		fmt.Fprintf(w, "\t%s\t%s\n", st.Name, st.text())
 	}
-	agent, of := "none answers", ""
+	agent, of := "none answers", "of "+printable(s.here)+", this machine"
 	if g := s.Agent; g != nil {
 		agent, of = fmt.Sprintf("%d ok, %d fail, %d late", g.OK, g.Fail, g.Late), "plugins of "+printable(g.Host)
 		if g.Changes > 0 {

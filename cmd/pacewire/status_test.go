@@ -87,7 +87,7 @@ func TestStatusWithoutBus(t *testing.T) {
 	expect(t, run("status", "-o", "json"), exitNoBus, `{"well":false,"wrong":["the bus cannot be reached"],"bus":{"reachable":false`)
 	b := bustest.Bare(t, embedded.Options{})
 	noted(t, b.URL, "")
-	expect(t, run("status"), exitFailed, "no such stream")
+	expect(t, run("status"), exitFailed, `the bus has no stream METRICS, EVENTS, DEAD: start "pacewire hub" or an agent, they make them`)
 }
 
 // On a bus of others there need not be an agent on this machine.
@@ -95,5 +95,5 @@ func TestStatusElsewhere(t *testing.T) {
 	run := place(t)
 	b := bustest.New(t)
 	respondHub(t, b, map[string]answer{"status": says(wellHub())})
-	expect(t, run("status", "--bus", b.URL), 0, "agent  none answers")
+	expect(t, run("status", "--bus", b.URL), 0, "agent  none answers  of ", ", this machine")
 }
