@@ -67,6 +67,9 @@ func inPages[T any](t testing.TB, name func(T) string, page func(after string) (
 			after = name(v)
 			names = append(names, after)
 		}
+		if len(names) > 100_000 {
+			t.Fatalf("%d and still no end, at %q", len(names), after)
+		}
 	}
 	return names, pages
 }
