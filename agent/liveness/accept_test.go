@@ -75,11 +75,18 @@ func TestAccept3KilledWhileTheWatcherIsAway(t *testing.T) {
 	}
 	after.run(59*time.Second, hosts[:100]...)
 	after.wants()
-	after.run(3*time.Second, hosts[:100]...)
+	after.run(35*time.Second, hosts[:100]...) // so many are one incident, and held back
+	incident := after.got[len(after.got)-1].Incident
 	for _, c := range after.got {
-		if c.Reason != ReasonNotSeen || c.From != telemetry.HostUp || c.LastSeen < 2*time.Minute {
+		if c.Type == TypeDown && (c.Reason != ReasonNotSeen || c.From != telemetry.HostOverdue || c.LastSeen < 2*time.Minute || c.Incident != incident) {
 			t.Errorf("%+v", c)
 		}
+	}
+	if len(after.asked) != 100 {
+		t.Errorf("%d of 100 were asked before they were called DOWN", len(after.asked))
+	}
+	if mass, _ := count(after.got, TypeMass); mass != 1 || incident == "" {
+		t.Errorf("%d incidents, of %q", mass, incident)
 	}
 	if down, _ := count(after.take(), TypeDown); down != 100 {
 		t.Errorf("%d DOWN of 100", down)

@@ -8,7 +8,7 @@ import (
 
 // settle gives the verdict on a fresh beat.
 func (w *Watch) settle(p *peer, now Instant) {
-	p.fresh = false
+	p.fresh, p.unseen = false, false
 	switch {
 	case p.last.Bye != "":
 		if p.state != telemetry.HostLeft {
@@ -64,7 +64,7 @@ func (w *Watch) judge(p *peer, now Instant) (ask bool) {
 	w.expire(p, now)
 	switch {
 	case p.warm:
-		w.judgeRestored(p, now)
+		ask = w.judgeRestored(p, now)
 	case p.state == telemetry.HostUp:
 		if overdue, _ := w.rules.Limits(p.interval); now.Mono-w.counted(p) >= overdue {
 			w.become(p, telemetry.HostOverdue, "", now)
@@ -79,15 +79,22 @@ func (w *Watch) judge(p *peer, now Instant) (ask bool) {
 	return ask
 }
 
-// judgeRestored judges one that is not heard since the watcher began.
-func (w *Watch) judgeRestored(p *peer, now Instant) {
-	if now.Mono < w.warmUntil(p) { // which is a DOWN limit after the watcher could see again, at least
-		return
+// judgeRestored judges one that is not heard since the watcher began. It is OVERDUE, asked as any other is, and one of many when it
+// is; only the reason of its DOWN is another.
+func (w *Watch) judgeRestored(p *peer, now Instant) (ask bool) {
+	if now.Mono < w.warmUntil(p) || w.Blind(now) != "" {
+		return false
 	}
 	p.warm = false
-	if p.alive() {
-		w.become(p, telemetry.HostDown, ReasonNotSeen, now)
+	if !p.alive() {
+		return false
 	}
+	p.unseen = true
+	if p.state == telemetry.HostUp {
+		w.become(p, telemetry.HostOverdue, "", now)
+		w.mass.note(p, now.Mono)
+	}
+	return w.asks(p, now.Mono)
 }
 
 // warmUntil is when a restored one that is still silent is judged.
@@ -106,13 +113,21 @@ func (w *Watch) judgeOverdue(p *peer, now Instant) (ask bool) {
 	may := silent >= down && now.Mono >= p.held && w.Blind(now) == ""
 	switch {
 	case may && silent >= 2*down && p.probe.vain(now.Mono) >= down:
-		w.become(p, telemetry.HostDown, ReasonSilent, now)
+		w.become(p, telemetry.HostDown, p.downFor(ReasonSilent), now)
 	case w.asks(p, now.Mono):
 		return true
 	case may && p.probe.settled():
-		w.become(p, telemetry.HostDown, string(p.probe.outcome), now)
+		w.become(p, telemetry.HostDown, p.downFor(string(p.probe.outcome)), now)
 	}
 	return false
+}
+
+// downFor returns the reason of a DOWN: what the probe says, unless nothing was heard since the restart.
+func (p *peer) downFor(reason string) string {
+	if p.unseen {
+		return ReasonNotSeen
+	}
+	return reason
 }
 
 // asks reports whether p is to be asked whether it lives, and notes that it is.

@@ -102,6 +102,7 @@ const (
 // Peer is what a Watch knows of one watched; a copy, whose slices and maps are not to be changed.
 type Peer struct {
 	Host, Name, State, Reason string
+	Inst                      string // of the instance whose beats count
 	From                      string // state before
 	Since                     time.Time
 	Changed                   uint64 // counts changes of State

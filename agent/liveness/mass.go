@@ -54,6 +54,9 @@ func (w *Watch) open(now Instant) {
 	rest := time.Duration(never)
 	for _, k := range m.marks {
 		overdue, down := w.rules.Limits(k.p.interval)
+		if k.p.unseen { // it has been silent for longer already
+			overdue = down
+		}
 		rest = min(rest, down-overdue)
 	}
 	m.incident = "mass-" + now.Wall.UTC().Format("20060102T150405.000Z")

@@ -48,6 +48,7 @@ type peer struct {
 	held       time.Duration
 	incident   string
 	flaps      Flaps
+	unseen     bool          // not heard since the restart, and judged for it
 	until      time.Time     // end of maintenance
 	quietUntil time.Duration // the same; 0: none
 	ephemeral  bool
@@ -149,7 +150,7 @@ func (p *peer) slow() bool {
 // peerOf copies what is known of p. It allocates for rivals alone.
 func (w *Watch) peerOf(p *peer) Peer {
 	v := Peer{
-		Host: p.host, Name: p.name, State: p.state, Reason: p.reason, From: p.was, Since: p.since, Changed: p.changed,
+		Host: p.host, Inst: p.inst, Name: p.name, State: p.state, Reason: p.reason, From: p.was, Since: p.since, Changed: p.changed,
 		Stable: p.alive() && p.beats >= w.rules.Stable, Flags: w.flags[p.bits()], Last: p.last, Seen: p.seen,
 		Received: p.track.Received, Lost: p.track.Lost, Late: p.track.Late, Duplicate: p.track.Duplicate, Retired: p.oldBeats,
 		Saved: p.saved, Gen: p.gen, Aliases: p.aliases, Incident: p.incident, Until: p.until,

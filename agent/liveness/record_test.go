@@ -46,7 +46,7 @@ func TestOldRecordOfTheLiving(t *testing.T) {
 	after.w = New(DefaultRules(), after.at())
 	after.w.Restore([]telemetry.HostRecord{old}, time.Minute, after.at())
 	after.run(2 * time.Minute)
-	if c := after.take()[0]; c.Type != TypeDown || c.LastSeen > 4*time.Minute || c.LastSeen < 2*time.Minute {
+	if c := after.take()[1]; c.Type != TypeDown || c.LastSeen > 4*time.Minute || c.LastSeen < 2*time.Minute {
 		t.Errorf("%s after %v", c.Type, c.LastSeen)
 	}
 }
@@ -82,6 +82,8 @@ func TestWarmUpOfASlowBeat(t *testing.T) {
 	after.run(20*time.Minute + 19*time.Second)
 	after.wants()
 	after.run(time.Second)
+	after.wants("a overdue")
+	after.run(time.Second) // it was asked
 	after.wants("a down not_seen_since_restart")
 }
 
@@ -96,6 +98,8 @@ func TestWarmUpWaitsForABlindWatcher(t *testing.T) {
 	after.run(59 * time.Second)
 	after.wants()
 	after.run(time.Second)
+	after.wants("a overdue")
+	after.run(time.Second) // it was asked
 	after.wants("a down not_seen_since_restart")
 }
 
@@ -217,7 +221,7 @@ func TestTakeOverOfOneNotHeard(t *testing.T) {
 		r.wants(told...)
 	}
 	f(true, 0, 59*time.Second)
-	f(true, 0, 60*time.Second, "a down not_seen_since_restart")
+	f(true, 0, 61*time.Second, "a overdue", "a down not_seen_since_restart")
 	f(true, 30*time.Second, 24*time.Second)
 	f(true, 30*time.Second, 25*time.Second, "a overdue") // another hub has seen it
 	f(false, 30*time.Second, 24*time.Second)
@@ -278,5 +282,20 @@ func TestRecordsOfAnyKind(t *testing.T) {
 				t.Errorf("%s is %s %v", host, p.State, p.Flags)
 			}
 		}
+	}
+}
+
+// One that answers when it is asked is not DOWN, though it was not heard since the restart: its beats may find their way again.
+func TestNotSeenButAlive(t *testing.T) {
+	r := newRig(t)
+	r.hear(r.beat("a", 1))
+	after := r.restart(time.Second)
+	after.outcome = func(string) Outcome { return Alive }
+	after.run(62 * time.Second)
+	after.wants("a overdue", "a up probe")
+	after.outcome = nil
+	after.run(2 * time.Minute)
+	if c := after.take(); c[len(c)-1].Reason != ReasonNotSeen {
+		t.Errorf("%+v", c)
 	}
 }
