@@ -75,7 +75,8 @@ func (h *Hub) learn(_ context.Context, s bus.Subject, d data) ([]byte, error) {
 	mine := h.voice.mine
 	var whole []part
 	var err error
-	if x != nil && mine {
+	alien := x != nil && h.alien(d)
+	if x != nil && mine && !alien {
 		before := x.inParts()
 		whole, err = x.assemble(d)
 		h.boundParts(x.inParts() - before)
@@ -84,6 +85,9 @@ func (h *Hub) learn(_ context.Context, s bus.Subject, d data) ([]byte, error) {
 	switch {
 	case !mine:
 		return nil, nil // its entries come with the record
+	case alien:
+		h.counts.add("refused_instance", 1) // if it is the one that is true, and came before its beat, the next digest says so
+		return nil, nil
 	case x == nil:
 		h.counts.add("refused_unknown_host", 1) // its beat says what there is
 		return nil, nil
@@ -94,6 +98,13 @@ func (h *Hub) learn(_ context.Context, s bus.Subject, d data) ([]byte, error) {
 		h.pace.store(d.Host, func() { h.store(x, whole) })
 	}
 	return nil, nil
+}
+
+// alien reports whether data come from another instance than the host's: a clone whose beats are refused must not say what the
+// host is. The caller has the lock.
+func (h *Hub) alien(d data) bool {
+	p, _ := h.watch.Peer(d.Host)
+	return d.Inst != "" && p.Last.Inst != "" && d.Inst != p.Last.Inst
 }
 
 const (
