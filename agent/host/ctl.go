@@ -83,6 +83,9 @@ func number(r telemetry.CtlRequest, key string) int64 {
 
 // asked answers a request to the agent.
 func (h *Host) asked(ctx context.Context, s bus.Subject, r request) ([]byte, error) {
+	if inst, named := r.Args["inst"].(string); named && inst != h.inst {
+		return nil, nil // it is for another agent that beats under the id of this host
+	}
 	ctx, cancel := h.whileRunning(ctx)
 	defer cancel()
 	reply := telemetry.CtlReply{ID: r.ID, OK: true}

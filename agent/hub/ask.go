@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -37,6 +38,7 @@ func (h *Hub) request(ctx context.Context, id, verb string, r telemetry.CtlReque
 // send is request for whom any answer will do.
 func (h *Hub) send(ctx context.Context, id, verb string, r telemetry.CtlRequest) ([]byte, error) {
 	r.ID = newID()
+	h.one(id, func(_ *host, p liveness.Peer) bool { r.Args = meant(r.Args, p.Inst); return true })
 	body, err := telemetry.EncodeControl(r, telemetry.JSON) // that an agent in any language reads
 	if err != nil {
 		return nil, err
@@ -113,6 +115,19 @@ func (h *Hub) notSpeaker() error {
 		return fmt.Errorf("%w, or none does: try again in %v", ErrNotSpeaker, h.ttl())
 	}
 	return fmt.Errorf("%w: it is %s, at %s", ErrNotSpeaker, h.voice.speaker, h.voice.at)
+}
+
+// meant adds to arguments which instance they are for: another one that beats under the same id must not answer in its place.
+func meant(args map[string]any, inst string) map[string]any {
+	if inst == "" {
+		return args
+	}
+	all := maps.Clone(args)
+	if all == nil {
+		all = map[string]any{}
+	}
+	all["inst"] = inst
+	return all
 }
 
 // Forget drops a host and its inventory. Its next beat makes it a new one. Errors: ErrNoHost, ErrNotSpeaker.

@@ -34,6 +34,7 @@ func (h *Hub) hear(_ context.Context, s bus.Subject, b beat) ([]byte, error) {
 		h.mu.Unlock()
 		return h.reply(ack, b.enc, answers)
 	}
+	h.lapse(now.Wall) // one that was frozen has beats to hear before it looks at itself
 	h.mu.Lock()
 	answers := h.take(b.Heartbeat, now, &ack)
 	h.mu.Unlock()
@@ -74,7 +75,10 @@ func (h *Hub) take(b telemetry.Heartbeat, now liveness.Instant, ack *telemetry.A
 		return full
 	}
 	x := h.at(b.Host)
-	if heard.Order == liveness.Fresh && x.introduce(b) {
+	next := max(h.o.Interval, h.watch.Interval(b, h.o.Most))
+	h.watch.Asked(b.Host, next) // before its record is made
+	news := heard.Order == liveness.Fresh && x.introduce(b)
+	if x.paced(max(next, time.Duration(b.IntervalMS)*time.Millisecond)) || news {
 		h.save(x)
 	}
 	h.note(heard.Changes)
@@ -82,10 +86,7 @@ func (h *Hub) take(b telemetry.Heartbeat, now liveness.Instant, ack *telemetry.A
 		return bare
 	}
 	p := heard.Peer
-	ack.Received, ack.Lost, ack.Gen, ack.Digest = p.Received, p.Lost, p.Gen, x.sum
-	next := max(h.o.Interval, h.watch.Interval(b, h.o.Most))
-	h.watch.Asked(b.Host, next)
-	ack.NextMS = next.Milliseconds()
+	ack.Received, ack.Lost, ack.Gen, ack.Digest, ack.NextMS = p.Received, p.Lost, p.Gen, x.sum, next.Milliseconds()
 	for _, f := range []string{liveness.FlagConflict, liveness.FlagMaintenance, liveness.FlagWarmUp} {
 		if slices.Contains(p.Flags, f) {
 			ack.Flags = append(ack.Flags, f)

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 	"unique"
 
 	"github.com/pacewire/pacewire/bus"
@@ -24,6 +25,7 @@ type host struct {
 	unsure   bool             // changes were not written when the voice was lost: the record says what was told
 	kept     bool             // they are still true, and wait for the voice
 
+	interval                 time.Duration // in its record
 	owner, version, os, arch string
 	labels                   map[string]string
 
@@ -68,6 +70,17 @@ func (x *host) introduce(b telemetry.Heartbeat) (news bool) {
 	news = x.owner != b.Owner
 	x.owner = b.Owner
 	return b.Manifest != nil && x.describe(b.Manifest) || news
+}
+
+// paced notes the interval by which the host is judged, and reports whether its record says another one: a hub that starts goes by
+// the record.
+func (x *host) paced(interval time.Duration) bool {
+	before := x.interval
+	if before != 0 && interval < before*5/4 && interval > before*3/4 {
+		return false
+	}
+	x.interval = interval
+	return before != 0 // the first record of a host is written anyway
 }
 
 // describe takes what an agent is, as its hello or its entry of inventory says, and reports whether it is news.

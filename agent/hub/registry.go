@@ -125,6 +125,7 @@ func (h *Hub) remember(r telemetry.HostRecord, revision uint64) {
 	x := h.at(r.Host)
 	x.revision, x.change, x.event = revision, r.Change, r.Event
 	x.owner, x.labels, x.version, x.os, x.arch = r.Owner, r.Labels, r.Agent, r.OS, r.Arch
+	x.interval = time.Duration(r.IntervalMS) * time.Millisecond
 	x.hold(r.Items)
 }
 

@@ -1,11 +1,13 @@
 package hub
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/internal/fleet"
 	"github.com/pacewire/pacewire/telemetry"
@@ -265,4 +267,31 @@ func TestForget(t *testing.T) {
 func hostsOf(h *Hub) []telemetry.HostStatus {
 	list, _ := h.Hosts(Filter{}, Page{})
 	return list
+}
+
+// A process of a restored state folder listens under the id of a host that is dead: the question whether that one lives is not for it
+// to answer, and it has the place when the host is DOWN.
+func TestProbeOfAnother(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	r := start(t, b, swift)
+	often := func(h *telemetry.Heartbeat) { h.IntervalMS = 200 }
+	agentOf(t, b, "web", "i1", 5).beat(often)
+	told(t, b, "UP", is(1, "up", "web"))
+	rival := agentOf(t, b, "web", "i2", 5)
+	_, err := bus.Handle(rival.conn, bus.Pattern(bus.AreaCtl, bus.Name("web"), bus.Agent, bus.Any), bus.Rules{Reply: true}, decodeRequest,
+		func(_ context.Context, _ bus.Subject, q request) ([]byte, error) {
+			if q.Args["inst"] != "i2" {
+				return nil, nil
+			}
+			return telemetry.EncodeControl(telemetry.CtlReply{ID: q.ID, OK: true}, q.enc)
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bustest.Wait(t, limit, "DOWN, and the place for the rival", func() bool { return rival.beat(often).State == telemetry.Accepted })
+	told(t, b, "its end", is(1, "down", "web"))
+	if r.state("web") != telemetry.HostUp {
+		t.Errorf("web is %s", r.state("web"))
+	}
 }

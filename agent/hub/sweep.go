@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	probes    = 256 // under way at a time
+	probes    = 1024 // under way at a time: as many black-holed hosts are asked in a second
 	probeTime = time.Second
 )
 
@@ -96,6 +96,7 @@ func (h *Hub) ping(ctx context.Context, id string) error {
 }
 
 func (h *Hub) probed(id string, o liveness.Outcome) {
+	h.lapse(time.Now())
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.note(h.watch.Probed(id, o, h.now()))

@@ -14,6 +14,9 @@ func (l *line) serve(h *host, verb, reply string, body []byte) {
 		l.stats.Bad++
 		return
 	}
+	if inst, named := r.Args["inst"].(string); named && inst != h.inst {
+		return
+	}
 	answer := telemetry.CtlReply{ID: r.ID, OK: true}
 	switch verb {
 	case "ping":
