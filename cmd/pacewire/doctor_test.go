@@ -154,7 +154,7 @@ func TestNotVisible(t *testing.T) {
 	s.Ready, s.Counts = false, map[string]uint64{"beats": 7, "refused_identity": 2, "refused_data": 0, "refused_unknown_host": 4, "registry_full": 1}
 	c.hub.set("status", says(s))
 	c.hub.set("inventory", says(telemetry.InventoryPage{Items: []telemetry.RefreshItem{entry("host", nil)}}))
-	c.finds(t, nil, "hub: the hub is not ready: it waits for its warm-up  →  pacewire status --wait 2m", "hub: it refuses messages of hosts: identity (refused_identity 2 since it started)",
+	c.finds(t, nil, "hub: the hub is not ready: it does not say why  →  pacewire status --wait 2m", "hub: it refuses messages of hosts: identity (refused_identity 2 since it started)",
 		"hub: the store of the bus has no room")
 	c.hub.stop()
 	c.finds(t, nil, `hub: no hub answers on this bus: start "pacewire up" or "pacewire hub"  →  pacewire hub`)

@@ -6,14 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
 )
+
+// eventTypes are those that hubs and agents tell. Plugins may have others.
+var eventTypes = []string{"up", "overdue", "down", "left", "restarted", "rebooted", "renamed", "conflict", "flapping", "maintenance",
+	"clock_step", "clock_skew", "mass_overdue", "unknown_hosts", "forgotten"}
 
 func (a *app) events() *cobra.Command {
 	var w eventWish
@@ -32,6 +38,7 @@ func (a *app) events() *cobra.Command {
 				return err
 			}
 			defer conn.Close()
+			a.doubt(c.Context(), conn, w)
 			return a.showEvents(c.Context(), conn, w)
 		},
 	}
@@ -43,7 +50,7 @@ func (a *app) events() *cobra.Command {
 	f.StringVar(&w.plugin, "plugin", "", "only of this plugin; agent: of hosts as such")
 	f.IntVarP(&w.last, "lines", "n", 0, "only the last so many, besides those that are followed")
 	_ = c.RegisterFlagCompletionFunc("host", a.completeHosts)
-	suggest(c, "type", "up", "overdue", "down", "left", "restarted", "rebooted", "renamed", "conflict", "flapping", "clock_step", "clock_skew", "mass_overdue", "forgotten")
+	suggest(c, "type", eventTypes...)
 	return c
 }
 
@@ -82,6 +89,24 @@ func (w eventWish) tap(now time.Time) bus.TapOptions {
 		o.Since = now.Add(-w.since)
 	}
 	return o
+}
+
+// doubt tells of a type and a host that nobody may have: both are open, so it is no fault.
+func (a *app) doubt(ctx context.Context, conn *bus.Conn, w eventWish) {
+	if w.kind != "" && !slices.Contains(eventTypes, w.kind) {
+		hint := "those of hosts and plugins are " + strings.Join(eventTypes, ", ")
+		if near := config.Suggest(w.kind, eventTypes); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		fmt.Fprintf(a.err, "note: --type %s is none that pacewire has: %s\n", printable(w.kind), hint)
+	}
+	if w.host == "" {
+		return
+	}
+	_, err := fleet{&link{conn: conn}}.host(ctx, w.host)
+	if notFound(err) {
+		fmt.Fprintf(a.err, "note: --host %s: %s: pacewire host list shows those there are\n", printable(w.host), printable(err.Error()))
+	}
 }
 
 func (a *app) showEvents(ctx context.Context, conn *bus.Conn, w eventWish) error {

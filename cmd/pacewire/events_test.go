@@ -140,3 +140,15 @@ func TestEventsWithoutStream(t *testing.T) {
 	noted(t, b.URL, "")
 	expect(t, run("events"), exitNoBus, "this bus keeps no events yet", `start "pacewire up" or "pacewire hub"`)
 }
+
+// A type and a host that nobody has may come yet: they are noted, and no fault.
+func TestEventsDoubted(t *testing.T) {
+	list := sampleHosts()
+	r := fleetOf(t, map[string]answer{"host": oneOf(list), "hosts": pages(list, 10)})
+	expect(t, r.run("events", "--type", "dwon"), 0, "note: --type dwon is none that pacewire has: did you mean down?")
+	expect(t, r.run("events", "--type", "bogus"), 0, "those of hosts and plugins are up, overdue, down")
+	expect(t, r.run("events", "--host", "wbe1"), 0, "note: --host wbe1: ", "did you mean web1?")
+	expect(t, r.run("events", "--host", "web1", "--type", "down"), 0, "!note")
+	r.hub.stop()
+	expect(t, r.run("events", "--host", "wbe1"), 0, "!note")
+}

@@ -83,7 +83,7 @@ func sampleHosts() []telemetry.HostStatus {
 		{Host: "web1", Name: "www", State: "UP", Since: ago(3*time.Hour + time.Minute), Stable: true, Owner: "ops", Site: "lab", Labels: map[string]string{"rack": "a7", "zone": "b"},
 			Version: "0.4.0", OS: "linux", Arch: "amd64", Beat: ago(4 * time.Second), AgeMS: 4_200, IntervalMS: 10_000, Boot: "b00t", Inst: "1n57", Gen: 4, HostUpMS: 86_400_000,
 			Received: 1200, Lost: 3, AckLost: 1, Late: 1, Saved: 2, RTTUS: 740, OffsetUS: -1500, ConfigRev: 0xab12,
-			Plugins: &telemetry.PluginCounts{OK: 3, Fail: 1}, Load: map[string]float64{"load1": 0.25}, Items: 4, Held: 3, Aliases: []string{"web01"}},
+			Plugins: &telemetry.PluginCounts{OK: 3, Fail: 1}, Load: map[string]float64{"load1": 0.25, "load15": 0.1, "load5": 0.2, "cpus": 2, "rss": 30 << 20, "queue": 3, "other": 1.5}, Items: 4, Held: 3, Aliases: []string{"web01"}},
 		{Host: "web2", State: "DOWN", Reason: "silent", Since: ago(49 * time.Hour), Beat: ago(49 * time.Hour), AgeMS: 49 * 3_600_000, Flags: []string{"flapping", "no_inventory"}},
 		{Host: "x9", State: "LEFT", Reason: "shutdown", Since: ago(5 * time.Minute), RTTUS: 12_345},
 		{Host: "y9", State: "UNKNOWN"},
@@ -174,4 +174,32 @@ func TestCompleteHosts(t *testing.T) {
 	expect(t, r.run("__complete", "events", "--host", ""), 0, "db1\n")
 	r.hub.stop()
 	expect(t, r.run("__complete", "host", "info", ""), 0, "!web1", ":4\n")
+}
+
+// A second agent under an id can be looked at, and there is nothing of it to be dropped.
+func TestRivals(t *testing.T) {
+	rival := telemetry.HostStatus{Host: "web1~a1b2", Name: "web1", State: "UNKNOWN", Reason: "it beats under the id of another: give it one of its own", Flags: []string{"conflict"}, Inst: "a1b2"}
+	list := []telemetry.HostStatus{sampleHosts()[1], rival}
+	gone := fails(telemetry.FaultNotFound, "no such host")
+	r := fleetOf(t, map[string]answer{"hosts": pages(list, 10), "host": oneOf(list), "plugins": gone, "inventory": gone, "forget": gone, "silence": gone})
+	expect(t, r.run("host", "info", "web1~a1b2"), 0, "conflict", "It is no host by itself: ", "identity.json")
+	for _, verb := range []string{"forget", "silence --end"} {
+		expect(t, r.run(append(strings.Fields("host "+verb), "web1~a1b2")...), exitUsage, "web1~a1b2 is a second agent under the id of web1, and no host by itself: ", "identity.json")
+	}
+	expect(t, r.run("host", "forget", "web1~gone"), exitUsage, "no such host", "!second agent")
+	expect(t, r.run("host", "list"), 0, "it beats under the id of another: give...", "1 UP; 1 more under the id of another")
+}
+
+func TestCutWords(t *testing.T) {
+	f := func(text string, most int, want string) {
+		t.Helper()
+		if got := cutWords(text, most); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	f("silent", 6, "silent")
+	f("it beats: loudly", 11, "it beats...")
+	f("onelongword", 4, "onel...")
+	f("ööö", 3, "ö...")
+	f("", 3, "")
 }

@@ -54,6 +54,9 @@ func whole(ctx context.Context, f fleet, name string) (h wholeHost, err error) {
 	if h.HostStatus, err = f.host(ctx, name); err != nil {
 		return h, err
 	}
+	if isRival(h.Host) { // nothing of it is kept
+		return h, nil
+	}
 	if h.plugins, err = f.plugins(ctx, h.Host); err != nil {
 		return h, err
 	}
@@ -144,6 +147,10 @@ func (a *app) showHost(h wholeHost) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	if isRival(h.Host) {
+		_, err := fmt.Fprintf(a.out, "\nIt is no host by itself: %s.\n", conflictWay)
+		return err
+	}
 	if err := a.showHostPlugins(h.plugins); err != nil {
 		return err
 	}
@@ -181,13 +188,17 @@ func hostFacts(h telemetry.HostStatus, row func(key, text string)) {
 		row("up for", age(time.Now().Add(-time.Duration(h.HostUpMS)*time.Millisecond)))
 	}
 	if h.Inst != "" {
-		row("process", fmt.Sprintf("instance %s, start %d, boot %s", h.Inst, h.Gen, h.Boot))
+		text := fmt.Sprintf("instance %s, start %d", h.Inst, h.Gen)
+		if h.Boot != "" {
+			text += ", boot " + h.Boot
+		}
+		row("process", text)
 	}
 	row("config", fmt.Sprintf("revision %x", h.ConfigRev))
 	if c := h.Plugins; c != nil {
 		row("plugins", fmt.Sprintf("%d ok, %d fail, %d late", c.OK, c.Fail, c.Late))
 	}
-	row("load", figures(h.Load))
+	row("load", loadText(h.Load))
 	row("inventory", fmt.Sprintf("%d of %d entries are here", h.Held, h.Items))
 }
 
@@ -214,10 +225,36 @@ func pairs(m map[string]string) string {
 	return strings.Join(parts, ", ")
 }
 
-func figures(m map[string]float64) string {
+// loadText writes the load of a machine, what it is for, and the memory of the agent; what it does not know, by its key.
+func loadText(m map[string]float64) string {
+	rest := maps.Clone(m)
+	take := func(key string) (v float64, ok bool) {
+		v, ok = rest[key]
+		delete(rest, key)
+		return v, ok
+	}
 	var parts []string
-	for _, key := range slices.Sorted(maps.Keys(m)) {
-		parts = append(parts, fmt.Sprintf("%s %.4g", key, m[key]))
+	for _, key := range []string{"load1", "load5", "load15"} {
+		if v, ok := take(key); ok {
+			parts = append(parts, fmt.Sprintf("%.2f", v))
+		}
+	}
+	text := strings.Join(parts, " ")
+	if cpus, ok := take("cpus"); ok && text != "" {
+		text += fmt.Sprintf(" on %.0f CPUs", cpus)
+	}
+	parts = nil
+	if text != "" {
+		parts = append(parts, text)
+	}
+	if rss, ok := take("rss"); ok {
+		parts = append(parts, "agent "+bytesText(uint64(max(rss, 0))))
+	}
+	if n, ok := take("queue"); ok && n > 0 {
+		parts = append(parts, fmt.Sprintf("%.0f messages wait to be stored", n))
+	}
+	for _, key := range slices.Sorted(maps.Keys(rest)) {
+		parts = append(parts, fmt.Sprintf("%s %.4g", key, rest[key]))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -138,8 +138,8 @@ func (a *app) showHosts(list []telemetry.HostStatus) error {
 	if len(list) > 0 {
 		if err := a.table("HOST\tNAME\tSTATE\tREASON\tSINCE\tBEAT\tPLUGINS\tRTT\tVERSION\tFLAGS", func(w io.Writer) {
 			for _, h := range list {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(h.Host), word(h.Name), word(h.State), word(h.Reason), since(h.Since), beatAge(h),
-					pluginCounts(h.Plugins), roundTrip(h.RTTUS), word(h.Version), word(strings.Join(h.Flags, ",")))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(h.Host), word(h.Name), word(h.State), word(cutWords(h.Reason, longReason)), since(h.Since), beatAge(h),
+					pluginCounts(h), roundTrip(h.RTTUS), word(h.Version), word(strings.Join(h.Flags, ",")))
 			}
 		}); err != nil {
 			return err
@@ -201,9 +201,24 @@ func beatAge(h telemetry.HostStatus) string {
 	return age(time.Now().Add(-time.Duration(h.AgeMS) * time.Millisecond))
 }
 
-// pluginCounts writes how many plugins are well, fail, and are late.
-func pluginCounts(c *telemetry.PluginCounts) string {
-	if c == nil {
+// longReason is how much of a reason a table has room for: host info has all of it.
+const longReason = 40
+
+// cutWords cuts a text behind a word.
+func cutWords(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	if i := strings.LastIndexByte(text[:most], ' '); i > 0 {
+		most = i
+	}
+	return strings.TrimRight(strings.ToValidUTF8(text[:most], ""), " :,;") + "..."
+}
+
+// pluginCounts writes how many plugins are well, fail, and are late. Of those of a host that is not UP nothing is known.
+func pluginCounts(h telemetry.HostStatus) string {
+	c := h.Plugins
+	if c == nil || h.State != telemetry.HostUp {
 		return "-"
 	}
 	return fmt.Sprintf("%d/%d/%d", c.OK, c.Fail, c.Late)

@@ -158,7 +158,11 @@ func (a *app) finishRefresh(job telemetry.RefreshJob, err error) error {
 	if job.Ended == 0 {
 		return err
 	}
-	fmt.Fprintf(a.out, "%d of %d hosts answered (%s), %s in %v\n", job.Total-min(job.Missing, job.Total), job.Total, job.Mode, bytesText(job.Bytes), jobTime(job))
+	came := bytesText(job.Bytes)
+	if job.Bytes == 0 && job.Missing < job.Total {
+		came = "nothing has changed"
+	}
+	fmt.Fprintf(a.out, "%d of %d hosts answered (%s), %s, in %v\n", job.Total-min(job.Missing, job.Total), job.Total, job.Mode, came, jobTime(job))
 	listed := a.nonAnswers("not connected", job.NotConnected) + a.nonAnswers("timeout", job.TimedOut) + a.nonAnswers("failed", job.Failed)
 	if rest := job.Missing - min(job.Missing, uint64(listed)); rest > 0 {
 		fmt.Fprintf(a.out, "and %d more\n", rest)

@@ -29,7 +29,7 @@ func TestRefresh(t *testing.T) {
 	r := fleetOf(t, jobOf(telemetry.RefreshJob{Mode: "collect", Total: 40, Bytes: 2 << 20}))
 	got := r.run("host", "refresh", "web1", "web2")
 	expect(t, got, 0)
-	if got.out != "40 of 40 hosts answered (collect), 2.0 MiB in 3.2s\n" || got.err != "" {
+	if got.out != "40 of 40 hosts answered (collect), 2.0 MiB, in 3.2s\n" || got.err != "" {
 		t.Errorf("%q, %q", got.out, got.err)
 	}
 	r.hub.expect(t, `refresh {"hosts":["web1","web2"],"mode":"collect"}`, `job {"id":"j1"}`, `job {"id":"j1"}`)
@@ -38,6 +38,13 @@ func TestRefresh(t *testing.T) {
 	expect(t, r.run("host", "refresh"), exitUsage, "of which hosts? Name them, or say --all")
 	expect(t, r.run("host", "refresh", "--all", "web1"), exitUsage, "of which hosts?")
 	expect(t, r.run("host", "refresh", "--all", "--mode", "new"), exitUsage, "want collect or cached")
+}
+
+func TestRefreshNothingNew(t *testing.T) {
+	r := fleetOf(t, jobOf(telemetry.RefreshJob{Mode: "collect", Total: 40}))
+	expect(t, r.run("host", "refresh", "--all"), 0, "40 of 40 hosts answered (collect), nothing has changed, in 3.2s")
+	r = fleetOf(t, jobOf(telemetry.RefreshJob{Mode: "collect", Total: 1, Missing: 1, TimedOut: []string{"a"}}))
+	expect(t, r.run("host", "refresh", "a"), exitFailed, "0 of 1 hosts answered (collect), 0 B, in 3.2s")
 }
 
 // Who did not answer is listed, apart by the reason.

@@ -150,6 +150,7 @@ func strict(c *cobra.Command) {
 		check := c.Args
 		c.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {
+				err = inWords(c, args, err)
 				return exitWith(exitUsage, fmt.Errorf("%w: see %s --help", err, c.CommandPath()))
 			}
 			return nil
@@ -167,6 +168,24 @@ func strict(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		strict(sub)
 	}
+}
+
+// inWords says which word is missing from a command line, or is too much, instead of how many there should be.
+func inWords(c *cobra.Command, args []string, err error) error {
+	first, _, _ := strings.Cut(strings.TrimPrefix(c.Use, c.Name()+" "), " ")
+	word := strings.ToLower(strings.Trim(first, "[]().<>"))
+	if word == "name" {
+		word = "plugin"
+	}
+	switch named := first != c.Use && first != "" && first == strings.ToUpper(first); {
+	case len(args) == 0 && named:
+		return fmt.Errorf("which %s?", word)
+	case len(args) > 1 && named:
+		return fmt.Errorf("one %s at a time: %q is too much", word, args[1])
+	case len(args) > 0 && !named:
+		return fmt.Errorf("%q is too much", args[0])
+	}
+	return err
 }
 
 func unknownVerb(c *cobra.Command, word string) error {

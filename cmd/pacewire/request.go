@@ -78,8 +78,12 @@ func (e *unanswered) Error() string {
 		return `no hub answers on this bus: start "pacewire up" or "pacewire hub"`
 	case errors.Is(e.err, bus.ErrNoResponders):
 		return fmt.Sprintf("no agent of host %s is on this bus: start pacewire agent there, or name another host by --host", e.host)
+	case errors.Is(e.err, bus.ErrTimeout) && e.host == "":
+		return "no hub has answered in time: there is one that does not speak, or cannot keep up; another one takes over within 15 s: try again in 10 s"
 	case errors.Is(e.err, bus.ErrTimeout):
 		return agent + " has not answered in time"
+	case errors.Is(e.err, bus.ErrDisconnected):
+		return "the bus is away: " + agent + " cannot be asked before it is back"
 	case errors.Is(e.err, context.Canceled):
 		return "interrupted before " + agent + " answered: what it began goes on"
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/bus/embedded"
 	"github.com/pacewire/pacewire/telemetry"
@@ -136,4 +137,17 @@ func TestListPages(t *testing.T) {
 		t.Errorf("%d rows", rows)
 	}
 	agent.expect(t, "list null", `list {"after":"p99"}`, `list {"after":"p199"}`)
+}
+
+// A hub that is silent may have a successor in a moment; an error of the bus is told as what it is.
+func TestUnanswered(t *testing.T) {
+	f := func(host string, err error, want string) {
+		t.Helper()
+		if got := (&unanswered{host, err}).Error(); !strings.Contains(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	f("", bus.ErrTimeout, "another one takes over within 15 s: try again in 10 s")
+	f("h1", bus.ErrTimeout, "the agent of h1 has not answered in time")
+	f("", fmt.Errorf("%w: nats: outbound buffer limit exceeded", bus.ErrDisconnected), "the bus is away: the hub cannot be asked before it is back")
 }

@@ -247,9 +247,18 @@ func askForHub(ctx context.Context, f fleet, wrong func(string, ...any)) *hubSta
 	return s
 }
 
+// blindWords says in words why a hub gives no verdicts.
+var blindWords = strings.NewReplacer(
+	"for now: disconnected", "for now: it was cut off from the bus",
+	"for now: bus", "for now: it was cut off from the bus",
+	"for now: stalled", "for now: it was stopped, or too busy to look",
+	"for now: behind", "for now: heartbeats wait to be read",
+	"for now: clock", "for now: its clock was set, or its machine slept",
+)
+
 // hubWaits says why a hub is not ready.
 func hubWaits(h telemetry.HubStatus) string {
-	text := "the hub is not ready: it waits for " + cmp.Or(printable(strings.Join(h.Waits, ", ")), "its warm-up")
+	text := "the hub is not ready: " + cmp.Or(blindWords.Replace(printable(strings.Join(h.Waits, "; "))), "it does not say why")
 	if left := time.Until(time.Unix(0, h.WarmUp)); h.WarmUp > 0 && left > 0 {
 		text += fmt.Sprintf(" (warm-up for another %v)", left.Round(time.Second))
 	}

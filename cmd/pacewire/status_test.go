@@ -44,7 +44,7 @@ func TestStatus(t *testing.T) {
 	waits.WarmUp = time.Now().Add(time.Minute).UnixNano()
 	r.hub.set("status", says(waits))
 	expect(t, r.run("status"), exitFailed, "agent  1 ok, 2 fail, 0 late", "1 more on their way", "not well: plugin app is failed: exit code 1; plugin sensor is lost; plugin tidy is starting",
-		"the hub is not ready: it waits for registry is being loaded (warm-up for another")
+		"the hub is not ready: registry is being loaded (warm-up for another")
 	expect(t, r.run("status", "--wait", "50ms"), exitTryAgain, "after 50ms: not well: ")
 
 	r.hub.stop()
@@ -96,4 +96,16 @@ func TestStatusElsewhere(t *testing.T) {
 	b := bustest.New(t)
 	respondHub(t, b, map[string]answer{"status": says(wellHub())})
 	expect(t, run("status", "--bus", b.URL), 0, "agent  none answers  of ", ", this machine")
+}
+
+func TestHubWaits(t *testing.T) {
+	f := func(want string, waits ...string) {
+		t.Helper()
+		if got := hubWaits(telemetry.HubStatus{Waits: waits}); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	f("the hub is not ready: it does not say why")
+	f("the hub is not ready: bus is not connected; no verdicts are given for now: it was cut off from the bus", "bus is not connected", "no verdicts are given for now: disconnected")
+	f("the hub is not ready: no verdicts are given for now: its clock was set, or its machine slept", "no verdicts are given for now: clock")
 }

@@ -48,7 +48,7 @@ func (a *app) agent() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.serve(c.Context(), found, serveOptions{watch: watch})
+			return a.serve(c.Context(), found, serveOptions{watch: watch, bare: true})
 		},
 	}
 	c.Flags().BoolVar(&watch, "watch", false, watchHelp)
@@ -72,6 +72,9 @@ func (a *app) serve(ctx context.Context, c *configured, o serveOptions) error {
 	}
 	for _, w := range c.Warnings {
 		log.Warn("config", "says", w.Message, "file", w.File, "line", w.Line, "hint", w.Hint)
+	}
+	if err := o.check(c, log); err != nil {
+		return err
 	}
 	p, err := takeStation(c.Settings, log)
 	if err != nil {
@@ -122,6 +125,19 @@ func (a *app) serve(ctx context.Context, c *configured, o serveOptions) error {
 type serveOptions struct {
 	live  bool // show what goes on, instead of logging it
 	watch bool // read the config again when a file of it changes
+	bare  bool // it may have no plugin
+}
+
+// check complains about a config without plugins. An agent without one has its pulse, and can be given some.
+func (o serveOptions) check(c *configured, log *slog.Logger) error {
+	switch {
+	case len(c.Plugins) > 0:
+	case !o.bare:
+		return exitWith(exitConfig, errors.New("the config has no plugin: pacewire init writes one that has"))
+	default:
+		log.Info("config has no plugin: the agent only beats", "config", c.from)
+	}
+	return nil
 }
 
 // override puts the flags over the config.
@@ -156,8 +172,5 @@ func (a *app) newHost(o host.Options, c *configured, id string, log *slog.Logger
 	o.State, o.Dir, o.InventoryDir = state, filepath.Join(state, "plugins"), filepath.Join(state, "inventory")
 	o.Inventory = func(program string) bool { return facts[program] }
 	o.Line = pluginLines(log)
-	if len(c.Plugins) == 0 {
-		return nil, errors.New("the config has no plugin: pacewire init writes one that has")
-	}
 	return host.New(o), nil
 }

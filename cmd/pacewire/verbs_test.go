@@ -2,11 +2,15 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pacewire/pacewire/agent/config"
 )
 
 // said is what a run of the program ended with.
@@ -122,4 +126,38 @@ func TestCounts(t *testing.T) {
 	f(nil, "none")
 	f(map[string]uint64{"a": 0}, "none")
 	f(map[string]uint64{"timeout": 1, "error": 6}, "error 6, timeout 1")
+}
+
+// What is missing is named, rather than counted.
+func TestArguments(t *testing.T) {
+	run := place(t)
+	f := func(line, want string) {
+		t.Helper()
+		expect(t, run(strings.Fields(line)...), exitUsage, want, "--help", "!arg(s)")
+	}
+	f("host info", "which host?")
+	f("host forget", "which host?")
+	f("host silence --end", "which host?")
+	f("host info a b", `one host at a time: "b" is too much`)
+	f("plugin info", "which plugin?")
+	f("plugin stop", "which plugin?")
+	f("host list a", `"a" is too much`)
+	f("send a b", `one file at a time: "b" is too much`)
+}
+
+// An agent without plugins has its pulse; one machine that is run for its plugins has to have some.
+func TestNoPlugins(t *testing.T) {
+	var out bytes.Buffer
+	f := func(o serveOptions, plugins int, want string) {
+		t.Helper()
+		out.Reset()
+		err := o.check(&configured{Settings: &config.Settings{Plugins: make([]config.Plugin, plugins)}}, slog.New(slog.NewTextHandler(&out, nil)))
+		if got := fmt.Sprint(err, out.String()); !strings.Contains(got, want) {
+			t.Errorf("%+v: %s, want %s", o, got, want)
+		}
+	}
+	f(serveOptions{}, 1, "<nil>")
+	f(serveOptions{}, 0, "the config has no plugin: pacewire init writes one that has")
+	f(serveOptions{bare: true}, 0, "config has no plugin: the agent only beats")
+	f(serveOptions{bare: true}, 2, "<nil>")
 }
