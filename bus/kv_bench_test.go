@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -39,7 +40,7 @@ func BenchmarkWatchLoads(b *testing.B) {
 			}
 			return nil
 		}
-		if err := k.Watch(b.Context(), ">", f, func() {}); err != loaded {
+		if err := k.Watch(b.Context(), ">", f, func() {}); !errors.Is(err, loaded) {
 			b.Fatal(err)
 		}
 	}

@@ -69,7 +69,7 @@ func TestRefreshCached(t *testing.T) {
 		if len(items) != len(got.Items) || telemetry.InventoryDigest(items) != digest {
 			t.Errorf("%q: %d items in a beat", want, len(items))
 		}
-		for _, name := range strings.Fields(list) {
+		for name := range strings.FieldsSeq(list) {
 			s := slotOf(name)
 			bustest.Wait(t, soon, name+" comes", func() bool { return len(k.of(s)) > 0 })
 			d := k.of(s)[0]

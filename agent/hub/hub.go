@@ -83,6 +83,7 @@ type Hub struct {
 	sorted []string         // ids of the fleet; nil: somebody has come or gone
 	voice  voice
 	parts  int // bytes of entries that have come in part
+	full   fullness
 }
 
 // New prepares a hub.
@@ -124,7 +125,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		return err
 	}
 	defer h.close()
-	h.pace.start()
+	h.pace.shelves.start(h.shelve)
 	defer h.pace.wait()
 	if err := h.provide(ctx); err != nil || ctx.Err() != nil {
 		return err
@@ -326,9 +327,7 @@ func (h *Hub) connected() bool {
 // counted adds what is counted elsewhere than in the watch.
 func (h *Hub) counted(to map[string]uint64) {
 	h.counts.mu.Lock()
-	for name, n := range h.counts.m {
-		to[name] = n
-	}
+	maps.Copy(to, h.counts.m)
 	h.counts.mu.Unlock()
 	conn := h.conn.Load()
 	if conn == nil {
@@ -341,6 +340,6 @@ func (h *Hub) counted(to map[string]uint64) {
 		to["beats_dropped"] = beats.Dropped()
 	}
 	if plgs := h.plgs.Load(); plgs != nil {
-		to["data_dropped"] = plgs.Dropped()
+		to["data_dropped"] += plgs.Dropped()
 	}
 }

@@ -105,7 +105,7 @@ func TestEventOnce(t *testing.T) {
 		t.Errorf("told was %+v, recorded %+v", e, lost)
 	}
 	r.kill()
-	r = start(t, b, swift)
+	start(t, b, swift)
 	a.beat(func(b *telemetry.Heartbeat) { b.Gen++; b.Inst = "i2"; b.Seq = 0 })
 	all = told(t, b, "UP again", is(2, "up", "web"))
 	each(t, all, 1, "left", "web")

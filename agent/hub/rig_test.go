@@ -86,7 +86,7 @@ func start(t testing.TB, b *bustest.Bus, change ...func(*Options)) *running {
 func (r *running) stop() {
 	r.once.Do(func() {
 		r.cancel()
-		<-r.done
+		_ = <-r.done
 	})
 }
 

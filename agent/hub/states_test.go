@@ -149,7 +149,7 @@ func TestRename(t *testing.T) {
 	a := agentOf(t, b, "id-1", "i1", 1)
 	a.beat(func(b *telemetry.Heartbeat) { b.Name = "old" })
 	a.beat(func(b *telemetry.Heartbeat) { b.Name = "new" })
-	all := told(t, b, "the name", is(1, "renamed", "id-1"))
+	told(t, b, "the name", is(1, "renamed", "id-1"))
 	for _, name := range []string{"id-1", "old", "new"} {
 		if s, err := r.Host(name); err != nil || s.Host != "id-1" || s.Name != "new" || !slices.Equal(s.Aliases, []string{"old"}) {
 			t.Errorf("%s is %+v, %v", name, s, err)
@@ -160,7 +160,7 @@ func TestRename(t *testing.T) {
 	a.beat()
 	bustest.Wait(t, limit, "UP", func() bool { return r.state("old") == telemetry.HostUp })
 	a.beat(func(b *telemetry.Heartbeat) { b.Boot, b.Inst, b.Gen, b.Seq = "boot-2", "i2", 2, 0 })
-	all = told(t, b, "the reboot", is(1, "rebooted", "id-1"))
+	all := told(t, b, "the reboot", is(1, "rebooted", "id-1"))
 	if got := len(all); got != 3 { // up, renamed, rebooted
 		t.Errorf("told %s", summary(all))
 	}

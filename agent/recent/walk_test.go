@@ -8,8 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pacewire/pacewire/telemetry"
 	"pgregory.net/rapid"
+
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 // many is a Store of hosts with so many series each.

@@ -44,7 +44,7 @@ type part struct {
 func at(t *testing.T, file, pointer string) part {
 	t.Helper()
 	s := load(t, file)
-	for _, key := range strings.Split(strings.Trim(pointer, "/"), "/") {
+	for key := range strings.SplitSeq(strings.Trim(pointer, "/"), "/") {
 		if key == "" {
 			continue
 		}
@@ -230,8 +230,7 @@ type field struct {
 
 func fieldsOf(typ reflect.Type, embedded bool) map[string]field {
 	fields := map[string]field{}
-	for i := range typ.NumField() {
-		f := typ.Field(i)
+	for f := range typ.Fields() {
 		if f.Anonymous && f.Type.Kind() == reflect.Pointer {
 			maps.Copy(fields, fieldsOf(f.Type.Elem(), true))
 			continue
