@@ -112,15 +112,17 @@ func (x *host) find(e entry) (int, bool) {
 	return slices.BinarySearchFunc(x.held, telemetry.InventoryItem{Plugin: e.plugin, Type: e.typ}, compareItems)
 }
 
-// keep holds one item more, or anew.
-func (x *host) keep(it telemetry.InventoryItem) {
-	e, it := entry{it.Plugin, it.Type}, shared(it)
-	if i, found := x.find(e); found {
-		x.held[i] = it
-	} else {
-		x.held = slices.Insert(x.held, i, it)
+// keep holds items more, or anew.
+func (x *host) keep(items ...telemetry.InventoryItem) {
+	for _, it := range items {
+		e, it := entry{it.Plugin, it.Type}, shared(it)
+		if i, found := x.find(e); found {
+			x.held[i] = it
+		} else {
+			x.held = slices.Insert(x.held, i, it)
+		}
+		delete(x.metas, e) // they are of the one before
 	}
-	delete(x.metas, e) // they are of the one before
 	x.count()
 }
 

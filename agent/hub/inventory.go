@@ -78,7 +78,9 @@ func (h *Hub) learn(_ context.Context, s bus.Subject, d data) ([]byte, error) {
 	alien := x != nil && h.alien(d)
 	if x != nil && mine && !alien {
 		before := x.inParts()
-		whole, err = x.assemble(d)
+		if whole, err = x.assemble(d); err != nil {
+			x.lost(entry{d.Plugin, d.Type}, err)
+		}
 		h.boundParts(x.inParts() - before)
 	}
 	h.mu.Unlock()
@@ -94,8 +96,11 @@ func (h *Hub) learn(_ context.Context, s bus.Subject, d data) ([]byte, error) {
 	case err != nil:
 		h.counts.add("refused_data", 1)
 		return nil, err
-	case whole != nil:
-		h.pace.store(d.Host, func() { h.store(x, whole) })
+	case whole != nil && !h.pace.shelves.put(x, parcelOf(whole)):
+		h.counts.add("data_dropped", 1)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		x.lost(entry{d.Plugin, d.Type}, errDropped)
 	}
 	return nil, nil
 }
@@ -134,6 +139,9 @@ func (h *Hub) boundParts(more int) {
 	h.parts = 0
 	h.counts.add("parts_dropped", 1)
 	for _, x := range h.fleet {
+		for e := range x.parts {
+			x.lost(e, errDropped)
+		}
 		x.parts = nil
 	}
 }
@@ -178,42 +186,6 @@ func plain(parts []part) []telemetry.PluginData {
 		list[i] = p.PluginData
 	}
 	return list
-}
-
-// store keeps an entry in the bucket; only then it is held.
-func (h *Hub) store(x *host, parts []part) {
-	d := parts[0]
-	e := entry{d.Plugin, d.Type}
-	x.shelf.Lock()
-	defer x.shelf.Unlock()
-	h.mu.Lock()
-	_, known := h.watch.Peer(x.id)
-	h.mu.Unlock()
-	if !known {
-		return // it was forgotten meanwhile
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), askTime)
-	defer cancel()
-	for i, p := range parts {
-		if _, err := h.kv.inventory.Load().Put(ctx, partKey(d.Host, e, i), p.body); err != nil {
-			h.counts.add("inventory_errors", 1)
-			h.log.Warn("inventory not kept", "host", d.Host, "entry", e.String(), "error", err)
-			return // not held: the next beat's digest asks again
-		}
-	}
-	h.counts.add("inventory_stored", 1)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	x.keep(telemetry.InventoryItem{Plugin: d.Plugin, Type: d.Type, Version: d.ProgramVersion, Config: d.Config, Digest: d.Digest})
-	size := 0
-	for _, p := range parts {
-		size += len(p.body)
-	}
-	if m := manifestOf(d.PluginData); m != nil {
-		x.describe(m) // of a config that was read since its hello
-	}
-	h.save(x)
-	x.came(e, size)
 }
 
 // manifestOf reads what an agent is from its entry; nil when d is something else.

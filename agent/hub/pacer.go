@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"slices"
 	"sync"
 	"time"
@@ -17,9 +16,7 @@ const (
 	inFlight    = 64   // hosts refreshed at a time
 	cachedRate  = 2000 // a second: facts are only sent again
 	collectRate = 500  // they are collected: hosts have work with it
-	storers     = 32
-	storeAhead  = 8   // entries that wait for one of them
-	mostWanted  = 500 // entries asked for in one request
+	mostWanted  = 500  // entries asked for in one request
 
 	manifestTime = 5 * time.Second  // for the list
 	collectTime  = 60 * time.Second // for collecting
@@ -31,39 +28,19 @@ const (
 
 // pacer bounds what hosts are asked at a time: broadcast, their answers would come all at once, and be lost.
 type pacer struct {
-	room   chan struct{}
-	mu     sync.Mutex
-	next   time.Time // when another host may be asked
-	work   sync.WaitGroup
-	stores sync.WaitGroup
-	lanes  []chan func()
-	seed   maphash.Seed
-	end    context.Context //nolint:containedctx // of the pacer's own work
-	stop   context.CancelFunc
+	room    chan struct{}
+	mu      sync.Mutex
+	next    time.Time // when another host may be asked
+	work    sync.WaitGroup
+	shelves shelves
+	end     context.Context //nolint:containedctx // of the pacer's own work
+	stop    context.CancelFunc
 }
 
 func (p *pacer) init() {
-	p.room, p.seed = make(chan struct{}, inFlight), maphash.MakeSeed()
+	p.room = make(chan struct{}, inFlight)
 	p.end, p.stop = context.WithCancel(context.Background())
-	p.lanes = make([]chan func(), storers)
-	for i := range p.lanes {
-		p.lanes[i] = make(chan func(), storeAhead)
-	}
-}
-
-func (p *pacer) start() {
-	for _, lane := range p.lanes {
-		p.stores.Go(func() {
-			for {
-				select {
-				case do := <-lane:
-					do()
-				case <-p.end.Done():
-					return
-				}
-			}
-		})
-	}
+	p.shelves.init()
 }
 
 // run starts work, unless all of it has ended.
@@ -83,15 +60,7 @@ func (p *pacer) wait() {
 	p.stop()
 	p.mu.Unlock()
 	p.work.Wait()
-	p.stores.Wait()
-}
-
-// store has something of a host kept, in order. It blocks while too much waits: then the bus waits.
-func (p *pacer) store(id string, do func()) {
-	select {
-	case p.lanes[maphash.String(p.seed, id)%storers] <- do:
-	case <-p.end.Done():
-	}
+	p.shelves.close()
 }
 
 // enter waits for room and for the pace.
@@ -126,7 +95,8 @@ type asking struct {
 	bytes  uint64        // that came; likewise
 	before *asking       // that has to end first
 
-	wanted map[entry]bool // asked and not stored yet; the lock of the hub guards it
+	wanted map[entry]bool // asked and not stored yet; the lock of the hub guards it and lost
+	lost   error          // why one of them will not be stored
 	all    chan struct{}  // closed when nothing is wanted any more
 }
 
@@ -139,6 +109,16 @@ func (x *host) came(e entry, size int) {
 		delete(a.wanted, e)
 		a.bytes += uint64(size)
 		if len(a.wanted) == 0 {
+			close(a.all)
+		}
+	}
+}
+
+// lost notes that an entry came and will not be stored: whoever waits for it need not. The caller has the lock.
+func (x *host) lost(e entry, err error) {
+	for a := x.asking; a != nil; a = a.before {
+		if a.wanted[e] {
+			a.wanted, a.lost = nil, err
 			close(a.all)
 		}
 	}
@@ -163,9 +143,9 @@ func (p *patience) answered(err error, now time.Time) {
 	p.until = now.Add(p.wait)
 }
 
-// ask begins a refresh of x for what is missing, unless one is under way or has just failed. The caller has the lock.
+// ask begins a refresh of x for what is missing, unless one is under way or has just failed, or there is no room for it. The caller has the lock.
 func (h *Hub) ask(x *host, want []string) {
-	if x.asking != nil || time.Now().Before(x.patient.until) {
+	if now := time.Now(); x.asking != nil || now.Before(x.patient.until) || now.Before(h.full.until) {
 		return
 	}
 	h.counts.add("inventory_asked", 1)
@@ -258,13 +238,15 @@ func (h *Hub) want(ctx context.Context, x *host, a *asking, want []string) error
 	defer late.Stop()
 	select {
 	case <-all:
-		return nil
 	case <-late.C:
 	case <-ctx.Done():
 		return errStopped
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if len(a.wanted) == 0 {
+		return a.lost
+	}
 	one, _ := anyOf(a.wanted)
 	return fmt.Errorf("%w: %d of %d entries did not come, among them %s", bus.ErrTimeout, len(a.wanted), len(want), one)
 }
