@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,6 +56,9 @@ func (a *app) send() *cobra.Command {
 				points = "point"
 			}
 			fmt.Fprintf(a.err, "%d %s stored\n", n, points)
+			if n > 0 && !isRead(c.Context(), conn, bus.MetricsSubject(here, as)) {
+				fmt.Fprintf(a.err, "note: no plugin reads them: put %s into the from: of one\n", printable(as))
+			}
 			return err
 		},
 	}
@@ -62,6 +67,39 @@ func (a *app) send() *cobra.Command {
 	_ = c.RegisterFlagCompletionFunc("as", a.completePlugins)
 	_ = c.RegisterFlagCompletionFunc("host", completeHost)
 	return c
+}
+
+// isRead reports whether a reader takes what is stored under a subject, or it cannot be told.
+func isRead(ctx context.Context, conn *bus.Conn, subject string) bool {
+	ctx, cancel := context.WithTimeout(ctx, readersTime)
+	defer cancel()
+	states, err := conn.ConsumerStates(ctx, bus.StreamMetrics)
+	if err != nil {
+		return true // the user may not ask, or the bus is busy: the points are stored all the same
+	}
+	for _, s := range states {
+		if len(s.Filters) == 0 || slices.ContainsFunc(s.Filters, func(filter string) bool { return takes(filter, subject) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// readersTime is for a note, which nobody should wait for.
+const readersTime = time.Second
+
+// takes reports whether a filter of the bus lets a subject through.
+func takes(filter, subject string) bool {
+	tokens := strings.Split(subject, ".")
+	for i, want := range strings.Split(filter, ".") {
+		switch {
+		case want == ">":
+			return len(tokens) > i
+		case i >= len(tokens), want != "*" && want != tokens[i]:
+			return false
+		}
+	}
+	return len(tokens) == strings.Count(filter, ".")+1
 }
 
 // sendAll sends all of in, and returns how many points were stored.
