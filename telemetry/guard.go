@@ -13,7 +13,8 @@ const maxDepth = 16
 
 // The limits by kind of message.
 var (
-	beatBounds = bounds{256 << 10, maxDepth, 20_000} // HTB with its manifest, ACK with its config
+	beatBounds = bounds{256 << 10, maxDepth, 20_000}     // HTB with its manifest, ACK with its config
+	hostBounds = bounds{1<<20 - 8<<10, maxDepth, 60_000} // HostRecord with its inventory: what a message of the bus takes, less its headers
 	ctlBounds  = bounds{64 << 10, maxDepth, 4_096}
 	plgBounds  = bounds{256 << 10, maxDepth, 100_000}
 	logBounds  = bounds{16 << 10, 4, 256}

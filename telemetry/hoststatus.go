@@ -99,10 +99,10 @@ type HostRecord struct {
 	Penalty   float64           `json:"penalty,omitzero"` // of flapping, at PenaltyAt
 	PenaltyAt int64             `json:"penalty_at,omitzero"`
 	Damped    bool              `json:"damped,omitzero"`   // notifications are held back
-	Items     []InventoryItem   `json:"inv_list,omitzero"` // inventory held in the bucket INVENTORY
+	Items     []InventoryItem   `json:"inv_list,omitzero"` // inventory held in the bucket INVENTORY, as much of it as there is room for
 }
 
-func (HostRecord) bounds() bounds { return beatBounds }
+func (HostRecord) bounds() bounds { return hostBounds }
 
 func (r HostRecord) check() error { return checkVersion(r.Version) }
 

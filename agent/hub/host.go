@@ -161,7 +161,19 @@ func (x *host) forget() {
 // count brings the digest up to date.
 func (x *host) count() { x.sum = telemetry.InventoryDigest(x.held) }
 
-func (x *host) items() []telemetry.InventoryItem { return slices.Clone(x.held) }
+// recordRoom is how many bytes of a record its items may have. The rest of it comes from a beat, which is smaller than what is left.
+const recordRoom = 700 << 10
+
+// items returns what is held, as much of it as a record has room for. The rest is asked for again after a restart.
+func (x *host) items() []telemetry.InventoryItem {
+	room := recordRoom
+	for i, it := range x.held {
+		if room -= len(it.Plugin) + len(it.Type) + len(it.Version) + 2*len(it.Digest) + 16; room < 0 { // 16: the heads of its values
+			return slices.Clone(x.held[:i])
+		}
+	}
+	return slices.Clone(x.held)
+}
 
 // key is that of the host's record.
 func (x *host) key() string { return bus.Key(x.id) }

@@ -301,7 +301,7 @@ func (h *Hub) Inventory(ctx context.Context, host string) ([]telemetry.RefreshIt
 	}
 	h.mu.Lock()
 	x := h.at(id)
-	items := x.items()
+	items := slices.Clone(x.held)
 	h.mu.Unlock()
 	list := make([]telemetry.RefreshItem, len(items))
 	for i, it := range items {
