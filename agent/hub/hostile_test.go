@@ -94,6 +94,7 @@ func TestHostileBeats(t *testing.T) {
 
 // Ids are names, whatever they look like on a subject.
 func TestOddIDs(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	r := start(t, b)
 	ids := []string{"a.b.c", "*", ">", "=", "ü ñ\n", "_", "pw.hb.x", "a=2Eb", strings.Repeat("long.", 40), "fleet", "mark"}
@@ -131,6 +132,7 @@ func TestOddIDs(t *testing.T) {
 
 // Plugin data that are none, or somebody else's, are refused, and pieces of large ones are bounded.
 func TestHostileData(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	r := start(t, b)
 	a := agentOf(t, b, "web", "i1", 1)

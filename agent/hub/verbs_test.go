@@ -102,6 +102,7 @@ func TestPages(t *testing.T) {
 }
 
 func TestVerbs(t *testing.T) {
+	t.Parallel()
 	b := bustest.New(t)
 	r := start(t, b)
 	f := crowd(t, b, fleet.Options{Hosts: 3, Plugins: 2, Inventory: 150 << 10})
