@@ -150,8 +150,7 @@ func strict(c *cobra.Command) {
 		check := c.Args
 		c.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {
-				err = inWords(c, args, err)
-				return exitWith(exitUsage, fmt.Errorf("%w: see %s --help", err, c.CommandPath()))
+				return exitWith(exitUsage, fmt.Errorf("%w: see %s --help", inWords(c, args, err), c.CommandPath()))
 			}
 			return nil
 		}
@@ -179,7 +178,7 @@ func inWords(c *cobra.Command, args []string, err error) error {
 	}
 	switch named := first != c.Use && first != "" && first == strings.ToUpper(first); {
 	case len(args) == 0 && named:
-		return fmt.Errorf("which %s?", word)
+		return fmt.Errorf("which %s? none is named", word)
 	case len(args) > 1 && named:
 		return fmt.Errorf("one %s at a time: %q is too much", word, args[1])
 	case len(args) > 0 && !named:
