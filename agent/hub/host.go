@@ -35,9 +35,8 @@ type host struct {
 	parts   map[entry][]part          // that have come of entries in several
 	asking  *asking                   // a refresh under way
 	patient patience
-	shelf   sync.Mutex                        // held while its entries in the bucket change; before the lock of the hub
-	gone    map[entry]bool                    // to be removed from the bucket
-	status  map[string]telemetry.PluginStatus // by plugin
+	shelf   sync.Mutex     // held while its entries in the bucket change; before the lock of the hub
+	gone    map[entry]bool // to be removed from the bucket
 }
 
 // An entry names one entry of an inventory.
@@ -155,7 +154,7 @@ func (x *host) sweepAway(e entry) {
 func (x *host) forget() {
 	x.discard(nil)
 	x.owner, x.version, x.os, x.arch, x.labels = "", "", "", "", nil
-	x.parts, x.status, x.patient = nil, nil, patience{}
+	x.parts, x.patient = nil, patience{}
 }
 
 // count brings the digest up to date.

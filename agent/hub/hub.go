@@ -84,6 +84,7 @@ type Hub struct {
 	voice  voice
 	parts  int // bytes of entries that have come in part
 	full   fullness
+	status statuses
 }
 
 // New prepares a hub.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
@@ -347,25 +346,6 @@ func (h *Hub) Facts(ctx context.Context, host, plugin, typ string) (telemetry.Pl
 	return d, err
 }
 
-// followPlugins keeps up with what agents tell of their plugins, which is in the inventory.
-func (h *Hub) followPlugins(ctx context.Context) error {
-	for ctx.Err() == nil {
-		err := h.kv.inventory.Load().Watch(ctx, "*.*."+telemetry.DataStatus, func(v bus.KV) error {
-			h.tellPlugin(v)
-			return nil
-		}, func() {})
-		if ctx.Err() != nil {
-			return nil
-		}
-		h.log.Debug("plugins cannot be followed", "error", err)
-		if errors.Is(err, bus.ErrNoStream) {
-			h.refill(ctx)
-		}
-		sleep(ctx, retryEvery)
-	}
-	return nil
-}
-
 // refill has all inventories come again, after somebody has removed the bucket: no digest is that of what is held any more.
 func (h *Hub) refill(ctx context.Context) {
 	if err := h.provideAgain(ctx); err != nil {
@@ -381,9 +361,10 @@ func (h *Hub) refill(ctx context.Context) {
 
 // emptyHanded says that no inventory is held. The caller has the lock.
 func (h *Hub) emptyHanded() {
+	h.status = nil
 	for _, x := range h.fleet {
 		x.hold(nil)
-		x.status, x.patient = nil, patience{}
+		x.patient = patience{}
 		x.dirty = true
 		h.save(x)
 	}
@@ -404,51 +385,4 @@ func (h *Hub) mark(ctx context.Context) {
 	if _, err := h.kv.inventory.Load().Put(ctx, keyMark, []byte(h.o.ID)); err != nil {
 		h.log.Debug("bucket of inventories is not marked", "error", err)
 	}
-}
-
-// tellPlugin takes a status entry.
-func (h *Hub) tellPlugin(v bus.KV) {
-	names, err := bus.SplitKey(v.Key)
-	if err != nil || len(names) != 3 {
-		return
-	}
-	token, _, _ := strings.Cut(v.Key, ".")
-	d, _, err := telemetry.DecodePluginData(v.Value)
-	if !v.Deleted && err != nil {
-		h.counts.add("records_unreadable", 1)
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if v.Deleted {
-		if x := h.fleet[h.idOf(token)]; x != nil {
-			delete(x.status, names[1])
-		}
-		return
-	}
-	x := h.at(d.Host)
-	if s, ok := statusOf(d); ok {
-		if x.status == nil {
-			x.status = map[string]telemetry.PluginStatus{}
-		}
-		x.status[d.Plugin] = s
-	}
-}
-
-// statusOf reads the facts of a status entry, which have the keys of a PluginStatus.
-func statusOf(d telemetry.PluginData) (telemetry.PluginStatus, bool) {
-	facts := map[string]any(d.Data)
-	if facts == nil {
-		return telemetry.PluginStatus{}, false
-	}
-	facts["name"], facts["host"] = d.Plugin, d.Host
-	body, err := telemetry.Facts{"plugins": []any{facts}}.Encode(telemetry.MsgPack)
-	if err != nil {
-		return telemetry.PluginStatus{}, false
-	}
-	list, _, err := telemetry.DecodePluginList(body)
-	if err != nil || len(list.Plugins) != 1 {
-		return telemetry.PluginStatus{}, false
-	}
-	return list.Plugins[0], true
 }

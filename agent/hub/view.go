@@ -3,7 +3,6 @@ package hub
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -159,7 +158,7 @@ func (h *Hub) Plugins(f Filter, page Page) (list []telemetry.PluginStatus, more 
 		if only != "" && only != x.id || !f.fits(x) {
 			return true
 		}
-		for _, s := range x.plugins(p) {
+		for _, s := range h.plugins(x, p) {
 			switch {
 			case f.State != "" && f.State != s.State, x.id == last && s.Name <= plugin:
 			case page.full(len(list)):
@@ -188,14 +187,13 @@ func (h *Hub) one(id string, f func(x *host, p liveness.Peer) bool) {
 }
 
 // plugins returns those of the host, by name. The caller has the lock of the hub.
-func (x *host) plugins(p liveness.Peer) []telemetry.PluginStatus {
-	list := make([]telemetry.PluginStatus, 0, len(x.status))
-	for _, name := range slices.Sorted(maps.Keys(x.status)) {
-		s := x.status[name]
+func (h *Hub) plugins(x *host, p liveness.Peer) []telemetry.PluginStatus {
+	list := h.status.of(x)
+	for i := range list {
+		s := &list[i]
 		if p.State != telemetry.HostUp {
 			s.State, s.Reason = stale, "its host is "+cmp.Or(p.State, telemetry.HostUnknown)
 		}
-		list = append(list, s)
 	}
 	return list
 }

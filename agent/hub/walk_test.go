@@ -31,10 +31,10 @@ func (h *Hub) populate(t testing.TB, hosts, plugins int, more ...string) (ids, a
 	defer h.mu.Unlock()
 	for _, id := range ids {
 		x := h.at(id)
-		x.status = map[string]telemetry.PluginStatus{}
 		for n := range plugins {
 			s := telemetry.PluginStatus{Host: id, Name: fmt.Sprintf("p%d", n), Kind: "collector", Program: "load", State: []string{"running", "failed"}[n%2]}
-			x.status[s.Name] = s
+			h.status.put(bus.Key(id), bus.Token(s.Name), s)
+			x.keep(telemetry.InventoryItem{Plugin: s.Name, Type: telemetry.DataStatus})
 			all = append(all, id+"/"+s.Name)
 		}
 	}
