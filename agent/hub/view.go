@@ -42,18 +42,30 @@ func (h *Hub) Hosts(f Filter, page Page) (list []telemetry.HostStatus, more bool
 		}
 		return []telemetry.HostStatus{s}, false
 	}
-	connected, now := h.connected(), h.now()
-	h.walk(h.afterHost(page.After), func(x *host, p liveness.Peer) bool {
-		switch {
-		case !f.fits(x) || f.State != "" && f.State != stateOf(p, connected):
-		case page.full(len(list)):
+	connected, now, last := h.connected(), h.now(), h.afterHost(page.After)
+	add := func(x *host, p liveness.Peer) bool {
+		if !f.fits(x) || f.State != "" && f.State != stateOf(p, connected) {
+			return true
+		}
+		some := append([]telemetry.HostStatus{x.view(p, connected, now)}, rivals(p, now)...)
+		if x.id == last { // whose rivals the page before may not have had room for
+			i := slices.IndexFunc(some, func(s telemetry.HostStatus) bool { return s.Host == page.After })
+			if i < 0 {
+				return true // after a rival that is no more
+			}
+			some = some[i+1:]
+		}
+		if len(some) > 0 && page.full(len(list)) {
 			more = true
 			return false
-		default:
-			list = append(append(list, x.view(p, connected, now)), rivals(p, now)...)
 		}
+		list = append(list, some...)
 		return true
-	})
+	}
+	h.one(last, add)
+	if !more {
+		h.walk(last, add)
+	}
 	return list, more
 }
 

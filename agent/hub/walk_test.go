@@ -219,3 +219,31 @@ func TestBeatsAmongReaders(t *testing.T) {
 		t.Error("no beat was taken while the fleet was walked through")
 	}
 }
+
+// Rivals are listed with their host, wherever the page ends.
+func TestRivalAtTheEndOfAPage(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	r := start(t, b, vast)
+	ids, _ := r.populate(t, 150, 0)
+	var hosts []string
+	for _, id := range ids {
+		hosts = append(hosts, id)
+		for _, inst := range []string{"i2", "i3"} {
+			if err := r.hears(t.Context(), id, inst, 1); err != nil {
+				t.Fatal(err)
+			}
+			hosts = append(hosts, id+"~"+inst)
+		}
+	}
+	for _, most := range []int{0, 1, 10} {
+		got, _ := inPages(t, nameOfHost, func(after string) ([]telemetry.HostStatus, bool) { return r.Hosts(Filter{}, Page{after, most}) })
+		same(t, fmt.Sprint("hosts by ", most), got, hosts)
+	}
+	c := caller{t, b.Conn(t, "operator"), telemetry.MsgPack}
+	got, _ := inPages(t, nameOfHost, func(after string) ([]telemetry.HostStatus, bool) {
+		l := payload(c, telemetry.DecodeHostList, "hosts", map[string]any{"after": after})
+		return l.Hosts, l.More
+	})
+	same(t, "hosts over the bus", got, hosts)
+}
