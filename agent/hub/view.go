@@ -88,7 +88,8 @@ func (h *Hub) Host(name string) (telemetry.HostStatus, error) {
 // rivals are the others that beat under the id of a host, each as <id>~<inst>.
 func rivals(p liveness.Peer, now liveness.Instant) []telemetry.HostStatus {
 	var list []telemetry.HostStatus
-	for _, r := range p.Rivals {
+	byInst := func(a, b liveness.Rival) int { return cmp.Compare(a.Inst, b.Inst) }
+	for _, r := range slices.SortedFunc(slices.Values(p.Rivals), byInst) {
 		list = append(list, telemetry.HostStatus{
 			Host: p.Host + "~" + r.Inst, Name: r.Name, State: telemetry.HostUnknown, Reason: "it beats under the id of another: give it one of its own",
 			Flags: []string{liveness.FlagConflict}, Inst: r.Inst, Beat: r.Seen.UnixNano(), AgeMS: max(0, now.Wall.Sub(r.Seen).Milliseconds()),

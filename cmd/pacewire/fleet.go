@@ -48,7 +48,7 @@ func (f fleet) hosts(ctx context.Context, args map[string]any) ([]telemetry.Host
 		if err != nil {
 			return nil, err
 		}
-		if all, err = further(all, page.Hosts, firstOf); err != nil {
+		if all, err = further(all, page.Hosts, placeOf); err != nil {
 			return nil, err
 		}
 		if !page.More || len(page.Hosts) == 0 {
@@ -113,10 +113,10 @@ func (f fleet) plugins(ctx context.Context, host string) ([]telemetry.PluginStat
 	}
 }
 
-// firstOf returns the id that a host is listed under: its rivals follow it.
-func firstOf(h telemetry.HostStatus) string {
-	id, _, _ := strings.Cut(h.Host, "~")
-	return id
+// placeOf returns what hosts are ordered by: the rivals of each, by their instances, follow it.
+func placeOf(h telemetry.HostStatus) string {
+	id, inst, _ := strings.Cut(h.Host, "~")
+	return id + "\x00" + inst
 }
 
 // inventory returns what there is of a host, without the facts.
