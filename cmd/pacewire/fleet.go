@@ -189,7 +189,7 @@ func (f fleet) near(ctx context.Context, name string, err error) error {
 	if failed != nil {
 		return err
 	}
-	if id := firstOf(telemetry.HostStatus{Host: name}); id != name && slices.Contains(namesOf(list), name) {
+	if id, _, _ := strings.Cut(name, "~"); id != name && slices.Contains(namesOf(list), name) {
 		return exitWith(exitUsage, fmt.Errorf("%s is a second agent under the id of %s, and no host by itself: %s", printable(name), printable(id), conflictWay))
 	}
 	return meant(err, name, namesOf(list))
