@@ -125,6 +125,17 @@ func (x *host) keep(items ...telemetry.InventoryItem) {
 	x.count()
 }
 
+// release holds one item less, and reports whether it was held.
+func (x *host) release(e entry) bool {
+	i, held := x.find(e)
+	if held {
+		x.held = slices.Delete(x.held, i, i+1)
+		delete(x.metas, e)
+		x.count()
+	}
+	return held
+}
+
 // discard has all entries but some removed, from what is held at once and from the bucket by a writer, and reports whether there
 // were any.
 func (x *host) discard(but map[entry]bool) bool {

@@ -324,6 +324,7 @@ func (h *Hub) metaOf(ctx context.Context, x *host, it telemetry.InventoryItem) m
 	}
 	d, size, err := h.read(ctx, x.id, e)
 	if err != nil {
+		h.missed(x.id, e, err)
 		return meta{fault: &telemetry.Fault{Code: telemetry.FaultInternal, Message: "cannot be read: " + err.Error()}}
 	}
 	m = meta{it.Digest, int64(size), d.Time, d.Error}
@@ -342,8 +343,26 @@ func (h *Hub) Facts(ctx context.Context, host, plugin, typ string) (telemetry.Pl
 	if err != nil {
 		return telemetry.PluginData{}, err
 	}
-	d, _, err := h.read(ctx, id, entry{plugin, typ})
+	e := entry{plugin, typ}
+	d, _, err := h.read(ctx, id, e)
+	h.missed(id, e, err)
 	return d, err
+}
+
+// missed takes an entry for what it is that could not be read because it is not there: not held, so that the next beat's digest
+// asks for it.
+func (h *Hub) missed(id string, e entry, err error) {
+	if !errors.Is(err, ErrNoEntry) {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	x := h.fleet[id]
+	if x == nil || !h.voice.mine || !x.release(e) {
+		return
+	}
+	h.counts.add("inventory_missing", 1)
+	h.save(x)
 }
 
 // refill has all inventories come again, after somebody has removed the bucket: no digest is that of what is held any more.
@@ -373,12 +392,29 @@ func (h *Hub) emptyHanded() {
 // keyMark is in the bucket INVENTORY from the beginning: one without it is not the one that records are about.
 const keyMark = "mark"
 
-// marked reports whether the bucket is the one that records are about, as far as one can tell.
+// marked reports whether the bucket is the one that records are about. It asks until it is told: on a guess, either all hosts would
+// be asked for what is held, or none for what is not.
 func (h *Hub) marked(ctx context.Context) bool {
+	for {
+		err := h.askMark(ctx)
+		switch {
+		case errors.Is(err, bus.ErrNoKey), errors.Is(err, bus.ErrNoStream):
+			return false
+		case err == nil:
+			return true
+		}
+		h.log.Warn("bucket of inventories does not say whether it is the one of before", "error", err)
+		if !away(err) || !sleep(ctx, retryEvery) {
+			return true
+		}
+	}
+}
+
+func (h *Hub) askMark(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	_, err := h.kv.inventory.Load().Get(ctx, keyMark)
-	return !errors.Is(err, bus.ErrNoKey)
+	return err
 }
 
 func (h *Hub) mark(ctx context.Context) {
