@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -194,6 +195,30 @@ func TestWatchOfWhatVanishes(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.ends(t, bus.ErrNoStream)
+}
+
+// A store that is put back to a state of before lacks what was heard already, and would give revisions a second time.
+func TestWatchOfStorePutBack(t *testing.T) {
+	b := bustest.Bare(t, embedded.Options{})
+	k := bucket(t, b.Conn(t, bus.Hub), bus.BucketSettings{})
+	put(t, k, "h1", "1")
+	b.Stop(t)
+	before := t.TempDir()
+	if err := os.CopyFS(before, os.DirFS(b.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	b.Start(t)
+	f := follow(t, k, ">")
+	f.wants(t, "h1=1", "ready")
+	put(t, k, "h2", "2")
+	f.wants(t, "h2=2")
+	b.Stop(t)
+	if err := errors.Join(os.RemoveAll(b.Dir), os.CopyFS(b.Dir, os.DirFS(before))); err != nil {
+		t.Fatal(err)
+	}
+	b.Start(t)
+	f.ends(t, bus.ErrNoStream)
+	follow(t, k, ">").wants(t, "h1=1", "ready")
 }
 
 func TestWatchOfClosedConn(t *testing.T) {
