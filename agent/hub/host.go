@@ -35,6 +35,7 @@ type host struct {
 	parts   map[entry][]part          // that have come of entries in several
 	asking  *asking                   // a refresh under way
 	patient patience
+	listed  time.Time      // when a list of it was looked at last
 	shelf   sync.Mutex     // held while its entries in the bucket change; before the lock of the hub
 	gone    map[entry]bool // to be removed from the bucket
 }
@@ -149,8 +150,11 @@ func (x *host) discard(but map[entry]bool) bool {
 		x.sweepAway(e)
 		return true
 	})
+	if len(x.held) == before {
+		return false
+	}
 	x.count()
-	return len(x.held) < before
+	return true
 }
 
 // sweepAway has a writer remove an entry from the bucket, unless it comes again before.

@@ -38,13 +38,34 @@ func (h *Hub) compare(x *host, b telemetry.Heartbeat) {
 	if b.Digest.IsZero() {
 		return // it has none yet, after a start: what is held may be true again in a moment
 	}
-	if b.Inventory != nil && telemetry.InventoryDigest(b.Inventory) == b.Digest {
-		if want := h.missing(x, b.Inventory); len(want) > 0 {
-			h.ask(x, want)
-		}
+	if b.Inventory == nil {
+		h.ask(x, nil)
 		return
 	}
-	h.ask(x, nil)
+	now := time.Now()
+	if now.Sub(x.listed) < listEvery {
+		return // its next beat says the same
+	}
+	x.listed = now
+	h.pace.run(func() { h.compareList(x, b) })
+}
+
+// listEvery is how often a host's list is looked at: it takes a while, in which no other beats are to wait.
+const listEvery = time.Second
+
+// compareList asks for what a beat lists and is not held.
+func (h *Hub) compareList(x *host, b telemetry.Heartbeat) {
+	whole := telemetry.InventoryDigest(b.Inventory) == b.Digest
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p, known := h.watch.Peer(b.Host); !known || p.Last.Seq != b.Seq || p.Last.Inst != b.Inst {
+		return // a newer beat has come, or it was forgotten
+	}
+	if !whole {
+		h.ask(x, nil)
+	} else if want := h.missing(x, b.Inventory); len(want) > 0 {
+		h.ask(x, want)
+	}
 }
 
 // missing drops what the host does not list, and returns what it lists and is not held. The caller has the lock.
@@ -324,7 +345,7 @@ func (h *Hub) metaOf(ctx context.Context, x *host, it telemetry.InventoryItem) m
 	}
 	d, size, err := h.read(ctx, x.id, e)
 	if err != nil {
-		h.missed(x.id, e, err)
+		h.notThere(x.id, e, err)
 		return meta{fault: &telemetry.Fault{Code: telemetry.FaultInternal, Message: "cannot be read: " + err.Error()}}
 	}
 	m = meta{it.Digest, int64(size), d.Time, d.Error}
@@ -345,13 +366,13 @@ func (h *Hub) Facts(ctx context.Context, host, plugin, typ string) (telemetry.Pl
 	}
 	e := entry{plugin, typ}
 	d, _, err := h.read(ctx, id, e)
-	h.missed(id, e, err)
+	h.notThere(id, e, err)
 	return d, err
 }
 
-// missed takes an entry for what it is that could not be read because it is not there: not held, so that the next beat's digest
+// notThere takes an entry for what it is that could not be read because it is not there: not held, so that the next beat's digest
 // asks for it.
-func (h *Hub) missed(id string, e entry, err error) {
+func (h *Hub) notThere(id string, e entry, err error) {
 	if !errors.Is(err, ErrNoEntry) {
 		return
 	}
