@@ -16,8 +16,11 @@ type host struct {
 	id string
 
 	revision uint64           // of its record; 0: there is none
+	written  time.Time        // when that was written, by the clock of the bus
+	unclear  bool             // whether a write has come to pass: its answer was lost
+	rival    *verdict         // of a hub that spoke before us and did not know that we do
 	change   uint64           // counts its events
-	event    *telemetry.Event // the last one
+	event    *telemetry.Event // the last one, which may not be told yet
 	pending  []pending        // changes that are to be written, in their order
 	dirty    bool             // the record says too little
 	repeat   *telemetry.Event // is to be published again

@@ -47,12 +47,13 @@ type InProcess interface{ InProcessConn() (net.Conn, error) }
 type Times struct {
 	Sweep time.Duration // between two looks at everybody: 1 s
 	Renew time.Duration // of the voice: 3 s; it lapses after 10/3 of that
+	Write time.Duration // for an answer of the registry: 5 s
 }
 
 const (
 	mostBeats  = 2000 // a second
 	askTime    = 5 * time.Second
-	writeTime  = 2 * time.Second // for a record or an event: an answer that got lost with the bus must not hold up the others
+	writeTime  = 2 * time.Second // for an event, before it is sent again
 	retryEvery = time.Second     // while the bus or its store is away
 	firstConn  = 10 * time.Second
 )
@@ -74,8 +75,11 @@ type Hub struct {
 
 	counts counts
 	todo   todo // hosts whose record has to be written
-	pace   pacer
-	jobs   jobs
+
+	crowded atomic.Int64 // until when no event is published, as there is no room, ns
+
+	pace pacer
+	jobs jobs
 
 	mu     sync.Mutex
 	watch  *liveness.Watch
@@ -91,6 +95,7 @@ type Hub struct {
 func New(o Options) *Hub {
 	o.ID, o.Most, o.Interval = cmp.Or(o.ID, newID()), cmp.Or(o.Most, mostBeats), cmp.Or(o.Interval, 10*time.Second)
 	o.Times.Sweep, o.Times.Renew = cmp.Or(o.Times.Sweep, time.Second), cmp.Or(o.Times.Renew, 3*time.Second)
+	o.Times.Write = cmp.Or(o.Times.Write, askTime)
 	if o.Rules == (liveness.Rules{}) {
 		o.Rules = liveness.DefaultRules()
 	}
@@ -148,6 +153,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.followVoice(ctx) })
 	g.Go(func() error { return h.speak(ctx) })
 	g.Go(func() error { return h.sweep(ctx) })
+	g.Go(func() error { return h.keepEvents(ctx) })
 	for range writers {
 		g.Go(func() error { return h.write(ctx) })
 	}

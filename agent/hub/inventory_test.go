@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -356,11 +355,15 @@ func TestBucketsRemoved(t *testing.T) {
 
 func remove(t testing.TB, b *bustest.Bus, buckets ...string) {
 	t.Helper()
-	c := b.Conn(t, "operator")
 	for _, name := range buckets {
-		body, err := c.Request(t.Context(), fmt.Sprintf("$JS.API.STREAM.DELETE.KV_%s", name), nil)
-		if err != nil || !strings.Contains(string(body), `"success":true`) {
-			t.Fatalf("delete bucket %s: %s, %v", name, body, err)
-		}
+		removeStream(t, b, "KV_"+name)
+	}
+}
+
+func removeStream(t testing.TB, b *bustest.Bus, name string) {
+	t.Helper()
+	body, err := b.Conn(t, "operator").Request(t.Context(), "$JS.API.STREAM.DELETE."+name, nil)
+	if err != nil || !strings.Contains(string(body), `"success":true`) {
+		t.Fatalf("delete stream %s: %s, %v", name, body, err)
 	}
 }

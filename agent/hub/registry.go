@@ -50,7 +50,9 @@ func (h *Hub) follow(ctx context.Context, loaded func()) error {
 	var first []telemetry.HostRecord
 	restored := false
 	for ctx.Err() == nil {
+		known := h.revisions()
 		err := h.kv.hosts.Load().Watch(ctx, ">", func(v bus.KV) error {
+			delete(known, v.Key)
 			r, ok := h.recordOf(v)
 			switch {
 			case !ok:
@@ -60,12 +62,12 @@ func (h *Hub) follow(ctx context.Context, loaded func()) error {
 			case !restored:
 				first = append(first, r)
 				h.mu.Lock()
-				h.remember(r, v.Revision)
+				h.remember(r, v)
 				h.mu.Unlock()
 			case v.Deleted:
 				h.forgotten(v.Key)
 			default:
-				h.adopt(r, v.Revision)
+				h.adopt(r, v)
 			}
 			return nil
 		}, func() {
@@ -74,6 +76,8 @@ func (h *Hub) follow(ctx context.Context, loaded func()) error {
 				first, restored = nil, true
 				loaded()
 			}
+			h.unlisted(known)
+			known = nil
 		})
 		if ctx.Err() != nil {
 			return nil
@@ -85,6 +89,33 @@ func (h *Hub) follow(ctx context.Context, loaded func()) error {
 		sleep(ctx, retryEvery)
 	}
 	return nil
+}
+
+// revisions returns those of all records that are known, by key, before the registry is read anew.
+func (h *Hub) revisions() map[string]uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	known := map[string]uint64{}
+	for _, x := range h.fleet {
+		if x.revision > 0 {
+			known[x.key()] = x.revision
+		}
+	}
+	return known
+}
+
+// unlisted follows deletions that a watch could not tell of, as it was away for too long: known are the records that the registry does
+// not list any more. What the speaker knows is written again.
+func (h *Hub) unlisted(known map[string]uint64) {
+	for key, revision := range known {
+		h.forgotten(key)
+		h.mu.Lock()
+		if x := h.fleet[h.idOf(key)]; x != nil && x.revision == revision {
+			x.revision = 0
+			h.save(x)
+		}
+		h.mu.Unlock()
+	}
 }
 
 // recordOf decodes a value; one that is not ours is counted and left alone.
@@ -121,28 +152,40 @@ func (h *Hub) restore(ctx context.Context, records []telemetry.HostRecord) {
 }
 
 // remember keeps what a record says besides the states. The caller has the lock.
-func (h *Hub) remember(r telemetry.HostRecord, revision uint64) {
+func (h *Hub) remember(r telemetry.HostRecord, v bus.KV) {
 	x := h.at(r.Host)
-	x.revision, x.change, x.event = revision, r.Change, r.Event
+	x.revision, x.written, x.unclear, x.change, x.event = v.Revision, v.Written, false, r.Change, r.Event
 	x.owner, x.labels, x.version, x.os, x.arch = r.Owner, r.Labels, r.Agent, r.OS, r.Arch
 	x.interval = time.Duration(r.IntervalMS) * time.Millisecond
 	x.hold(r.Items)
 }
 
 // adopt takes over what another hub has recorded.
-func (h *Hub) adopt(r telemetry.HostRecord, revision uint64) {
+func (h *Hub) adopt(r telemetry.HostRecord, v bus.KV) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.fleet[r.Host] == nil && h.voice.mine && r.Term == h.voice.term { // forgotten since
+		return
+	}
 	x := h.at(r.Host)
-	if revision <= x.revision || h.voice.mine && r.Term == h.voice.term { // our own
+	if v.Revision < x.revision {
 		return
 	}
-	if h.voice.mine && r.Term < h.voice.term { // of one who spoke before us, and did not know yet
-		x.revision = revision
+	known := v.Revision == x.revision
+	if known || h.voice.mine && r.Term <= h.voice.term {
+		x.revision, x.written, x.unclear = v.Revision, v.Written, false
+		if !known {
+			h.meet(x, r)
+		}
 		return
 	}
-	x.unsure, x.kept, x.pending = false, false, nil
-	h.remember(r, revision)
+	x.unsure, x.kept, x.pending, x.rival, x.dirty = false, false, nil, nil, false
+	h.remember(r, v)
+	for e := range x.gone {
+		if _, held := x.find(e); held {
+			delete(x.gone, e) // stored by who spoke meanwhile
+		}
+	}
 	h.watch.Adopt(r, h.now())
 }
 
@@ -182,7 +225,7 @@ func (h *Hub) rebuild(ctx context.Context) {
 	defer h.mu.Unlock()
 	h.log.Warn("registry was removed and is written again", "hosts", len(h.fleet))
 	for _, x := range h.fleet {
-		x.revision = 0
+		x.revision, x.unclear = 0, false
 		h.save(x)
 	}
 }

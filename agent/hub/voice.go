@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -25,7 +27,8 @@ type voice struct {
 	before   string // id of another one that spoke last
 	revision uint64 // of the key
 	renewed  time.Time
-	told     uint64 // events of this term
+	told     uint64        // events of this term
+	ahead    time.Duration // of the clock here: that of the bus
 }
 
 // speaker is the value of keyVoice.
@@ -75,7 +78,7 @@ func (h *Hub) speak(ctx context.Context) error {
 func (h *Hub) spoken() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.voice.speaker != "" && time.Since(h.voice.renewed) < h.ttl()
+	return h.voice.speaker != "" && h.voice.speaker != h.o.ID && time.Since(h.voice.renewed) < h.ttl()
 }
 
 // Speaks reports whether this hub is the one that answers beats and gives verdicts.
@@ -147,6 +150,11 @@ func (h *Hub) lapse(now time.Time) {
 func (h *Hub) lose(why string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.loseNow(why)
+}
+
+// loseNow is lose for a caller that has the lock.
+func (h *Hub) loseNow(why string) {
 	if !h.voice.mine {
 		return
 	}
@@ -172,7 +180,7 @@ func (h *Hub) acquire(ctx context.Context) bool {
 	}
 	asked := time.Now()
 	if err == nil {
-		revision, err = h.kv.hub.Load().Update(asking, keyVoice, h.says(term), 0)
+		revision, err = h.takeVoice(asking, term)
 	}
 	if errors.Is(err, bus.ErrNoStream) { // it was in the memory of a bus that has ended, or somebody has removed it
 		err = errors.Join(err, h.provideAgain(ctx)) // the next attempt finds it
@@ -187,25 +195,60 @@ func (h *Hub) acquire(ctx context.Context) bool {
 		h.log.Warn("term not noted", "error", err)
 	}
 	h.mark(asking)
+	ahead := h.ahead(asking)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	before := h.voice.before
-	h.voice = voice{mine: true, term: term, speaker: h.o.ID, revision: revision, renewed: asked}
+	h.voice = voice{mine: true, term: term, speaker: h.o.ID, revision: revision, renewed: asked, ahead: ahead}
 	h.watch.Speak(true, h.now())
 	h.log.Info("hub speaks", "term", term, "hosts", len(h.fleet))
 	if before != "" {
 		h.noteVoice(before)
 	}
 	for _, x := range h.fleet {
-		x.kept = false
-		if len(x.pending) == 0 && repeatable(x.event) {
-			x.repeat = x.event
-		}
-		if x.waits() {
+		if x.unsure { // a writer recalls it
 			h.todo.put(x)
+			continue
 		}
+		h.resume(x)
 	}
 	return true
+}
+
+// takeVoice takes the voice if nobody has it, or if it is ours by an attempt whose answer was lost.
+func (h *Hub) takeVoice(ctx context.Context, term uint64) (revision uint64, err error) {
+	revision, err = h.kv.hub.Load().Update(ctx, keyVoice, h.says(term), 0)
+	if !errors.Is(err, bus.ErrConflict) {
+		return revision, err
+	}
+	v, get := h.kv.hub.Load().Get(ctx, keyVoice)
+	var s speaker
+	if get != nil || json.Unmarshal(v.Value, &s) != nil || s.ID != h.o.ID {
+		return 0, err
+	}
+	return h.kv.hub.Load().Update(ctx, keyVoice, h.says(term), v.Revision)
+}
+
+// ahead returns how far the clock of the bus is ahead of the one here: it has just written the voice.
+func (h *Hub) ahead(ctx context.Context) time.Duration {
+	v, err := h.kv.hub.Load().Get(ctx, keyVoice)
+	if err != nil {
+		return 0
+	}
+	return time.Until(v.Written)
+}
+
+// resume has written what there is to tell of x, now that the voice is ours. The caller has the lock.
+func (h *Hub) resume(x *host) {
+	x.kept = false
+	if len(x.pending) == 0 {
+		x.repeat = h.repeatable(x)
+		x.event = x.repeat // an older one was told
+	}
+	x.dirty = x.dirty || x.revision == 0
+	if x.waits() {
+		h.todo.put(x)
+	}
 }
 
 // noteVoice tells that this hub speaks instead of another one: nobody else will say that there is one less. The caller has the lock.
@@ -224,7 +267,8 @@ func (h *Hub) noteVoice(before string) {
 const typeVoice = "voice"
 
 // recall looks after hosts whose last changes were not written when the voice was lost. What they have said themselves waits to be
-// written, where nobody has spoken of them since; else what is recorded counts.
+// written, where nobody has spoken of them since; else what is recorded counts. A fleet must not wait for its voice: what takes
+// too long is left to the writers.
 func (h *Hub) recall(ctx context.Context) error {
 	h.mu.Lock()
 	var unsure []*host
@@ -234,13 +278,53 @@ func (h *Hub) recall(ctx context.Context) error {
 		}
 	}
 	h.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, recallTime)
+	defer cancel()
+	g, asking := errgroup.WithContext(ctx)
+	g.SetLimit(recalls)
 	for _, x := range unsure {
-		v, err := h.kv.hosts.Load().Get(ctx, x.key())
-		if err != nil && !errors.Is(err, bus.ErrNoKey) {
-			return err
+		if asking.Err() != nil {
+			break
 		}
-		h.recallOne(x, v)
+		g.Go(func() error { return h.recallHost(asking, x) })
 	}
+	if err := g.Wait(); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+const (
+	recalls    = 64 // under way at a time
+	recallTime = time.Second
+)
+
+// recallHost looks after one host.
+func (h *Hub) recallHost(ctx context.Context, x *host) error {
+	v, err := h.kv.hosts.Load().Get(ctx, x.key())
+	if err != nil && !errors.Is(err, bus.ErrNoKey) {
+		return err
+	}
+	h.recallOne(x, v)
+	return nil
+}
+
+// recallLate looks after a host for which there was no time before the voice was taken.
+func (h *Hub) recallLate(ctx context.Context, x *host) error {
+	h.mu.Lock()
+	late := x.unsure && h.voice.mine
+	h.mu.Unlock()
+	if !late {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.o.Times.Write)
+	defer cancel()
+	if err := h.recallHost(ctx, x); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.resume(x)
 	return nil
 }
 
@@ -257,7 +341,7 @@ func (h *Hub) recallOne(x *host, v bus.KV) {
 		x.pending = x.pending[1:]
 	case err == nil:
 		x.pending = nil
-		h.remember(r, v.Revision)
+		h.remember(r, v)
 		h.watch.Adopt(r, h.now())
 	default: // somebody has dropped it
 		x.pending, x.revision, x.event = nil, v.Revision, nil
@@ -273,6 +357,15 @@ func bySilence(p pending) bool {
 // repeatFor is how old an event may be that a new speaker publishes again, in case the one before died between the record and
 // it: shorter than the stream's window for duplicates, which keeps one of both.
 const repeatFor = 100 * time.Second
+
+// repeatable returns the event of x's record if that is young by the clock of the bus, which has written both the record and the voice.
+// The event's own time is by the clock of a hub, which may be wrong. The caller has the lock.
+func (h *Hub) repeatable(x *host) *telemetry.Event {
+	if age := time.Since(x.written) + h.voice.ahead; age.Abs() >= repeatFor {
+		return nil
+	}
+	return x.event
+}
 
 // nextTerm returns a term above all before it. The clock is in it for the case that the registry was removed: agents
 // remember the highest term that they have obeyed.

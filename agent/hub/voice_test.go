@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -163,6 +164,7 @@ func TestVoiceCutOff(t *testing.T) {
 type link struct {
 	l     net.Listener
 	hole  atomic.Bool
+	lag   atomic.Int64 // of all that the bus says, ns
 	mu    sync.Mutex
 	conns []net.Conn
 	work  sync.WaitGroup
@@ -196,19 +198,22 @@ func (k *link) serve(to string) {
 		k.mu.Lock()
 		k.conns = append(k.conns, c, s)
 		k.mu.Unlock()
-		k.work.Go(func() { k.pass(c, s) })
-		k.work.Go(func() { k.pass(s, c) })
+		k.work.Go(func() { k.pass(c, s, nil) })
+		k.work.Go(func() { k.pass(s, c, &k.lag) })
 	}
 }
 
 // pass carries bytes, and drops them while there is a hole: then the connection is no good any more.
-func (k *link) pass(from, to net.Conn) {
+func (k *link) pass(from, to net.Conn, lag *atomic.Int64) {
 	defer to.Close()
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
 		if err != nil {
 			return
+		}
+		if lag != nil {
+			time.Sleep(time.Duration(lag.Load()))
 		}
 		if k.hole.Load() {
 			_, _ = io.Discard.Write(buf[:n])
@@ -262,4 +267,55 @@ func TestVoiceAfterBusRestart(t *testing.T) {
 // slowVoice has time to look for the bucket anew, which takes a second.
 func slowVoice(id string) func(*Options) {
 	return func(o *Options) { o.ID, o.Times.Renew = id, time.Second }
+}
+
+// A voice that was taken by an attempt whose answer was lost is ours, and nobody waits for it to lapse.
+func TestVoiceTakenUnknowingly(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	named := func(o *Options) { o.ID, o.Times.Renew = "first", 5*time.Second }
+	r := start(t, b, named)
+	term := r.Status().Term
+	r.kill()
+	begin := time.Now()
+	r = start(t, b, named)
+	if took := time.Since(begin); took > r.ttl()/2 {
+		t.Errorf("took the voice after %v", took)
+	}
+	if s := r.Status(); s.Term <= term {
+		t.Errorf("term %d after %d", s.Term, term)
+	}
+}
+
+// The voice is not kept waiting by hosts that have to be looked after; the writers do that later.
+func TestRecallOfMany(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	link := newLink(t, b)
+	r := start(t, b, func(o *Options) { o.URL, o.Times.Renew = link.url(), 10*time.Second })
+	link.lag.Store(int64(50 * time.Millisecond))
+	r.mu.Lock()
+	for i := range 4000 {
+		r.at(fmt.Sprint("h", i)).unsure = true
+	}
+	r.mu.Unlock()
+	if err := r.recall(t.Context()); err != nil {
+		t.Error(err)
+	}
+	unsure := func() (n int) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, x := range r.fleet {
+			if x.unsure {
+				n++
+				r.todo.put(x)
+			}
+		}
+		return n
+	}
+	if n := unsure(); n == 0 || n == 4000 {
+		t.Errorf("%d of 4000 are left for later", n)
+	}
+	link.lag.Store(0)
+	bustest.Wait(t, limit, "the rest", func() bool { return unsure() == 0 })
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/pacewire/pacewire/agent/liveness"
@@ -19,9 +18,11 @@ const (
 
 // pending is one change on its way: its record, and then its event.
 type pending struct {
-	record telemetry.HostRecord
-	event  *telemetry.Event
-	forget bool
+	record  telemetry.HostRecord
+	event   *telemetry.Event
+	forget  bool
+	written bool // the record is, the event is to be published
+	told    bool // somebody else has published the event
 }
 
 // add puts a change at the end; of too many the oldest is dropped and counted.
@@ -33,64 +34,15 @@ func (x *host) add(p pending, c *counts) {
 	x.pending = append(x.pending, p)
 }
 
-// todo is the queue of the writers: each host is in it once, so it is no longer than the fleet.
-type todo struct {
-	mu   sync.Mutex
-	more *sync.Cond
-	list []*host
-	end  bool
-}
-
-func (t *todo) init() { t.more = sync.NewCond(&t.mu) }
-
-// put has x written. The caller has the lock of the hub.
-func (t *todo) put(x *host) {
-	if x.queued {
-		return
-	}
-	x.queued = true
-	t.again(x)
-}
-
-func (t *todo) again(x *host) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.list = append(t.list, x)
-	t.more.Signal()
-}
-
-// next waits for a host; nil says that there will be none.
-func (t *todo) next() *host {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for len(t.list) == 0 && !t.end {
-		t.more.Wait()
-	}
-	if t.end {
-		return nil
-	}
-	x := t.list[0]
-	t.list[0] = nil
-	t.list = t.list[1:]
-	return x
-}
-
-func (t *todo) close() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.end = true
-	t.more.Broadcast()
-}
-
 // waits reports whether there is anything to write of x.
 func (x *host) waits() bool {
-	return len(x.pending) > 0 || x.dirty || x.repeat != nil || len(x.gone) > 0
+	return len(x.pending) > 0 || x.dirty || x.repeat != nil || x.unsure || len(x.gone) > 0
 }
 
-// save has the record written again, because it says too little. The caller has the lock.
+// save has the record written again, because it says too little: at once, or when the voice is ours. The caller has the lock.
 func (h *Hub) save(x *host) {
+	x.dirty = true
 	if h.voice.mine {
-		x.dirty = true
 		h.todo.put(x)
 	}
 }
@@ -99,137 +51,225 @@ func (h *Hub) save(x *host) {
 func (h *Hub) write(ctx context.Context) error {
 	defer context.AfterFunc(ctx, h.todo.close)()
 	for x := h.todo.next(); x != nil; x = h.todo.next() {
-		if err := h.writeNext(ctx, x); err != nil && ctx.Err() == nil {
-			h.counts.add("record_errors", 1)
-			h.log.Debug("record not written, tried again", "host", x.id, "error", err)
-			if !errors.Is(err, errRaced) {
-				sleep(ctx, retryEvery)
-			}
-		}
-		h.mu.Lock()
-		x.queued = x.waits() && h.voice.mine
-		more := x.queued
-		if _, known := h.watch.Peer(x.id); !more && !known && h.fleet[x.id] == x {
-			h.unlist(x.id) // forgotten, and that is told
-		}
-		h.mu.Unlock()
-		if more {
-			h.todo.again(x)
+		if err := h.writeNext(ctx, x); !errors.Is(err, errUnderWay) {
+			h.wrote(x, err)
 		}
 	}
 	return nil
+}
+
+// wrote has the next thing of x written: after an error a while later, so that a host whose writes fail holds up no other.
+func (h *Hub) wrote(x *host, err error) {
+	failed := err != nil && !errors.Is(err, errRaced)
+	if failed {
+		h.counts.add("record_errors", 1)
+		h.log.Debug("record not written, tried again", "host", x.id, "error", err)
+	}
+	h.mu.Lock()
+	x.queued = x.waits() && h.voice.mine
+	more := x.queued
+	if _, known := h.watch.Peer(x.id); !more && !known && h.fleet[x.id] == x {
+		h.unlist(x.id) // forgotten, and that is told
+	}
+	h.mu.Unlock()
+	switch {
+	case more && failed:
+		h.todo.later(x)
+	case more:
+		h.todo.again(x)
+	}
 }
 
 // writeNext writes the next thing that is to be told of x. On an error it stays the next.
 func (h *Hub) writeNext(ctx context.Context, x *host) error {
+	if err := h.recallLate(ctx, x); err != nil {
+		return err
+	}
+	p, ok := h.nextOf(x)
+	if !ok {
+		return nil
+	}
+	err := h.tell(ctx, x, p)
 	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case err != nil:
+		x.dirty = x.dirty || p.event == nil && p.record.Host != ""
+	case p.event != nil:
+		x.done(p.event.ID)
+	}
+	return err
+}
+
+// nextOf returns what is to be told of x next, and reports whether it is for us to tell it. What is to be removed from the
+// bucket goes before the record that says so: else nobody would know of it any more, if this hub died between them.
+func (h *Hub) nextOf(x *host) (p pending, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if !h.voice.mine { // whoever speaks now has seen the same
-		x.dirty, x.repeat, x.gone = false, nil, nil
+		x.repeat = nil
 		if !x.unsure && !x.kept {
 			x.pending = nil
 		}
-		h.mu.Unlock()
-		return nil
+		return p, false
 	}
-	var p pending
-	repeat := x.repeat
 	switch {
-	case repeat != nil:
-		p.event = repeat
+	case x.repeat != nil:
+		p.event, p.written = x.repeat, true
 	case len(x.pending) > 0:
+		x.yield()
 		p = x.pending[0]
+		p.record.Term = h.voice.term // it may be of a term before this
+	case len(x.gone) > 0:
 	case x.dirty:
 		p.record = h.record(x)
 		x.dirty = false
 	}
-	h.mu.Unlock()
-	if err := h.tell(ctx, x, p); err != nil {
-		h.mu.Lock()
-		x.dirty = x.dirty || p.event == nil
-		h.mu.Unlock()
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if repeat != nil {
-		x.repeat = nil
-	} else if len(x.pending) > 0 && x.pending[0].event == p.event {
-		x.pending = x.pending[1:]
-	}
-	return nil
+	return p, true
 }
 
 // tell writes the record and then publishes the event: who wins the record tells.
 func (h *Hub) tell(ctx context.Context, x *host, p pending) error {
-	switch {
-	case p.forget:
-		if err := h.erase(ctx, x); err != nil {
-			return err
-		}
-	case p.event == nil && p.record.Host == "":
+	if p.event == nil && p.record.Host == "" {
 		return h.clear(ctx, x)
-	case p.record.Host != "":
-		if mine, err := h.put(ctx, x, p.record); err != nil || !mine {
-			return err
-		}
 	}
-	if p.event == nil {
+	if err := h.keepRecord(ctx, x, p); err != nil {
+		return err
+	}
+	if p.event == nil || p.told {
 		return nil
 	}
-	return h.publish(ctx, *p.event)
+	return h.publish(ctx, x, *p.event)
 }
 
-// put writes a record by compare-and-swap, and reports whether it is for us to tell what it says.
-func (h *Hub) put(ctx context.Context, x *host, r telemetry.HostRecord) (bool, error) {
+// keepRecord has the registry say what p says.
+func (h *Hub) keepRecord(ctx context.Context, x *host, p pending) (err error) {
+	switch {
+	case p.written:
+		return nil
+	case p.forget:
+		err = h.erase(ctx, x)
+	case p.record.Host != "":
+		err = h.put(ctx, x, p.record)
+	}
+	if err != nil || p.event == nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	x.recorded(p.event.ID)
+	return nil
+}
+
+// put writes a record by compare-and-swap.
+func (h *Hub) put(ctx context.Context, x *host, r telemetry.HostRecord) error {
 	body, err := telemetry.EncodeControl(r, telemetry.MsgPack)
 	if err != nil {
 		h.log.Error("record cannot be encoded", "host", r.Host, "error", err)
-		return true, nil
+		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, writeTime)
+	ctx, cancel := context.WithTimeout(ctx, h.o.Times.Write)
 	defer cancel()
 	h.mu.Lock()
-	last := x.revision
+	last, unclear := x.revision, x.unclear
 	h.mu.Unlock()
+	if unclear {
+		return h.reconcile(ctx, x)
+	}
 	revision, err := h.kv.hosts.Load().Update(ctx, x.key(), body, last)
 	switch {
 	case errors.Is(err, bus.ErrConflict):
-		return h.reconcile(ctx, x, r)
+		return h.reconcile(ctx, x)
 	case errors.Is(err, bus.ErrFull):
 		h.counts.add("registry_full", 1)
-		return true, nil // better told twice, after a restart, than not at all
-	case err != nil:
-		return false, err
+		return nil // better told twice, after a restart, than not at all
 	}
 	h.mu.Lock()
-	x.revision = revision
-	h.mu.Unlock()
-	return true, nil
+	defer h.mu.Unlock()
+	x.unclear = err != nil
+	x.revision = max(x.revision, revision)
+	return err
 }
 
-// reconcile finds out who was first. One who speaks since has told what there is to tell; one who spoke before us has not known
-// that we do.
-func (h *Hub) reconcile(ctx context.Context, x *host, r telemetry.HostRecord) (bool, error) {
+// reconcile finds out what the registry says, and who has written it.
+func (h *Hub) reconcile(ctx context.Context, x *host) error {
 	v, err := h.kv.hosts.Load().Get(ctx, x.key())
 	switch {
 	case errors.Is(err, bus.ErrNoKey):
 		v = bus.KV{}
 	case err != nil:
-		return false, err
+		return err
 	}
-	is, _, err := telemetry.DecodeHostRecord(v.Value)
-	if err == nil && is.Term > r.Term {
-		h.lose(fmt.Sprintf("hub of term %d has written", is.Term))
-		return false, nil
-	}
+	r, _, err := telemetry.DecodeHostRecord(v.Value)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	x.revision = v.Revision
-	if err == nil && is.Term < r.Term && is.State == r.State && is.From == r.From && is.Change == r.Change {
-		x.repeat = is.Event // found out by the one before us at the same moment, who may not have come to tell it
-		return false, nil
+	if err == nil && r.Term > h.voice.term {
+		h.loseNow(fmt.Sprintf("hub of term %d has written", r.Term))
+		return errRaced
 	}
-	return false, errRaced
+	x.revision, x.unclear = v.Revision, false
+	if err == nil {
+		h.meet(x, r)
+	}
+	return errRaced
+}
+
+// meet takes note of a record that the registry has: one of this term is our own, whose answer was lost or is still to come; one of a
+// term before was written by a hub that did not know yet that we speak. The caller has the lock.
+func (h *Hub) meet(x *host, r telemetry.HostRecord) {
+	switch {
+	case r.Term == h.voice.term && r.Event != nil:
+		x.recorded(r.Event.ID)
+	case r.Term < h.voice.term:
+		x.rival = &verdict{r.From, r.State, r.Change, r.Event, time.Now()}
+		h.save(x)
+	}
+}
+
+// verdict is what a hub that spoke before us has recorded after we have begun to speak.
+type verdict struct {
+	from, state string
+	change      uint64
+	event       *telemetry.Event
+	met         time.Time
+}
+
+// yield leaves to a rival what it has found out as we have: its event stands for ours. The stream has it once; later than it
+// knows that, the event was told.
+func (x *host) yield() {
+	p, v := &x.pending[0], x.rival
+	if v == nil || p.written || p.record.Change < v.change {
+		return
+	}
+	x.rival = nil
+	if p.record.Change != v.change || p.record.State != v.state || p.record.From != v.from {
+		return
+	}
+	if p.told = v.event == nil || time.Since(v.met) > repeatFor; p.told {
+		p.record.Event = nil
+		return
+	}
+	p.event, p.record.Event = v.event, v.event
+}
+
+// recorded notes that the registry has the record with this event, if it is that of the next change.
+func (x *host) recorded(id string) {
+	if len(x.pending) > 0 && x.pending[0].event.ID == id {
+		x.pending[0].written = true
+	}
+}
+
+// done notes that an event was told: no record needs to hold it any longer.
+func (x *host) done(id string) {
+	if x.repeat != nil && x.repeat.ID == id {
+		x.repeat = nil
+	}
+	if len(x.pending) > 0 && x.pending[0].written && x.pending[0].event.ID == id {
+		x.pending = x.pending[1:]
+	}
+	if x.event != nil && x.event.ID == id {
+		x.event = nil
+	}
 }
 
 // errRaced has a record written again, over what somebody has written meanwhile.
@@ -282,43 +322,4 @@ func (h *Hub) eventOf(c liveness.Change, x *host) *telemetry.Event {
 		e.Name = p.Name
 	}
 	return e
-}
-
-// publish puts an event on EVENTS, and returns when the stream has it.
-func (h *Hub) publish(ctx context.Context, e telemetry.Event) error {
-	var b telemetry.Batch
-	e.AppendTo(&b)
-	m := bus.Message{Subject: bus.EventSubject(e.Host, e.Plugin, e.Type), ID: e.ID, ContentType: string(telemetry.ContentMsgPack), Body: b.AppendMsgPack(nil)}
-	stored := make(chan error, 1)
-	if err := h.out.Send(ctx, m, func(err error) { stored <- err }); err != nil {
-		return err
-	}
-	look := time.NewTicker(writeTime)
-	defer look.Stop()
-	for {
-		select {
-		case err := <-stored:
-			return err
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-look.C:
-			h.provideEvents(ctx)
-		}
-	}
-}
-
-// provideEvents makes the streams again when that of events is gone: an event waits until it is there.
-func (h *Hub) provideEvents(ctx context.Context) {
-	if h.out.State() != bus.StateNoStream || !h.providing.TryLock() {
-		return
-	}
-	defer h.providing.Unlock()
-	if err := h.tryProvide(ctx); err != nil {
-		h.log.Warn("streams cannot be made again", "error", err)
-	}
-}
-
-// repeatable reports whether an event is young enough to be published again without being stored twice.
-func repeatable(e *telemetry.Event) bool {
-	return e != nil && e.ID != "" && time.Since(time.Unix(0, e.Time)) < repeatFor
 }
