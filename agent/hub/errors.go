@@ -13,6 +13,9 @@ var (
 	// ErrNoJob says that there is no such refresh, or that it ended too long ago.
 	ErrNoJob = errors.New("no such job")
 
+	// ErrBusy says that so many refreshes are under way that another one has to wait: ask again when one of them has ended.
+	ErrBusy = errors.New("too many refreshes are under way")
+
 	// ErrNotConnected says that the host's agent does not listen on the bus at this moment.
 	ErrNotConnected = errors.New("host is not connected")
 

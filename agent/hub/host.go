@@ -172,7 +172,7 @@ func (x *host) sweepAway(e entry) {
 func (x *host) forget() {
 	x.discard(nil)
 	x.owner, x.version, x.os, x.arch, x.labels = "", "", "", "", nil
-	x.parts, x.patient = nil, patience{}
+	x.patient = patience{}
 }
 
 // count brings the digest up to date.

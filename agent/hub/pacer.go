@@ -305,7 +305,8 @@ type jobs struct {
 }
 
 const (
-	mostJobs   = 100
+	mostJobs   = 100 // that are remembered
+	mostAlive  = 8   // that are under way: each of all hosts waits in the same line
 	mostListed = 300 // hosts of a job that are named
 )
 
@@ -348,20 +349,40 @@ func (j *job) ended(id string, bytes uint64, err error) {
 	}
 }
 
+// add remembers a job that begins, in place of the oldest one that has ended. Errors: ErrBusy.
+func (all *jobs) add(j *job) error {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	alive, ended := 0, -1
+	for i, one := range all.list {
+		switch {
+		case one.state().Ended == 0:
+			alive++
+		case ended < 0:
+			ended = i
+		}
+	}
+	if alive >= mostAlive {
+		return fmt.Errorf("%w: %d, and no more are begun: wait until one has ended", ErrBusy, alive)
+	}
+	if len(all.list) >= mostJobs {
+		all.list = slices.Delete(all.list, ended, ended+1)
+	}
+	all.list = append(all.list, j)
+	return nil
+}
+
 // Refresh begins a refresh of hosts, of all when none is named, and returns at once. mode is telemetry.ModeCached or
-// ModeCollect. Errors: ErrNoHost, ErrNotSpeaker.
+// ModeCollect. Errors: ErrNoHost, ErrNotSpeaker, ErrBusy.
 func (h *Hub) Refresh(hosts []string, mode string) (telemetry.RefreshJob, error) {
 	ids, err := h.resolveAll(hosts)
 	if err != nil {
 		return telemetry.RefreshJob{}, err
 	}
 	j := &job{RefreshJob: telemetry.RefreshJob{ID: newID() + newID(), Mode: mode, Total: uint64(len(ids)), Begun: time.Now().UnixNano()}}
-	h.jobs.mu.Lock()
-	h.jobs.list = append(h.jobs.list, j)
-	if len(h.jobs.list) > mostJobs {
-		h.jobs.list = slices.Clone(h.jobs.list[1:])
+	if err := h.jobs.add(j); err != nil {
+		return telemetry.RefreshJob{}, err
 	}
-	h.jobs.mu.Unlock()
 	if !h.pace.run(func() { h.refreshAll(ids, j) }) {
 		return telemetry.RefreshJob{}, errStopped
 	}

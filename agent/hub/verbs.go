@@ -111,7 +111,7 @@ func faultOf(err error) *telemetry.Fault {
 		f.Code = telemetry.FaultInvalid
 	case errors.Is(err, bus.ErrTimeout):
 		f.Code = telemetry.FaultTimeout
-	case errors.Is(err, ErrNotConnected), errors.Is(err, ErrNotSpeaker), errors.Is(err, bus.ErrDisconnected):
+	case errors.Is(err, ErrNotConnected), errors.Is(err, ErrNotSpeaker), errors.Is(err, ErrBusy), errors.Is(err, bus.ErrDisconnected):
 		f.Code = telemetry.FaultDependency
 	}
 	return f

@@ -53,6 +53,9 @@ func (h *Hub) order() []string {
 
 // unlist takes a host out of the fleet. The caller has the lock.
 func (h *Hub) unlist(id string) {
+	if x := h.fleet[id]; x != nil {
+		h.parts -= x.inParts()
+	}
 	delete(h.fleet, id)
 	h.sorted = nil
 }
