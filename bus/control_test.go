@@ -246,6 +246,9 @@ func TestSlowHandler(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := c.Flush(t.Context()); err != nil { // the server knows the subscriptions
+		t.Fatal(err)
+	}
 	client := b.Conn(t, "page")
 	for range 100 {
 		if err := client.Tell(bus.LogSubject("h1", "cpu"), []byte("x")); err != nil {

@@ -28,7 +28,12 @@ func TestOverHub(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- h.Run(ctx) }()
-	t.Cleanup(func() { cancel(); _ = <-done })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 	r := start(t, nil, func(o *Options) { o.Hub, o.Conn = h, h.Data })
 	bustest.Wait(t, soon, "the hub to speak", h.Speaks)
 	f, err := fleet.Start(t.Context(), fleet.Options{URL: b.URL, Hosts: hosts, Interval: interval, Owner: "ada", Inventory: 2000})

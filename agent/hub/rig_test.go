@@ -86,7 +86,9 @@ func start(t testing.TB, b *bustest.Bus, change ...func(*Options)) *running {
 func (r *running) stop() {
 	r.once.Do(func() {
 		r.cancel()
-		_ = <-r.done
+		if err := <-r.done; err != nil { // of one that was killed there may be one
+			r.log.Info("hub has ended", "error", err)
+		}
 	})
 }
 
