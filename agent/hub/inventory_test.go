@@ -252,8 +252,7 @@ func TestRefreshMissing(t *testing.T) {
 	f.Kill(names[1])
 	f.Freeze(names[2])
 	bustest.Wait(t, limit, "the bus to know that one is gone", func() bool {
-		_, err := r.Ask(t.Context(), names[1], "ping", nil)
-		return errors.Is(err, ErrNotConnected)
+		return errors.Is(r.ping(t.Context(), names[1]), ErrNotConnected)
 	})
 	j, err := r.Refresh([]string{names[0], names[1], names[2], names[0]}, telemetry.ModeCached)
 	if err != nil {
