@@ -258,14 +258,19 @@ func TestLyingAgents(t *testing.T) {
 		}
 		return l
 	}
-	f("the same page for ever", `has "a" behind "a"`, func(int) telemetry.PluginList { return list(true, "a") })
-	f("backwards", `has "a" behind "b"`, func(int) telemetry.PluginList { return list(false, "b", "a") })
-	f("odd names", `has "a b" behind ""`, func(int) telemetry.PluginList { return list(false, "a b") })
+	f("the same page for ever", `has "a", which`, func(int) telemetry.PluginList { return list(true, "a") })
+	f("one twice", `has "b", which`, func(int) telemetry.PluginList { return list(false, "b", "a", "b") })
+	f("odd names", `has "a b", which`, func(int) telemetry.PluginList { return list(false, "a b") })
 	f("nothing, and more of it", "no end", func(int) telemetry.PluginList { return list(true) })
 	f("pages without end", "more than 100 pages", func(n int) telemetry.PluginList { return list(true, fmt.Sprintf("p%05d", n)) })
 
-	r.fleet.answer = tell(func(string, map[string]any) any { return list(false, "cpu") })
 	var p pluginPage
+	r.fleet.answer = tell(func(string, map[string]any) any { return list(false, "load", "cpu", "file") })
+	if r.get("/api/v1/hosts/web1/plugins", &p); p.Source != "agent" || len(p.Plugins) != 3 || p.Plugins[1].Name != "cpu" {
+		t.Errorf("an agent lists its plugins in the order of its config: %+v", p)
+	}
+	r.fleet.answer = tell(func(string, map[string]any) any { return list(false, "cpu") })
+	p = pluginPage{}
 	if r.get("/api/v1/hosts/web1/plugins", &p); p.Source != "agent" || p.Plugins[0].Host != "web1" {
 		t.Errorf("an agent that speaks of another host: %+v", p)
 	}

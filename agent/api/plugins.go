@@ -63,13 +63,12 @@ func (c *call) hostPlugins() error {
 // mostPages bounds how long a list an agent may tell.
 const mostPages = 100
 
-// live asks the agent of a host for its plugins. An agent may lie: each page has to go on behind the one before, and all of it is
-// about that host.
+// live asks the agent of a host for its plugins, in the order of its config. An agent may lie: none may come twice, so the pages come
+// to an end, and all of it is about that host.
 func (s *Server) live(ctx context.Context, host string) (all []telemetry.PluginStatus, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.o.Times.Ask)
 	defer cancel()
-	args := map[string]any{}
-	last := ""
+	args, seen := map[string]any{}, map[string]bool{}
 	for range mostPages {
 		payload, err := s.ask(ctx, host, "list", args)
 		if err != nil {
@@ -80,10 +79,10 @@ func (s *Server) live(ctx context.Context, host string) (all []telemetry.PluginS
 			return nil, badAnswer(host, "%v", err)
 		}
 		for _, p := range list.Plugins {
-			if !pluginName(p.Name) || p.Name <= last {
-				return nil, badAnswer(host, "its list has %.80q behind %q", p.Name, last)
+			if !pluginName(p.Name) || seen[p.Name] {
+				return nil, badAnswer(host, "its list has %.80q, which is no name or was there already", p.Name)
 			}
-			p.Host, last = host, p.Name
+			p.Host, seen[p.Name], args["after"] = host, true, p.Name
 			all = append(all, p)
 		}
 		switch {
@@ -92,7 +91,6 @@ func (s *Server) live(ctx context.Context, host string) (all []telemetry.PluginS
 		case len(list.Plugins) == 0, len(all) > mostList:
 			return nil, badAnswer(host, "its list of plugins has no end")
 		}
-		args["after"] = last
 	}
 	return nil, badAnswer(host, "its list of plugins has more than %d pages", mostPages)
 }

@@ -47,6 +47,11 @@ func (a *app) hub() *cobra.Command {
 // serveHub runs a hub, and its API on l, until ctx ends; nil: it has none.
 func (a *app) serveHub(ctx context.Context, s *config.Settings, o hub.Options, l net.Listener, log *slog.Logger) error {
 	o.Version, o.Rules, o.Most, o.Interval, o.Log = version(), rulesOf(s.Hub), float64(s.Hub.MaxBeats), s.Hub.Interval, log.With("part", "hub")
+	name, err := hostName(s)
+	if err != nil {
+		return err
+	}
+	o.Host = name
 	if l == nil {
 		return hub.New(o).Run(ctx)
 	}
@@ -56,11 +61,7 @@ func (a *app) serveHub(ctx context.Context, s *config.Settings, o hub.Options, l
 		return err
 	}
 	defer token.remove()
-	name, err := hostName(s)
-	if err != nil {
-		return err
-	}
-	o.Host, o.Listen = name, l.Addr().String()
+	o.Listen = l.Addr().String()
 	h := hub.New(o)
 	server := api.New(api.Options{Hub: h, Conn: h.Data, Token: token.text, TokenFile: token.file, Listen: o.Listen, Host: name, Version: version(), Log: log.With("part", "api")})
 	log.Info("api listens", "address", "http://"+o.Listen)

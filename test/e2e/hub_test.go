@@ -113,7 +113,7 @@ func (p *pair) downOnce(had int, dead ...string) {
 	var told []string
 	for _, v := range p.events()[had:] {
 		switch {
-		case v.Type == "overdue":
+		case v.Type == "overdue", v.Type == "voice": // which is told for the operator, once
 		case v.Type == "down":
 			told = append(told, v.Host)
 		default:
