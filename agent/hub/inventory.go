@@ -405,7 +405,6 @@ func (h *Hub) emptyHanded() {
 	for _, x := range h.fleet {
 		x.hold(nil)
 		x.patient = patience{}
-		x.dirty = true
 		h.save(x)
 	}
 }

@@ -162,7 +162,7 @@ func told(t testing.TB, b *bustest.Bus, what string, ok func([]telemetry.Event) 
 		if time.Now().After(end) {
 			t.Fatalf("waited %v for: %s; told were %s", limit, what, summary(all))
 		}
-		time.Sleep(100 * time.Millisecond) // each look leaves a consumer behind for a while, and a stream has only so many
+		time.Sleep(100 * time.Millisecond) // each look makes a consumer
 	}
 	return all
 }

@@ -116,24 +116,22 @@ func (h *Hub) note(changes []liveness.Change) {
 		e := h.eventOf(c, x)
 		h.log.Log(context.Background(), levelOf(c), "host", "event", c.Type, "host", c.Host, "message", c.Message)
 		x.event = e
-		x.add(pending{event: e, forget: c.Type == typeForgotten, record: h.record(x)}, &h.counts)
-		if c.Type == typeForgotten {
+		x.add(pending{event: e, forget: c.Type == liveness.TypeForgotten, record: h.record(x)}, &h.counts)
+		if c.Type == liveness.TypeForgotten {
 			x.forget() // it stays until that is written: its next beat must not overtake it
 		}
 		h.todo.put(x)
 	}
 }
 
-const typeForgotten = "forgotten"
-
 // levelOf says how much an operator wants to know of a change.
 func levelOf(c liveness.Change) slog.Level {
 	switch {
 	case c.Silenced:
 		return slog.LevelDebug
-	case c.To == telemetry.HostDown, c.Type == "mass_overdue", c.Type == "conflict", c.Type == "unknown_hosts":
+	case c.To == telemetry.HostDown, c.Type == liveness.TypeMass, c.Type == liveness.TypeConflict, c.Type == liveness.TypeUnknown:
 		return slog.LevelWarn
-	case c.Type == "overdue":
+	case c.Type == liveness.TypeOverdue:
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo

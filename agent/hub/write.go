@@ -313,7 +313,7 @@ func (h *Hub) eventOf(c liveness.Change, x *host) *telemetry.Event {
 	}
 	if c.Host == "" {
 		e.Host = fleetName
-		if c.Type == "mass_overdue" {
+		if c.Type == liveness.TypeMass {
 			e.Message += h.where()
 		}
 		return e
