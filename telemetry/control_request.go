@@ -16,6 +16,25 @@ type CtlRequest struct {
 	Args     map[string]any `json:"args,omitzero"`       // of the verb
 }
 
+// Text returns an argument that is a text; "" when it is none.
+func (r CtlRequest) Text(key string) string {
+	s, _ := r.Args[key].(string)
+	return s
+}
+
+// Number returns an argument that is a number, and whether it is one.
+func (r CtlRequest) Number(key string) (int64, bool) {
+	switch n := r.Args[key].(type) {
+	case int64:
+		return n, true
+	case uint64:
+		return int64(min(n, 1<<62)), true
+	case float64: // of JSON
+		return int64(max(-1<<62, min(n, 1<<62))), true
+	}
+	return 0, false
+}
+
 // CtlReply answers a CtlRequest.
 type CtlReply struct {
 	ID      string `json:"id"`

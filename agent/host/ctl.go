@@ -33,10 +33,10 @@ func (h *Host) verbs() map[string]verb {
 		}
 	}
 	one := func(do func(context.Context, string) (telemetry.ChangeList, error)) verb {
-		return slow(func(ctx context.Context, r telemetry.CtlRequest) (any, error) { return do(ctx, text(r, "plugin")) })
+		return slow(func(ctx context.Context, r telemetry.CtlRequest) (any, error) { return do(ctx, r.Text("plugin")) })
 	}
 	return map[string]verb{
-		"list":    func(_ context.Context, r telemetry.CtlRequest) (any, error) { return h.list(text(r, "after")) },
+		"list":    func(_ context.Context, r telemetry.CtlRequest) (any, error) { return h.list(r.Text("after")) },
 		"info":    h.info,
 		"logs":    h.logs,
 		"env":     h.environment,
@@ -50,35 +50,19 @@ func (h *Host) verbs() map[string]verb {
 		"upgrade": one(h.Upgrade),
 		"unload":  one(h.Unload),
 		"load": slow(func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
-			return h.loadFrom(ctx, text(r, "file"), text(r, "config"), r.Args["replace"] == true)
+			return h.loadFrom(ctx, r.Text("file"), r.Text("config"), r.Args["replace"] == true)
 		}),
 		"swap": slow(func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
 			to, err := target(r)
 			if err != nil {
 				return nil, err
 			}
-			return h.Swap(ctx, text(r, "plugin"), to)
+			return h.Swap(ctx, r.Text("plugin"), to)
 		}),
 		"reload": slow(func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
 			return h.Reload(ctx, r.Args["dry_run"] == true)
 		}),
 	}
-}
-
-// text returns an argument that is a text.
-func text(r telemetry.CtlRequest, key string) string {
-	s, _ := r.Args[key].(string)
-	return s
-}
-
-func number(r telemetry.CtlRequest, key string) int64 {
-	switch n := r.Args[key].(type) {
-	case int64:
-		return n
-	case uint64:
-		return int64(min(n, 1<<62))
-	}
-	return 0
 }
 
 // asked answers a request to the agent.
@@ -171,9 +155,9 @@ func size(s telemetry.PluginStatus) int {
 
 // info returns all that is known of one plugin.
 func (h *Host) info(ctx context.Context, r telemetry.CtlRequest) (any, error) {
-	e := h.find(text(r, "plugin"))
+	e := h.find(r.Text("plugin"))
 	if e == nil {
-		return nil, h.unknown(text(r, "plugin"))
+		return nil, h.unknown(r.Text("plugin"))
 	}
 	i := e.current()
 	fresh := i.ping(ctx)
@@ -195,18 +179,20 @@ func (h *Host) info(ctx context.Context, r telemetry.CtlRequest) (any, error) {
 
 // logs returns what a plugin has printed.
 func (h *Host) logs(_ context.Context, r telemetry.CtlRequest) (any, error) {
-	e := h.find(text(r, "plugin"))
+	e := h.find(r.Text("plugin"))
 	if e == nil {
-		return nil, h.unknown(text(r, "plugin"))
+		return nil, h.unknown(r.Text("plugin"))
 	}
-	return e.journal.Page(uint64(max(0, number(r, "after"))), int(min(number(r, "tail"), 1<<20)), 0), nil
+	after, _ := r.Number("after")
+	tail, _ := r.Number("tail")
+	return e.journal.Page(uint64(max(0, after)), int(min(tail, 1<<20)), 0), nil
 }
 
 // environment returns what somebody needs who starts the plugin himself.
 func (h *Host) environment(_ context.Context, r telemetry.CtlRequest) (any, error) {
-	e := h.find(text(r, "plugin"))
+	e := h.find(r.Text("plugin"))
 	if e == nil {
-		return nil, h.unknown(text(r, "plugin"))
+		return nil, h.unknown(r.Text("plugin"))
 	}
 	return e.environ()
 }

@@ -49,7 +49,7 @@ func (h *Host) refreshing() bool {
 // refresh answers with the list of what the inventory has, and has the wanted entries published. With args.after it only goes on
 // with the list.
 func (h *Host) refresh(ctx context.Context, r telemetry.CtlRequest) (any, error) {
-	if after := text(r, "after"); after != "" {
+	if after := r.Text("after"); after != "" {
 		return h.page(after, nil), nil
 	}
 	select {

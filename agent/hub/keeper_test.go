@@ -107,7 +107,7 @@ func (k *keeper) hear(subject, reply string, body []byte) {
 		k.mu.Lock()
 		k.wants = append(k.wants, len(r.Want))
 		k.mu.Unlock()
-		if answer.Payload, err = telemetry.EncodeControl(k.page(text(r, "after")), telemetry.MsgPack); err != nil {
+		if answer.Payload, err = telemetry.EncodeControl(k.page(r.Text("after")), telemetry.MsgPack); err != nil {
 			k.t.Error(err)
 		}
 	}

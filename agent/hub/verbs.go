@@ -33,7 +33,7 @@ func (h *Hub) verbs() map[string]func(context.Context, telemetry.CtlRequest) (an
 		"plugins":   h.listPlugins,
 		"inventory": h.tellInventory,
 		"refresh":   h.refreshHosts,
-		"job":       func(_ context.Context, r telemetry.CtlRequest) (any, error) { return h.Job(text(r, "id")) },
+		"job":       func(_ context.Context, r telemetry.CtlRequest) (any, error) { return h.Job(r.Text("id")) },
 		"forget":    h.forgetHost,
 		"silence":   h.silenceHost,
 		"status":    func(context.Context, telemetry.CtlRequest) (any, error) { return h.Status(), nil },
@@ -61,7 +61,7 @@ func (h *Hub) silenceHost(ctx context.Context, r telemetry.CtlRequest) (any, err
 	if err != nil {
 		return nil, err
 	}
-	ms, ok := number(r, "ms")
+	ms, ok := r.Number("ms")
 	if !ok || ms < 0 {
 		return nil, fmt.Errorf("%w: ms: want a number of milliseconds, 0 to end maintenance", errBad)
 	}
@@ -120,15 +120,9 @@ func faultOf(err error) *telemetry.Fault {
 // errBad marks requests that cannot be understood.
 var errBad = errors.New("bad request")
 
-// text returns an argument that is a text.
-func text(r telemetry.CtlRequest, key string) string {
-	s, _ := r.Args[key].(string)
-	return s
-}
-
 // hostOf returns the argument host, which has to be there.
 func hostOf(r telemetry.CtlRequest) (string, error) {
-	host := text(r, "host")
+	host := r.Text("host")
 	if host == "" {
 		return "", fmt.Errorf("%w: host: want the id or name of one", errBad)
 	}
@@ -152,19 +146,6 @@ func texts(r telemetry.CtlRequest, key string) ([]string, error) {
 	return list, nil
 }
 
-// number returns an argument that is a number, and whether it is one.
-func number(r telemetry.CtlRequest, key string) (int64, bool) {
-	switch n := r.Args[key].(type) {
-	case int64:
-		return n, true
-	case uint64:
-		return int64(min(n, 1<<62)), true
-	case float64:
-		return int64(max(-1<<62, min(n, 1<<62))), true
-	}
-	return 0, false
-}
-
 func modeOf(r telemetry.CtlRequest) string {
 	if r.Mode == "" {
 		return telemetry.ModeCached
@@ -174,8 +155,8 @@ func modeOf(r telemetry.CtlRequest) string {
 
 // filterOf reads the arguments of a list; label is "key=value".
 func filterOf(r telemetry.CtlRequest) (Filter, error) {
-	f := Filter{Host: text(r, "host"), State: text(r, "state"), Owner: text(r, "owner"), Site: text(r, "site")}
-	labels := []string{text(r, "label")}
+	f := Filter{Host: r.Text("host"), State: r.Text("state"), Owner: r.Text("owner"), Site: r.Text("site")}
+	labels := []string{r.Text("label")}
 	if labels[0] == "" {
 		var err error
 		if labels, err = texts(r, "label"); err != nil {
@@ -263,7 +244,7 @@ func (h *Hub) listPlugins(_ context.Context, r telemetry.CtlRequest) (any, error
 }
 
 // pageOf returns the page that is asked for: no more than fits into a reply.
-func pageOf(r telemetry.CtlRequest) Page { return Page{After: text(r, "after"), Most: mostPage} }
+func pageOf(r telemetry.CtlRequest) Page { return Page{After: r.Text("after"), Most: mostPage} }
 
 // chunkSize is how much of an entry one reply has.
 const chunkSize = 24 << 10
@@ -273,10 +254,10 @@ func (h *Hub) tellInventory(ctx context.Context, r telemetry.CtlRequest) (any, e
 	if err != nil {
 		return nil, err
 	}
-	name := text(r, "entry")
+	name := r.Text("entry")
 	if name == "" {
 		items, err := h.Inventory(ctx, host)
-		last := entryOf(text(r, "after"))
+		last := entryOf(r.Text("after"))
 		items = slices.DeleteFunc(items, func(it telemetry.RefreshItem) bool { return !last.before(it.InventoryItem) })
 		some, more := fitting(items, false)
 		return telemetry.InventoryPage{Items: some, More: more}, err
@@ -290,7 +271,7 @@ func (h *Hub) tellInventory(ctx context.Context, r telemetry.CtlRequest) (any, e
 	if err != nil {
 		return nil, err
 	}
-	offset, _ := number(r, "offset")
+	offset, _ := r.Number("offset")
 	from := max(0, min(offset, int64(len(all))))
 	return telemetry.InventoryPage{Size: int64(len(all)), Text: chunk(all[from:])}, nil
 }
