@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,6 +27,7 @@ type Bucket struct {
 	name    string
 	made    time.Time     // by the server: a bucket made anew has another
 	markers time.Duration // how long a deletion can be seen
+	wrote   atomic.Uint64 // last revision that was acknowledged here
 }
 
 // KV is one value of a Bucket.
@@ -96,6 +98,7 @@ func (b *Bucket) Put(ctx context.Context, key string, value []byte) (revision ui
 		revision, err = b.kv.Put(ctx, key, value)
 		return err
 	})
+	b.acknowledged(revision)
 	return revision, err
 }
 
@@ -110,7 +113,14 @@ func (b *Bucket) Update(ctx context.Context, key string, value []byte, last uint
 		}
 		return err
 	})
+	b.acknowledged(revision)
 	return revision, err
+}
+
+// acknowledged notes a revision that the bucket has from now on.
+func (b *Bucket) acknowledged(revision uint64) {
+	for last := b.wrote.Load(); revision > last && !b.wrote.CompareAndSwap(last, revision); last = b.wrote.Load() {
+	}
 }
 
 // Delete removes key if its revision is last, else ErrConflict; 0: in any case. A key that does not exist is no error then.

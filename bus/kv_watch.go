@@ -16,8 +16,8 @@ import (
 // Watch calls f, on one goroutine, for each value under a pattern ("*", "web-1.>"), then calls ready once, then f for each change,
 // until ctx ends, which is no error, or f returns one. Of several changes of a key in a row it may hear only the last. What it
 // misses while the bus is away it gets when it is back. It ends with ErrNoStream when the bucket is no more, or is another one
-// by now, or lacks what it had, as that of a bus whose store was put back to a state of before; and with ErrDisconnected when the bus was away for so long (a day) that it may have forgotten deletions. Other errors:
-// ErrClosed, ErrDenied.
+// by now, or lacks what it had or was told to keep, as that of a bus whose store was put back to a state of before; and with
+// ErrDisconnected when the bus was away for so long (a day) that it may have forgotten deletions. Other errors: ErrClosed, ErrDenied.
 func (b *Bucket) Watch(ctx context.Context, pattern string, f func(KV) error, ready func()) error {
 	if err := b.checkPattern(pattern); err != nil {
 		return fmt.Errorf("watch bucket %s: %w", b.name, err)
@@ -154,7 +154,7 @@ func (w *follower) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	defer cancel()
 	b := w.bucket
 	name := streamOfBucket + b.name
-	away := w.away.Load()
+	away, seen := w.away.Load(), max(w.next-1, b.wrote.Load())
 	stream, err := b.js.Stream(ctx, name)
 	if err != nil {
 		return nil, err
@@ -162,8 +162,8 @@ func (w *follower) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	if !stream.CachedInfo().Created.Equal(b.made) {
 		return nil, fmt.Errorf("%w any more: somebody has made another of that name", ErrNoStream)
 	}
-	if last := stream.CachedInfo().State.LastSeq; last < w.next-1 {
-		return nil, fmt.Errorf("%w as it was: revision %d was read, and now %d is the last", ErrNoStream, w.next-1, last)
+	if last := stream.CachedInfo().State.LastSeq; last < seen {
+		return nil, fmt.Errorf("%w as it was: there was revision %d, and now %d is the last", ErrNoStream, seen, last)
 	}
 	if away != 0 && time.Since(time.Unix(0, away)) > b.markers {
 		return nil, errForgotten

@@ -124,6 +124,16 @@ func (x *host) lost(e entry, err error) {
 	}
 }
 
+// silenced ends what waits for entries: those that come to a hub that does not speak are not kept. The caller has the lock.
+func (x *host) silenced() {
+	for a := x.asking; a != nil; a = a.before {
+		if len(a.wanted) > 0 {
+			a.wanted, a.lost = nil, ErrNotSpeaker
+			close(a.all)
+		}
+	}
+}
+
 // patience is how long a host is not asked again whose answers did not help: its digest still differs.
 type patience struct {
 	until time.Time
@@ -190,7 +200,11 @@ func (h *Hub) fetched(x *host, a *asking) {
 	if x.asking == a {
 		x.asking = nil
 	}
-	x.patient.answered(a.err, time.Now())
+	if errors.Is(a.err, ErrNotSpeaker) {
+		x.patient.well() // the host has done nothing wrong
+	} else {
+		x.patient.answered(a.err, time.Now())
+	}
 	if a.err != nil {
 		h.counts.add("refresh_failed", 1)
 	}
@@ -224,6 +238,10 @@ func (h *Hub) fetch(ctx context.Context, x *host, a *asking, want []string) erro
 func (h *Hub) want(ctx context.Context, x *host, a *asking, want []string) error {
 	all := make(chan struct{})
 	h.mu.Lock()
+	if !h.voice.mine {
+		h.mu.Unlock()
+		return ErrNotSpeaker
+	}
 	a.wanted, a.all = map[entry]bool{}, all
 	for _, w := range want {
 		a.wanted[entryOf(w)] = true

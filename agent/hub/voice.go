@@ -162,6 +162,7 @@ func (h *Hub) loseNow(why string) {
 	h.watch.Speak(false, h.now())
 	for _, x := range h.fleet {
 		x.unsure = x.unsure || len(x.pending) > 0
+		x.silenced()
 	}
 	h.log.Warn("hub speaks no more", "reason", why, "term", h.voice.term)
 }

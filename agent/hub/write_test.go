@@ -227,8 +227,9 @@ func TestRegistryPutBack(t *testing.T) {
 	if err := os.CopyFS(before, os.DirFS(b.Dir)); err != nil {
 		t.Fatal(err)
 	}
+	term := r.Status().Term
 	b.Start(t)
-	bustest.Wait(t, limit, "the voice", func() bool { return r.connected() && r.Speaks() })
+	bustest.Wait(t, limit, "the voice", func() bool { return r.connected() && r.Speaks() && r.Status().Term > term }) // which the bus has forgotten
 	agentOf(t, b, "db", "i1", 1).beat()
 	told(t, b, "UP", is(1, "up", "db"))
 	bustest.Wait(t, limit, "the record", func() bool { return !r.busy() })
