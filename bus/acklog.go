@@ -130,7 +130,12 @@ func (k *Consumer) Flush(ctx context.Context) error {
 	case <-idle:
 		return nil
 	case <-k.done:
-		return fmt.Errorf("flush consumer: %w", ErrClosed)
+		select {
+		case <-idle: // it was stopped, and has ended because nothing was left
+			return nil
+		default:
+			return fmt.Errorf("flush consumer: %w", ErrClosed)
+		}
 	case <-ctx.Done():
 		return fmt.Errorf("flush consumer: %d deliveries held: %w", k.Stats().Held, ctx.Err())
 	}

@@ -17,7 +17,8 @@ import (
 // until ctx ends, which is no error, or f returns one. Of several changes of a key in a row it may hear only the last. What it
 // misses while the bus is away it gets when it is back. It ends with ErrNoStream when the bucket is no more, or is another one
 // by now, or lacks what it had or was told to keep, as that of a bus whose store was put back to a state of before; and with
-// ErrDisconnected when the bus was away for so long (a day) that it may have forgotten deletions. Other errors: ErrClosed, ErrDenied.
+// ErrDisconnected when the bus was away for so long (a day) that it may have forgotten deletions. Open the bucket anew then. Other errors:
+// ErrClosed, ErrDenied.
 func (b *Bucket) Watch(ctx context.Context, pattern string, f func(KV) error, ready func()) error {
 	if err := b.checkPattern(pattern); err != nil {
 		return fmt.Errorf("watch bucket %s: %w", b.name, err)
