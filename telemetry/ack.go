@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // States of an Ack.
@@ -51,13 +53,29 @@ type Work struct {
 	TimeoutMS     int64             `json:"timeout_ms,omitzero"`      // of one call; 0: the kind's default
 	MaxAckPending int64             `json:"max_ack_pending,omitzero"` // messages unacknowledged at most; 0: the default
 	Parallel      int64             `json:"parallel,omitzero"`        // calls at a time; 0: one
+	Order         string            `json:"order,omitzero"`           // OrderSource, or none
+	QueueBytes    int64             `json:"queue_bytes,omitzero"`     // that may wait for the bus; 0: the default
+	Overflow      string            `json:"overflow,omitzero"`        // when that is full: OverflowBlock, which is the default, or another one
+	MaxRate       int64             `json:"max_rate,omitzero"`        // points a second; 0: no limit
+	MaxSeries     int64             `json:"max_series,omitzero"`      // series at a time; 0: no limit
 }
+
+// OrderSource in Work.Order says that the batches of one source are worked on one after the other.
+const OrderSource = "source"
+
+// What becomes of points for which the queue of a collector has no room.
+const (
+	OverflowBlock      = "block"       // the collector waits
+	OverflowDropOldest = "drop_oldest" // what waits longest is dropped and counted
+	OverflowDropNew    = "drop_new"    // what comes is dropped and counted
+)
 
 // Input names a durable consumer that the hub has made, and what it selects.
 type Input struct {
 	Stream  string   `json:"stream"`
 	Durable string   `json:"durable"`
 	Filters []string `json:"filters,omitzero"`
+	End     uint64   `json:"end,omitzero"` // last stream sequence that is meant for the plugin; 0: it goes on for ever
 }
 
 func (Ack) bounds() bounds { return beatBounds }
@@ -84,7 +102,20 @@ func (w Work) check() error {
 		checkCount("timeout_ms", w.TimeoutMS, decadesMS),
 		checkCount("max_ack_pending", w.MaxAckPending, 1<<20),
 		checkCount("parallel", w.Parallel, 1<<10),
+		checkWord("order", w.Order, OrderSource),
+		checkCount("queue_bytes", w.QueueBytes, 1<<40),
+		checkWord("overflow", w.Overflow, OverflowBlock, OverflowDropOldest, OverflowDropNew),
+		checkCount("max_rate", w.MaxRate, 1<<40),
+		checkCount("max_series", w.MaxSeries, 1<<40),
 	)
+}
+
+// checkWord refuses a word that is none of some; an empty one says nothing.
+func checkWord(key, word string, words ...string) error {
+	if word == "" || slices.Contains(words, word) {
+		return nil
+	}
+	return &ControlError{ControlRange, key, quote(word) + " is none of " + strings.Join(words, ", ")}
 }
 
 // decadesMS is longer than any wait makes sense, and as nanoseconds still fits an int64.

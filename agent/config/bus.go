@@ -26,6 +26,8 @@ func (l *loader) bus(s *source, n *yaml.Node) Bus {
 		"max_age":   func(n *yaml.Node) { b.MaxAge = s.duration("bus.max_age", n, time.Second) },
 	}
 	external := map[string]func(*yaml.Node){
+		"replicas": func(n *yaml.Node) { b.Replicas = s.count("bus.replicas", n, 5) },
+		"spool":    func(n *yaml.Node) { b.Spool = s.spool(n) },
 		"creds_file": func(n *yaml.Node) {
 			b.CredsFile = s.text("bus.creds_file", n)
 			l.secretFile(s, "bus.creds_file", n)
@@ -35,17 +37,33 @@ func (l *loader) bus(s *source, n *yaml.Node) Bus {
 	known := map[string]func(*yaml.Node){"urls": func(n *yaml.Node) { b.URLs = s.urls("bus.urls", n) }}
 	maps.Copy(known, embedded)
 	maps.Copy(known, external)
-	s.fields("bus", n, known, []string{"urls", "listen", "store", "sync", "max_store", "max_age", "creds_file", "tls"})
+	s.fields("bus", n, known, []string{"urls", "listen", "store", "sync", "max_store", "max_age", "creds_file", "tls", "replicas", "spool"})
 	b.Embedded = b.URLs == nil
 	for _, e := range entries(n) {
 		switch {
-		case embedded[e.name] != nil && !b.Embedded:
+		case embedded[e.name] != nil && !b.Embedded && b.Spool == nil:
 			s.fault(e.key, "set it on the NATS server, or remove urls:", "bus: %s is of the embedded bus, and urls: says that the bus is elsewhere", e.name)
 		case external[e.name] != nil && !hasKey(n, "urls"):
 			s.fault(e.key, "name the bus: urls: tls://bus.example:4222, or remove "+e.name, "bus: %s is of a bus elsewhere, and without urls: it is embedded", e.name)
 		}
 	}
 	return b
+}
+
+// spool reads spool: as true, or as a map of how it is sent on; nil: there is none.
+func (s *source) spool(n *yaml.Node) *Spool {
+	p := &Spool{Order: SpoolOldest}
+	if n.Kind != yaml.MappingNode {
+		if !s.flag("bus.spool", n) {
+			return nil
+		}
+		return p
+	}
+	s.fields("bus.spool", n, map[string]func(*yaml.Node){
+		"order":  func(n *yaml.Node) { p.Order = s.oneOf("bus.spool.order", n, SpoolOldest, SpoolLive) },
+		"window": func(n *yaml.Node) { p.Window = s.size("bus.spool.window", n) },
+	}, []string{"order", "window"})
+	return p
 }
 
 // urls reads one URL or several; "embedded" gives nil, and no other value does: a bus that is misspelt is no embedded one.

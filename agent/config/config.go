@@ -96,7 +96,22 @@ type Bus struct {
 	MaxAge    time.Duration // embedded: how long points are kept; 0: the default of the bus
 	CredsFile string
 	TLS       TLS
+	Replicas  int    // elsewhere: of each stream and bucket; 0: 3 in a cluster, else 1
+	Spool     *Spool // elsewhere: what is kept here on the way there; nil: nothing
 }
+
+// Spool says how an agent keeps what is on its way to a bus elsewhere. Listen, Store, Sync, MaxStore and MaxAge of Bus are of the
+// bus that it keeps it in.
+type Spool struct {
+	Order  string // SpoolOldest or SpoolLive
+	Window int64  // bytes on the way at a time; 0: the default
+}
+
+// Orders of a spool that has fallen behind.
+const (
+	SpoolOldest = "oldest" // what waits longest goes first
+	SpoolLive   = "live"   // what is new goes at once, and the rest beside it
+)
 
 // TLS names the files of an encrypted bus.
 type TLS struct {
@@ -150,8 +165,13 @@ type Plugin struct {
 	Owner    string // empty: Settings.Owner
 	Start    string // where a new reader begins: new, all, a duration such as "24h", or a time in RFC 3339
 	Enabled  bool
-	Replicas int
-	Parallel int
+	Replicas int      // processes of a processor or publisher, which share its work
+	Parallel int      // workers in each
+	Order    string   // telemetry's word "source", or empty: none is kept
+	Queue    int64    // bytes of a collector that may wait for the bus; 0: the default
+	Overflow string   // what becomes of more: block, drop_oldest, drop_new; empty: block
+	MaxRate  int      // points a second that it may send; 0: no limit
+	Series   int      // max_series: that it may send at a time; 0: the default
 	Env      []string // names of the environment that are passed on to the process
 
 	Limits   Limits // of the process and all it starts

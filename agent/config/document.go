@@ -68,11 +68,22 @@ func busSchema() map[string]any {
 		"max_store":  text("embedded: how much it keeps, such as 1GiB"),
 		"max_age":    duration("embedded: how long it keeps points"),
 		"creds_file": text("elsewhere: a file with the credentials"),
+		"replicas":   count("copies of each stream the servers of a cluster keep; by default 3, of one server 1"),
+		"spool":      spoolSchema(),
 		"tls": object("elsewhere: the files of an encrypted bus", map[string]any{
 			"ca_file": text("whom to trust"), "cert_file": text("who this machine is"), "key_file": text("the key of cert_file"),
 		}),
 	})
 	m["type"], m["items"] = []string{"string", "array", "object"}, map[string]any{"type": "string"}
+	return m
+}
+
+func spoolSchema() map[string]any {
+	m := object("elsewhere: keep here what is on its way there", map[string]any{
+		"order":  map[string]any{"enum": []string{SpoolOldest, SpoolLive}, "description": "what goes first after the bus was away"},
+		"window": text("bytes on the way at a time, such as 8MiB"),
+	})
+	m["type"] = []string{"boolean", "object"}
 	return m
 }
 
@@ -167,6 +178,12 @@ func common() map[string]any {
 		"on_agent_exit": map[string]any{"enum": []string{"stop", "keep"}, "description": "whether its process goes on when the agent ends: not with the embedded bus, which ends too"},
 		"sha256":        map[string]any{"type": "string", "pattern": sha256Form.text, "description": "of its executable: another one is not run"},
 		"attached":      map[string]any{"type": "boolean", "description": "somebody else starts it"},
+
+		"order":      map[string]any{"enum": []string{"source"}, "description": "the batches of one source are worked on one after the other"},
+		"queue":      text("bytes of a collector that may wait for the bus, such as 16MiB"),
+		"overflow":   map[string]any{"enum": []string{"block", "drop_oldest", "drop_new"}, "description": "what becomes of more than that"},
+		"max_rate":   count("points a second it may send; more are dropped and counted"),
+		"max_series": count("series at a time it may send; points of more are dropped and counted"),
 	}
 }
 

@@ -20,27 +20,32 @@ func (d *definition) notYet(e entry) {
 	if e.name != "replicas" || d.Replicas <= 1 {
 		return
 	}
-	way := "use parallel: for several workers in one process"
 	if d.Kind == Collector {
-		way = "remove it, or make a plugin of another name"
+		d.fault(e.val, "remove it, or make a plugin of another name", "replicas: a collector has one process: two would send each point twice")
+		return
 	}
-	d.fault(e.val, way, "replicas: more than one process of a plugin %s", notYet)
+	d.fault(e.val, "use parallel: for several workers in one process", "replicas: more than one process of a plugin %s", notYet)
 }
 
 // misplaced refuses the keys that a kind has no use for.
 func (d *definition) misplaced(e entry) {
 	switch d.Kind {
 	case Collector:
-		if slices.Contains([]string{"from", "on", "start", "parallel"}, e.name) {
+		if slices.Contains([]string{"from", "on", "start", "parallel", "order"}, e.name) {
 			d.fault(e.key, "remove it, or move the plugin to process: or publish:", "a collector reads from no plugin: it has no %s", e.name)
 		}
 	case Publisher:
 		if e.name == "tags" {
 			d.fault(e.key, "give them to who makes the points, or put a processor before it: use: tag", "a publisher makes no points: it has no tags")
 		}
+		if e.name == "max_rate" || e.name == "max_series" {
+			d.fault(e.key, "set it where the points are made", "a publisher makes no points: it has no %s", e.name)
+		}
 		fallthrough
 	default:
 		switch e.name {
+		case "queue", "overflow":
+			d.fault(e.key, "remove it: what it has not read waits in the stream", "only a collector has a queue: a %s has no %s", d.Kind, e.name)
 		case "every":
 			d.fault(e.key, "remove it: it works when points come", "only a collector has an interval: a %s has no every", d.Kind)
 		case "cron", "schedule":

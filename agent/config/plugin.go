@@ -30,7 +30,7 @@ type definition struct {
 // commonKeys are those every plugin has; a program cannot name a setting so.
 var commonKeys = []string{
 	"use", "run", "from", "on", "config", "every", "cron", "schedule", "timeout", "tags", "owner", "enabled", "start", "replicas", "parallel", "env",
-	"limits", "run_as", "on_agent_exit", "sha256", "attached",
+	"limits", "run_as", "on_agent_exit", "sha256", "attached", "order", "queue", "overflow", "max_rate", "max_series",
 }
 
 var pluginName = &pattern{text: `^[a-z0-9][a-z0-9_-]{0,62}$`}
@@ -117,6 +117,12 @@ func (l *loader) keys(d *definition) {
 		"replicas": func(n *yaml.Node) { d.Replicas = d.count("replicas", n, 1000) },
 		"parallel": func(n *yaml.Node) { d.Parallel = d.count("parallel", n, 1000) },
 		"env":      d.readEnv,
+
+		"order":      func(n *yaml.Node) { d.Order = d.oneOf("order", n, "source") },
+		"queue":      func(n *yaml.Node) { d.Queue = d.size("queue", n) },
+		"overflow":   func(n *yaml.Node) { d.Overflow = d.oneOf("overflow", n, "block", "drop_oldest", "drop_new") },
+		"max_rate":   func(n *yaml.Node) { d.MaxRate = d.count("max_rate", n, 1<<40) },
+		"max_series": func(n *yaml.Node) { d.Series = d.count("max_series", n, 1<<30) },
 
 		"limits":        d.readLimits,
 		"run_as":        func(n *yaml.Node) { l.readUser(d, n) },
