@@ -15,7 +15,8 @@ import (
 type answer struct {
 	stored    bool
 	duplicate bool
-	code      int // of an error, as in HTTP; 503 without errCode: no responders
+	seq       uint64 // place in the stream
+	code      int    // of an error, as in HTTP; 503 without errCode: no responders
 	errCode   int
 	text      string
 }
@@ -41,8 +42,8 @@ func parseAnswer(msg *nats.Msg) (answer, bool) {
 		none := len(msg.Data) == 0 && msg.Header.Get(headerStatus) == statusNoResponders
 		return answer{code: codeUnavailable, text: "no responders"}, none
 	}
-	if plainAck(msg.Data) {
-		return answer{stored: true}, true
+	if seq, ok := plainAck(msg.Data); ok {
+		return answer{stored: true, seq: seq}, true
 	}
 	var full struct {
 		Type      string `json:"type"`
@@ -61,27 +62,35 @@ func parseAnswer(msg *nats.Msg) (answer, bool) {
 	if e := full.Error; e != nil {
 		return answer{code: e.Code, errCode: e.ErrCode, text: e.Description}, e.Code != 0
 	}
-	return answer{stored: true, duplicate: full.Duplicate}, full.Stream != "" && full.Seq > 0
+	return answer{stored: true, duplicate: full.Duplicate, seq: full.Seq}, full.Stream != "" && full.Seq > 0
 }
 
 // plainAck recognises {"stream":"METRICS", "seq":7}, nothing between and nothing
 // after, without decoding; any other text goes the long way.
-func plainAck(data []byte) bool {
+func plainAck(data []byte) (seq uint64, ok bool) {
 	rest, ok := bytes.CutPrefix(data, ackStart)
 	if !ok {
-		return false
+		return 0, false
 	}
 	_, rest, ok = bytes.Cut(rest, ackQuote)
 	if !ok {
-		return false
+		return 0, false
 	}
 	rest, ok = bytes.CutPrefix(bytes.TrimLeft(rest, " "), ackSeq)
 	if !ok {
-		return false
+		return 0, false
 	}
 	digits := len(rest) - len(bytes.TrimLeft(rest, "0123456789"))
-	return digits > 0 && rest[0] != '0' && string(rest[digits:]) == "}"
+	if digits == 0 || digits > maxDigits || rest[0] == '0' || string(rest[digits:]) != "}" {
+		return 0, false
+	}
+	for _, c := range rest[:digits] {
+		seq = seq*10 + uint64(c-'0')
+	}
+	return seq, true
 }
+
+const maxDigits = 19 // so many fit a uint64, whichever they are
 
 // onAnswer is called for each answer, on the goroutine of the subscription.
 func (p *Publisher) onAnswer(msg *nats.Msg) {
@@ -118,6 +127,7 @@ func (p *Publisher) find(subject string) *slot {
 }
 
 func (p *Publisher) stored(s *slot, a answer) {
+	p.stats.LastSeq = max(p.stats.LastSeq, a.seq)
 	if a.duplicate && s.own && s.sends == 1 {
 		p.foreign(s)
 		return

@@ -62,8 +62,12 @@ func FuzzPlainAck(f *testing.F) {
 			Duplicate bool
 			Error     any
 		}
-		if !plainAck(data) || json.Unmarshal(data, &long) != nil {
+		seq, ok := plainAck(data)
+		if !ok || json.Unmarshal(data, &long) != nil {
 			return
+		}
+		if seq != long.Seq {
+			t.Errorf("%s: place %d, want %d", data, seq, long.Seq)
 		}
 		if long.Error != nil || long.Duplicate {
 			t.Errorf("%s was taken for a plain ack", data)

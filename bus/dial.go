@@ -47,6 +47,10 @@ type Options struct {
 	// Data says that the connection carries batches, not control messages.
 	Data bool
 
+	// Ping is how often the server is asked whether it is there; 0 is what suits
+	// the way to it. A server that says nothing to two of them is gone.
+	Ping time.Duration
+
 	// NoEcho keeps messages from subscriptions of the same connection: an agent
 	// needs it, else its own subscription hides that nobody answers.
 	NoEcho bool
@@ -133,6 +137,8 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 // this process, which cannot die alone, hardly ever.
 func (o Options) pace() (ping, write time.Duration) {
 	switch {
+	case o.Ping > 0:
+		return o.Ping, 2 * o.Ping
 	case o.InProcess != nil:
 		return 30 * time.Second, 2 * time.Second
 	case !loopback(o.URL):

@@ -63,6 +63,7 @@ type PublisherStats struct {
 	Overloaded       uint64 // answers "too many requests"
 	NoStream         uint64 // answers "no responders"
 	Refused          uint64 // messages given up: denied, too large, refused
+	LastSeq          uint64 // the last place in a stream that an answer has named
 	Answers          uint64 // answers that belong to no message or are none of a stream
 	InFlight         int
 	InFlightBytes    int
