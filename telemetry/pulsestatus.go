@@ -27,6 +27,8 @@ type PulseStatus struct {
 	OffsetUS   int64    `json:"off_us,omitzero"`   // the hub's clock against ours, filtered
 	Steps      uint64   `json:"steps,omitzero"`    // times that our wall clock was set
 	Flags      []string `json:"flags,omitzero"`    // of the last ACK: warmup, conflict, maintenance
+
+	Uplink *UplinkStatus `json:"uplink,omitzero"` // of an agent with a spool
 }
 
 func (PulseStatus) bounds() bounds { return ctlBounds }
