@@ -1,9 +1,9 @@
 # Two commands do all on a fresh machine with Go: make up runs the main job, make test tests everything.
 
-.PHONY: build up test lint unit e2e gen fmt bench fuzz help
+.PHONY: build up test lint unit e2e gen fmt chaos bench fuzz help
 
 # All but those that drive whole programs.
-packages = $$(go list ./... | grep -vE '/test/(e2e|chaos)$$')
+packages = $$(go list ./... | grep -vE '/test/e2e$$')
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):[^#]*## /\1\t/p' Makefile | expand -t 8
@@ -32,6 +32,9 @@ gen: ## write what follows from the plugins: lists, schemas, docs, sample config
 fmt: ## format the code and its imports, tidy go.mod
 	.ci/golangci fmt
 	go mod tidy
+
+chaos: build ## the table of faults, to docs/reliability.md; ARGS='-rows F1,F5 -seed 7', '-short' or '-soak 8h'
+	go run ./test/chaos $(or $(ARGS),-write docs/reliability.md)
 
 bench: build ## measurements, each beside a reference of the same run; ARGS='-telegraf PATH'
 	go run ./test/bench $(ARGS)
