@@ -316,7 +316,7 @@ func TestInventory(t *testing.T) {
 	hold(t, 2*time.Second) // for what comes late
 	for entry, was := range before {
 		if is := second.facts(entry); is != was {
-			t.Errorf("%s was revision %d, is %d; the same text: %v", entry, was.revision, is.revision, is.text == was.text)
+			t.Errorf("%s was revision %d, is %d\n%.2000s\n%.2000s", entry, was.revision, is.revision, was.text, is.text)
 		}
 	}
 	second.drain()

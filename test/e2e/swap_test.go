@@ -51,7 +51,7 @@ func TestSwapUnderLoad(t *testing.T) {
 	if count.Lost+count.Invented+count.Bad > 0 {
 		t.Error(count)
 	}
-	if gap > longestGap {
+	if gap > span(10*longestGap, longestGap) { // short runs share the machine with other tests
 		t.Errorf("the output paused for %v", gap)
 	}
 	v.drain()
