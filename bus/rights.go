@@ -38,6 +38,12 @@ func RightsOf(role Role, host, plugin string, inputs []Input) Rights {
 	switch {
 	case role == RoleAgent:
 		return agentRights(Token(host))
+	return RightsOfProcess(role, host, plugin, plugin, inputs)
+}
+
+// RightsOfProcess returns the rights of one of several processes of a plugin, which is called process: it beats, listens and logs
+// as itself, and what it sends is the plugin's.
+func RightsOfProcess(role Role, host, plugin, process string, inputs []Input) Rights {
 	case role == RoleReader:
 		return readerRights(plugin)
 	case role == RoleHub:
@@ -47,8 +53,12 @@ func RightsOf(role Role, host, plugin string, inputs []Input) Rights {
 	case plugin == Agent:
 		return Rights{} // that name is the agent's
 	}
-	r := pluginRights(Token(host), Token(plugin))
-	switch p := Name(plugin); role {
+	p := Name(plugin)
+	r := pluginRights(Token(host), Token(process))
+	if process != plugin {
+		r.Publish = append(r.Publish, Pattern(AreaEvents, Name(host), p, Any))
+	}
+	switch role {
 	case RoleCollector:
 		r.Publish = append(r.Publish, MetricsSubject(host, plugin))
 		return r

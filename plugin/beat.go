@@ -95,7 +95,7 @@ func (l *life) beat(ctx context.Context, bye string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	reply, err := l.control.Request(ctx, bus.HeartbeatSubject(l.o.Host, l.o.Plugin, bus.HTB), body)
+	reply, err := l.control.Request(ctx, bus.HeartbeatSubject(l.o.Host, l.o.Process, bus.HTB), body)
 	if err != nil {
 		l.unanswered(err)
 		return err
@@ -337,7 +337,7 @@ func (s sessionStatus) keeps(f *facts) {
 		return
 	}
 	nudge(s.beatNow)
-	messages, err := s.inventory.messages([]string{s.o.Plugin + "/" + telemetry.DataInfo})
+	messages, err := s.inventory.messages([]string{s.o.Process + "/" + telemetry.DataInfo})
 	for _, m := range messages {
 		if err == nil {
 			err = s.link.data(m)

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -36,7 +37,7 @@ func newInventory(o Options, inst string, d Definition) (*inventory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &inventory{host: o.Host, plugin: o.Plugin, inst: inst, version: d.Version, manifest: &facts{
+	return &inventory{host: o.Host, plugin: cmp.Or(o.Process, o.Plugin), inst: inst, version: d.Version, manifest: &facts{
 		data: data, at: time.Now(), size: len(encoded), digest: telemetry.DigestOf(encoded),
 	}}, nil
 }

@@ -28,8 +28,13 @@ type Options struct {
 	Plugin string // the plugin's name in the config
 	Inst   string // id of this process, by which its agent knows it from another one of its name; "": one of its own
 	Dir    string // for state; it may not exist yet
+
+	// Process is what this one of several processes of the plugin is called: it beats, listens and logs under that name, and what
+	// it sends is the plugin's. "": Plugin.
+	Process string
+
 	Log    *slog.Logger
-	Wait   time.Duration // how long the first connection may take; 0: for ever
+	Wait time.Duration // how long the first connection may take; 0: for ever
 
 	Survey <-chan os.Signal // each asks for a survey of the inventory; nil: nobody does
 
@@ -140,13 +145,14 @@ func newLife(ctx context.Context, d Definition, o Options) (*life, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Process = cmp.Or(o.Process, o.Plugin)
 	l := &life{
 		def: d, o: o, inst: cmp.Or(o.Inst, newInst()), clock: pulse.NewClock(), suspect: remember(o.Dir), turn: newTurn(),
 		refresh: make(chan refreshOrder, 16), // as many refreshes as are joined in one survey
 		offers:  make(chan offer, 1),         // the newest replaces one that nobody took yet
 		beatNow: make(chan struct{}, 1), back: make(chan struct{}, 1),
 	}
-	l.sender = pulse.New(pulse.Options{Host: o.Host, Plugin: o.Plugin, Inst: l.inst, Boot: pulse.Boot(), Least: o.LeastBeat}, l.clock.Now())
+	l.sender = pulse.New(pulse.Options{Host: o.Host, Plugin: o.Process, Inst: l.inst, Boot: pulse.Boot(), Least: o.LeastBeat}, l.clock.Now())
 	l.hard, l.giveUp = context.WithCancel(context.WithoutCancel(ctx))
 	l.seen.state = "starting"
 	var err error
@@ -163,17 +169,17 @@ func newLife(ctx context.Context, d Definition, o Options) (*life, error) {
 // dial opens the two connections: a full pipe of data must not delay a heartbeat.
 func (l *life) dial(ctx context.Context) error {
 	options := bus.Options{
-		URL: l.o.Bus, CredsFile: l.o.Creds, TLS: l.o.TLS, User: bus.User(l.o.Host, l.o.Plugin), Log: l.o.Log, Wait: l.o.Wait,
+		URL: l.o.Bus, CredsFile: l.o.Creds, TLS: l.o.TLS, User: bus.User(l.o.Host, l.o.Process), Log: l.o.Log, Wait: l.o.Wait,
 		OnDenied: func(err error) { l.count.fail("denied", err) },
 	}
 	var err error
-	options.Name = l.o.Host + "/" + l.o.Plugin + " control"
+	options.Name = l.o.Host + "/" + l.o.Process + " control"
 	options.OnConnect = l.connected()
 	if l.control, err = bus.Dial(ctx, options); err != nil {
 		return noBus(err)
 	}
-	l.log = slog.New(newBusLog(l.o.Log.Handler(), l.control, bus.LogSubject(l.o.Host, l.o.Plugin)))
-	options.Name, options.OnConnect, options.Data = l.o.Host+"/"+l.o.Plugin+" data", nil, true
+	l.log = slog.New(newBusLog(l.o.Log.Handler(), l.control, bus.LogSubject(l.o.Host, l.o.Process)))
+	options.Name, options.OnConnect, options.Data = l.o.Host+"/"+l.o.Process+" data", nil, true
 	if l.data, err = bus.Dial(ctx, options); err != nil {
 		return noBus(err)
 	}
@@ -181,7 +187,7 @@ func (l *life) dial(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.link = &busLink{host: l.o.Host, plugin: l.o.Plugin, conn: l.data, control: l.control, out: out,
+	l.link = &busLink{host: l.o.Host, plugin: l.o.Plugin, process: l.o.Process, conn: l.data, control: l.control, out: out,
 		unread: l.unread}
 	return nil
 }
@@ -228,7 +234,7 @@ func (l *life) listen(stop context.CancelCauseFunc) error {
 		},
 	}
 	for verb, do := range verbs {
-		subject := bus.CtlSubject(l.o.Host, l.o.Plugin, verb)
+		subject := bus.CtlSubject(l.o.Host, l.o.Process, verb)
 		s, err := bus.Handle(l.control, subject, bus.Rules{}, decodeRequest, l.ifMeant(answer(do)))
 		if err != nil {
 			return fmt.Errorf("listen on %s: %w", subject, err)

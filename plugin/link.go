@@ -61,6 +61,7 @@ type settler interface {
 // A busLink is a plugin's data connection.
 type busLink struct {
 	host, plugin string
+	process      string // what this process of the plugin is called
 	conn         *bus.Conn
 	control      *bus.Conn
 	out          *bus.Publisher
@@ -82,7 +83,7 @@ func (l *busLink) data(d telemetry.PluginData) error {
 	if err != nil {
 		return err
 	}
-	return l.control.Tell(bus.HeartbeatSubject(l.host, l.plugin, bus.PLG), body)
+	return l.control.Tell(bus.HeartbeatSubject(l.host, l.process, bus.PLG), body)
 }
 
 func (l *busLink) read(ctx context.Context, in telemetry.Input) (source, error) {
@@ -100,6 +101,7 @@ type busSource struct {
 	link     *busLink
 	consumer *bus.Consumer
 	durable  string
+	end      uint64 // what comes behind it is not for this plugin; 0: nothing
 	lost     uint64
 }
 

@@ -109,7 +109,7 @@ func (c *command) run(ctx context.Context, args []string) error {
 	if c.flags.NArg() > 0 {
 		return c.misused("unexpected %q", c.flags.Arg(0))
 	}
-	c.o.Inst = c.env["PACEWIRE_INST"]
+	c.o.Inst, c.o.Process = c.env["PACEWIRE_INST"], c.env["PACEWIRE_PROCESS"]
 	c.o.TLS = bus.TLSFrom(func(name string) string { return c.env[name] })
 	c.o.Log = newLog(c.stderr, c.env, c.verbose, c.o)
 	switch {

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"io"
 	"log/slog"
 	"os"
@@ -17,7 +18,7 @@ func newLog(w io.Writer, env map[string]string, verbose bool, o Options) *slog.L
 	}
 	if env["PACEWIRE_PLUGIN"] != "" {
 		h := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
-		return slog.New(h).With("host", o.Host, "plugin", o.Plugin)
+		return slog.New(h).With("host", o.Host, "plugin", cmp.Or(o.Process, o.Plugin))
 	}
 	return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: env["NO_COLOR"] != "" || !isTerminal(w)}))
 }

@@ -15,16 +15,11 @@ var (
 	webWay = exposure{"the API", "use 127.0.0.1:%s, and let a reverse proxy with TLS and accounts stand before it"}
 )
 
-// notYet tells what of e is not carried out.
-func (d *definition) notYet(e entry) {
-	if e.name != "replicas" || d.Replicas <= 1 {
-		return
-	}
-	if d.Kind == Collector {
+// alone refuses several processes of what can only have one.
+func (d *definition) alone(e entry) {
+	if e.name == "replicas" && d.Replicas > 1 && d.Kind == Collector {
 		d.fault(e.val, "remove it, or make a plugin of another name", "replicas: a collector has one process: two would send each point twice")
-		return
 	}
-	d.fault(e.val, "use parallel: for several workers in one process", "replicas: more than one process of a plugin %s", notYet)
 }
 
 // misplaced refuses the keys that a kind has no use for.

@@ -134,7 +134,7 @@ func (l *loader) keys(d *definition) {
 		if f := read[e.name]; f != nil {
 			d.misplaced(e)
 			f(e.val)
-			d.notYet(e)
+			d.alone(e)
 		} else {
 			d.beside = append(d.beside, e)
 		}

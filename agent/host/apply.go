@@ -12,11 +12,13 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// A step is what a new config makes necessary for one plugin.
+// A step is what a new config makes necessary for one process of a plugin.
 type step struct {
 	action string
 	reason string
@@ -24,30 +26,38 @@ type step struct {
 	plan   plan
 }
 
-// steps compares the plugins there are with those that s wants.
+// Why a process ends or begins.
+const (
+	notInConfig = "it is not in the config any more"
+	isNew       = "it is new"
+)
+
+// steps compares the processes there are with those that s wants.
 func (h *Host) steps(s *config.Settings) []step {
 	var list []step
-	wanted := map[string]bool{}
-	for _, p := range s.Plugins {
-		if !p.Enabled {
-			continue
-		}
-		wanted[p.Name] = true
-		list = append(list, h.step(h.plan(s, p)))
+	wanted, replicas := map[string]bool{}, map[string]int{}
+	for _, p := range h.plans(s) {
+		wanted[p.name], replicas[p.conf.Name] = true, p.conf.Replicas
+		list = append(list, h.step(p))
 	}
 	for _, e := range h.entries() {
-		if !wanted[e.name] {
-			list = append(list, step{telemetry.ChangeStop, "it is not in the config any more", e, e.plan()})
+		if wanted[e.name] {
+			continue
 		}
+		st := step{telemetry.ChangeStop, notInConfig, e, e.plan()}
+		if n := replicas[e.plugin]; n > 0 {
+			st.reason = fmt.Sprintf("%s has %d processes by now", e.plugin, n)
+		}
+		list = append(list, st)
 	}
 	return list
 }
 
 // step returns what p makes necessary.
 func (h *Host) step(p plan) step {
-	e := h.find(p.conf.Name)
+	e := h.find(p.name)
 	if e == nil {
-		return step{telemetry.ChangeStart, "it is new", nil, p}
+		return step{telemetry.ChangeStart, isNew, nil, p}
 	}
 	was := e.plan()
 	switch {
@@ -106,7 +116,7 @@ func (p plan) difference(n plan) string {
 func planned(steps []step) []telemetry.Change {
 	list := make([]telemetry.Change, 0, len(steps))
 	for _, s := range steps {
-		list = append(list, telemetry.Change{Plugin: s.plan.conf.Name, Action: s.action, Reason: s.reason})
+		list = append(list, telemetry.Change{Plugin: s.plan.name, Action: s.action, Reason: s.reason})
 	}
 	return list
 }
@@ -121,13 +131,13 @@ func (h *Host) apply(ctx context.Context, s *config.Settings, forget ...string) 
 	}
 	changes := planned(steps)
 	h.each(steps, changes, []string{telemetry.ChangeStart}, func(st step) telemetry.Change { return h.begin(st.plan) })
-	h.each(steps, changes, []string{telemetry.ChangeConfigure, telemetry.ChangeSwap}, func(st step) telemetry.Change { return st.change(ctx) })
+	h.roll(steps, changes, func(st step) telemetry.Change { return st.change(ctx) })
 	for _, kind := range []string{config.Collector, config.Processor, config.Publisher} {
 		h.each(steps, changes, []string{telemetry.ChangeStop}, func(st step) telemetry.Change {
 			if st.plan.conf.Kind != kind {
 				return telemetry.Change{}
 			}
-			return h.end(ctx, st.entry, slices.Contains(forget, st.entry.name))
+			return h.end(ctx, st.entry, slices.Contains(forget, st.entry.plugin))
 		})
 	}
 	h.adopt(s)
@@ -140,7 +150,7 @@ func (h *Host) prepare(ctx context.Context, steps []step) error {
 		var err error
 		switch st.action {
 		case telemetry.ChangeStart:
-			err = h.ensure(ctx, st.plan.conf.Name, st.plan.inputs)
+			err = h.supply(ctx, st.plan)
 		case telemetry.ChangeConfigure, telemetry.ChangeSwap:
 			err = st.entry.widen(ctx, st.plan)
 		}
@@ -155,12 +165,25 @@ func (h *Host) prepare(ctx context.Context, steps []step) error {
 func (h *Host) narrow(ctx context.Context, steps []step) error {
 	ctx = context.WithoutCancel(ctx)
 	var all []error
+	done := map[string]bool{}
 	for _, st := range steps {
-		if st.action == telemetry.ChangeConfigure || st.action == telemetry.ChangeSwap {
-			all = append(all, st.entry.narrow(ctx))
+		plugin := st.plan.conf.Name
+		crew := h.crew(plugin)
+		if done[plugin] || len(crew) == 0 || st.action == telemetry.ChangeNone || st.action == telemetry.ChangeStop {
+			continue
 		}
+		done[plugin] = true
+		all = append(all, crew[0].narrow(ctx))
 	}
 	return errors.Join(all...)
+}
+
+// supply lets the consumers give out what a process that is new will read, besides what they give out to others of its plugin.
+func (h *Host) supply(ctx context.Context, p plan) error {
+	if crew := h.crew(p.conf.Name); len(crew) > 0 {
+		return crew[0].widen(ctx, p)
+	}
+	return h.ensure(ctx, p.conf.Name, p.inputs)
 }
 
 // sideBySide is how many plugins are changed at a time: a swap starts a process.
@@ -177,13 +200,52 @@ func (h *Host) each(steps []step, changes []telemetry.Change, actions []string, 
 		room <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-room }()
-			if c := do(st); c.Plugin != "" {
-				c.Reason = cmp.Or(c.Reason, st.reason)
-				changes[i] = c
-			}
+			st.do(do, &changes[i])
 		})
 	}
 	wg.Wait()
+}
+
+// do does the step, and notes in c what became of it.
+func (s step) do(do func(step) telemetry.Change, c *telemetry.Change) {
+	if done := do(s); done.Plugin != "" {
+		done.Reason = cmp.Or(done.Reason, s.reason)
+		*c = done
+	}
+}
+
+// roll changes processes: those of one plugin one after the other, so that the others work meanwhile, and none any more after one
+// of them that could not be changed.
+func (h *Host) roll(steps []step, changes []telemetry.Change, do func(step) telemetry.Change) {
+	byPlugin, plugins := map[string][]int{}, []string{}
+	for i, st := range steps {
+		if st.action != telemetry.ChangeConfigure && st.action != telemetry.ChangeSwap {
+			continue
+		}
+		if byPlugin[st.plan.conf.Name] == nil {
+			plugins = append(plugins, st.plan.conf.Name)
+		}
+		byPlugin[st.plan.conf.Name] = append(byPlugin[st.plan.conf.Name], i)
+	}
+	var g errgroup.Group
+	g.SetLimit(sideBySide)
+	for _, name := range plugins {
+		g.Go(func() error {
+			bad := ""
+			for _, i := range byPlugin[name] {
+				if bad != "" {
+					changes[i].Error = "it is left as it is, because " + bad + " could not be changed"
+					continue
+				}
+				steps[i].do(do, &changes[i])
+				if changes[i].Error != "" {
+					bad = changes[i].Plugin
+				}
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // what goes wrong stands in the changes
 }
 
 // begin starts a plugin that is new.
@@ -245,10 +307,9 @@ func (h *Host) end(ctx context.Context, e *entry, forget bool) telemetry.Change 
 	ctx = context.WithoutCancel(ctx) // who drains is not cut short
 	var unread uint64
 	c := e.change(telemetry.ChangeStop, func() (err error) {
-		e.now.stop(ctx, "it is not in the config any more")
+		e.now.stop(ctx, notInConfig)
 		<-e.now.done
-		h.remove(e)
-		if forget {
+		if last := h.remove(e); last && forget {
 			unread, err = h.forget(ctx, e.read())
 		}
 		return err

@@ -224,7 +224,7 @@ func (e *entry) note(state, reason string) {
 		if reason != "" {
 			text += ": " + reason
 		}
-		e.journal.Note(slog.LevelDebug, text)
+		e.jot(slog.LevelDebug, text)
 	}
 }
 
@@ -235,5 +235,5 @@ func (e *entry) say(level slog.Level, what string, args ...any) {
 	if len(args) > 1 {
 		text = fmt.Sprintf("%s: %v", what, args[1])
 	}
-	e.journal.Note(level, text)
+	e.jot(level, text)
 }

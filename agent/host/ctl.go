@@ -49,6 +49,8 @@ func (h *Host) verbs() map[string]verb {
 		"restart": one(h.Restart),
 		"upgrade": one(h.Upgrade),
 		"unload":  one(h.Unload),
+		"replay":  slow(h.replay),
+		"again":   slow(h.again),
 		"load": slow(func(ctx context.Context, r telemetry.CtlRequest) (any, error) {
 			return h.loadFrom(ctx, r.Text("file"), r.Text("config"), r.Args["replace"] == true)
 		}),
@@ -155,7 +157,7 @@ func size(s telemetry.PluginStatus) int {
 
 // info returns all that is known of one plugin.
 func (h *Host) info(ctx context.Context, r telemetry.CtlRequest) (any, error) {
-	e := h.find(r.Text("plugin"))
+	e := h.one(r.Text("plugin"))
 	if e == nil {
 		return nil, h.unknown(r.Text("plugin"))
 	}
@@ -177,9 +179,9 @@ func (h *Host) info(ctx context.Context, r telemetry.CtlRequest) (any, error) {
 	return telemetry.PluginList{Plugins: []telemetry.PluginStatus{s}}, nil
 }
 
-// logs returns what a plugin has printed.
+// logs returns what a plugin has printed: all its processes, or the one that is called by its number.
 func (h *Host) logs(_ context.Context, r telemetry.CtlRequest) (any, error) {
-	e := h.find(r.Text("plugin"))
+	e := h.one(r.Text("plugin"))
 	if e == nil {
 		return nil, h.unknown(r.Text("plugin"))
 	}
@@ -190,7 +192,7 @@ func (h *Host) logs(_ context.Context, r telemetry.CtlRequest) (any, error) {
 
 // environment returns what somebody needs who starts the plugin himself.
 func (h *Host) environment(_ context.Context, r telemetry.CtlRequest) (any, error) {
-	e := h.find(r.Text("plugin"))
+	e := h.one(r.Text("plugin"))
 	if e == nil {
 		return nil, h.unknown(r.Text("plugin"))
 	}

@@ -11,31 +11,29 @@ import (
 
 	"github.com/pacewire/pacewire/agent/journal"
 	"github.com/pacewire/pacewire/agent/supervise"
-	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// An entry is one plugin: a name, and the processes that stand for it. There is one, and while a new version takes over a
+// An entry is one process of a plugin: a name, and what stands for it. That is one process, and while a new version takes over a
 // second one.
 type entry struct {
 	host    *Host
-	name    string
-	journal *journal.Journal
-	turn    chan struct{} // 1: who operates on this plugin; the others wait
+	name    string // of the process: the plugin's, or with a number
+	plugin  string
+	crew    *crew            // what it shares with the other processes of the plugin
+	journal *journal.Journal // its own: that of all, if it is the first
+	turn    chan struct{}    // 1: who operates on this process; the others wait
 
-	giving   sync.Mutex // who changes what the consumers give out
 	mu       sync.Mutex
-	now      *instance         // in charge
-	next     *instance         // is to take over; nil for none
-	leaving  *instance         // has been relieved, and drains; nil for none
-	restarts int               // of instances before
-	denied   uint64            // attempts on the bus that it had no right to
-	reads    []bus.Input       // what its consumers give out
-	until    map[string]uint64 // by stream: where they may be narrowed to what it reads; nil: they are, or somebody is about to
-	shown    shown             // the state that was seen last
-	news     chan struct{}     // closed at the next change of anything
-	others   flood             // of those who only call themselves so
-	course   course            // what events have told
+	now      *instance     // in charge
+	next     *instance     // is to take over; nil for none
+	leaving  *instance     // has been relieved, and drains; nil for none
+	restarts int           // of instances before
+	denied   uint64        // attempts on the bus that it had no right to
+	shown    shown         // the state that was seen last
+	news     chan struct{} // closed at the next change of anything
+	others   flood         // of those who only call themselves so
+	course   course        // what events have told
 }
 
 // shown is a state as others see it.
@@ -45,8 +43,12 @@ type shown struct {
 }
 
 func (h *Host) entry(p plan) *entry {
-	e := &entry{host: h, name: p.conf.Name, journal: journal.New(0), turn: make(chan struct{}, 1), news: make(chan struct{})}
-	e.now, e.reads = e.instance(p, false), p.inputs
+	e := &entry{host: h, name: p.name, plugin: p.conf.Name, crew: h.crewOf(p), turn: make(chan struct{}, 1), news: make(chan struct{})}
+	e.journal = e.crew.journal
+	if e.name != e.plugin {
+		e.journal = journal.New(0)
+	}
+	e.now = e.instance(p, false)
 	e.shown = shown{state: stopped, since: time.Now()}
 	return e
 }

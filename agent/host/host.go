@@ -78,8 +78,9 @@ func (t Times) orDefaults() Times {
 // InProcess is a bus in this process, reached without a socket.
 type InProcess interface{ InProcessConn() (net.Conn, error) }
 
-// Admit lets one process of p, which reads inputs, on the bus: with the credentials in a file, until revoke is called.
-type Admit func(p config.Plugin, inputs []bus.Input) (file string, revoke func(), err error)
+// Admit lets one process of p, which is called process and reads inputs, on the bus: with the credentials in a file, until
+// revoke is called.
+type Admit func(p config.Plugin, process string, inputs []bus.Input) (file string, revoke func(), err error)
 
 // A Host is the host part of an agent.
 type Host struct {
@@ -100,6 +101,7 @@ type Host struct {
 	life     context.Context //nolint:containedctx // of the plugins: it ends when all of them have been stopped
 
 	inventory *inventory
+	errands   errands
 	gathering *gathering
 	diary     *diary
 	homeless  bool            // its run folder was removed; of the goroutine of watch
@@ -111,7 +113,7 @@ type Host struct {
 
 	mu       sync.RWMutex
 	settings *config.Settings
-	plugins  []*entry // in the order of the config: collectors, processors, publishers
+	plugins  []*entry // a process each, in the order of the config: collectors, processors, publishers
 }
 
 const (
@@ -128,10 +130,8 @@ func New(o Options) *Host {
 		inventory: newInventory(o.InventoryDir, o.Log), gathering: newGathering(), diary: newDiary(),
 		files: o.Files, pieces: o.Pieces, until: context.Background(), life: context.Background()}
 	h.o.Beat, h.o.Times = cmp.Or(o.Beat, beatInterval), o.Times.orDefaults()
-	for _, p := range o.Settings.Plugins {
-		if p.Enabled {
-			h.plugins = append(h.plugins, h.entry(h.plan(o.Settings, p)))
-		}
+	for _, p := range h.plans(o.Settings) {
+		h.plugins = append(h.plugins, h.entry(p))
 	}
 	h.noteSources()
 	h.heart = newHeart(h)
@@ -212,7 +212,7 @@ func (h *Host) credentials(p plan) (file string, revoke func(), err error) {
 	if h.o.Admit == nil {
 		return h.o.Creds, func() {}, nil
 	}
-	file, revoke, err = h.o.Admit(p.conf, p.inputs)
+	file, revoke, err = h.o.Admit(p.conf, p.name, p.inputs)
 	if err != nil {
 		return "", nil, fmt.Errorf("credentials for the bus: %w", err)
 	}

@@ -72,9 +72,9 @@ func (e *entry) instance(p plan, single bool) *instance {
 	c, h := p.conf, e.host
 	l := c.Limits
 	i.child = supervise.New(supervise.Spec{
-		Name: c.Name, Command: p.command, Env: p.env, Log: h.log.With("plugin", c.Name), Each: i.each, Single: single,
+		Name: p.name, Command: p.command, Env: p.env, Log: h.log.With("plugin", p.name), Each: i.each, Single: single,
 		Limits: supervise.Limits{Memory: l.Memory, CPU: l.CPU, Files: l.Files, Processes: l.Processes}, User: c.RunAs,
-		Keep: c.Keep, KeepDir: h.keepDir(c, !single), Resumed: i.resumed,
+		Keep: c.Keep, KeepDir: h.keepDir(p, !single), Resumed: i.resumed,
 		Line: i.line, Cause: journal.Cause, Drain: i.drain, NoRestart: func(code int) bool { return code == exitUsage || code == exitConfig },
 		OnChange: i.follow,
 	})
@@ -147,7 +147,8 @@ func (i *instance) line(stream string, line []byte) {
 	i.entry.mu.Lock()
 	pid := i.pid
 	i.entry.mu.Unlock()
-	i.entry.journal.Add(time.Now(), pid, stream, line)
+	now := time.Now()
+	i.entry.keepLine(func(j *journal.Journal) { j.Add(now, pid, stream, line) })
 	i.entry.host.o.Line(i.entry.name, stream, line)
 }
 

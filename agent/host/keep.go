@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/agent/supervise"
 	"github.com/pacewire/pacewire/internal/process"
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 // A note is what the agent tells the next one of a process that is kept.
@@ -37,8 +39,10 @@ func (p plan) fingerprint() string {
 func KeepDirs(run string, s *config.Settings) []string {
 	var dirs []string
 	for _, p := range s.Plugins {
-		if dir := kept(run, p); dir != "" {
-			dirs = append(dirs, dir)
+		for n := 1; n <= p.Replicas; n++ {
+			if dir := kept(run, p, telemetry.ProcessName(p.Name, n)); dir != "" {
+				dirs = append(dirs, dir)
+			}
 		}
 	}
 	return dirs
@@ -47,16 +51,19 @@ func KeepDirs(run string, s *config.Settings) []string {
 // KeptIn is the folder of run with what is kept there.
 func KeptIn(run string) string { return filepath.Join(run, keptDir) }
 
-// kept returns the folder of the youngest process of p that was kept and lives, "" when there is none.
-func kept(run string, p config.Plugin) (dir string) {
+// kept returns the folder of the youngest process of p called name that was kept and lives, "" when there is none.
+func kept(run string, p config.Plugin, name string) (dir string) {
 	if !p.Keep || !p.Enabled {
 		return ""
 	}
 	var youngest time.Time
-	names, _ := filepath.Glob(filepath.Join(run, keptDir, p.Name+".*")) // the pattern is a good one
-	for _, name := range names {
-		if r, err := process.ReadRecord(name); err == nil && r.Alive() && r.Started.After(youngest) {
-			dir, youngest = name, r.Started
+	folders, _ := filepath.Glob(filepath.Join(run, keptDir, name+".*")) // the pattern is a good one
+	for _, folder := range folders {
+		if strings.TrimSuffix(folder, filepath.Ext(folder)) != filepath.Join(run, keptDir, name) {
+			continue // hot.2 is not hot
+		}
+		if r, err := process.ReadRecord(folder); err == nil && r.Alive() && r.Started.After(youngest) {
+			dir, youngest = folder, r.Started
 		}
 	}
 	return dir
@@ -65,14 +72,14 @@ func kept(run string, p config.Plugin) (dir string) {
 const keptDir = "kept"
 
 // keepDir returns the folder of the next process of p that is to be kept: that of one which is there, for the first.
-func (h *Host) keepDir(p config.Plugin, first bool) string {
-	if !p.Keep {
+func (h *Host) keepDir(p plan, first bool) string {
+	if !p.conf.Keep {
 		return ""
 	}
-	if dir := kept(h.o.RunDir, p); first && dir != "" {
+	if dir := kept(h.o.RunDir, p.conf, p.name); first && dir != "" {
 		return dir
 	}
-	return filepath.Join(h.o.RunDir, keptDir, p.Name+"."+newID())
+	return filepath.Join(h.o.RunDir, keptDir, p.name+"."+newID())
 }
 
 // resumed takes over a process that was kept, with the credentials it has.

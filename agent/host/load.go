@@ -186,7 +186,7 @@ func (h *Host) awaitWork(ctx context.Context, fresh []config.Piece, changes []te
 	for n := range changes {
 		c := &changes[n]
 		e := h.find(c.Plugin)
-		if e == nil || !holds(fresh, c.Plugin) { // nil: it is not enabled
+		if e == nil || !holds(fresh, e.plugin) { // nil: it is not enabled
 			continue
 		}
 		i := e.current()
@@ -207,9 +207,8 @@ func (h *Host) Swap(ctx context.Context, name string, to Target) (telemetry.Chan
 		return telemetry.ChangeList{}, err
 	}
 	defer release()
-	e := h.find(name)
-	if e == nil {
-		return telemetry.ChangeList{}, h.unknown(name)
+	if _, err := h.whole(name); err != nil {
+		return telemetry.ChangeList{}, err
 	}
 	text := config.Source{Name: cmp.Or(to.File, pieceName), Text: []byte(to.Config), Loaded: true, Replaces: true, Strict: true}
 	if to.Config == "" {
@@ -293,9 +292,9 @@ func (h *Host) unloadOther(ctx context.Context, name string) (telemetry.ChangeLi
 		err = config.RemovePiece(h.o.Config.Loaded, name)
 		return telemetry.ChangeList{Warnings: []string{"the loaded " + name + " did not run, and is forgotten"}}, err
 	}
-	e := h.find(name)
-	if e == nil {
-		return telemetry.ChangeList{}, h.unknown(name)
+	e, err := h.whole(name)
+	if err != nil {
+		return telemetry.ChangeList{}, err
 	}
 	return h.drop(ctx, e)
 }
@@ -305,23 +304,23 @@ func (h *Host) readers(name string) []string {
 	var list []string
 	for _, e := range h.entries() {
 		if slices.Contains(e.plan().conf.From, name) {
-			list = append(list, e.name)
+			list = append(list, e.plugin)
 		}
 	}
-	return list
+	return slices.Compact(list)
 }
 
 // drop takes a plugin of the files out of the config in force. It keeps its place in the streams: it may come back.
 func (h *Host) drop(ctx context.Context, e *entry) (telemetry.ChangeList, error) {
 	list := telemetry.ChangeList{}
-	if readers := h.readers(e.name); len(readers) > 0 {
-		list.Warnings = append(list.Warnings, fmt.Sprintf("%s read %s, and get nothing from it any more", strings.Join(readers, ", "), e.name))
+	if readers := h.readers(e.plugin); len(readers) > 0 {
+		list.Warnings = append(list.Warnings, fmt.Sprintf("%s read %s, and get nothing from it any more", strings.Join(readers, ", "), e.plugin))
 	}
 	at := e.plan().conf.Position
 	list.Warnings = append(list.Warnings,
-		fmt.Sprintf("%s stands in %s: it comes back with the next reload or start; remove it there", e.name, at))
+		fmt.Sprintf("%s stands in %s: it comes back with the next reload or start; remove it there", e.plugin, at))
 	was := h.dropped
-	h.dropped = append(slices.Clone(was), e.name)
+	h.dropped = append(slices.Clone(was), e.plugin)
 	s, err := h.joined(h.pieces)
 	if err == nil {
 		list.Changes, err = h.apply(ctx, s)

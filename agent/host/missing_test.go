@@ -12,12 +12,12 @@ func TestMissing(t *testing.T) {
 	r := rigged(t, pair)
 	s := settings(t, pair)
 	s.Plugins[0].Missing = "there is no program numbers"
-	if st := r.h.step(r.h.plan(s, s.Plugins[0])); st.action != telemetry.ChangeNone || !strings.Contains(st.reason, "there is no program numbers") {
+	if st := r.h.step(r.h.plan(s, s.Plugins[0], "numbers")); st.action != telemetry.ChangeNone || !strings.Contains(st.reason, "there is no program numbers") {
 		t.Errorf("for one that works: %+v", st)
 	}
 
 	s.Plugins[0].Name = "absent"
-	e := r.h.entry(r.h.plan(s, s.Plugins[0]))
+	e := r.h.entry(r.h.plan(s, s.Plugins[0], "absent"))
 	if _, err := e.now.each(); err == nil || e.now.refused != "there is no program numbers" {
 		t.Errorf("%v, refused %q", err, e.now.refused)
 	}

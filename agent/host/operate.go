@@ -2,41 +2,73 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pacewire/pacewire/agent/supervise"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// operate does something to one plugin, and tells what became of it.
-func (h *Host) operate(ctx context.Context, name, action string, do func(context.Context, *entry) error) (telemetry.ChangeList, error) {
+// operate does something to the processes that are called name, all at a time or one after the other, and tells what became of
+// each.
+func (h *Host) operate(ctx context.Context, name, action string, atOnce bool, do func(context.Context, *entry) error) (telemetry.ChangeList, error) {
 	if err := h.open(ctx); err != nil {
 		return telemetry.ChangeList{}, err
 	}
-	e := h.find(name)
-	if e == nil {
+	crew := h.called(name)
+	if len(crew) == 0 {
 		return telemetry.ChangeList{}, h.unknown(name)
 	}
+	list := telemetry.ChangeList{Changes: make([]telemetry.Change, len(crew))}
+	faults := make([]error, len(crew))
+	var g errgroup.Group
+	if !atOnce {
+		g.SetLimit(1)
+	}
+	var failed atomic.Bool
+	for n, e := range crew {
+		g.Go(func() error {
+			if !atOnce && failed.Load() {
+				list.Changes[n] = telemetry.Change{Plugin: e.name, Action: telemetry.ChangeNone, Reason: "left as it is after what went wrong"}
+				return nil
+			}
+			list.Changes[n], faults[n] = h.operateOne(ctx, e, action, do)
+			failed.CompareAndSwap(false, faults[n] != nil)
+			return nil
+		})
+	}
+	_ = g.Wait() // each has its own
+	if err := errors.Join(faults...); err != nil {
+		return telemetry.ChangeList{}, err
+	}
+	return list, nil
+}
+
+// operateOne does something to one process.
+func (h *Host) operateOne(ctx context.Context, e *entry, action string, do func(context.Context, *entry) error) (telemetry.Change, error) {
 	release, err := e.take(ctx)
 	if err != nil {
-		return telemetry.ChangeList{}, err
+		return telemetry.Change{}, err
 	}
 	defer release()
 	if h.until.Err() != nil { // it may have been stopped with the agent while we waited
-		return telemetry.ChangeList{}, errEnds
+		return telemetry.Change{}, errEnds
 	}
-	if h.find(name) != e { // or unloaded
-		return telemetry.ChangeList{}, h.unknown(name)
+	if h.find(e.name) != e { // or unloaded
+		return telemetry.Change{}, h.unknown(e.name)
 	}
 	c := e.change(action, func() error { return do(ctx, e) })
 	if idle := c.OldPID == c.PID && !e.current().attached(); idle && (action == telemetry.ChangeStart || action == telemetry.ChangeStop) {
 		c.Action = telemetry.ChangeNone
 	}
 	if c.Error != "" {
-		return telemetry.ChangeList{}, fmt.Errorf("%s %s: %s", action, name, c.Error)
+		return telemetry.Change{}, fmt.Errorf("%s %s: %s", action, e.name, c.Error)
 	}
-	return telemetry.ChangeList{Changes: []telemetry.Change{c}}, nil
+	return c, nil
 }
 
 // open waits until the plugins of the config have been started, and refuses operations when they are about to be stopped.
@@ -74,7 +106,7 @@ func (e *entry) pid() int64 {
 
 // Start starts a plugin that was stopped, that has failed, or that backs off, and forgets its crashes. One that runs stays.
 func (h *Host) Start(ctx context.Context, name string) (telemetry.ChangeList, error) {
-	return h.operate(ctx, name, telemetry.ChangeStart, func(ctx context.Context, e *entry) error {
+	return h.operate(ctx, name, telemetry.ChangeStart, true, func(ctx context.Context, e *entry) error {
 		i := e.now
 		if i.stopped == "" {
 			return e.revive(ctx)
@@ -119,16 +151,16 @@ const stoppedBy = "stopped by an operator: pacewire plugin start starts it"
 
 // Stop drains a plugin; it does not run again before it is started, be it by an operator or with the agent.
 func (h *Host) Stop(ctx context.Context, name string) (telemetry.ChangeList, error) {
-	return h.operate(ctx, name, telemetry.ChangeStop, func(ctx context.Context, e *entry) error {
+	return h.operate(ctx, name, telemetry.ChangeStop, true, func(ctx context.Context, e *entry) error {
 		e.now.stop(context.WithoutCancel(ctx), stoppedBy) // who drains is not cut short
 		<-e.now.done
 		return nil
 	})
 }
 
-// Restart drains a plugin and starts it again.
+// Restart drains a plugin and starts it again; of several processes one after the other.
 func (h *Host) Restart(ctx context.Context, name string) (telemetry.ChangeList, error) {
-	return h.operate(ctx, name, telemetry.ChangeRestart, func(ctx context.Context, e *entry) error {
+	return h.operate(ctx, name, telemetry.ChangeRestart, false, func(ctx context.Context, e *entry) error {
 		return e.asked("restarted by an operator", func() error { return e.restart(ctx) })
 	})
 }
@@ -153,7 +185,7 @@ func (e *entry) restart(ctx context.Context) error {
 
 // Upgrade lets a new process of the same command take over: its program is another one by now.
 func (h *Host) Upgrade(ctx context.Context, name string) (telemetry.ChangeList, error) {
-	return h.operate(ctx, name, telemetry.ChangeUpgrade, func(ctx context.Context, e *entry) error {
+	return h.operate(ctx, name, telemetry.ChangeUpgrade, false, func(ctx context.Context, e *entry) error {
 		return e.asked("upgraded by an operator", func() error { return e.swap(ctx, e.plan()) })
 	})
 }

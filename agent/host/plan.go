@@ -16,9 +16,10 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// A plan is what the config makes of one plugin: its process, its work and its inputs.
+// A plan is what the config makes of one process of a plugin: its command, its work and its inputs.
 type plan struct {
 	conf    config.Plugin
+	name    string // of the process: the plugin's, or with a number
 	command []string
 	env     []string // of every process; each has an id and credentials of its own besides
 	inputs  []bus.Input
@@ -26,9 +27,9 @@ type plan struct {
 	rev     uint64 // of the work
 }
 
-// plan returns what p comes to under s.
-func (h *Host) plan(s *config.Settings, p config.Plugin) plan {
-	n := plan{conf: p, command: h.command(p), env: h.environ(p), inputs: inputs(s, p)}
+// plan returns what the process of p comes to under s that is called name.
+func (h *Host) plan(s *config.Settings, p config.Plugin, name string) plan {
+	n := plan{conf: p, name: name, command: h.command(p), env: h.environ(p, name), inputs: inputs(s, p)}
 	n.work = h.work(s, p, n.inputs)
 	n.rev = revision(n.work)
 	return n
@@ -64,10 +65,13 @@ func (h *Host) command(p config.Plugin) []string {
 // passed are the names of the environment that every plugin gets.
 var passed = []string{"PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 
-// environ returns the whole environment of p's process: a plugin sees nothing of the agent's that it was not given.
-func (h *Host) environ(p config.Plugin) []string {
+// environ returns the whole environment of a process of p: a plugin sees nothing of the agent's that it was not given.
+func (h *Host) environ(p config.Plugin, process string) []string {
 	env := []string{
-		"PACEWIRE_BUS=" + h.o.URL, "PACEWIRE_HOST=" + h.o.Host, "PACEWIRE_PLUGIN=" + p.Name, "PACEWIRE_DIR=" + h.dir(p),
+		"PACEWIRE_BUS=" + h.o.URL, "PACEWIRE_HOST=" + h.o.Host, "PACEWIRE_PLUGIN=" + p.Name, "PACEWIRE_DIR=" + h.dir(process),
+	}
+	if process != p.Name {
+		env = append(env, "PACEWIRE_PROCESS="+process)
 	}
 	env = append(env, h.o.TLS.Environ()...)
 	if len(p.Run) == 0 {
@@ -84,8 +88,8 @@ func (h *Host) environ(p config.Plugin) []string {
 	return env
 }
 
-// dir returns where p keeps state.
-func (h *Host) dir(p config.Plugin) string { return filepath.Join(h.o.Dir, bus.Token(p.Name)) }
+// dir returns where a process keeps state.
+func (h *Host) dir(process string) string { return filepath.Join(h.o.Dir, bus.Token(process)) }
 
 // inputs returns the durable consumers that p reads under s.
 func inputs(s *config.Settings, p config.Plugin) []bus.Input {

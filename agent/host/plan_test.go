@@ -170,14 +170,15 @@ collect:
   one: { use: numbers }
   two: { run: x, env: [WANTED, EMPTY, MISSING] }
 process:
-  three: { use: pass, from: one, parallel: 2 }
+  three: { use: pass, from: one, parallel: 2, replicas: 2 }
 `)
 	h.o.Dir = "/state"
 	f := func(name string, more ...string) {
 		t.Helper()
-		want := append([]string{"PACEWIRE_BUS=nats://bus:4222", "PACEWIRE_HOST=h1", "PACEWIRE_PLUGIN=" + name, "PACEWIRE_DIR=/state/" + name,
+		plugin, _ := telemetry.PluginOf(name)
+		want := append([]string{"PACEWIRE_BUS=nats://bus:4222", "PACEWIRE_HOST=h1", "PACEWIRE_PLUGIN=" + plugin, "PACEWIRE_DIR=/state/" + bus.Token(name),
 			"PATH=/bin", "LANG=C", "LC_ALL=C", "TZ=UTC", "SSL_CERT_FILE=f", "SSL_CERT_DIR=d"}, more...)
-		got := h.environ(h.find(name).plan().conf)
+		got := h.environ(h.find(name).plan().conf, name)
 		slices.Sort(want)
 		slices.Sort(got)
 		if !slices.Equal(got, want) {
@@ -187,6 +188,7 @@ process:
 	f("one", "GOGC=50", "GOMAXPROCS=1")
 	f("two", "WANTED=a=b", "EMPTY=")
 	f("three", "GOGC=50")
+	f("three.2", "GOGC=50", "PACEWIRE_PROCESS=three.2")
 	h.o.TLS = bus.TLS{CAFile: "ca", CertFile: "c", KeyFile: "k"}
 	f("two", "WANTED=a=b", "EMPTY=", "PACEWIRE_BUS_CA=ca", "PACEWIRE_BUS_CERT=c", "PACEWIRE_BUS_KEY=k")
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/pacewire/pacewire/bus"
 )
 
-// What the consumers of a plugin give out is kept beside its plan. A consumer that is narrowed moves past what it leaves out,
+// What the consumers of a plugin give out is kept beside the plans of its processes, which share them. A consumer that is narrowed moves past what it leaves out,
 // and does not come back: so while a plugin changes its consumers give out what it reads before and after, and only when it is
 // certain which of the two it is they are narrowed to that.
 
@@ -26,28 +26,28 @@ func (h *Host) ensure(ctx context.Context, plugin string, inputs []bus.Input) er
 
 // read returns what the consumers of the plugin give out.
 func (e *entry) read() []bus.Input {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.reads
+	e.crew.mu.Lock()
+	defer e.crew.mu.Unlock()
+	return e.crew.reads
 }
 
 // give makes the consumers give out what change makes of what they do. One at a time: a process that starts must not bring back
 // what a change has just left.
 func (e *entry) give(ctx context.Context, change func(now []bus.Input) []bus.Input) error {
-	e.giving.Lock()
-	defer e.giving.Unlock()
+	e.crew.giving.Lock()
+	defer e.crew.giving.Unlock()
 	inputs := change(e.read())
 	e.setRead(inputs) // before it is so: a process that starts after an error must not narrow them
-	return e.host.ensure(ctx, e.name, inputs)
+	return e.host.ensure(ctx, e.plugin, inputs)
 }
 
 // same is the change of nothing: the consumers are looked after, and made anew if need be.
 func same(now []bus.Input) []bus.Input { return now }
 
 func (e *entry) setRead(inputs []bus.Input) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.reads = inputs
+	e.crew.mu.Lock()
+	defer e.crew.mu.Unlock()
+	e.crew.reads = inputs
 }
 
 // widen lets the consumers give out what p reads as well. What was to be narrowed is part of this change by now. The caller has
@@ -94,17 +94,24 @@ func (e *entry) narrowLater(ctx context.Context) error {
 }
 
 func (e *entry) setUntil(until map[string]uint64) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.until = until
+	e.crew.mu.Lock()
+	defer e.crew.mu.Unlock()
+	e.crew.until = until
+}
+
+// upTo returns up to where the consumers are to give out what was read before, nil when they are not.
+func (e *entry) upTo() map[string]uint64 {
+	e.crew.mu.Lock()
+	defer e.crew.mu.Unlock()
+	return e.crew.until
 }
 
 // wide reports whether the consumers give out more than the plugin is to read.
-func (e *entry) wide() bool { return !slices.EqualFunc(e.read(), e.plan().inputs, sameInput) }
+func (e *entry) wide() bool { return !slices.EqualFunc(e.read(), e.inputs(), sameInput) }
 
 // narrowNow narrows the consumers.
 func (e *entry) narrowNow(ctx context.Context) error {
-	was, want := e.read(), e.plan().inputs
+	was, want := e.read(), e.inputs()
 	if err := e.give(ctx, func([]bus.Input) []bus.Input { return want }); err != nil {
 		return err
 	}
@@ -116,10 +123,7 @@ func (e *entry) narrowNow(ctx context.Context) error {
 // catchesUp narrows the consumers that have given out what was there when the plugin got another input. Who changes the config
 // does that himself.
 func (e *entry) catchesUp(ctx context.Context) {
-	e.mu.Lock()
-	waits := e.until != nil
-	e.mu.Unlock()
-	if !waits {
+	if e.upTo() == nil {
 		return
 	}
 	select {
@@ -128,9 +132,7 @@ func (e *entry) catchesUp(ctx context.Context) {
 	default:
 		return
 	}
-	e.mu.Lock()
-	until := e.until // it may be another one since
-	e.mu.Unlock()
+	until := e.upTo() // it may be another one since
 	if until == nil || !e.host.past(ctx, e.read(), until) {
 		return
 	}
@@ -254,15 +256,18 @@ func (h *Host) forgetGone(ctx context.Context) error {
 	}
 	known := map[string]bool{}
 	for _, p := range h.inForce().Plugins {
-		known[bus.Token(p.Name)] = true
+		for _, durable := range []string{p.Name, bus.ReplayDurable(p.Name), bus.AgainDurable(p.Name)} {
+			known[bus.Token(durable)] = true
+		}
 	}
 	for _, stream := range []string{bus.StreamMetrics, bus.StreamEvents} {
 		names, err := h.conn.Consumers(ctx, stream)
 		if err != nil {
 			return err
 		}
-		for _, name := range names {
-			if known[name] {
+		for _, token := range names {
+			name, hashed, err := bus.Untoken(token)
+			if known[token] || hashed || err != nil {
 				continue
 			}
 			unread, err := h.forget(ctx, []bus.Input{{Stream: stream, Durable: name}})

@@ -277,7 +277,7 @@ func TestWidenWhileLate(t *testing.T) {
 	e := r.h.find("sink")
 	e.setUntil(map[string]uint64{bus.StreamMetrics: 0}) // an earlier change, long past
 	s := settings(t, strings.ReplaceAll(reading("from: more"), "journal: $J, ", ""))
-	next := r.h.plan(s, s.Plugins[slices.IndexFunc(s.Plugins, func(p config.Plugin) bool { return p.Name == "sink" })])
+	next := r.h.plan(s, s.Plugins[slices.IndexFunc(s.Plugins, func(p config.Plugin) bool { return p.Name == "sink" })], "sink")
 	r.h.changing <- struct{}{}
 	e.catchesUp(t.Context()) // nobody does it for who changes the config
 	if err := e.widen(t.Context(), next); err != nil {

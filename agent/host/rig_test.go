@@ -74,7 +74,7 @@ func rigged(t *testing.T, text string, edit ...func(*Options)) *rig {
 }
 
 // admit gives no credentials: it counts them.
-func (r *rig) admit(config.Plugin, []bus.Input) (string, func(), error) {
+func (r *rig) admit(config.Plugin, string, []bus.Input) (string, func(), error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.admitted++

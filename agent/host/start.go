@@ -23,7 +23,7 @@ func (i *instance) each() (supervise.Start, error) {
 	e.mu.Lock()
 	p := i.plan
 	e.mu.Unlock()
-	if err := h.room(p.conf); err != nil {
+	if err := h.room(p); err != nil {
 		return supervise.Start{}, err
 	}
 	s := supervise.Start{File: i.held()}
@@ -65,13 +65,13 @@ func closed(f *os.File) error {
 	return f.Close()
 }
 
-// room makes the folder for the state of p, which its user can reach.
-func (h *Host) room(p config.Plugin) error {
-	dir := h.dir(p)
+// room makes the folder for the state of the process, which its user can reach.
+func (h *Host) room(p plan) error {
+	dir := h.dir(p.name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("folder for state: %w", err)
 	}
-	if p.RunAs == "" {
+	if p.conf.RunAs == "" {
 		return nil
 	}
 	for _, above := range []string{h.o.Dir, filepath.Dir(h.o.Dir)} {
@@ -79,7 +79,7 @@ func (h *Host) room(p config.Plugin) error {
 			_ = os.Chmod(above, info.Mode()|0o111) // to pass, not to look around
 		}
 	}
-	return process.GiveTo(dir, p.RunAs)
+	return process.GiveTo(dir, p.conf.RunAs)
 }
 
 // trusted checks the program of p, and returns what starts the bytes that were checked, and what was found about them though

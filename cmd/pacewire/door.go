@@ -42,8 +42,8 @@ func newDoor(host string, users *embedded.Users) (*door, error) {
 func (d *door) close() { _ = os.RemoveAll(d.dir) }
 
 // admit lets one process of p in, until revoke is called.
-func (d *door) admit(p config.Plugin, inputs []bus.Input) (file string, revoke func(), err error) {
-	name, rights := bus.User(d.host, p.Name), bus.RightsOf(bus.Role(p.Kind), d.host, p.Name, inputs)
+func (d *door) admit(p config.Plugin, process string, inputs []bus.Input) (file string, revoke func(), err error) {
+	name, rights := bus.User(d.host, process), bus.RightsOfProcess(bus.Role(p.Kind), d.host, p.Name, process, inputs)
 	if p.Attached { // somebody else was told the file, and reads it again when he connects again
 		return d.let(name, rights, filepath.Join(d.dir, name+".json"), "")
 	}
