@@ -117,7 +117,10 @@ func (c *Conn) Consume(ctx context.Context, stream, durable string, o ConsumeOpt
 		kick:     make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	k.held.init()
-	if k.stats.LostAway = lostAway(place); k.stats.LostAway > 0 {
+	if stream != StreamDead { // where others' letters come and go
+		k.stats.LostAway = lostAway(place)
+	}
+	if k.stats.LostAway > 0 {
 		o.Log.Warn("stream has dropped messages that nobody had read here", "stream", stream, "consumer", durable,
 			"at_most", k.stats.LostAway)
 	}
@@ -298,7 +301,9 @@ func (k *Consumer) accept(msg *nats.Msg) *Delivery {
 	if d.Deliveries > 1 {
 		k.stats.Redelivered++
 	}
-	k.stats.LostUnread = k.gaps.see(d)
+	if !d.again { // the letters of a source have rightful holes between them
+		k.stats.LostUnread = k.gaps.see(d)
+	}
 	return d
 }
 

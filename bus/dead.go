@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // Headers of a dead letter, beside the payload and the content type it had.
@@ -14,7 +15,10 @@ const (
 	HeaderStreamSeq  = "Pw-Stream-Seq" // its place in the stream
 	HeaderDeliveries = "Pw-Deliveries" // how often it was given out
 	HeaderSourceID   = "Pw-Source-Id"  // the id it had
+	HeaderStored     = "Pw-Stored"     // when it was stored there, RFC 3339
 )
+
+const headerEncoding = "Content-Encoding"
 
 const maxErrorText = 512
 
@@ -47,7 +51,11 @@ func (p *Publisher) DeadPart(ctx context.Context, d *Delivery, body []byte, part
 			HeaderSubject:    d.Subject,
 			HeaderStreamSeq:  strconv.FormatUint(d.StreamSeq, 10),
 			HeaderDeliveries: strconv.Itoa(d.Deliveries),
+			HeaderStored:     d.Stored.UTC().Format(time.RFC3339Nano),
 		},
+	}
+	if encoding := d.Header(headerEncoding); encoding != "" && part == 0 { // a part was decoded
+		m.Header[headerEncoding] = encoding
 	}
 	if d.ID != "" {
 		m.Header[HeaderSourceID] = d.ID

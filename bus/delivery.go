@@ -21,6 +21,7 @@ type Delivery struct {
 	Stored      time.Time
 	Pending     uint64 // messages the consumer has still to give out after this one
 
+	again       bool // it is a dead letter that is given again
 	consumer    *Consumer
 	msg         *nats.Msg
 	consumerSeq uint64
@@ -61,13 +62,26 @@ func newDelivery(k *Consumer, msg *nats.Msg) (*Delivery, error) {
 		}
 		numbers[i] = n
 	}
-	return &Delivery{
+	d := &Delivery{
 		Subject: msg.Subject, Body: msg.Data,
 		ID: msg.Header.Get(headerID), ContentType: msg.Header.Get(headerType),
 		Deliveries: int(numbers[0]), StreamSeq: numbers[1], consumerSeq: numbers[2],
 		Stored: time.Unix(0, int64(numbers[3])), Pending: numbers[4],
 		consumer: k, msg: msg,
-	}, nil
+	}
+	if k.stream == StreamDead && strings.HasPrefix(msg.Subject, prefix+AreaAgain+".") {
+		d.asBefore()
+	}
+	return d, nil
+}
+
+// asBefore makes d, which is a dead letter given again, what it was before: a batch of the same source, with the same id.
+func (d *Delivery) asBefore() {
+	d.again = true
+	d.Subject, d.ID = d.Header(HeaderSubject), d.Header(HeaderSourceID)
+	if stored, err := time.Parse(time.RFC3339Nano, d.Header(HeaderStored)); err == nil {
+		d.Stored = stored
+	}
 }
 
 // Header returns the first value of a header, empty when there is none.

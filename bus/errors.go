@@ -43,6 +43,15 @@ var (
 	// it, see EnsureStreams and EnsureBucket.
 	ErrNoStream = errors.New("no such stream")
 
+	// ErrNoLetter is returned when there is no dead letter of a number, or no
+	// more: it was dropped or given again, or the limits of DEAD took it.
+	ErrNoLetter = errors.New("no such dead letter")
+
+	// ErrKept is returned by DropLetter when DEAD was made by a version whose
+	// streams let nobody delete, which cannot be undone: what is in it leaves by
+	// age, or with the stream.
+	ErrKept = errors.New("the stream DEAD lets nobody delete a message: an older pacewire has made it so, and what is in it leaves when it is as old as its limit, or with the stream")
+
 	// ErrNoKey is returned when a bucket has no such key, or no more.
 	ErrNoKey = errors.New("no such key")
 
@@ -53,6 +62,10 @@ var (
 	// ErrFull is returned when a bucket, or the store of the bus, has no room for
 	// what is new. What is there can still be overwritten by less, and deleted.
 	ErrFull = errors.New("store is full")
+
+	// ErrFewServers is returned when fewer servers are there than are to keep a
+	// stream or bucket: start the others, or wish for less.
+	ErrFewServers = errors.New("too few servers")
 
 	// ErrBadToken is returned by Untoken and ParseSubject for text that Token
 	// and the builders of subjects never produce.

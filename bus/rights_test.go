@@ -35,9 +35,10 @@ func TestRightsOf(t *testing.T) {
 	}
 	f(bus.RoleCollector, "a_b", "cpu", []bus.Input{input("cpu")}, every("cpu")+" pw.metrics.a_b.cpu", hears("cpu"))
 	f(bus.RoleProcessor, "a_b", "web.1", []bus.Input{input("web.1")},
-		every("web=2E1")+" pw.metrics.*.web=2E1 pw.events.*.web=2E1.* pw.dead.web=2E1"+reads("METRICS.web=2E1"), hears("web=2E1"))
+		every("web=2E1")+" pw.metrics.*.web=2E1 pw.events.*.web=2E1.* pw.dead.web=2E1"+reads("METRICS.web=2E1")+reads("METRICS.web=2E1=7Ereplay")+reads("DEAD.web=2E1=7Eagain"), hears("web=2E1"))
 	f(bus.RolePublisher, "a_b", "out", []bus.Input{input("out"), {Stream: bus.StreamEvents, Durable: "mail"}},
-		every("out")+" pw.dead.out"+reads("METRICS.out")+reads("EVENTS.mail"), hears("out"))
+		every("out")+" pw.dead.out"+reads("METRICS.out")+reads("EVENTS.mail")+
+			reads("METRICS.out=7Ereplay")+reads("EVENTS.out=7Ereplay")+reads("DEAD.out=7Eagain"), hears("out"))
 	f(bus.RoleAgent, "a_b", "", nil,
 		"pw.hb.a_b.agent.* pw.ctl.a_b.*.* pw.http.a_b.* pw.log.a_b.* pw.events.a_b.*.* pw.metrics.a_b.* pw.hub.status",
 		"_INBOX_a=5Fb_agent.> pw.hb.a_b.*.htb pw.hb.a_b.*.plg pw.log.a_b.* pw.ctl.a_b.agent.* pw.http.a_b.agent")
@@ -51,7 +52,8 @@ func TestRightsOf(t *testing.T) {
 	keeps := func(bucket string) string {
 		return strings.ReplaceAll(" $KV.@.> $JS.API.DIRECT.GET.KV_@.$KV.@.>", "@", bucket) + after("KV_"+bucket)
 	}
-	f(bus.RoleHub, "", bus.Hub, nil, "pw.ctl.*.*.* pw.events.> pw.metrics.> $JS.API.INFO"+after("METRICS")+after("EVENTS")+after("DEAD")+
+	f(bus.RoleHub, "", bus.Hub, nil, "pw.ctl.*.*.* pw.events.> pw.metrics.> $JS.API.INFO"+
+		" pw.again.* $JS.API.DIRECT.GET.DEAD $JS.API.STREAM.MSG.DELETE.DEAD"+after("METRICS")+after("EVENTS")+after("DEAD")+
 		keeps("HOSTS")+keeps("INVENTORY")+keeps("STATE")+keeps("HUB"), "_INBOX_hub.> pw.hb.*.agent.* pw.hub.*")
 	f(bus.RoleOperator, "", "root", nil, ">", ">")
 	f("other", "h1", "cpu", nil, "", "")

@@ -80,7 +80,7 @@ func (c *Conn) EnsureStreams(ctx context.Context, s StreamSettings) error {
 
 func ensureAll(ctx context.Context, js jetstream.JetStream, s StreamSettings) error {
 	for _, config := range s.configs() {
-		if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
+		if err := makeStream(ctx, js, config); err != nil {
 			return fmt.Errorf("make stream %s: %w", config.Name, translate(err))
 		}
 	}
@@ -130,9 +130,10 @@ func (s StreamSettings) configs() []jetstream.StreamConfig {
 	events.MaxBytes, events.MaxAge = s.EventsMaxBytes, s.EventsMaxAge
 	events.MaxMsgSize, events.Compression, events.AllowDirect = maxEvent, jetstream.S2Compression, true
 
-	dead.Name, dead.Subjects = StreamDead, []string{prefix + AreaDead + ".*"}
+	dead.Name, dead.Subjects = StreamDead, []string{prefix + AreaDead + ".*", prefix + AreaAgain + ".*"}
 	dead.MaxBytes, dead.MaxAge = s.DeadMaxBytes, s.DeadMaxAge
 	dead.Compression, dead.AllowDirect = jetstream.S2Compression, true
+	dead.DenyDelete = false // letters are dropped one by one, by those whose rights say so
 	return []jetstream.StreamConfig{metrics, events, dead}
 }
 
@@ -145,6 +146,13 @@ type Input struct {
 	// Start is where a new consumer begins: "new" (or empty), "all", or a time
 	// by RFC 3339. An existing one keeps its position.
 	Start string
+
+	// From is the sequence that a new consumer begins with, whatever Start says; 0: none.
+	From uint64
+
+	// End is the last sequence that is meant for who reads; 0: it goes on for ever. The consumer keeps it, see
+	// ConsumerState; nothing stops there by itself.
+	End uint64
 
 	// MaxAckPending bounds what is given out and not settled; 0 means 256.
 	MaxAckPending int
@@ -163,6 +171,9 @@ const (
 // metaFirst is where EnsureConsumer leaves the first sequence of the stream for who
 // reads: plugins may not ask the stream.
 const metaFirst = "pw-first"
+
+// metaEnd is where it keeps the end of an input.
+const metaEnd = "pw-end"
 
 // EnsureConsumer makes the durable consumer of in, or updates its filters and
 // limits where it exists: its position stays. It also notes what the stream has
@@ -188,7 +199,7 @@ func ensureConsumer(ctx context.Context, js jetstream.JetStream, name string, co
 	if err != nil {
 		return err
 	}
-	config.Metadata = map[string]string{metaFirst: strconv.FormatUint(stream.CachedInfo().State.FirstSeq, 10)}
+	config.Metadata[metaFirst] = strconv.FormatUint(stream.CachedInfo().State.FirstSeq, 10)
 	old, err := stream.Consumer(ctx, config.Durable)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
@@ -211,6 +222,10 @@ func (in Input) config() (jetstream.ConsumerConfig, error) {
 		MaxAckPending:  in.MaxAckPending,
 		MaxDeliver:     -1, // a limit makes messages vanish without a trace
 		DeliverPolicy:  jetstream.DeliverNewPolicy,
+		Metadata:       map[string]string{},
+	}
+	if in.End > 0 {
+		config.Metadata[metaEnd] = strconv.FormatUint(in.End, 10)
 	}
 	if config.AckWait == 0 {
 		config.AckWait = defaultAckWait
@@ -218,9 +233,11 @@ func (in Input) config() (jetstream.ConsumerConfig, error) {
 	if config.MaxAckPending == 0 {
 		config.MaxAckPending = defaultAckPending
 	}
-	switch in.Start {
-	case "", "new":
-	case "all":
+	switch {
+	case in.From > 0:
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, in.From
+	case in.Start == "", in.Start == "new":
+	case in.Start == "all":
 		config.DeliverPolicy = jetstream.DeliverAllPolicy
 	default:
 		since, err := time.Parse(time.RFC3339, in.Start)
@@ -323,6 +340,7 @@ type ConsumerState struct {
 	Delivered   uint64 // the last stream sequence given out
 	Waiting     int    // pulls that wait for messages
 	StreamFirst uint64 // the stream's first sequence at the last EnsureConsumer
+	From, End   uint64 // of the Input that it was made of
 	Filters     []string
 }
 
@@ -347,7 +365,9 @@ func stateOf(info *jetstream.ConsumerInfo) ConsumerState {
 		filters = []string{info.Config.FilterSubject} // how the server reports a single one
 	}
 	first, _ := strconv.ParseUint(info.Config.Metadata[metaFirst], 10, 64) // 0 if somebody else made it: nothing is known
+	end, _ := strconv.ParseUint(info.Config.Metadata[metaEnd], 10, 64)
 	return ConsumerState{
+		From: info.Config.OptStartSeq, End: end,
 		Pending: info.NumPending, AckPending: info.NumAckPending, Redelivered: info.NumRedelivered,
 		AckFloor: info.AckFloor.Stream, Delivered: info.Delivered.Stream, Waiting: info.NumWaiting,
 		StreamFirst: first, Filters: filters,

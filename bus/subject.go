@@ -10,6 +10,7 @@ const (
 	AreaMetrics = "metrics" // pw.metrics.<host>.<plugin>
 	AreaEvents  = "events"  // pw.events.<host>.<plugin>.<kind>
 	AreaDead    = "dead"    // pw.dead.<plugin>
+	AreaAgain   = "again"   // pw.again.<plugin>
 	AreaBeat    = "hb"      // pw.hb.<host>.<plugin>.htb and .plg
 	AreaCtl     = "ctl"     // pw.ctl.<host>.<plugin>.<verb>
 	AreaLog     = "log"     // pw.log.<host>.<plugin>
@@ -87,6 +88,9 @@ func EventFilter(kind string) string { return Pattern(AreaEvents, Any, Any, Name
 // DeadSubject is where plugin puts batches that it can never deliver.
 func DeadSubject(plugin string) string { return prefix + AreaDead + "." + Token(plugin) }
 
+// AgainSubject is where dead letters are put that plugin is to be given again.
+func AgainSubject(plugin string) string { return prefix + AreaAgain + "." + Token(plugin) }
+
 // HeartbeatSubject carries the beats (HTB) or the plugin data (PLG) of a plugin.
 func HeartbeatSubject(host, plugin, kind string) string {
 	return prefix + AreaBeat + "." + Token(host) + "." + Token(plugin) + "." + Token(kind)
@@ -130,6 +134,7 @@ var shapes = map[string][]string{
 	AreaMetrics: {"hp"},
 	AreaEvents:  {"hpv"},
 	AreaDead:    {"p"},
+	AreaAgain:   {"p"},
 	AreaBeat:    {"hpv"},
 	AreaCtl:     {"hpv"},
 	AreaLog:     {"hp"},
@@ -191,7 +196,7 @@ func (s *Subject) users() []string {
 		return nil
 	case AreaCtl, AreaHTTP:
 		return []string{userOf(tokens[2], Agent), Hub}
-	case AreaDead:
+	case AreaDead, AreaAgain:
 		return []string{Hub}
 	default:
 		return []string{userOf(tokens[2], tokens[3])}

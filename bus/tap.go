@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pacewire/pacewire/telemetry"
@@ -22,6 +23,8 @@ type Tapped struct {
 	Stored      time.Time
 	Seq         uint64 // in the stream
 	Pending     uint64 // more that are there already
+
+	header nats.Header
 }
 
 // Events decodes a message of EVENTS into b, and returns its events. Host, plugin and type of each are those of the subject,
@@ -171,7 +174,7 @@ const (
 
 func tapped(m jetstream.Msg) (Tapped, error) {
 	s, err := ParseSubject(m.Subject())
-	t := Tapped{Subject: s, Body: m.Data(), ID: m.Headers().Get(jetstream.MsgIDHeader), ContentType: m.Headers().Get("Content-Type")}
+	t := Tapped{Subject: s, Body: m.Data(), ID: m.Headers().Get(headerID), ContentType: m.Headers().Get(headerType), header: m.Headers()}
 	if meta, err := m.Metadata(); err == nil {
 		t.Stored, t.Seq, t.Pending = meta.Timestamp, meta.Sequence.Stream, meta.NumPending
 	}

@@ -1,0 +1,183 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A Letter is a dead letter: a batch, or a part of one, that a plugin could not deliver, and why. What it says of itself is
+// the plugin's word.
+type Letter struct {
+	Seq    uint64 // its number, by which it is called
+	Plugin string // that has set it aside
+	At     time.Time
+
+	Reason     string // a code: rejected, invalid, crash ...
+	Error      string // what sink or decoder said
+	Subject    string // where the batch was
+	SourceID   string // the id it had; empty: none
+	SourceSeq  uint64 // its place in the stream
+	Stored     time.Time
+	Deliveries int // how often it was given out
+
+	ContentType     string
+	ContentEncoding string
+	Body            []byte
+
+	header nats.Header
+}
+
+// Letters gives f the dead letters of a plugin, of all with an empty name, from a number on, the oldest first. Those that are
+// to be given again are none of them.
+func (c *Conn) Letters(ctx context.Context, plugin string, from uint64, f func(Letter) error) error {
+	filter := Pattern(AreaDead, Any)
+	if plugin != "" {
+		filter = DeadSubject(plugin)
+	}
+	return c.Tap(ctx, TapOptions{Stream: StreamDead, Filters: []string{filter}, From: max(1, from), Once: true}, func(t Tapped) error {
+		return f(letterOf(t.Subject, t.Seq, t.Stored, t.header, t.Body))
+	})
+}
+
+// Letter returns the dead letter of a number. Errors: ErrNoLetter.
+func (c *Conn) Letter(ctx context.Context, seq uint64) (Letter, error) {
+	stream, err := c.dead(ctx)
+	if err != nil {
+		return Letter{}, err
+	}
+	ctx, done := c.heed(ctx, "$JS.API.DIRECT.GET."+StreamDead)
+	defer done()
+	m, err := stream.GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Letter{}, fmt.Errorf("%w: %d", ErrNoLetter, seq)
+	}
+	if err != nil {
+		return Letter{}, fmt.Errorf("dead letter %d: %w", seq, translate(whyEnded(ctx, err)))
+	}
+	s, err := ParseSubject(m.Subject)
+	if err != nil || s.Area != AreaDead {
+		return Letter{}, fmt.Errorf("%w: %d", ErrNoLetter, seq)
+	}
+	return letterOf(s, m.Sequence, m.Time, m.Header, m.Data), nil
+}
+
+func letterOf(s Subject, seq uint64, at time.Time, h nats.Header, body []byte) Letter {
+	l := Letter{
+		Seq: seq, Plugin: s.Plugin, At: at, Body: body, header: h,
+		Reason: h.Get(HeaderReason), Error: h.Get(HeaderError), Subject: h.Get(HeaderSubject), SourceID: h.Get(HeaderSourceID),
+		ContentType: h.Get(headerType), ContentEncoding: h.Get(headerEncoding),
+	}
+	l.SourceSeq, _ = strconv.ParseUint(h.Get(HeaderStreamSeq), 10, 64)
+	l.Deliveries, _ = strconv.Atoi(h.Get(HeaderDeliveries))
+	l.Stored, _ = time.Parse(time.RFC3339Nano, h.Get(HeaderStored)) // none of before: the zero time
+	return l
+}
+
+// GiveAgain puts a copy of l where its plugin is given it again once its agent says so, and returns the place of the copy in
+// DEAD. The letter itself stays. The same call again within two minutes makes no second copy.
+func (c *Conn) GiveAgain(ctx context.Context, l Letter) (seq uint64, err error) {
+	js, err := c.jetStream()
+	if err != nil {
+		return 0, err
+	}
+	m := nats.NewMsg(AgainSubject(l.Plugin))
+	m.Data = l.Body
+	for _, key := range []string{headerType, headerEncoding, HeaderReason, HeaderError, HeaderSubject, HeaderStreamSeq, HeaderDeliveries, HeaderSourceID, HeaderStored} {
+		if v := l.header.Get(key); v != "" {
+			m.Header.Set(key, v)
+		}
+	}
+	m.Header.Set(headerID, "again/"+strconv.FormatUint(l.Seq, 10))
+	ctx, done := c.heed(ctx, m.Subject)
+	defer done()
+	ack, err := js.PublishMsg(ctx, m)
+	if err != nil {
+		return 0, fmt.Errorf("give dead letter %d again: %w", l.Seq, translate(whyEnded(ctx, err)))
+	}
+	return ack.Sequence, nil
+}
+
+// DropLetter removes the dead letter of a number for good. Errors: ErrNoLetter, ErrKept.
+func (c *Conn) DropLetter(ctx context.Context, seq uint64) error {
+	if _, err := c.Letter(ctx, seq); err != nil { // or it would be what waits to be given again
+		return err
+	}
+	return c.removeDead(ctx, seq)
+}
+
+// ForgetAgain removes the copies up to a place in DEAD that a plugin has been given again. Errors: ErrKept.
+func (c *Conn) ForgetAgain(ctx context.Context, plugin string, upTo uint64) error {
+	var copies []uint64
+	o := TapOptions{Stream: StreamDead, Filters: []string{AgainSubject(plugin)}, From: 1, Once: true}
+	err := c.Tap(ctx, o, func(t Tapped) error {
+		if t.Seq <= upTo {
+			copies = append(copies, t.Seq)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, seq := range slices.Backward(copies) {
+		if err := c.removeDead(ctx, seq); err != nil && !errors.Is(err, ErrNoLetter) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Conn) removeDead(ctx context.Context, seq uint64) error {
+	stream, err := c.dead(ctx)
+	if err != nil {
+		return err
+	}
+	if stream.CachedInfo().Config.DenyDelete {
+		return ErrKept
+	}
+	ctx, done := c.heed(ctx, "$JS.API.STREAM.MSG.DELETE."+StreamDead)
+	defer done()
+	err = stream.DeleteMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+		return fmt.Errorf("%w: %d: %w", ErrNoLetter, seq, err) // somebody else was first
+	}
+	if err != nil {
+		return fmt.Errorf("drop dead letter %d: %w", seq, translate(whyEnded(ctx, err)))
+	}
+	return nil
+}
+
+func (c *Conn) dead(ctx context.Context) (jetstream.Stream, error) {
+	js, err := c.jetStream()
+	if err != nil {
+		return nil, err
+	}
+	ctx, done := c.heed(ctx, "$JS.API.STREAM.INFO."+StreamDead)
+	defer done()
+	stream, err := js.Stream(ctx, StreamDead)
+	if err != nil {
+		return nil, fmt.Errorf("dead letters: %w", missing(whyEnded(ctx, err)))
+	}
+	return stream, nil
+}
+
+// makeStream makes or updates a stream. One that an older version has made without deletion stays so, as the server cannot
+// undo it: see ErrKept.
+func makeStream(ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig) error {
+	_, err := js.CreateOrUpdateStream(ctx, config)
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == errStreamConfig && !config.DenyDelete {
+		config.DenyDelete = true
+		_, err = js.CreateOrUpdateStream(ctx, config)
+	}
+	return err
+}
+
+// errStreamConfig is the class of all faults of a config.
+const errStreamConfig jetstream.ErrorCode = 10052
