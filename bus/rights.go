@@ -1,6 +1,9 @@
 package bus
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Role is what a user of the bus is there for. Those of plugins are called as
 // their kinds.
@@ -69,7 +72,7 @@ func RightsOfProcess(role Role, host, plugin, process string, inputs []Input) Ri
 		return Rights{}
 	}
 	r.Publish = append(r.Publish, DeadSubject(plugin))
-	for _, in := range inputs {
+	for _, in := range slices.Concat(inputs, Errands(plugin, inputs)) { // whose consumers only others can make
 		r.Publish = append(r.Publish, in.subjects()...)
 	}
 	return r
@@ -163,6 +166,9 @@ func hubRights(user string) Rights {
 			Pattern(AreaEvents, ">"),
 			Pattern(AreaMetrics, ">"), // points that come by its API
 			"$JS.API.INFO",
+			Pattern(AreaAgain, Any), // dead letters that are given again, or dropped
+			"$JS.API.DIRECT.GET." + StreamDead,
+			"$JS.API.STREAM.MSG.DELETE." + StreamDead,
 		},
 		Subscribe: []string{
 			inboxes(user),
