@@ -35,6 +35,17 @@ func (h *Host) plan(s *config.Settings, p config.Plugin, name string) plan {
 	return n
 }
 
+// plans returns what s comes to: a plan for each process that is to run.
+func (h *Host) plans(s *config.Settings) []plan {
+	var list []plan
+	for _, p := range s.Plugins {
+		for n := 1; n <= p.Replicas && p.Enabled; n++ {
+			list = append(list, h.plan(s, p, telemetry.ProcessName(p.Name, n)))
+		}
+	}
+	return list
+}
+
 // sameProcess reports whether a process started for p is what n wants, whatever it works on.
 func (p plan) sameProcess(n plan) bool {
 	same := p.conf.Kind == n.conf.Kind && p.conf.Limits == n.conf.Limits && p.conf.RunAs == n.conf.RunAs &&
