@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/failpoint"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -134,6 +135,7 @@ func (h *haul) deliver(ctx context.Context, x stretch) bool {
 		err := h.call(h.deliveries[x.from:x.to], func(ctx context.Context) error { return h.work(ctx, &h.merged) })
 		switch {
 		case err == nil:
+			failpoint.Die(failpoint.SinkConfirmed)
 			h.settle(x)
 			return true
 		case IsRefused(err):

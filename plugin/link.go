@@ -1,10 +1,12 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/failpoint"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -72,6 +74,12 @@ func (l *busLink) send(ctx context.Context, m message, done func(error)) error {
 	subject := bus.MetricsSubject(m.host, l.plugin)
 	if m.event != "" {
 		subject = bus.EventSubject(m.host, l.plugin, m.event)
+	}
+	if failpoint.Active(failpoint.AckFirst) {
+		m.body = bytes.Clone(m.body)
+		done(nil)
+		done = func(error) {}
+		time.Sleep(time.Second)
 	}
 	return l.out.Send(ctx, bus.Message{Subject: subject, ID: m.id, ContentType: string(telemetry.ContentMsgPack), Body: m.body}, done)
 }
