@@ -66,6 +66,9 @@ func translate(err error) error {
 			return fmt.Errorf("%w: %w", ours, err)
 		}
 	}
+	if leaderless(err) {
+		return fmt.Errorf("%w: %w", ErrNoResponders, err)
+	}
 	return err
 }
 

@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -15,7 +14,7 @@ type BucketSettings struct {
 	MaxBytes int64         // 0: 64 MiB, in memory 1 MiB; less where the store is too small
 	TTL      time.Duration // of each value; 0: none
 	Memory   bool          // not kept over a restart of the bus
-	Replicas int           // 0: 1
+	Replicas int           // as of StreamSettings
 
 	// Store is what the server may hold in all, as in StreamSettings: a bucket takes a third at most of what EnsureStreams leaves. 0: unknown.
 	Store int64
@@ -38,9 +37,16 @@ func (c *Conn) EnsureBucket(ctx context.Context, s BucketSettings) (*Bucket, err
 	if !validUser(s.Name) || s.Name == "" {
 		return nil, fmt.Errorf("make bucket %q: want letters, digits, _ and -", s.Name)
 	}
-	config, err := s.fit(ctx, js)
+	var config jetstream.KeyValueConfig
+	err = insist(ctx, func(ctx context.Context) (err error) {
+		config, err = s.fit(ctx, js)
+		return err
+	})
 	if err == nil {
-		err = s.make(ctx, js, &config)
+		err = c.keepers(s.Replicas).place(ctx, js, streamOfBucket+s.Name, func(ctx context.Context, replicas int) error {
+			config.Replicas = replicas
+			return s.make(ctx, js, &config)
+		})
 	}
 	switch {
 	case bucketNoRoom(err):
@@ -51,7 +57,11 @@ func (c *Conn) EnsureBucket(ctx context.Context, s BucketSettings) (*Bucket, err
 	if wanted := s.config().MaxBytes; config.MaxBytes < wanted {
 		c.log.Warn("bucket shrunk to fit the store", "bucket", s.Name, "max_bytes", config.MaxBytes, "wanted", wanted)
 	}
-	b, err := openBucket(ctx, c, js, s.Name)
+	var b *Bucket
+	err = insist(ctx, func(ctx context.Context) (err error) {
+		b, err = openBucket(ctx, c, js, s.Name)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("make bucket %s: %w", s.Name, missing(err))
 	}
@@ -60,8 +70,7 @@ func (c *Conn) EnsureBucket(ctx context.Context, s BucketSettings) (*Bucket, err
 
 func (s BucketSettings) config() jetstream.KeyValueConfig {
 	config := jetstream.KeyValueConfig{
-		Bucket: s.Name, MaxBytes: s.MaxBytes, TTL: s.TTL, Replicas: s.Replicas, Storage: jetstream.FileStorage,
-		History: 1, LimitMarkerTTL: markersLast,
+		Bucket: s.Name, MaxBytes: s.MaxBytes, TTL: s.TTL, Storage: jetstream.FileStorage, History: 1, LimitMarkerTTL: markersLast,
 	}
 	if s.Memory {
 		config.Storage = jetstream.MemoryStorage
@@ -82,11 +91,11 @@ func (s BucketSettings) fit(ctx context.Context, js jetstream.JetStream) (jetstr
 	if s.Memory {
 		return config, nil
 	}
-	account, err := js.AccountInfo(ctx)
+	limit, err := storeLimit(ctx, js)
 	if err != nil {
 		return config, err
 	}
-	if limit := account.Limits.MaxStore; limit > 0 {
+	if limit > 0 {
 		s.Store = limit
 	}
 	if s.Store > 0 {
@@ -114,7 +123,4 @@ func (s BucketSettings) make(ctx context.Context, js jetstream.JetStream, config
 }
 
 // bucketNoRoom tells the refusal of a bucket for which disk or memory has no room.
-func bucketNoRoom(err error) bool {
-	var api *jetstream.APIError
-	return noRoom(err) || errors.As(err, &api) && api.ErrorCode == errMemoryExceeded
-}
+func bucketNoRoom(err error) bool { return noRoom(err) || codeOf(err) == errMemoryExceeded }

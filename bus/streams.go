@@ -21,7 +21,7 @@ const (
 type StreamSettings struct {
 	MetricsMaxBytes, EventsMaxBytes, DeadMaxBytes int64
 	MetricsMaxAge, EventsMaxAge, DeadMaxAge       time.Duration
-	Replicas                                      int // 1 embedded, 3 in a cluster
+	Replicas                                      int // 0: 3 in a cluster, else 1
 
 	// Store is what the server may hold, where the account has no limit of its
 	// own that could be asked (an embedded server: its MaxStore). 0: unknown.
@@ -34,7 +34,6 @@ func DefaultStreams() StreamSettings {
 		MetricsMaxBytes: 1 << 30, MetricsMaxAge: 6 * time.Hour,
 		EventsMaxBytes: 256 << 20, EventsMaxAge: 7 * 24 * time.Hour,
 		DeadMaxBytes: 64 << 20, DeadMaxAge: 30 * 24 * time.Hour,
-		Replicas: 1,
 	}
 }
 
@@ -50,26 +49,32 @@ const (
 )
 
 // EnsureStreams makes or updates METRICS, EVENTS and DEAD. Where the store is too
-// small for their sum, METRICS shrinks first, and the log says so. Only the hub
-// calls it.
+// small for their sum, METRICS shrinks first, and the log says so; likewise where a
+// cluster has too few servers for what is usual. ErrFewServers: for what is wished.
+// It asks until a cluster has a leader to answer, or ctx ends. Only the hub calls it.
 func (c *Conn) EnsureStreams(ctx context.Context, s StreamSettings) error {
 	js, err := c.jetStream()
 	if err != nil {
 		return err
 	}
-	account, err := js.AccountInfo(ctx)
+	var limit int64
+	err = insist(ctx, func(ctx context.Context) (err error) {
+		limit, err = storeLimit(ctx, js)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("ask the bus for its store: %w", translate(err))
 	}
-	if limit := account.Limits.MaxStore; limit > 0 {
+	if limit > 0 {
 		s.Store = limit
 	}
+	k := c.keepers(s.Replicas)
 	fitted := s.fit(s.Store)
-	err = ensureAll(ctx, js, fitted)
+	err = k.ensureAll(ctx, js, fitted)
 	// A store whose size nobody tells shows by refusing.
 	for store := s.sum(); noRoom(err) && store > smallestStore; store /= 2 {
 		fitted = s.fit(store)
-		err = ensureAll(ctx, js, fitted)
+		err = k.ensureAll(ctx, js, fitted)
 	}
 	if err == nil && fitted != s {
 		c.log.Warn("streams shrunk to fit the store", "metrics_max_bytes", fitted.MetricsMaxBytes,
@@ -78,9 +83,22 @@ func (c *Conn) EnsureStreams(ctx context.Context, s StreamSettings) error {
 	return err
 }
 
-func ensureAll(ctx context.Context, js jetstream.JetStream, s StreamSettings) error {
+// storeLimit is what the account may store, -1 for anything.
+func storeLimit(ctx context.Context, js jetstream.JetStream) (int64, error) {
+	account, err := js.AccountInfo(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return account.Limits.MaxStore, nil
+}
+
+func (k *keepers) ensureAll(ctx context.Context, js jetstream.JetStream, s StreamSettings) error {
 	for _, config := range s.configs() {
-		if err := makeStream(ctx, js, config); err != nil {
+		err := k.place(ctx, js, config.Name, func(ctx context.Context, replicas int) error {
+			config.Replicas = replicas
+			return makeStream(ctx, js, config)
+		})
+		if err != nil {
 			return fmt.Errorf("make stream %s: %w", config.Name, translate(err))
 		}
 	}
@@ -88,10 +106,7 @@ func ensureAll(ctx context.Context, js jetstream.JetStream, s StreamSettings) er
 }
 
 // noRoom tells the refusal of a stream for which the store has no room.
-func noRoom(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) && api.ErrorCode == errStorageExceeded
-}
+func noRoom(err error) bool { return codeOf(err) == errStorageExceeded || noStorage(err) }
 
 func (s StreamSettings) sum() int64 {
 	return s.MetricsMaxBytes + s.EventsMaxBytes + s.DeadMaxBytes
@@ -119,7 +134,7 @@ func (s StreamSettings) configs() []jetstream.StreamConfig {
 	// purge: each lets a writer reach beyond its subject.
 	base := jetstream.StreamConfig{
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld,
-		Storage: jetstream.FileStorage, Replicas: s.Replicas, Duplicates: duplicateWindow,
+		Storage: jetstream.FileStorage, Duplicates: duplicateWindow,
 		MaxMsgSize: maxMsg, DenyDelete: true, DenyPurge: true,
 	}
 	metrics, events, dead := base, base, base
@@ -186,7 +201,7 @@ func (c *Conn) EnsureConsumer(ctx context.Context, in Input) error {
 	}
 	config, err := in.config()
 	if err == nil {
-		err = ensureConsumer(ctx, js, in.Stream, config)
+		err = insist(ctx, func(ctx context.Context) error { return ensureConsumer(ctx, js, in.Stream, config) })
 	}
 	if err != nil {
 		return fmt.Errorf("make consumer %s of %s: %w", in.Durable, in.Stream, missing(err))
@@ -311,6 +326,9 @@ type StreamState struct {
 	LastSeq         uint64
 	FirstTime       time.Time
 	Consumers       int
+	Replicas        int      // servers that keep it
+	Leader          string   // of a cluster: the server that takes and gives; "" while none does
+	Behind          []string // of a cluster: servers that keep it and are away, or lack some of it
 }
 
 // StreamInfo asks for the state of a stream.
@@ -324,11 +342,20 @@ func (c *Conn) StreamInfo(ctx context.Context, stream string) (StreamState, erro
 		return StreamState{}, fmt.Errorf("stream %s: %w", stream, missing(err))
 	}
 	info := handle.CachedInfo()
-	return StreamState{
+	s := StreamState{
 		Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes,
 		FirstSeq: info.State.FirstSeq, LastSeq: info.State.LastSeq,
-		FirstTime: info.State.FirstTime, Consumers: info.State.Consumers,
-	}, nil
+		FirstTime: info.State.FirstTime, Consumers: info.State.Consumers, Replicas: info.Config.Replicas,
+	}
+	if info.Cluster != nil {
+		s.Leader = info.Cluster.Leader
+		for _, peer := range info.Cluster.Replicas {
+			if peer.Offline || !peer.Current {
+				s.Behind = append(s.Behind, peer.Name)
+			}
+		}
+	}
+	return s, nil
 }
 
 // ConsumerState is how far a consumer has come.

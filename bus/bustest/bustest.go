@@ -28,6 +28,7 @@ type Bus struct {
 const (
 	storeBytes = 256 << 20
 	startWait  = 10 * time.Second
+	electWait  = 60 * time.Second // a cluster takes up to 9 s for an attempt
 )
 
 // New starts a bus with small streams.
@@ -138,6 +139,11 @@ func (b *Bus) Dial(t testing.TB, o bus.Options) *bus.Conn {
 	if o.URL == "" && o.InProcess == nil {
 		o.URL = b.URL
 	}
+	return dial(t, o)
+}
+
+func dial(t testing.TB, o bus.Options) *bus.Conn {
+	t.Helper()
 	if o.Log == nil {
 		o.Log = Log(t)
 	}
