@@ -112,7 +112,7 @@ func (l *life) beat(ctx context.Context, bye string) error {
 // heartbeat returns the next one, and how long its ack may take.
 func (l *life) heartbeat(bye string) (telemetry.Heartbeat, time.Duration) {
 	items, digest := l.inventory.short()
-	stats := l.count.stats()
+	stats := l.stats()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v := &l.seen
@@ -134,6 +134,15 @@ func (l *life) heartbeat(bye string) (telemetry.Heartbeat, time.Duration) {
 	return h, l.sender.Patience()
 }
 
+// stats returns what is counted, and what waits for the bus now.
+func (l *life) stats() *telemetry.Stats {
+	s := l.count.stats()
+	n, bytes := l.queue.state()
+	under := l.link.out.Stats()
+	s.Queue, s.QueueBytes = uint64(n+under.InFlight), uint64(bytes+under.InFlightBytes)
+	return s
+}
+
 // flags returns those of a heartbeat. The caller has the lock.
 func (l *life) flags() (flags []string) {
 	v := &l.seen
@@ -143,6 +152,7 @@ func (l *life) flags() (flags []string) {
 	if v.failing {
 		flags = append(flags, "failing")
 	}
+	flags = append(flags, l.alarms.names(time.Now())...)
 	if v.refreshing > 0 {
 		flags = append(flags, "refreshing")
 	}
@@ -364,23 +374,29 @@ func (s sessionStatus) alarm(err error) {
 }
 
 // raise sends one event of the plugin itself.
-func (l *life) raise(kind, text string) {
+func (l *life) raise(kind, text string) { l.tell(l.hard, kind, text) }
+
+// tell sends one event of the plugin itself, unless ctx ends while the bus takes none.
+func (l *life) tell(ctx context.Context, kind, text string) {
 	var b telemetry.Batch
 	b.Add("event", telemetry.Fields{"message": text}, telemetry.Tags{"plugin": l.o.Plugin, "type": kind})
 	m := message{host: l.o.Host, event: kind, body: b.AppendMsgPack(nil)}
-	if err := l.link.send(l.hard, m, func(error) {}); err != nil {
-		l.log.Warn("event not sent", "error", err)
+	if err := l.link.send(ctx, m, func(error) {}); err != nil {
+		l.log.Warn("event not sent", "type", kind, "error", err)
 	}
 }
 
-// unread tells of batches that the limits of the stream took before this plugin had read them: of n while it read, or of at
-// most n while it was away.
+// unread counts batches that the limits of the stream took before this plugin had read them: n while it read, or at most n while
+// it was away.
 func (l *life) unread(n uint64, away bool) {
 	if away {
-		l.count.drop("lost_away_batches_at_most", int(n))
-		l.raise("lost_unread", fmt.Sprintf("at most %d batches were dropped by the stream while nobody read here: raise max_age and max_store of the bus", n))
+		l.count.drop(dropAway, int(n))
 		return
 	}
-	l.count.drop("lost_unread_batches", int(n))
-	l.raise("lost_unread", fmt.Sprintf("%d batches were dropped by the stream before they were read: this plugin is too slow, or max_age and max_store of the bus are too small", n))
+	l.count.drop(dropUnread, int(n))
+}
+
+// publishes notes how it goes with what is sent to the bus.
+func (l *life) publishes(state bus.PublisherState) {
+	l.alarms.set(telemetry.FlagStorageFull, state == bus.StateStorageFull)
 }

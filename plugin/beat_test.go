@@ -18,8 +18,8 @@ import (
 // beating returns a life that beats, without a bus.
 func beating(o Options) *life {
 	l := &life{o: o, log: slog.New(slog.DiscardHandler), offers: make(chan offer, 1), beatNow: make(chan struct{}, 1), clock: pulse.NewClock(),
-		inventory: &inventory{manifest: &facts{}},
-		def:       Define(Collector, Spec[struct{}, any]{Program: "p", Summary: "Waits."}, func(context.Context, *Session, any) error { return nil })}
+		inventory: &inventory{manifest: &facts{}}, queue: newQueue(), alarms: newAlarms(func() {}), link: &busLink{out: &bus.Publisher{}},
+		def: Define(Collector, Spec[struct{}, any]{Program: "p", Summary: "Waits."}, func(context.Context, *Session, any) error { return nil })}
 	l.sender = pulse.New(pulse.Options{Host: "h1", Plugin: "p", Least: o.LeastBeat}, l.clock.Now())
 	return l
 }

@@ -28,9 +28,9 @@ func (b *buffers) take(size int) []byte {
 	return make([]byte, 0, size)
 }
 
-// give takes buf back.
+// give takes buf back; nil is none.
 func (b *buffers) give(buf []byte) {
-	if cap(buf) > largestBuffer {
+	if buf == nil || cap(buf) > largestBuffer {
 		return
 	}
 	b.mu.Lock()

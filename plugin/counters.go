@@ -21,6 +21,8 @@ type counters struct {
 	dropped map[string]uint64 // points, by reason
 	last    *telemetry.Fault
 	lastAt  time.Time
+
+	lost func(reason string, n int) // is told of each drop; nil: nobody is
 }
 
 // drop counts n points that are not delivered, by reason.
@@ -29,11 +31,14 @@ func (c *counters) drop(reason string, n int) {
 		return
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.dropped == nil {
 		c.dropped = map[string]uint64{}
 	}
 	c.dropped[reason] += uint64(n)
+	c.mu.Unlock()
+	if c.lost != nil {
+		c.lost(reason, n)
+	}
 }
 
 // drops counts what a batch left out.

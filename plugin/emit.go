@@ -1,7 +1,9 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"sync/atomic"
 
 	"github.com/pacewire/pacewire/telemetry"
@@ -11,9 +13,15 @@ import (
 // too much is under way.
 func (s *Session) Emit(b *telemetry.Batch) { s.emit(b, s.Env.Host, nil, func(error) {}) }
 
-// emit sends b as messages about host. done is called once, with the first error, when all are stored or one never will be.
-// id names the n-th message, from 1; nil leaves it to the link.
+// emit sends of b what the limits of the plugin allow, as pack does.
 func (s *Session) emit(b *telemetry.Batch, host string, id func(n int) string, done func(error)) {
+	_ = s.limit(b, host, false) // what is more is dropped and counted: nobody sends it again
+	s.pack(b, host, id, done)
+}
+
+// pack sends b as messages about host. done is called once, with the first error, when all are stored or one never will be.
+// id names the n-th message, from 1; nil leaves it to the link.
+func (s *Session) pack(b *telemetry.Batch, host string, id func(n int) string, done func(error)) {
 	// One more than the messages, so that done waits for the last of them to be handed over.
 	left := new(atomic.Int64)
 	left.Store(1)
@@ -55,18 +63,45 @@ func (s *Session) emit(b *telemetry.Batch, host string, id func(n int) string, d
 	settle(nil)
 }
 
-// send puts m under way and counts it when it is stored.
+// send puts m under way, or into the queue, and counts it when it is stored.
 func (s *Session) send(m message, points int, settle func(error)) {
 	body := m.body
+	if s.queue == nil {
+		s.handOver(m, points, body, settle)
+		return
+	}
+	if n, _ := s.queue.state(); n > 0 && cap(body) > 2*len(body) { // room that is not used is memory all the same
+		m.body = bytes.Clone(body)
+		s.buffers.give(body)
+		body = nil
+	}
+	s.queue.put(s.life, parcel{
+		size: len(m.body),
+		send: func() { s.handOver(m, points, body, settle) },
+		refuse: func(err error) {
+			reason := "not_sent"
+			if errors.Is(err, ErrOverflow) {
+				reason = dropOverflow
+			}
+			s.count.drop(reason, points)
+			s.buffers.give(body)
+			settle(err)
+		},
+	})
+}
+
+// handOver gives m to the link, and buffer back when it is done with.
+func (s *Session) handOver(m message, points int, buffer []byte, settle func(error)) {
+	size := len(m.body)
 	err := s.link.send(s.life, m, func(err error) {
 		if err == nil {
 			s.count.pointsOut.Add(uint64(points))
 			s.count.batchesOut.Add(1)
-			s.count.bytesOut.Add(uint64(len(body)))
+			s.count.bytesOut.Add(uint64(size))
 		} else {
 			s.count.fail("publish", err)
 		}
-		s.buffers.give(body)
+		s.buffers.give(buffer)
 		settle(err)
 	})
 	if err != nil {

@@ -20,6 +20,18 @@ var (
 	// time it is an error like others. An address in use (EADDRINUSE) says the same.
 	ErrTaken = errors.New("taken by another process")
 
+	// ErrOverflow is returned to who waits for points to be stored when the queue to the bus is full, and its policy
+	// (overflow: drop_oldest or drop_new) drops them: they may be sent again later.
+	ErrOverflow = errors.New("the queue to the bus is full, and the points are dropped")
+
+	// ErrFlood is returned to who waits for points to be stored when there are more a second than max_rate allows, and none
+	// of them is: they may be sent again later.
+	ErrFlood = errors.New("more points a second than max_rate allows")
+
+	// ErrSeriesLimit is returned to who waits for points to be stored when some of them are of more series than max_series
+	// allows. Those are dropped, and sending them again does not help; the others are stored.
+	ErrSeriesLimit = errors.New("more series than max_series allows")
+
 	// ErrRefused is returned by Serve when the agent does not want this plugin; the reason is wrapped with it.
 	ErrRefused = errors.New("refused by the agent")
 

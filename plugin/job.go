@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,8 @@ func (l *life) start(o offer) *job {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(l.hard))
 	j := &job{offer: o, first: make(chan error, 1), cancel: cancel, done: make(chan struct{})}
 	l.inventory.configured(o.work.Config)
+	l.queue.shape(o.work)
+	l.limits.set(o.work)
 	l.inForce(o.rev)
 	go func() {
 		defer close(j.done)
@@ -121,7 +124,11 @@ func (l *life) session(work telemetry.Work, started chan<- struct{}) *Session {
 	s := &Session{
 		work: work, tags: sortedTags(work.Tags), link: l.link, count: &l.count, life: l.hard, suspect: l.suspect, refresh: l.refresh, log: l.log,
 		turn:   l.turn,
+		limits: l.limits,
 		status: sessionStatus{l, started},
+	}
+	if l.def.Kind == Collector {
+		s.queue = l.queue
 	}
 	s.Env = Env{Log: l.log, Host: l.o.Host, Name: l.o.Plugin, Dir: l.o.Dir, Event: s.event}
 	return s
@@ -197,7 +204,7 @@ func (l *life) rejected(rev uint64, err error) {
 func (l *life) drain(now *job) error {
 	l.setState("draining")
 	now.stop()
-	if err := l.link.flush(l.hard); err != nil {
+	if err := cmp.Or(l.queue.flush(l.hard), l.link.flush(l.hard)); err != nil {
 		return fmt.Errorf("drain: %w", err)
 	}
 	return nil

@@ -33,7 +33,7 @@ type Options struct {
 	// it sends is the plugin's. "": Plugin.
 	Process string
 
-	Log    *slog.Logger
+	Log  *slog.Logger
 	Wait time.Duration // how long the first connection may take; 0: for ever
 
 	Survey <-chan os.Signal // each asks for a survey of the inventory; nil: nobody does
@@ -69,6 +69,7 @@ func Serve(ctx context.Context, d Definition, o Options) error {
 	var g errgroup.Group
 	g.Go(func() error { return l.beatLoop(beats, cancel) })
 	g.Go(func() error { return l.surveyWhenAsked(beats) })
+	g.Go(func() error { return l.alarms.run(beats, l.tell) })
 	err = l.finish(ctx, func() error { return l.work(ctx) })
 	stopBeats()
 	_ = g.Wait()
@@ -112,6 +113,9 @@ type life struct {
 	count     counters
 	inventory *inventory
 	suspect   *suspects
+	queue     *queue
+	limits    *limits
+	alarms    *alarms
 	refresh   chan refreshOrder
 	offers    chan offer
 	beatNow   chan struct{}
@@ -150,8 +154,10 @@ func newLife(ctx context.Context, d Definition, o Options) (*life, error) {
 		def: d, o: o, inst: cmp.Or(o.Inst, newInst()), clock: pulse.NewClock(), suspect: remember(o.Dir), turn: newTurn(),
 		refresh: make(chan refreshOrder, 16), // as many refreshes as are joined in one survey
 		offers:  make(chan offer, 1),         // the newest replaces one that nobody took yet
-		beatNow: make(chan struct{}, 1), back: make(chan struct{}, 1),
+		beatNow: make(chan struct{}, 1), back: make(chan struct{}, 1), queue: newQueue(), limits: newLimits(),
 	}
+	l.alarms = newAlarms(func() { nudge(l.beatNow) })
+	l.count.lost = l.alarms.add
 	l.sender = pulse.New(pulse.Options{Host: o.Host, Plugin: o.Process, Inst: l.inst, Boot: pulse.Boot(), Least: o.LeastBeat}, l.clock.Now())
 	l.hard, l.giveUp = context.WithCancel(context.WithoutCancel(ctx))
 	l.seen.state = "starting"
@@ -183,7 +189,7 @@ func (l *life) dial(ctx context.Context) error {
 	if l.data, err = bus.Dial(ctx, options); err != nil {
 		return noBus(err)
 	}
-	out, err := bus.NewPublisher(l.data, bus.PublisherOptions{Host: l.o.Host, Plugin: l.o.Plugin, Log: l.o.Log})
+	out, err := bus.NewPublisher(l.data, bus.PublisherOptions{Host: l.o.Host, Plugin: l.o.Plugin, Log: l.o.Log, OnState: l.publishes})
 	if err != nil {
 		return err
 	}
@@ -223,7 +229,7 @@ func (l *life) listen(stop context.CancelCauseFunc) error {
 			l.greetAgain()
 			return nil, nil
 		},
-		"ping":    func(context.Context, telemetry.CtlRequest) (any, error) { return l.count.stats(), nil },
+		"ping":    func(context.Context, telemetry.CtlRequest) (any, error) { return l.stats(), nil },
 		"refresh": l.refreshed,
 		"drain": func(_ context.Context, r telemetry.CtlRequest) (any, error) {
 			reason, _ := r.Args["reason"].(string)

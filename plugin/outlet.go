@@ -12,6 +12,9 @@ import (
 
 // Stream runs f, which speaks through out when it has something, until ctx ends.
 func (s *Session) Stream(ctx context.Context, f func(ctx context.Context, out *Outlet) error) error {
+	if s.queue != nil && s.queue.blocks() {
+		s.queue = nil // sources are to wait, and not their points here
+	}
 	o := &Outlet{session: s, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{})}
 	sent := make(chan struct{})
 	go func() {
@@ -64,7 +67,8 @@ type entry struct {
 // outletBytes is how much may wait: two messages, one to be filled while the other leaves.
 const outletBytes = 2 * telemetry.TargetFrame
 
-// Emit sends b and returns nil when it is stored; b is the caller's again.
+// Emit sends b and returns nil when it is stored; b is the caller's again. ErrOverflow, ErrFlood and ErrSeriesLimit say which
+// bound is in the way.
 func (o *Outlet) Emit(b *telemetry.Batch) error {
 	if b.Len() == 0 {
 		o.session.count.drops(b.Drops())
@@ -83,7 +87,7 @@ func (o *Outlet) Emit(b *telemetry.Batch) error {
 	}
 }
 
-// Post hands b over; it leaves within wait. Post blocks while the bus does.
+// Post hands b over; it leaves within wait. Post blocks while the bus does, unless the queue drops what that does not take.
 func (o *Outlet) Post(b *telemetry.Batch, wait time.Duration) error {
 	return o.put(entry{batch: b}, wait)
 }
@@ -207,23 +211,26 @@ func (o *Outlet) collect(dst []entry) []entry {
 
 // send brings entries out in as few messages as possible.
 func (o *Outlet) send(entries []entry) {
-	waiters := make([]chan error, 0, len(entries))
-	for _, e := range entries {
-		if e.stored != nil {
-			waiters = append(waiters, e.stored)
-		}
-	}
+	waiters := make([]waiter, 0, len(entries))
 	out := &o.merged // not the batch of one of them: it is its owner's again, without the points of others
 	for _, e := range entries {
+		refused := o.session.limit(e.batch, o.session.Env.Host, e.stored != nil)
+		o.session.count.drops(e.batch.Drops())
+		*e.batch.Drops() = telemetry.Drops{}
+		if e.stored != nil && errors.Is(refused, ErrFlood) {
+			e.stored <- refused
+			continue
+		}
+		if e.stored != nil {
+			waiters = append(waiters, waiter{e.stored, refused})
+		}
 		for g := range e.batch.Groups() {
 			out.Take(g)
 		}
-		o.session.count.drops(e.batch.Drops())
-		*e.batch.Drops() = telemetry.Drops{}
 	}
-	o.session.emit(out, o.session.Env.Host, nil, func(err error) {
+	o.session.pack(out, o.session.Env.Host, nil, func(err error) {
 		for _, w := range waiters {
-			w <- err
+			w.hear(err)
 		}
 	})
 	out.Reset()
@@ -233,6 +240,21 @@ func (o *Outlet) send(entries []entry) {
 		}
 	}
 	o.recycle(entries)
+}
+
+// A waiter wants to know what has become of its batch.
+type waiter struct {
+	stored  chan error
+	refused error // what was not sent of it
+}
+
+// hear tells it what has become of what was sent. That a part was not is news only if the rest is stored: else all of it may come
+// again.
+func (w waiter) hear(err error) {
+	if err == nil {
+		err = w.refused
+	}
+	w.stored <- err
 }
 
 // keptBatches bounds the memory that idle batches hold.

@@ -29,7 +29,9 @@ type Session struct {
 	log     *slog.Logger
 	status  status
 	suspect *suspects
-	turn    *turn // from when on it may work; nil: now
+	turn    *turn   // from when on it may work; nil: now
+	queue   *queue  // for what the bus does not take yet; nil: who sends waits
+	limits  *limits // of what it may send; nil: none
 
 	serial  sync.Mutex // one call of the author's code at a time, whatever the number of inputs
 	buffers buffers

@@ -36,7 +36,7 @@ type Heartbeat struct {
 	Digest    Digest          `json:"inv,omitzero"`      // InventoryDigest of all items
 	Items     uint64          `json:"inv_n,omitzero"`    // number of items
 	Bye       string          `json:"bye,omitzero"`      // why it leaves: shutdown, upgrade, suspend, maintenance
-	Flags     []string        `json:"flags,omitzero"`    // ephemeral, refreshing, hung, failing, FlagExclusive
+	Flags     []string        `json:"flags,omitzero"`    // ephemeral, refreshing, hung, failing, FlagExclusive, FlagOverflow ...
 	Owner     string          `json:"owner,omitzero"`    // label from the config, not a proof
 
 	ConfigRev uint64             `json:"cfg_rev,omitzero"` // config revision in force
@@ -55,6 +55,16 @@ type Heartbeat struct {
 // FlagExclusive in a Heartbeat says that two processes of this plugin must not work at the same time: both would collect,
 // or each would have a part of the window, or both would need the same port. A swap ends the old one first.
 const FlagExclusive = "exclusive"
+
+// Flags in a Heartbeat of a plugin that works, and of whose points not all get through: within the last minute. Events have them
+// as their types.
+const (
+	FlagOverflow    = "overflow"      // points were dropped: the bus did not take them, and the queue was full
+	FlagFlood       = "dropped_flood" // points were dropped: more a second than max_rate
+	FlagSeries      = "series_limit"  // points were dropped: of more series than max_series
+	FlagUnread      = "lost_unread"   // batches were dropped by the stream before they were read
+	FlagStorageFull = "storage_full"  // the bus has no room, and points wait
+)
 
 // PluginCounts sums up the plugins of one agent.
 type PluginCounts struct {
