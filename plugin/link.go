@@ -102,7 +102,7 @@ func (l *busLink) read(ctx context.Context, in telemetry.Input) (source, error) 
 	if n := c.Stats().LostAway; n > 0 {
 		l.unread(n, true)
 	}
-	return &busSource{link: l, consumer: c, durable: in.Durable}, nil
+	return &busSource{link: l, consumer: c, durable: in.Durable, end: in.End}, nil
 }
 
 type busSource struct {
@@ -116,7 +116,7 @@ type busSource struct {
 func (s *busSource) ready() int { return s.consumer.Ready() }
 
 func (s *busSource) next(ctx context.Context) (*delivery, error) {
-	d, err := s.consumer.Next(ctx)
+	d, err := s.upToEnd(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +129,24 @@ func (s *busSource) next(ctx context.Context) (*delivery, error) {
 		host: subject.Host, plugin: subject.Plugin, id: d.ID, contentType: d.ContentType, contentEncoding: d.Header("Content-Encoding"), body: d.Body,
 		stored: d.Stored, seq: d.StreamSeq, deliveries: d.Deliveries, fault: fault, settler: busSettler{s, d},
 	}, nil
+}
+
+// beyond is how long an input rests that gives what is behind its end. Its agent takes it back soon, once all before is settled:
+// until then what was given back before the end may come once more.
+const beyond = time.Second
+
+// upToEnd returns the next delivery of those that are meant for the plugin.
+func (s *busSource) upToEnd(ctx context.Context) (*bus.Delivery, error) {
+	for {
+		d, err := s.consumer.Next(ctx)
+		if err != nil || s.end == 0 || d.StreamSeq <= s.end {
+			return d, err
+		}
+		_ = d.Ack() // an error: the consumer has stopped
+		if s.consumer.Ready() == 0 {
+			sleep(ctx, beyond)
+		}
+	}
 }
 
 func (s *busSource) close(ctx context.Context) error {
