@@ -50,7 +50,7 @@ func TestInputEnds(t *testing.T) {
 	for _, in := range []telemetry.Input{a.Input(t, "tagged", "src"), replay} {
 		plugintest.Until(t, in.Durable+" is past all", func() bool {
 			s, err := c.ConsumerInfo(t.Context(), in.Stream, in.Durable)
-			return err == nil && s.AckFloor == 6
+			return err == nil && s.Pending == 0 && s.AckPending == 0
 		})
 	}
 	if n := a.Beat(t, "tagged").Stats.PointsOut; n != 6+3 {
