@@ -53,6 +53,7 @@ func TestInputEnds(t *testing.T) {
 			return err == nil && s.Pending == 0 && s.AckPending == 0
 		})
 	}
+	plugintest.Until(t, "all are counted", func() bool { return a.Beat(t, "tagged").Stats.PointsOut >= 6+3 })
 	if n := a.Beat(t, "tagged").Stats.PointsOut; n != 6+3 {
 		t.Errorf("%d points, want the 6 there are and 3 of them again", n)
 	}
