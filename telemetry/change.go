@@ -9,6 +9,8 @@ const (
 	ChangeSwap      = "swap"      // a new process takes over from the old one
 	ChangeUpgrade   = "upgrade"   // the same, of the same command
 	ChangeRestart   = "restart"   // its process drains and ends, and a new one starts
+	ChangeReplay    = "replay"    // it is given a part of the past again
+	ChangeAgain     = "again"     // it is given dead letters again
 )
 
 // Change is what an operation did, or would do, to one plugin.
@@ -22,7 +24,7 @@ type Change struct {
 	TookMS int64  `json:"took_ms,omitzero"`
 }
 
-// ChangeList is the payload of the reply to start, stop, restart, load, unload, swap, upgrade and reload.
+// ChangeList is the payload of the reply to start, stop, restart, load, unload, swap, upgrade, reload, replay and again.
 type ChangeList struct {
 	Changes  []Change `json:"changes"`
 	Warnings []string `json:"warnings,omitzero"` // of the config

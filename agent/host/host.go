@@ -248,6 +248,9 @@ func (h *Host) tryProvide(ctx context.Context) error {
 		return fmt.Errorf("streams: %w", err)
 	}
 	for _, e := range h.entries() {
+		if err := e.findErrands(ctx); err != nil {
+			return err
+		}
 		e.found(ctx)
 		if err := e.give(ctx, same); err != nil {
 			return err

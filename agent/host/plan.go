@@ -31,8 +31,7 @@ type plan struct {
 func (h *Host) plan(s *config.Settings, p config.Plugin, name string) plan {
 	n := plan{conf: p, name: name, command: h.command(p), env: h.environ(p, name), inputs: inputs(s, p)}
 	n.work = h.work(s, p, n.inputs)
-	n.rev = revision(n.work)
-	return n
+	return h.withErrands(n)
 }
 
 // plans returns what s comes to: a plan for each process that is to run.

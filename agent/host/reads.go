@@ -260,7 +260,7 @@ func (h *Host) forgetGone(ctx context.Context) error {
 			known[bus.Token(durable)] = true
 		}
 	}
-	for _, stream := range []string{bus.StreamMetrics, bus.StreamEvents} {
+	for _, stream := range []string{bus.StreamMetrics, bus.StreamEvents, bus.StreamDead} {
 		names, err := h.conn.Consumers(ctx, stream)
 		if err != nil {
 			return err

@@ -31,6 +31,7 @@ func (h *Host) inspect(ctx context.Context, last, now time.Time) {
 		h.children.Go(h.greetAll)
 	}
 	h.lookForRunDir()
+	h.children.Go(func() { h.endErrands(ctx) }) // a plugin that is slow to take its new work holds up nobody
 	for _, e := range h.entries() {
 		e.inspect(now, blind)
 		e.reconsider()
