@@ -119,7 +119,7 @@ func (l *loader) keys(d *definition) {
 		"env":      d.readEnv,
 
 		"order":      func(n *yaml.Node) { d.Order = d.oneOf("order", n, "source") },
-		"queue":      func(n *yaml.Node) { d.Queue = d.size("queue", n) },
+		"queue":      func(n *yaml.Node) { d.Queue = d.readQueue(n) },
 		"overflow":   func(n *yaml.Node) { d.Overflow = d.oneOf("overflow", n, "block", "drop_oldest", "drop_new") },
 		"max_rate":   func(n *yaml.Node) { d.MaxRate = d.count("max_rate", n, 1<<40) },
 		"max_series": func(n *yaml.Node) { d.Series = d.count("max_series", n, 1<<30) },
@@ -139,6 +139,17 @@ func (l *loader) keys(d *definition) {
 			d.beside = append(d.beside, e)
 		}
 	}
+}
+
+// leastQueue is what a queue must hold: some messages.
+const leastQueue = 1 << 20
+
+func (d *definition) readQueue(n *yaml.Node) int64 {
+	bytes := d.size("queue", n)
+	if bytes > 0 && bytes < leastQueue {
+		d.fault(n, "write 1MiB, or leave it out for 16MiB", "queue: want at least 1MiB, got %s", d.got(n))
+	}
+	return bytes
 }
 
 // readFrom parts the names of plugins from event:<type>.

@@ -151,10 +151,23 @@ func (h *Host) work(s *config.Settings, p config.Plugin, inputs []bus.Input) tel
 			w.EveryMS = s.Every.Milliseconds()
 		}
 	}
+	bound(&w, p)
 	for _, in := range inputs {
 		w.Inputs = append(w.Inputs, telemetry.Input{Stream: in.Stream, Durable: in.Durable, Filters: in.Filters})
 	}
 	return w
+}
+
+// usualSeries is how many series a collector may send at a time, unless the config says otherwise.
+const usualSeries = 10_000
+
+// bound tells p what it may send, and keep waiting. A processor has the series of all hosts that it reads, and those were bounded
+// where they were made.
+func bound(w *telemetry.Work, p config.Plugin) {
+	w.QueueBytes, w.Overflow, w.MaxRate, w.MaxSeries = p.Queue, p.Overflow, int64(p.MaxRate), int64(p.Series)
+	if p.Kind == config.Collector && p.Series == 0 {
+		w.MaxSeries = usualSeries
+	}
 }
 
 // scheduleOf returns what the plugin is told of s; nil for nothing.

@@ -15,13 +15,13 @@ every: 7s
 tags: { dc: eu, rack: r1 }
 collect:
   numbers: { tags: { rack: r2 }, timeout: 3s }
-  fast: { use: numbers, every: 20ms, journal: /j }
+  fast: { use: numbers, every: 20ms, journal: /j, queue: 4MiB, overflow: drop_oldest, max_rate: 1000, max_series: 50 }
   facts:
   daily: { use: facts, every: 24h }
   off: { use: numbers, enabled: false }
   mine: { run: [python3, mine.py, "--port=1"], every: 1s, config: { b: 1, a: 2 } }
 process:
-  first: { use: pass, from: [numbers, fast], tags: { seen: first }, parallel: 4 }
+  first: { use: pass, from: [numbers, fast], tags: { seen: first }, parallel: 4, max_rate: 500 }
   every: { use: pass, from: all }
   alarms: { use: pass, on: [host.down, monitoring] }
 publish:
@@ -46,12 +46,12 @@ func TestWork(t *testing.T) {
 			t.Errorf("work of %s:\n%s, want\n%s", name, got, want)
 		}
 	}
-	f("numbers", `{},"tags":{"dc":"eu","rack":"r2"},"every_ms":7000,"timeout_ms":3000,"parallel":1`)
-	f("fast", `{"journal":"/j"},"tags":{"dc":"eu","rack":"r1"},"every_ms":20,"parallel":1`)
-	f("facts", `{},"tags":{"dc":"eu","rack":"r1"},"parallel":1`) // the interval of points is none of facts
-	f("daily", `{},"tags":{"dc":"eu","rack":"r1"},"every_ms":86400000,"parallel":1`)
-	f("mine", `{"a":2,"b":1},"tags":{"dc":"eu","rack":"r1"},"every_ms":1000,"parallel":1`)
-	f("first", `{},"inputs":[{"stream":"METRICS","durable":"first","filters":["pw.metrics.*.numbers","pw.metrics.*.fast"]}],"tags":{"seen":"first"},"parallel":4`)
+	f("numbers", `{},"tags":{"dc":"eu","rack":"r2"},"every_ms":7000,"timeout_ms":3000,"parallel":1,"max_series":10000`)
+	f("fast", `{"journal":"/j"},"tags":{"dc":"eu","rack":"r1"},"every_ms":20,"parallel":1,"queue_bytes":4194304,"overflow":"drop_oldest","max_rate":1000,"max_series":50`)
+	f("facts", `{},"tags":{"dc":"eu","rack":"r1"},"parallel":1,"max_series":10000`) // the interval of points is none of facts
+	f("daily", `{},"tags":{"dc":"eu","rack":"r1"},"every_ms":86400000,"parallel":1,"max_series":10000`)
+	f("mine", `{"a":2,"b":1},"tags":{"dc":"eu","rack":"r1"},"every_ms":1000,"parallel":1,"max_series":10000`)
+	f("first", `{},"inputs":[{"stream":"METRICS","durable":"first","filters":["pw.metrics.*.numbers","pw.metrics.*.fast"]}],"tags":{"seen":"first"},"parallel":4,"max_rate":500`)
 	f("alarms", `{},"inputs":[{"stream":"EVENTS","durable":"alarms","filters":["pw.events.*.*.host=2Edown","pw.events.*.*.monitoring"]}],"parallel":1`)
 	if h.find("off") != nil {
 		t.Error("off is not enabled, and planned")

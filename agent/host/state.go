@@ -101,7 +101,23 @@ func (i *instance) told() (state, reason string) {
 	if h.Error != nil && (h.State == failed || slices.Contains(h.Flags, "failing")) {
 		return h.State, h.Error.Message
 	}
-	return h.State, ""
+	return h.State, bounded(h.Flags)
+}
+
+// bounded returns why not all that a plugin makes or wants to read gets through, "" when all does.
+func bounded(flags []string) string {
+	for _, f := range []struct{ flag, text string }{
+		{telemetry.FlagStorageFull, "the bus has no room: points wait"},
+		{telemetry.FlagOverflow, "points are dropped: the bus does not take them, and the queue is full"},
+		{telemetry.FlagUnread, "batches were dropped by the stream before they were read"},
+		{telemetry.FlagFlood, "points are dropped: more a second than max_rate allows"},
+		{telemetry.FlagSeries, "points are dropped: of more series than max_series allows"},
+	} {
+		if slices.Contains(flags, f.flag) {
+			return f.text
+		}
+	}
+	return ""
 }
 
 // silence is how long the plugin may be silent.

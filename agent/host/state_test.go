@@ -54,6 +54,9 @@ func TestStatesOfRunning(t *testing.T) {
 	f(telemetry.Heartbeat{State: "running"}, running, "")
 	f(telemetry.Heartbeat{State: "running", Error: fault}, running, "") // of long ago
 	f(telemetry.Heartbeat{State: "running", Error: fault, Flags: []string{"failing"}}, running, "port in use")
+	f(telemetry.Heartbeat{State: "running", Flags: []string{telemetry.FlagSeries, telemetry.FlagOverflow}}, running,
+		"points are dropped: the bus does not take them, and the queue is full")
+	f(telemetry.Heartbeat{State: "running", Flags: []string{telemetry.FlagStorageFull}}, running, "the bus has no room: points wait")
 	f(telemetry.Heartbeat{State: "running"}, running, "")
 	f(telemetry.Heartbeat{State: "idle"}, idle, "")
 	f(telemetry.Heartbeat{State: "failed", Error: fault}, failed, "port in use")
