@@ -75,13 +75,14 @@ func (l *busLink) send(ctx context.Context, m message, done func(error)) error {
 	if m.event != "" {
 		subject = bus.EventSubject(m.host, l.plugin, m.event)
 	}
+	out := bus.Message{Subject: subject, ID: m.id, ContentType: string(telemetry.ContentMsgPack), Body: m.body}
 	if failpoint.Active(failpoint.AckFirst) {
-		m.body = bytes.Clone(m.body)
+		out.Body = bytes.Clone(m.body)
+		time.AfterFunc(time.Second, func() { _ = l.out.Send(ctx, out, func(error) {}) })
 		done(nil)
-		done = func(error) {}
-		time.Sleep(time.Second)
+		return nil
 	}
-	return l.out.Send(ctx, bus.Message{Subject: subject, ID: m.id, ContentType: string(telemetry.ContentMsgPack), Body: m.body}, done)
+	return l.out.Send(ctx, out, done)
 }
 
 func (l *busLink) flush(ctx context.Context) error { return l.out.Flush(ctx) }
