@@ -82,12 +82,16 @@ func RightsOfProcess(role Role, host, plugin, process string, inputs []Input) Ri
 // state and for messages, and to settle them, in either form of the ack.
 func (in Input) subjects() []string {
 	at := in.Stream + "." + Token(in.Durable)
-	return []string{
+	all := []string{
 		"$JS.API.CONSUMER.INFO." + at,
 		"$JS.API.CONSUMER.MSG.NEXT." + at,
 		"$JS.ACK." + at + ".>",
 		"$JS.ACK.*.*." + at + ".>",
 	}
+	if in.Ordered {
+		all = append(all, turnOf(in.Durable).subjects()...)
+	}
+	return all
 }
 
 // pluginRights are those of every plugin; h and p are tokens.

@@ -169,6 +169,9 @@ type Input struct {
 	// ConsumerState; nothing stops there by itself.
 	End uint64
 
+	// Ordered lets the processes that share the consumer take turns: see TakeTurn.
+	Ordered bool
+
 	// MaxAckPending bounds what is given out and not settled; 0 means 256.
 	MaxAckPending int
 
@@ -202,6 +205,9 @@ func (c *Conn) EnsureConsumer(ctx context.Context, in Input) error {
 	config, err := in.config()
 	if err == nil {
 		err = insist(ctx, func(ctx context.Context) error { return ensureConsumer(ctx, js, in.Stream, config) })
+	}
+	if err == nil && in.Ordered {
+		err = insist(ctx, func(ctx context.Context) error { return ensureTurn(ctx, js, in.Durable) })
 	}
 	if err != nil {
 		return fmt.Errorf("make consumer %s of %s: %w", in.Durable, in.Stream, missing(err))
@@ -365,6 +371,7 @@ type ConsumerState struct {
 	Redelivered int    // of these, given out before
 	AckFloor    uint64 // the last stream sequence below which all is settled
 	Delivered   uint64 // the last stream sequence given out
+	Given       uint64 // how often something was given out
 	Waiting     int    // pulls that wait for messages
 	StreamFirst uint64 // the stream's first sequence at the last EnsureConsumer
 	From, End   uint64 // of the Input that it was made of
@@ -396,7 +403,8 @@ func stateOf(info *jetstream.ConsumerInfo) ConsumerState {
 	return ConsumerState{
 		From: info.Config.OptStartSeq, End: end,
 		Pending: info.NumPending, AckPending: info.NumAckPending, Redelivered: info.NumRedelivered,
-		AckFloor: info.AckFloor.Stream, Delivered: info.Delivered.Stream, Waiting: info.NumWaiting,
+		AckFloor: info.AckFloor.Stream, Delivered: info.Delivered.Stream, Given: info.Delivered.Consumer,
+		Waiting:     info.NumWaiting,
 		StreamFirst: first, Filters: filters,
 	}
 }

@@ -1,0 +1,154 @@
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/bus/bustest"
+)
+
+// turns returns a bus with what the processes of p take turns by.
+func turns(t *testing.T) *bustest.Bus {
+	t.Helper()
+	b := bustest.New(t)
+	in := input("p")
+	in.Ordered = true
+	for range 2 { // as two agents do, and each start of a process
+		if err := b.Conn(t, "agent").EnsureConsumer(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+// taking takes the turn from another goroutine.
+func taking(t *testing.T, ctx context.Context, c *bus.Conn) <-chan *bus.Turn {
+	t.Helper()
+	got := make(chan *bus.Turn, 1)
+	go func() {
+		defer close(got)
+		turn, err := c.TakeTurn(ctx, "p")
+		if err == nil {
+			got <- turn
+		} else if ctx.Err() == nil {
+			t.Error(err)
+		}
+	}()
+	return got
+}
+
+// One at a time has the turn, and the next one when it is given back: at once, not after a wait.
+func TestTurn(t *testing.T) {
+	b := turns(t)
+	first, err := b.Conn(t, "p").TakeTurn(t.Context(), "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := taking(t, t.Context(), b.Conn(t, "p"))
+	select {
+	case <-second:
+		t.Fatal("two have the turn")
+	case <-first.Lost():
+		t.Fatal("the turn is lost")
+	case <-time.After(2500 * time.Millisecond): // it is signalled, and looked after, meanwhile
+	}
+	begun := time.Now()
+	first.Release()
+	first.Release()
+	(<-second).Release()
+	if d := time.Since(begun); d > 3*time.Second {
+		t.Errorf("handed over after %v", d)
+	}
+}
+
+// Who waits may give up.
+func TestTurnGivenUp(t *testing.T) {
+	b := turns(t)
+	first, err := b.Conn(t, "p").TakeTurn(t.Context(), "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	second := taking(t, ctx, b.Conn(t, "p"))
+	cancel()
+	if turn := <-second; turn != nil {
+		t.Error("the turn of another is taken")
+	}
+	first.Release()
+	third, err := b.Conn(t, "p").TakeTurn(t.Context(), "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	third.Release()
+}
+
+// The turn of one who is gone without a word is the next one's; who was only silent learns that it is lost, and does no harm by
+// what it says then.
+func TestTurnLost(t *testing.T) {
+	b := turns(t)
+	c := b.Conn(t, "p")
+	gone, err := c.TakeTurn(t.Context(), "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := taking(t, t.Context(), b.Conn(t, "p"))
+	c.Close()
+	var turn *bus.Turn
+	select {
+	case turn = <-next:
+	case <-time.After(15 * time.Second):
+		t.Fatal("nobody gets the turn of who is gone")
+	}
+	<-gone.Lost()
+	gone.Release()
+
+	b.Stop(t)
+	select {
+	case <-turn.Lost():
+	case <-time.After(15 * time.Second):
+		t.Fatal("the turn is not lost without a bus")
+	}
+	b.Start(t)
+	after, err := b.Conn(t, "p").TakeTurn(t.Context(), "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	turn.Release()
+	select {
+	case <-after.Lost():
+		t.Error("the one before has taken it away")
+	case <-time.After(2500 * time.Millisecond):
+	}
+	after.Release()
+}
+
+// A plugin whose batches are in order may take its own turn, and nobody else's.
+func TestTurnRights(t *testing.T) {
+	ordered, other := bus.Input{Stream: bus.StreamMetrics, Durable: "p", Ordered: true}, bus.Input{Stream: bus.StreamMetrics, Durable: "p"}
+	f := func(in bus.Input, want bool) {
+		t.Helper()
+		rights := bus.RightsOf(bus.RoleProcessor, "h1", "p", []bus.Input{in})
+		if may := slices.Contains(rights.Publish, "$JS.API.CONSUMER.MSG.NEXT.TURNS.p"); may != want {
+			t.Errorf("ordered %v: may take turns %v", in.Ordered, may)
+		}
+		for _, s := range rights.Publish {
+			if strings.HasPrefix(s, "pw.turn") || strings.Contains(s, "TURNS") && !strings.Contains(s, "TURNS.p") {
+				t.Errorf("may publish %s", s)
+			}
+		}
+	}
+	f(ordered, true)
+	f(other, false)
+}
+
+func TestTurnWithoutStream(t *testing.T) {
+	b := bustest.New(t)
+	if _, err := b.Conn(t, "p").TakeTurn(t.Context(), "p"); !errors.Is(err, bus.ErrNoConsumer) && !errors.Is(err, bus.ErrNoStream) {
+		t.Errorf("%v", err)
+	}
+}
