@@ -1,0 +1,275 @@
+package uplink
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pacewire/pacewire/bus"
+)
+
+// A carrier sends on one stream.
+type carrier struct {
+	*Uplink
+	stream  string
+	filters []string // what of it; nil: all
+	own     string   // the subjects over there on which nobody but this host stores; "": there are none
+
+	mu      sync.Mutex
+	counts  counts
+	denied  map[string]time.Time // subjects that are denied, since when
+	state   bus.PublisherState   // of the publisher that told last
+	trouble error                // of the last trip
+	carried map[string]bool      // keys of the spans that are carried now
+}
+
+// counts are of messages, since the start.
+type counts struct {
+	sent, bytes uint64 // that the bus of the fleet has stored
+	known       uint64 // that it had already
+	aside       uint64 // that it refused for good
+	lost        uint64 // that the limits here took before
+}
+
+func newCarrier(u *Uplink, stream string, filters []string, own string) *carrier {
+	return &carrier{Uplink: u, stream: stream, filters: filters, own: own, denied: map[string]time.Time{}, carried: map[string]bool{}}
+}
+
+// A span is a part of a stream that a consumer of ours carries. Each ends where the next begins; the last one goes on. There is more
+// than one only where what is new has overtaken what waits.
+type span struct {
+	durable   string
+	from, end uint64 // end 0: it goes on
+	state     bus.ConsumerState
+}
+
+// past reports whether nothing of the span is left in a stream that begins with first.
+func (s span) past(first uint64) bool {
+	return s.end > 0 && (s.state.AckFloor >= s.end || first > s.end)
+}
+
+const (
+	mostSpans  = 8  // as many outages while one is caught up with; then what is new waits
+	liveBehind = 64 // messages that may wait without being overtaken
+	againBase  = 500 * time.Millisecond
+	againLimit = 15 * time.Second
+	requests   = 5 * time.Second // for an answer of the bus here
+)
+
+// run carries until ctx ends.
+func (c *carrier) run(ctx context.Context) {
+	failed := 0
+	for {
+		during, end, err := c.link.await(ctx)
+		if err != nil {
+			return
+		}
+		before := c.progress()
+		err = c.trip(during)
+		end()
+		if c.progress() != before {
+			failed = 0
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(context.Cause(during), errAway):
+			c.note(nil) // the gate tells
+			failed = 0
+			continue
+		}
+		c.note(err)
+		c.log.Warn("uplink begins anew", "stream", c.stream, "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(again(failed)):
+			failed++
+		}
+	}
+}
+
+// again is how long to wait after so many failures in a row.
+func again(failed int) time.Duration {
+	return time.Duration((0.5 + rand.Float64()/2) * float64(min(againBase<<min(failed, 8), againLimit)))
+}
+
+func (c *carrier) progress() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counts.sent + c.counts.known + c.counts.aside
+}
+
+func (c *carrier) note(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.trouble = err; err != nil {
+		c.state = ""
+	}
+}
+
+// trip carries until ctx ends or something fails.
+func (c *carrier) trip(ctx context.Context) error {
+	spans, err := c.spans(ctx)
+	if err != nil {
+		return err
+	}
+	if c.o.Live && c.stream == bus.StreamMetrics {
+		if spans, err = c.overtake(ctx, spans); err != nil {
+			return err
+		}
+	}
+	newest := len(spans) - 1
+	if !c.o.Live || newest == 0 {
+		return c.carryAll(ctx, spans, 1)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.carryAll(ctx, spans[:newest], 0.25) }) // what is new must not wait behind it on a slow link
+	g.Go(func() error { return c.carryAll(ctx, spans[newest:], 0.75) })
+	return g.Wait()
+}
+
+// carryAll carries spans one after the other, each with a share of the window.
+func (c *carrier) carryAll(ctx context.Context, spans []span, share float64) error {
+	for _, s := range spans {
+		if err := c.carry(ctx, s, int(share*float64(c.o.Window))); err != nil {
+			return err
+		}
+		if err := c.finish(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// input is the consumer of a span.
+func (c *carrier) input(durable string, from uint64) bus.Input {
+	return bus.Input{Stream: c.stream, Durable: durable, Filters: c.filters, Start: "all", From: from, MaxAckPending: 2 * mostMessages}
+}
+
+// spans returns the spans there are, the oldest first, without those that are done with. The first time it makes one of all there is.
+func (c *carrier) spans(ctx context.Context) ([]span, error) {
+	ctx, cancel := context.WithTimeout(ctx, requests)
+	defer cancel()
+	stream, err := c.local.StreamInfo(ctx, c.stream)
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.consumers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return c.begin(ctx, stream)
+	}
+	var rest []span
+	for _, s := range all {
+		c.account(s, stream)
+		if !s.past(stream.FirstSeq) {
+			rest = append(rest, s)
+			continue
+		}
+		if err := c.finish(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
+}
+
+// begin makes the first consumer, of all that there is.
+func (c *carrier) begin(ctx context.Context, stream bus.StreamState) ([]span, error) {
+	c.places.drop(c.key(span{durable: bus.Uplink})) // of a consumer that was removed
+	if err := c.local.EnsureConsumer(ctx, c.input(bus.Uplink, 0)); err != nil {
+		return nil, err
+	}
+	all, err := c.consumers(ctx)
+	for _, s := range all {
+		c.account(s, stream)
+	}
+	return all, err
+}
+
+// account counts what the limits of the stream have taken out of a span that nobody carries.
+func (c *carrier) account(s span, stream bus.StreamState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.filters != nil || c.carried[c.key(s)] { // what was filtered out is no loss; who carries sees the gaps
+		return
+	}
+	gone := max(stream.FirstSeq, 1) - 1
+	if s.end > 0 {
+		gone = min(gone, s.end)
+	}
+	was, known := c.places.of(c.key(s))
+	if !known {
+		was.Settled = max(s.state.AckFloor, s.from-min(s.from, 1)) // 0: nobody knows what there was
+	}
+	if gone > was.Settled {
+		if known || was.Settled > 0 {
+			c.counts.lost += gone - was.Settled
+		}
+		was.Settled = gone
+	}
+	c.places.change(c.key(s), func(p *place) { p.Settled = was.Settled })
+}
+
+// consumers returns the spans of the consumers that are there.
+func (c *carrier) consumers(ctx context.Context) ([]span, error) {
+	states, err := c.local.ConsumerStates(ctx, c.stream)
+	if err != nil {
+		return nil, err
+	}
+	var all []span
+	for token, state := range states {
+		if name, _, err := bus.Untoken(token); err == nil && (name == bus.Uplink || strings.HasPrefix(name, bus.Uplink+"-")) {
+			all = append(all, span{durable: name, from: state.From, state: state})
+		}
+	}
+	slices.SortFunc(all, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	for i := range all[:max(0, len(all)-1)] {
+		all[i].end = all[i+1].from - 1
+	}
+	return all, nil
+}
+
+// overtake lets what is new from now on go beside what waits, if much does.
+func (c *carrier) overtake(ctx context.Context, spans []span) ([]span, error) {
+	last := &spans[len(spans)-1]
+	if last.state.Pending+uint64(last.state.AckPending) <= liveBehind || len(spans) >= mostSpans {
+		return spans, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, requests)
+	defer cancel()
+	stream, err := c.local.StreamInfo(ctx, c.stream)
+	if err != nil {
+		return nil, err
+	}
+	from := stream.LastSeq + 1
+	if err := c.local.EnsureConsumer(ctx, c.input(fmt.Sprintf("%s-%d", bus.Uplink, from), from)); err != nil {
+		return nil, err
+	}
+	c.log.Info("what is new overtakes what waits", "stream", c.stream, "waiting", last.state.Pending)
+	return c.consumers(ctx)
+}
+
+// finish removes the consumer of a span that is done with.
+func (c *carrier) finish(ctx context.Context, s span) error {
+	if s.end == 0 {
+		return nil
+	}
+	if err := c.local.DeleteConsumer(ctx, c.stream, s.durable); err != nil {
+		return err
+	}
+	c.places.drop(c.key(s))
+	return nil
+}
+
+func (c *carrier) key(s span) string { return c.stream + "/" + s.durable }

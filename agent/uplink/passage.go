@@ -1,0 +1,288 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pacewire/pacewire/bus"
+)
+
+// A passage carries one span, for as long as the bus of the fleet is there.
+type passage struct {
+	*carrier
+	span   span
+	reader *bus.Consumer
+	out    *bus.Publisher
+	known  map[uint64]bool // hashes of ids over there, of what was on the way before
+	until  uint64          // what was on the way before ends here
+	after  uint64          // a lower bound for all that is sent from now on
+
+	mu    sync.Mutex
+	queue []*parcel     // read and not settled, oldest first
+	last  bool          // nothing more will be read
+	kick  chan struct{} // 1: settle should look
+}
+
+// A parcel is a message on its way.
+type parcel struct {
+	*bus.Delivery
+	after uint64 // the last sequence known over there before it was sent
+	taken time.Time
+	known bool // it is over there already
+	done  bool
+	err   error
+}
+
+var errStuck = errors.New("the bus of the fleet does not answer to a message")
+
+// carry carries a span to its end, or until ctx ends.
+func (c *carrier) carry(ctx context.Context, s span, window int) error {
+	p, err := c.depart(ctx, s, window)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.read(ctx) })
+	g.Go(func() error { return p.settle(ctx) })
+	err = g.Wait()
+	p.leave()
+	return err
+}
+
+// depart begins where everything before is settled. What was on the way is asked for first, and then read again.
+func (c *carrier) depart(ctx context.Context, s span, window int) (*passage, error) {
+	key := c.key(s)
+	c.places.change(key, func(p *place) { p.Sent = max(p.Sent, s.state.Delivered) })
+	if err := c.places.save(); err != nil {
+		c.log.Warn("place of the uplink not kept", "error", err)
+	}
+	was, _ := c.places.of(key)
+	p := &passage{carrier: c, span: s, until: was.Sent, after: was.After, kick: make(chan struct{}, 1)}
+	var err error
+	if was.Sent > max(was.Settled, s.state.AckFloor) {
+		if p.known, err = c.arrivedBefore(ctx, was.After+1); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.local.ResetConsumer(ctx, c.stream, s.durable); err != nil {
+		return nil, err
+	}
+	p.reader, err = c.local.Consume(ctx, c.stream, s.durable, bus.ConsumeOptions{Messages: mostMessages / 4, Bytes: window / 4, Log: c.log})
+	if err != nil {
+		return nil, err
+	}
+	p.out, err = bus.NewPublisher(c.central, bus.PublisherOptions{Host: c.o.Host, Plugin: bus.Uplink, MaxMessages: mostMessages, MaxBytes: window,
+		Log: c.log, OnState: c.told})
+	if err != nil {
+		p.reader.Stop()
+		return nil, err
+	}
+	c.told(p.out.State())
+	c.carries(key, true)
+	return p, nil
+}
+
+// told notes how the publisher gets on.
+func (c *carrier) told(s bus.PublisherState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state, c.trouble = s, nil
+}
+
+func (c *carrier) carries(key string, now bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.carried[key] = now
+}
+
+// leave gives back what is not settled: it is read again in the next passage, in its order.
+func (p *passage) leave() {
+	p.out.Close()
+	p.reader.Stop()
+	p.mu.Lock()
+	rest := p.queue
+	p.queue = nil
+	p.mu.Unlock()
+	for _, it := range rest {
+		_ = it.Nak(0)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), requests)
+	defer cancel()
+	if err := p.reader.Flush(ctx); err != nil { // then some are sent again, by ids that are known over there
+		p.log.Debug("what was settled is not confirmed", "stream", p.stream, "error", err)
+	}
+	p.carries(p.key(p.span), false)
+}
+
+// read puts on the way what the consumer gives, as far as the window lets it.
+func (p *passage) read(ctx context.Context) error {
+	defer p.end()
+	was, _ := p.places.of(p.key(p.span))
+	at := max(was.Settled, p.span.from-min(p.span.from, 1)) // in hand, or settled
+	for {
+		d, err := p.reader.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if p.span.end > 0 && d.StreamSeq > p.span.end {
+			return d.Nak(0) // it is of the next span
+		}
+		p.gap(at, d.StreamSeq)
+		at = max(at, d.StreamSeq)
+		if err := p.send(ctx, d); err != nil {
+			return err
+		}
+		if d.StreamSeq == p.span.end {
+			return nil
+		}
+	}
+}
+
+// gap counts what the limits took between two messages.
+func (p *passage) gap(before, seq uint64) {
+	if p.filters != nil || seq <= before+1 {
+		return
+	}
+	p.carrier.mu.Lock()
+	defer p.carrier.mu.Unlock()
+	p.counts.lost += seq - before - 1
+}
+
+// send puts one message on the way.
+func (p *passage) send(ctx context.Context, d *bus.Delivery) error {
+	p.after = max(p.after, p.out.Stats().LastSeq)
+	it := &parcel{Delivery: d, after: p.after, taken: time.Now()}
+	m := p.message(d)
+	it.known = d.StreamSeq <= p.until && p.known[p.hash(m.ID)]
+	p.mu.Lock()
+	p.queue = append(p.queue, it)
+	p.mu.Unlock()
+	if it.known {
+		p.verdict(it, nil)
+		return nil
+	}
+	p.places.change(p.key(p.span), func(at *place) { at.Sent = max(at.Sent, d.StreamSeq) })
+	err := p.out.Send(ctx, m, func(err error) { p.verdict(it, err) })
+	if errors.Is(err, bus.ErrTooLarge) {
+		p.verdict(it, err)
+		return nil
+	}
+	return err
+}
+
+// message is d as it goes on. Ids of dead letters say nothing of their host, and some messages have none: those get one that is the
+// same each time.
+func (p *passage) message(d *bus.Delivery) bus.Message {
+	m := d.Relay()
+	switch {
+	case m.ID == "":
+		m.ID = bus.Token(p.o.Host) + "/" + bus.Token(bus.Uplink) + "/" + p.stream + "/" + strconv.FormatUint(d.StreamSeq, 10) + "-" + strconv.FormatInt(d.Stored.UnixNano(), 36)
+	case p.stream == bus.StreamDead:
+		m.ID = bus.Token(p.o.Host) + "/" + m.ID
+	}
+	return m
+}
+
+// verdict notes what has become of a message.
+func (p *passage) verdict(it *parcel, err error) {
+	p.mu.Lock()
+	it.done, it.err = true, err
+	p.mu.Unlock()
+	p.nudge()
+}
+
+func (p *passage) nudge() {
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
+// end notes that nothing more will be read.
+func (p *passage) end() {
+	p.mu.Lock()
+	p.last = true
+	p.mu.Unlock()
+	p.nudge()
+}
+
+// settle settles here what has arrived over there, in order, until there will be nothing more.
+func (p *passage) settle(ctx context.Context) error {
+	look := time.NewTicker(p.o.Times.Stuck / 4)
+	defer look.Stop()
+	for {
+		it, over := p.first()
+		switch {
+		case over:
+			return nil
+		case it == nil || !it.done:
+			if it != nil && time.Since(it.taken) > p.o.Times.Stuck {
+				return fmt.Errorf("%w for %v", errStuck, p.o.Times.Stuck)
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-p.kick:
+			case <-look.C:
+			}
+			continue
+		}
+		if err := p.settleOne(ctx, it); err != nil {
+			return err
+		}
+	}
+}
+
+// first returns a copy of the oldest parcel, nil when there is none; over says that none will come.
+func (p *passage) first() (it *parcel, over bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.queue) == 0 {
+		return nil, p.last
+	}
+	oldest := *p.queue[0]
+	return &oldest, false
+}
+
+// settleOne settles the oldest parcel.
+func (p *passage) settleOne(ctx context.Context, it *parcel) error {
+	set, err := p.setAside(ctx, it)
+	switch {
+	case err != nil:
+		return err
+	case !set:
+		if err := it.Ack(); err != nil {
+			return err
+		}
+	}
+	p.mu.Lock()
+	p.queue[0] = nil
+	if p.queue = p.queue[1:]; len(p.queue) == 0 {
+		p.queue = nil // else its array would only grow
+	}
+	p.mu.Unlock()
+	p.places.change(p.key(p.span), func(at *place) { at.Settled, at.After = max(at.Settled, it.StreamSeq), max(at.After, it.after) })
+	p.count(it, set)
+	return nil
+}
+
+func (p *passage) count(it *parcel, set bool) {
+	p.carrier.mu.Lock()
+	defer p.carrier.mu.Unlock()
+	switch {
+	case set:
+		p.counts.aside++
+	case it.known:
+		p.counts.known++
+	default:
+		p.counts.sent++
+		p.counts.bytes += uint64(len(it.Body))
+		delete(p.denied, it.Subject)
+	}
+}

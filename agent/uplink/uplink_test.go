@@ -1,0 +1,324 @@
+package uplink
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/bus/embedded"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// All three streams go on as they are, whatever was there before.
+func TestCarries(t *testing.T) {
+	r := newRig(t)
+	r.make(20, 100)
+	r.run()
+	r.make(20, 100)
+	send := func(subject, id string) {
+		t.Helper()
+		if err := r.source.Publish(t.Context(), bus.Message{Subject: subject, ID: id, ContentType: "text/plain", Body: []byte(subject)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(bus.EventSubject(host, "cpu", "up"), "event-1")
+	send(bus.DeadSubject("file"), "dead/file/7")
+	r.inOrder()
+	f := func(stream, subject, id string) {
+		t.Helper()
+		bustest.Wait(t, within, stream, func() bool { return r.count(stream) == 1 })
+		err := r.sees.Tap(t.Context(), bus.TapOptions{Stream: stream, From: 1, Once: true}, func(m bus.Tapped) error {
+			if m.Subject.Raw != subject || m.ID != id || m.ContentType != "text/plain" || string(m.Body) != subject {
+				t.Errorf("%s: %+v", stream, m)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	f(bus.StreamEvents, bus.EventSubject(host, "cpu", "up"), "event-1")
+	f(bus.StreamDead, bus.DeadSubject("file"), "h1/dead/file/7") // its number is of a stream of this host
+	bustest.Wait(t, within, "it says so", func() bool {
+		s := r.up.Status()
+		return s.State == telemetry.UplinkOK && s.Messages == 0 && s.Sent == 42 && s.Lost+s.SetAside == 0
+	})
+	if n := r.up.local.Denied() + r.up.central.Denied(); n > 0 {
+		t.Errorf("%d times it tried what it has no right to", n)
+	}
+}
+
+// The link breaks in each way while messages are on it, and comes back.
+func TestOutage(t *testing.T) {
+	f := func(name string, breaks func(*bustest.Link)) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.run()
+			r.make(10, 100)
+			r.await(10)
+			r.link.Throttle(4 << 20)
+			made := make(chan struct{})
+			go func() {
+				defer close(made)
+				r.make(300, 8<<10)
+			}()
+			bustest.Wait(t, within, "some are over there", func() bool { return r.count(bus.StreamMetrics) > 50 })
+			breaks(r.link)
+			<-made
+			r.make(100, 8<<10)
+			r.away()
+			bustest.Wait(t, within, "what waits is seen", func() bool { s := r.up.Status(); return s.Messages > 100 && s.Bytes > 100*8<<10 })
+			bustest.Wait(t, within, "somebody is told", func() bool { return len(r.told("uplink_down")) == 1 })
+			r.link.Throttle(0)
+			r.link.Heal()
+			r.inOrder()
+			bustest.Wait(t, within, "somebody is told", func() bool { return len(r.told("uplink_up")) == 1 })
+			if text := r.told("uplink_up")[0]; !strings.Contains(text, "messages") {
+				t.Errorf("the event says %q", text)
+			}
+			if s := r.up.Status(); s.Lost > 0 || s.SetAside > 0 || s.State != telemetry.UplinkOK {
+				t.Errorf("%+v", s)
+			}
+			if n := r.up.local.Denied() + r.up.central.Denied(); n > 0 {
+				t.Errorf("%d times it tried what it has no right to", n)
+			}
+		})
+	}
+	f("cut", (*bustest.Link).Cut)
+	f("swallow", (*bustest.Link).Swallow)
+	f("deafen", (*bustest.Link).Deafen)
+}
+
+// A bus of the fleet that says nothing any more is noticed by pings, and what waits does not fill our memory.
+func TestHoleIsNoticed(t *testing.T) {
+	r := newRig(t)
+	r.o.Window = 1 << 20
+	r.run()
+	r.make(10, 100)
+	r.await(10)
+	r.link.Swallow()
+	begin := time.Now()
+	r.make(400, 32<<10)
+	r.away()
+	took := time.Since(begin)
+	t.Logf("noticed after %v, with pings each %v", took.Round(time.Millisecond), r.o.Times.Ping)
+	if limit := 6*r.o.Times.Ping + 2*time.Second; took > limit {
+		t.Errorf("noticed after %v, want %v at most", took, limit)
+	}
+	r.link.Heal()
+	r.inOrder()
+}
+
+// The process is killed with messages on their way, and again before it has sent them once more.
+func TestKilled(t *testing.T) {
+	r := newRig(t)
+	r.run()
+	r.make(10, 100)
+	r.await(10)
+	for range 3 {
+		r.link.Throttle(4 << 20)
+		r.make(200, 8<<10)
+		n := r.count(bus.StreamMetrics)
+		bustest.Wait(t, within, "some more are over there", func() bool { return r.count(bus.StreamMetrics) > n+20 })
+		r.crash()
+		r.link.Throttle(0)
+		r.run()
+	}
+	r.inOrder()
+}
+
+// The bus here is started again, with what it has.
+func TestLocalBusRestarts(t *testing.T) {
+	r := newRig(t)
+	r.run()
+	r.make(50, 100)
+	r.await(50)
+	r.link.Cut()
+	r.away()
+	r.make(50, 100)
+	r.local.Restart(t)
+	r.link.Heal()
+	r.make(50, 100)
+	r.inOrder()
+}
+
+// The stream over there has stored what was on the way, could not say so, and has forgotten the ids since. It is asked.
+func TestNothingTwice(t *testing.T) {
+	f := func(name string, crash bool) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.central.Limit(t, bus.StreamMetrics, bustest.Limits{Duplicates: 100 * time.Millisecond})
+			r.run()
+			r.make(10, 100)
+			r.await(10)
+			r.link.Deafen()
+			r.make(100, 1000)
+			bustest.Wait(t, within, "all are over there", func() bool { return r.count(bus.StreamMetrics) == 110 })
+			r.away()
+			if crash {
+				r.crash()
+				r.run()
+			}
+			r.make(10, 100)
+			time.Sleep(300 * time.Millisecond) // the ids are forgotten by time alone
+			r.link.Heal()
+			r.inOrder()
+			if s := r.up.Status(); s.Known < 50 {
+				t.Errorf("the fault did not bite: %+v", s)
+			}
+		})
+	}
+	f("goes on", false)
+	f("is killed", true)
+}
+
+// With order live, what is new after an outage does not wait for what was made during it. Two outages, the second one while it
+// catches up.
+func TestLive(t *testing.T) {
+	r := newRig(t)
+	r.o.Live, r.o.Window = true, 2<<20
+	r.run()
+	r.make(10, 100)
+	r.await(10)
+	for range 2 {
+		r.link.Cut()
+		r.away()
+		r.make(1000, 16<<10)
+		r.link.Throttle(4 << 20)
+		r.link.Heal()
+		bustest.Wait(t, within, "it is back", func() bool { return r.up.Status().State == telemetry.UplinkOK })
+		before := r.count(bus.StreamMetrics)
+		bustest.Wait(t, within, "it catches up", func() bool { return r.count(bus.StreamMetrics) > before })
+		begin := time.Now()
+		r.make(1, 100)
+		fresh := r.next
+		last := 0
+		bustest.Wait(t, within, "a fresh one is over there", func() bool {
+			err := r.sees.Tap(t.Context(), bus.TapOptions{Stream: bus.StreamMetrics, From: uint64(before), Once: true}, func(m bus.Tapped) error {
+				n := 0
+				for _, c := range m.Body[:8] {
+					n = n*10 + int(c-'0')
+				}
+				last = max(last, n)
+				return nil
+			})
+			return err == nil && last >= fresh
+		})
+		waiting := r.up.watch.look(t.Context())
+		t.Logf("fresh after %v, %d were waiting", time.Since(begin).Round(time.Millisecond), waiting)
+		if waiting < 100 {
+			t.Errorf("only %d were waiting: nothing was overtaken", waiting)
+		}
+	}
+	r.link.Throttle(0)
+	r.complete(false)
+	bustest.Wait(t, within, "one consumer is left", func() bool {
+		all, err := r.up.carriers[0].consumers(t.Context())
+		return err == nil && len(all) == 1
+	})
+}
+
+// What the limits here take before it went on is counted and told; the rest goes on.
+func TestLostSpool(t *testing.T) {
+	r := newRig(t)
+	r.local.Limit(t, bus.StreamMetrics, bustest.Limits{MaxBytes: 1 << 20})
+	r.run()
+	r.make(10, 100)
+	r.await(10)
+	r.link.Cut()
+	r.away()
+	r.make(300, 8<<10)
+	bustest.Wait(t, within, "the loss is seen", func() bool { return r.up.Status().Lost > 150 })
+	lost := int(r.up.Status().Lost)
+	r.crash()
+	r.run()
+	r.link.Heal()
+	r.await(r.next - lost)
+	if n := r.count(bus.StreamMetrics); n != r.next-lost {
+		t.Errorf("%d of %d are over there, and %d were counted as lost", n, r.next, lost)
+	}
+	if s := r.up.Status(); s.Lost != 0 {
+		t.Errorf("the second start counts what the first one did: %+v", s)
+	}
+	if len(r.told("lost_spool")) == 0 {
+		t.Error("nobody was told")
+	}
+}
+
+// What the bus of the fleet refuses for good is set aside, and holds up nothing.
+func TestSetAside(t *testing.T) {
+	r := newRig(t)
+	r.o.Times.Deny = 300 * time.Millisecond
+	r.central.Limit(t, bus.StreamMetrics, bustest.Limits{MaxMsgSize: 64 << 10})
+	r.run()
+	r.make(10, 100)
+	for _, m := range []bus.Message{
+		{Subject: bus.MetricsSubject(host, "cpu"), Body: make([]byte, 100<<10)},
+		{Subject: bus.MetricsSubject("another", "cpu"), Body: []byte("its uplink may not send for others")},
+	} {
+		if err := r.source.Publish(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.make(10, 100)
+	r.inOrder()
+	bustest.Wait(t, within, "both are set aside", func() bool { return r.up.Status().SetAside == 2 })
+	bustest.Wait(t, within, "somebody is told", func() bool { return len(r.told("uplink_refused")) > 0 })
+	reasons := map[string]bool{}
+	err := r.local.Conn(t, "operator").Tap(t.Context(), bus.TapOptions{Stream: bus.StreamDead, From: 1, Once: true}, func(m bus.Tapped) error {
+		reasons[m.Subject.Raw] = true
+		return nil
+	})
+	if err != nil || !reasons[bus.DeadSubject(bus.Uplink)] {
+		t.Errorf("dead letters here: %v, %v", reasons, err)
+	}
+	bustest.Wait(t, within, "they go on as dead letters", func() bool { return r.count(bus.StreamDead) == 2 })
+}
+
+// Without the right to ask, ids that the stream over there remembers still keep everything from being there twice.
+func TestMayNotAsk(t *testing.T) {
+	r := newRig(t)
+	r.o.Central.CredsFile = grant(t, r.central, bus.User(host, bus.Agent), bus.RightsOf(bus.RoleAgent, host, bus.Agent, nil))
+	r.run()
+	r.make(10, 100)
+	r.await(10)
+	r.link.Deafen()
+	r.make(100, 1000)
+	bustest.Wait(t, within, "all are over there", func() bool { return r.count(bus.StreamMetrics) == 110 })
+	r.away()
+	r.link.Heal()
+	r.inOrder()
+}
+
+// The bus of the fleet has no streams yet: nothing is lost, and it is told.
+func TestNoStreams(t *testing.T) {
+	r := newRig(t)
+	bare := bustest.Bare(t, embedded.Options{})
+	r.o.Central = bus.Options{URL: bare.URL}
+	r.run()
+	r.make(10, 100)
+	bustest.Wait(t, within, "it is told", func() bool { return r.up.Status().State == telemetry.UplinkNowhere })
+	r.central, r.sees = bare, bare.Conn(t, "operator")
+	if err := r.sees.EnsureStreams(t.Context(), bus.StreamSettings{MetricsMaxBytes: 1 << 20, EventsMaxBytes: 1 << 20, DeadMaxBytes: 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	r.inOrder()
+}
+
+// An uplink that ends sends first what waits.
+func TestDrain(t *testing.T) {
+	r := newRig(t)
+	r.run()
+	r.make(10, 100)
+	r.await(10)
+	r.make(100, 1000)
+	r.end()
+	if n := r.count(bus.StreamMetrics); n != r.next {
+		t.Errorf("%d of %d are over there", n, r.next)
+	}
+}

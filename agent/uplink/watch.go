@@ -1,0 +1,255 @@
+package uplink
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// A watch looks at what waits, and tells what happens to the uplink.
+type watch struct {
+	u *Uplink
+
+	mu     sync.Mutex
+	begun  time.Time
+	state  string // shown last, since when
+	since  time.Time
+	wait   backlog
+	rate   rate
+	away   time.Time // since when the link is away, as was told; zero: it was not
+	behind time.Time // since when it has to catch up; zero: it has not
+	told   counts    // of losses and refusals
+	toldAt time.Time
+}
+
+// backlog is what waits.
+type backlog struct{ messages, bytes uint64 }
+
+// rate is how fast messages go on lately.
+type rate struct {
+	at              time.Time
+	messages, bytes uint64 // counts at that time
+	perSecond       float64
+	bytesPerSecond  float64
+}
+
+const (
+	tellEvery = time.Minute // of losses, at most
+	smooth    = 0.3         // share of the latest look in a rate
+)
+
+func (w *watch) init(u *Uplink) {
+	w.u, w.begun = u, time.Now()
+	w.since, w.rate.at = w.begun, w.begun
+}
+
+// run looks until ctx ends.
+func (w *watch) run(ctx context.Context) {
+	t := time.NewTicker(w.u.o.Times.Look)
+	defer t.Stop()
+	for {
+		w.look(ctx)
+		w.tell(time.Now())
+		if err := w.u.places.save(); err != nil {
+			w.u.log.Warn("place of the uplink not kept", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			_ = w.u.places.save() // it was tried, and logged
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// look counts what waits, and what is lost, and returns how many messages wait.
+func (w *watch) look(ctx context.Context) uint64 {
+	ctx, cancel := context.WithTimeout(ctx, requests)
+	defer cancel()
+	var sum backlog
+	for _, c := range w.u.carriers {
+		b, err := c.backlog(ctx)
+		if err != nil {
+			w.u.log.Debug("backlog not known", "stream", c.stream, "error", err)
+			return w.waiting().messages
+		}
+		sum.messages += b.messages
+		sum.bytes += b.bytes
+	}
+	n := w.u.sum()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wait = sum
+	w.rate.see(n, time.Now())
+	return sum.messages
+}
+
+func (r *rate) see(n counts, now time.Time) {
+	d := now.Sub(r.at).Seconds()
+	if d < 0.5 {
+		return // too short to say anything
+	}
+	r.perSecond += smooth * (float64(n.sent-r.messages)/d - r.perSecond)
+	r.bytesPerSecond += smooth * (float64(n.bytes-r.bytes)/d - r.bytesPerSecond)
+	r.at, r.messages, r.bytes = now, n.sent, n.bytes
+}
+
+// backlog returns what waits in a stream, and accounts for what its limits took meanwhile.
+func (c *carrier) backlog(ctx context.Context) (b backlog, err error) {
+	stream, err := c.local.StreamInfo(ctx, c.stream)
+	if err != nil {
+		return b, err
+	}
+	all, err := c.consumers(ctx)
+	if err != nil {
+		return b, err
+	}
+	for _, s := range all {
+		c.account(s, stream)
+		if s.end == 0 {
+			b.messages += s.state.Pending + uint64(s.state.AckPending)
+		} else if at := max(s.state.AckFloor, stream.FirstSeq-min(stream.FirstSeq, 1)); at < s.end {
+			b.messages += s.end - at
+		}
+	}
+	if stream.Messages > 0 {
+		b.bytes = uint64(float64(stream.Bytes) / float64(stream.Messages) * float64(min(b.messages, stream.Messages)))
+	}
+	return b, nil
+}
+
+// sum adds up what the carriers have counted.
+func (u *Uplink) sum() (n counts) {
+	for _, c := range u.carriers {
+		c.mu.Lock()
+		n.sent += c.counts.sent
+		n.bytes += c.counts.bytes
+		n.known += c.counts.known
+		n.aside += c.counts.aside
+		n.lost += c.counts.lost
+		c.mu.Unlock()
+	}
+	return n
+}
+
+func (w *watch) waiting() backlog {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.wait
+}
+
+// states of publishers, as the uplink calls them.
+func stateOf(s bus.PublisherState) string {
+	switch s {
+	case bus.StateStorageFull:
+		return telemetry.UplinkFull
+	case bus.StateNoStream:
+		return telemetry.UplinkNowhere
+	case bus.StateDenied:
+		return telemetry.UplinkDenied
+	}
+	return telemetry.UplinkOK
+}
+
+// now returns the state of the uplink, why it is so, and since when if that is known.
+func (u *Uplink) now() (state, reason string, since time.Time) {
+	up, since, lost := u.link.look()
+	if !up {
+		if last := u.central.LastError(); last != nil {
+			lost = last
+		}
+		return telemetry.UplinkAway, text(lost), since
+	}
+	state = telemetry.UplinkOK
+	for _, c := range u.carriers {
+		c.mu.Lock()
+		is, trouble := c.state, c.trouble
+		c.mu.Unlock()
+		switch {
+		case state != telemetry.UplinkOK:
+		case trouble != nil:
+			state, reason = telemetry.UplinkHalted, c.stream+": "+trouble.Error()
+		default:
+			state = stateOf(is)
+		}
+	}
+	return state, reason, since
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// status returns how the uplink gets on.
+func (w *watch) status(now time.Time) telemetry.UplinkStatus {
+	s := telemetry.UplinkStatus{Bus: w.u.o.Central.URL, Order: "oldest"}
+	if w.u.o.Live {
+		s.Order = "live"
+	}
+	if !isClosed(w.u.dialled) {
+		s.State = telemetry.UplinkAway
+		return s
+	}
+	n := w.u.sum()
+	s.Sent, s.Known, s.Lost, s.SetAside = n.sent, n.known, n.lost, n.aside
+	state, reason, since := w.u.now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state != state {
+		w.state, w.since = state, now
+		if state == telemetry.UplinkAway || state == telemetry.UplinkOK && since.After(w.since.Add(-w.u.o.Times.Look)) {
+			w.since = since
+		}
+	}
+	s.State, s.Reason, s.AgeMS = state, reason, now.Sub(w.since).Milliseconds()
+	s.Messages, s.Bytes, s.Rate, s.ByteRate = w.wait.messages, w.wait.bytes, w.rate.perSecond, w.rate.bytesPerSecond
+	return s
+}
+
+// tell tells what has happened since it was last called.
+func (w *watch) tell(now time.Time) {
+	s := w.status(now)
+	up, since, _ := w.u.link.look()
+	switch {
+	case !up && w.away.IsZero() && now.Sub(since) >= w.u.o.Times.Away:
+		w.away = since
+		w.say("uplink_down", s, "the bus of the fleet is away: what is made here is kept and sent on later", s.Reason)
+	case up && !w.away.IsZero():
+		w.behind = now
+		w.say("uplink_up", s, fmt.Sprintf("the bus of the fleet is back after %v: %d messages (%d bytes) wait to be sent on",
+			since.Sub(w.away).Round(time.Second), s.Messages, s.Bytes), "")
+		w.away = time.Time{}
+	case up && !w.behind.IsZero() && s.Messages <= liveBehind:
+		w.u.log.Info("uplink has caught up", "took", now.Sub(w.behind).Round(time.Second))
+		w.behind = time.Time{}
+	}
+	w.tellLosses(s, now)
+}
+
+// tellLosses tells what was lost or set aside, now and then.
+func (w *watch) tellLosses(s telemetry.UplinkStatus, now time.Time) {
+	if now.Sub(w.toldAt) < tellEvery {
+		return
+	}
+	if n := s.Lost - w.told.lost; n > 0 {
+		w.told.lost, w.toldAt = s.Lost, now
+		w.say("lost_spool", s, fmt.Sprintf("%d messages were dropped by the limits of the spool before the bus of the fleet had them: set bus.max_store or bus.max_age higher", n), "")
+	}
+	if n := s.SetAside - w.told.aside; n > 0 {
+		w.told.aside, w.toldAt = s.SetAside, now
+		w.say("uplink_refused", s, fmt.Sprintf("%d messages were refused by the bus of the fleet for good, and are dead letters of this host (%s)", n, bus.DeadSubject(bus.Uplink)), "")
+	}
+}
+
+func (w *watch) say(what string, s telemetry.UplinkStatus, message, reason string) {
+	w.u.log.Warn("uplink", "event", what, "says", message, "reason", reason, "backlog", s.Messages, "backlog_bytes", s.Bytes)
+	w.u.o.Tell(telemetry.Event{Time: time.Now().UnixNano(), Type: what, To: s.State, Reason: cmp.Or(reason, s.State), Message: message})
+}
