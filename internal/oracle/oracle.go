@@ -25,6 +25,7 @@ type Oracle struct {
 	arrivals  Gap
 	scratch   []byte
 	firstSeen map[string]string // samples of what was wrong, by kind
+	twin      *Oracle           // is owed the same
 }
 
 // identity names a source in one of its lives.
@@ -65,6 +66,7 @@ func New() *Oracle {
 type Source struct {
 	oracle *Oracle
 	track  *track
+	twin   *Source
 }
 
 // Source returns the source of a host in a life; boot tells its lives apart.
@@ -75,13 +77,18 @@ func (o *Oracle) Source(host string, boot int) *Source {
 	if o.tracks[id] == nil {
 		o.tracks[id] = &track{id: id, highest: -1}
 	}
-	return &Source{o, o.tracks[id]}
+	s := &Source{oracle: o, track: o.tracks[id]}
+	if o.twin != nil {
+		s.twin = o.twin.Source(host, boot)
+	}
+	return s
 }
 
 // A Batch is points that were issued together.
 type Batch struct {
 	oracle *Oracle
 	debt
+	twin *Batch
 }
 
 // Issue gives out the next n points.
@@ -90,7 +97,12 @@ func (s *Source) Issue(n int) Batch {
 	defer s.oracle.mu.Unlock()
 	from := len(s.track.state)
 	s.track.state = append(s.track.state, make([]state, n)...)
-	return Batch{s.oracle, debt{s.track, from, from + n}}
+	b := Batch{oracle: s.oracle, debt: debt{s.track, from, from + n}}
+	if s.twin != nil {
+		twin := s.twin.Issue(n)
+		b.twin = &twin
+	}
+	return b
 }
 
 // Lines appends the points of the batch as line protocol.
@@ -103,6 +115,9 @@ func (b Batch) Lines(to []byte) []byte {
 
 // Acknowledged says that the pipeline has taken the batch: from now on it owes it.
 func (b Batch) Acknowledged() {
+	if b.twin != nil {
+		b.twin.Acknowledged()
+	}
 	o := b.oracle
 	o.mu.Lock()
 	defer o.mu.Unlock()

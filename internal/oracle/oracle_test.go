@@ -128,6 +128,25 @@ func TestSourcesShare(t *testing.T) {
 	}
 }
 
+// What one sink is owed another one is owed too, and each for itself.
+func TestTwin(t *testing.T) {
+	o := New()
+	twin := o.Twin()
+	b := o.Source("h1", 1).Issue(2)
+	o.Delivered(b.Lines(nil))
+	if c := twin.Count(); c.Acknowledged+c.Lost+c.Unknown > 0 || b.Twin().Settled() || !b.Settled() {
+		t.Errorf("before the acknowledgement: %v", c)
+	}
+	b.Acknowledged()
+	if c := twin.Count(); c.Acknowledged != 2 || c.Lost != 2 || o.Count().Lost != 0 {
+		t.Errorf("what only the first has: %v", c)
+	}
+	twin.Delivered(b.Lines(nil))
+	if c := twin.Count(); c.Lost != 0 || c.Invented != 0 || !b.Twin().Settled() || !twin.Settled(1) {
+		t.Errorf("what both have: %v", c)
+	}
+}
+
 func TestGap(t *testing.T) {
 	var g Gap
 	begin := time.Now()

@@ -191,18 +191,38 @@ func (p *proxy) open(w way) bool {
 	}
 }
 
-// write writes what was read, late or in parts where that is asked for.
+// write writes what was read, late or in pieces where that is asked for.
 func (p *proxy) write(w way, to io.Writer, b []byte) error {
 	p.mu.Lock()
-	latency, rate := p.latency, p.rate
+	latency := p.latency
 	p.passed[w] += int64(len(b))
 	p.mu.Unlock()
 	time.Sleep(latency)
-	if rate > 0 {
-		time.Sleep(time.Duration(len(b)) * time.Second / time.Duration(rate))
+	for len(b) > 0 {
+		n := p.piece(len(b))
+		if _, err := to.Write(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
 	}
-	_, err := to.Write(b)
-	return err
+	return nil
+}
+
+// piece waits as long as the rate asks for before a piece of n bytes, and returns how long that may be. A rate that changes
+// counts at once.
+func (p *proxy) piece(n int) int {
+	p.mu.Lock()
+	rate, change := p.rate, p.change
+	p.mu.Unlock()
+	if rate <= 0 {
+		return n
+	}
+	n = min(n, max(1, rate/10))
+	select {
+	case <-time.After(time.Duration(n) * time.Second / time.Duration(rate)):
+	case <-change:
+	}
+	return n
 }
 
 // proxyTo starts a proxy that ends with the row.
