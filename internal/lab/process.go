@@ -2,9 +2,7 @@ package lab
 
 import (
 	"fmt"
-	"io"
 	"os/exec"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -78,38 +76,4 @@ func (p *Process) Stop(limit time.Duration) error {
 		p.Kill()
 		return fmt.Errorf("%s had to be killed: it did not end within %v", p.cmd.Args[0], limit)
 	}
-}
-
-// A Log is what a program has logged so far. It keeps the last MiB of it, at least.
-type Log struct {
-	mu   sync.Mutex
-	text []byte
-}
-
-var _ io.Writer = (*Log)(nil)
-
-// logKept bounds a log: a program that floods must not take our memory.
-const logKept = 1 << 20
-
-// Write adds what the program logs.
-func (l *Log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.text = append(l.text, p...); len(l.text) > 2*logKept {
-		l.text = append(l.text[:0], l.text[len(l.text)-logKept:]...)
-	}
-	return len(p), nil
-}
-
-func (l *Log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.text)
-}
-
-// Tail returns the end of the log.
-func (l *Log) Tail() string {
-	const most = 4 << 10
-	text := l.String()
-	return text[max(0, len(text)-most):]
 }

@@ -25,14 +25,15 @@ import (
 
 // settings are the flags.
 type settings struct {
-	binary string
-	only   string
-	short  bool
-	seed   uint64
-	soak   time.Duration
-	dir    string
-	write  string
-	err    io.Writer
+	binary     string
+	failpoints string // empty: rows that need one build it
+	only       string
+	short      bool
+	seed       uint64
+	soak       time.Duration
+	dir        string
+	write      string
+	err        io.Writer
 }
 
 func main() {
@@ -44,6 +45,7 @@ func main() {
 	}
 	s := settings{err: os.Stderr}
 	flag.StringVar(&s.binary, "binary", "bin/pacewire", "the program under test")
+	flag.StringVar(&s.failpoints, "failpoints", "", "the same, built with the tag failpoint; by default it is built where a row needs it")
 	flag.StringVar(&s.only, "rows", "", "run only these, such as F1,F5")
 	flag.BoolVar(&s.short, "short", false, "the rows of every change, with shorter faults and a smaller load")
 	flag.Uint64Var(&s.seed, "seed", 0, "of the schedule of the faults; 0: one that is printed")

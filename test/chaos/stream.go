@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"hash/maphash"
 	"time"
 
@@ -10,13 +11,34 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
+// connect is a connection to the bus of the trial.
+func (t *trial) connect(ctx context.Context) *bus.Conn {
+	conn, _, err := t.place.Connect(ctx)
+	t.must(err, "connect to the bus")
+	return conn
+}
+
+// calm waits until every reader has settled all that the stream has for it: what is given again comes later than what is owed.
+func (t *trial) calm() {
+	conn := t.connect(t.ctx)
+	defer conn.Close()
+	t.await(drainPatience, "everything is settled", func() error {
+		states, err := conn.ConsumerStates(t.ctx, bus.StreamMetrics)
+		for name, state := range states {
+			if state.Pending > 0 || state.AckPending > 0 {
+				return fmt.Errorf("%s has %d to read and %d to settle", name, state.Pending, state.AckPending)
+			}
+		}
+		return err
+	})
+}
+
 // checkStream reads what is on the bus: a point that a plugin has put there twice must have the same id both times, or whoever
 // deduplicates by id counts it twice.
 func (t *trial) checkStream() {
 	ctx, cancel := context.WithTimeout(t.ctx, 2*time.Minute)
 	defer cancel()
-	conn, _, err := t.place.Connect(ctx)
-	t.must(err, "connect to the bus")
+	conn := t.connect(ctx)
 	defer conn.Close()
 	view := stored{seed: maphash.MakeSeed(), ids: map[uint64]uint64{}}
 	t.must(conn.Tap(ctx, bus.TapOptions{Stream: bus.StreamMetrics, From: 1, Once: true}, view.take), "read what is on the bus")

@@ -42,14 +42,18 @@ func (t *trial) config(p pipeline) string {
 	if p.busURL != "" {
 		bus = "bus: { urls: " + p.busURL + " }"
 	}
+	env := ""
+	if len(t.passed) > 0 {
+		env = "env: [ " + strings.Join(t.passed, ", ") + " ]"
+	}
 	path, err := t.place.Write("pacewire.yaml", fmt.Sprintf(`host: chaos
 %s
-collect: { in: { use: lines, listen: %q } }
+collect: { in: { use: lines, listen: %q, %s } }
 process: { %s }
-publish: { out: { use: influxdb, from: %s, url: %q, database: chaos, compression: none } }
+publish: { out: { use: influxdb, from: %s, url: %q, database: chaos, compression: none, %s } }
 web: off
 %s
-`, bus, t.source.url, cmp.Or(p.process, "mid: { use: filter, from: in, drop: 'tags.keep == \"no\"' }"), cmp.Or(p.from, "mid"), cmp.Or(p.sink, t.sink.URL), p.more))
+`, bus, t.source.url, env, cmp.Or(p.process, "mid: { use: filter, from: in, drop: 'tags.keep == \"no\"' }"), cmp.Or(p.from, "mid"), cmp.Or(p.sink, t.sink.URL), env, p.more))
 	t.must(err, "write the config")
 	return path
 }

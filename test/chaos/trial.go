@@ -26,6 +26,7 @@ type trial struct {
 
 	system *system
 	source *source
+	passed []string // names of the environment that every plugin gets
 	boots  int
 
 	mu       sync.Mutex
@@ -216,6 +217,7 @@ func (t *trial) settle() {
 		}
 	}
 	t.fresh()
+	t.calm()
 	t.checkStream()
 }
 
