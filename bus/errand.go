@@ -28,9 +28,10 @@ func Errands(plugin string, inputs []Input) []Input {
 }
 
 // Done reports whether the consumer of an errand has settled all up to its end.
-func (s ConsumerState) Done() bool {
-	return s.AckFloor >= s.End || s.Pending == 0 && s.AckPending == 0
-}
+func (s ConsumerState) Done() bool { return s.AckFloor >= s.End || s.Quiet() }
+
+// Quiet reports whether the consumer has settled all there is for it.
+func (s ConsumerState) Quiet() bool { return s.Pending == 0 && s.AckPending == 0 }
 
 // seqTime is how long the consumer that finds a moment in a stream is kept, should nobody remove it.
 const seqTime = 10 * time.Second

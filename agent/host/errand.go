@@ -36,28 +36,38 @@ func (x *errands) plugins() []string {
 
 // add gives a plugin inputs, in place of what it has by their consumers.
 func (x *errands) add(plugin string, inputs ...bus.Input) {
-	x.drop(plugin, inputs...)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.all == nil {
 		x.all = map[string][]bus.Input{}
 	}
-	x.all[plugin] = append(x.all[plugin], inputs...)
+	x.all[plugin] = append(without(x.all[plugin], inputs), inputs...)
 }
 
 func (x *errands) drop(plugin string, inputs ...bus.Input) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	left := slices.DeleteFunc(slices.Clone(x.all[plugin]), func(in bus.Input) bool { return find(inputs, in) >= 0 })
-	if x.all[plugin] = left; len(left) == 0 {
+	left := without(x.all[plugin], inputs)
+	if len(left) == 0 {
 		delete(x.all, plugin)
+		return
 	}
+	x.all[plugin] = left
 }
 
-// offered are the errands of a plugin as its work has them.
+// without returns all but those that are read by the consumers of some.
+func without(all, some []bus.Input) []bus.Input {
+	return slices.DeleteFunc(slices.Clone(all), func(in bus.Input) bool { return find(some, in) >= 0 })
+}
+
+// offered are the errands of a plugin as its work has them. Dead letters have no end there: others may join those under way.
 func (x *errands) offered(plugin string) (list []telemetry.Input) {
 	for _, in := range x.of(plugin) {
-		list = append(list, telemetry.Input{Stream: in.Stream, Durable: in.Durable, Filters: in.Filters, End: in.End})
+		offer := telemetry.Input{Stream: in.Stream, Durable: in.Durable, Filters: in.Filters}
+		if in.Stream != bus.StreamDead {
+			offer.End = in.End
+		}
+		list = append(list, offer)
 	}
 	return list
 }
@@ -256,16 +266,30 @@ func (h *Host) withErrands(p plan) plan {
 // takeBack takes errands from the processes of a plugin, and removes their consumers.
 func (h *Host) takeBack(ctx context.Context, group []*entry, plugin string, inputs []bus.Input) error {
 	h.errands.drop(plugin, inputs...)
-	all := []error{h.offer(ctx, group)} // first, so that nobody reads what is not there
+	if err := h.offer(ctx, group); err != nil { // who still reads must find what he reads
+		h.errands.add(plugin, inputs...)
+		return err
+	}
+	var all []error
 	for _, in := range inputs {
 		if in.Stream == bus.StreamDead {
-			if err := h.conn.ForgetAgain(ctx, plugin, in.End); err != nil {
-				h.log.Warn("copies of dead letters stay in the stream", "plugin", plugin, "error", err) // until they are old
-			}
+			h.forgetAgain(ctx, plugin, in)
 		}
 		all = append(all, h.conn.DeleteConsumer(ctx, in.Stream, in.Durable))
 	}
 	return errors.Join(all...)
+}
+
+// forgetAgain removes the copies that a plugin has settled, also those that nobody has told us of yet: another consumer would
+// give them out once more. Where that cannot be, they leave when they are old.
+func (h *Host) forgetAgain(ctx context.Context, plugin string, in bus.Input) {
+	state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
+	if err == nil {
+		err = h.conn.ForgetAgain(ctx, plugin, state.AckFloor)
+	}
+	if err != nil {
+		h.log.Warn("copies of dead letters stay in the stream", "plugin", plugin, "error", err)
+	}
 }
 
 // endErrands takes back what plugins have settled to its end. Who changes the config, or gives an errand, goes first.
@@ -304,7 +328,10 @@ func (h *Host) through(ctx context.Context, in bus.Input) bool {
 	ctx, cancel := context.WithTimeout(ctx, pingTime)
 	defer cancel()
 	state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
-	return errors.Is(err, bus.ErrNoConsumer) || err == nil && state.Done()
+	if err != nil {
+		return errors.Is(err, bus.ErrNoConsumer)
+	}
+	return state.Quiet() || state.Done() && in.Stream != bus.StreamDead
 }
 
 // findErrands adds to the work of a plugin the errands that an agent before has given it. Its process has not been started.
