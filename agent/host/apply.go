@@ -310,7 +310,7 @@ func (h *Host) end(ctx context.Context, e *entry, forget bool) telemetry.Change 
 		e.now.stop(ctx, notInConfig)
 		<-e.now.done
 		if last := h.remove(e); last && forget {
-			unread, err = h.forget(ctx, e.read())
+			unread, err = h.forget(ctx, slices.Concat(e.read(), h.errands.take(e.plugin)))
 		}
 		return err
 	})

@@ -55,6 +55,13 @@ func (x *errands) drop(plugin string, inputs ...bus.Input) {
 	x.all[plugin] = left
 }
 
+// take returns the errands of a plugin, which has none then.
+func (x *errands) take(plugin string) []bus.Input {
+	all := x.of(plugin)
+	x.drop(plugin, all...)
+	return all
+}
+
 // without returns all but those that are read by the consumers of some.
 func without(all, some []bus.Input) []bus.Input {
 	return slices.DeleteFunc(slices.Clone(all), func(in bus.Input) bool { return find(some, in) >= 0 })
