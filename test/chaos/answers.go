@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"hash/maphash"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// answer is the behaviour of a sink that stores nothing and says why, as InfluxDB does.
+func answer(code int, header http.Header, why string) behaviour {
+	return func(w http.ResponseWriter, _ *http.Request, _ []byte, _ func([]byte)) {
+		for key, values := range header {
+			w.Header()[key] = values
+		}
+		refuse(w, code, why)
+	}
+}
+
+func refuse(w http.ResponseWriter, code int, why string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(`{"error":"` + why + `"}`)) // the client may be gone
+}
+
+// A diary notes when a sink was asked.
+type diary struct {
+	mu    sync.Mutex
+	times []time.Time
+}
+
+// noting is a behaviour of which d notes the requests.
+func (d *diary) noting(b behaviour) behaviour {
+	return func(w http.ResponseWriter, r *http.Request, body []byte, take func([]byte)) {
+		d.mu.Lock()
+		d.times = append(d.times, time.Now())
+		d.mu.Unlock()
+		b(w, r, body, take)
+	}
+}
+
+// gaps are the times between the requests so far.
+func (d *diary) gaps() (all []time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := 1; i < len(d.times); i++ {
+		all = append(all, d.times[i].Sub(d.times[i-1]))
+	}
+	return all
+}
+
+// A gourmet is a sink that will never take some points: of the host "bad" those whose number ends with 3. A body with one of
+// them is refused as a whole, and so is one that is longer than it likes.
+type gourmet struct {
+	code int
+	most int // bytes of a body; 0: any
+}
+
+func (g gourmet) behave(w http.ResponseWriter, _ *http.Request, body []byte, take func([]byte)) {
+	if g.most > 0 && len(body) > g.most || disgusts(body) {
+		refuse(w, g.code, "points that are never taken")
+		return
+	}
+	take(body)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// disgusts reports whether a point in body is one that a gourmet will never take.
+func disgusts(body []byte) bool {
+	if !bytes.Contains(body, []byte(",host=bad ")) {
+		return false
+	}
+	for line := range strings.Lines(string(body)) {
+		if strings.Contains(line, ",host=bad ") && strings.Contains(line, "3i ") {
+			return true
+		}
+	}
+	return false
+}
+
+// A mute is a sink that stores what it gets, and now and then resets the connection instead of answering.
+type mute struct {
+	every int // the how manieth request is not answered
+
+	mu         sync.Mutex
+	seed       maphash.Seed
+	requests   int
+	unanswered map[uint64]bool // points that were stored with no answer, hashed
+	resets     int
+}
+
+func newMute(every int) *mute {
+	return &mute{every: every, seed: maphash.MakeSeed(), unanswered: map[uint64]bool{}}
+}
+
+func (m *mute) behave(w http.ResponseWriter, _ *http.Request, body []byte, take func([]byte)) {
+	take(body)
+	if !m.turn(body) {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	c, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	_ = c.(*net.TCPConn).SetLinger(0) // RST instead of FIN
+	_ = c.Close()
+}
+
+// turn counts a request and reports whether it is one that is not answered.
+func (m *mute) turn(body []byte) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.requests++; m.requests%m.every > 0 {
+		return false
+	}
+	m.resets++
+	for line := range bytes.Lines(body) {
+		m.unanswered[maphash.Bytes(m.seed, line)] = true
+	}
+	return true
+}
+
+// seen returns how many requests were not answered, and how many points were in them.
+func (m *mute) seen() (resets, points int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.resets, len(m.unanswered)
+}

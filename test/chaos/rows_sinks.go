@@ -1,0 +1,268 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// rowsOfSinks are the faults of the systems at the end of the pipeline.
+func rowsOfSinks() []row {
+	return []row{
+		{name: "F11", title: "the sink is down", run: sinkDown,
+			promise: "all waits in the stream, the publisher's memory stays as it is"},
+		{name: "F11L", title: "the sink is down at 50,000 points/s, beside one that is not", run: sinkDownLong, apart: true,
+			promise: "no process grows by more than 20 MB, the other sink notices nothing"},
+		{name: "F12", title: "a sink is silent, then takes 1 byte/s, beside one that is well", run: sinkSlow,
+			promise: "the slow one's calls end by their timeout, the other notices nothing"},
+		{name: "F13", title: "the sink refuses points with 400, 422 and 413, and all with 401, 403 or 404", short: true, run: sinkRefuses,
+			promise: "400 and 422: each refused point is a dead letter, with the reason, and no other is; 413: halved until it fits, one point that never does is a dead letter; 401, 403, 404: an alarm, all waits and arrives later"},
+		{name: "F14", title: "the sink answers 429 with Retry-After: 2, then 500, 502, 503, 504", short: true, run: sinkBusy,
+			promise: "never asked before Retry-After has passed, else after 1 s, 2 s ... 1 min, each less up to a half"},
+		{name: "F15", title: "the sink stores, and resets the connection before its answer", short: true, run: sinkMute, doubles: true,
+			promise: "exactly the points that were stored without an answer come again, with the same ids"},
+	}
+}
+
+// F11
+func sinkDown(t *trial) {
+	p := t.proxyTo(strings.TrimPrefix(t.sink.URL, "http://"))
+	t.up(pipeline{sink: "http://" + p.Address()})
+	t.load(t.standard())
+	t.hold(3 * time.Second)
+	memory := t.watchMemory()
+	p.Set(cut)
+	t.hold(t.span(8*time.Second, 5*time.Minute))
+	t.bite("%d connections were reset, %d points wait", p.Refused(), t.oracle.Acked()-t.oracle.Arrived())
+	t.noteMemory("while the sink was down", memory, 20<<20)
+	t.comesBack(p, 2)
+	t.settle()
+}
+
+// comesBack lets a sink that was away be there again, and measures how fast what has waited arrives.
+func (t *trial) comesBack(p *proxy, least float64) {
+	healed := time.Now()
+	p.Set(pass)
+	d := t.drained(4*time.Minute, time.Second)
+	t.note("drained at %v", d)
+	if d.out < least*d.in {
+		t.errorf("drained at %v, want %.0f", d, least)
+	}
+	t.healed(healed, time.Minute)
+}
+
+// F11L
+func sinkDownLong(t *trial) {
+	p := t.proxyTo(strings.TrimPrefix(t.sink.URL, "http://"))
+	other := t.beside()
+	t.up(pipeline{sink: "http://" + p.Address(), sync: "always, max_store: 16GiB"})
+	t.must(t.add("other", fmt.Sprintf("publish: { other: { use: influxdb, from: mid, url: %q, database: chaos, compression: none } }", other.URL)), "add a publisher")
+	t.load(load{hosts: 20, batches: 500, points: 100})
+	t.sleep(10 * time.Second)
+	other.oracle.Restart()
+	memory := t.watchMemory()
+	p.Set(cut)
+	t.sleep(t.span(150*time.Second, 10*time.Minute))
+	t.bite("%d connections were reset, %d points wait", p.Refused(), t.oracle.Acked()-t.oracle.Arrived())
+	t.noteMemory("while the sink was down", memory, 20<<20)
+	_, gap := other.oracle.Gaps()
+	memory = t.watchMemory()
+	t.comesBack(p, 2)
+	t.noteMemory("while it was drained", memory, 20<<20)
+	_, whole := other.oracle.Gaps()
+	t.note("the other sink was without points for %s at most while the first was down, and for %s at all", round(gap), round(whole))
+	t.settle()
+	t.settleBeside(other, "the other sink", false)
+}
+
+// F12
+func sinkSlow(t *trial) {
+	slow := t.beside()
+	p := t.proxyTo(strings.TrimPrefix(slow.URL, "http://"))
+	t.up(pipeline{})
+	timeout := t.span(2*time.Second, 30*time.Second)
+	t.must(t.add("slow", fmt.Sprintf("publish: { slow: { use: influxdb, from: mid, url: \"http://%s\", database: chaos, compression: none, timeout: %v } }", p.Address(), timeout)), "add a publisher")
+	t.load(t.standard())
+	t.hold(time.Second)
+	before := t.pulse(t.span(3*time.Second, 20*time.Second))
+	t.note("latency of the healthy sink before: %v", before)
+	was := t.info("slow")
+	files := open(was.PID)
+	memory := t.watchMemory()
+	harms := []struct {
+		what string
+		do   func()
+	}{
+		{"silent", func() { p.Set(blackhole) }},
+		{"at 1 byte/s", func() { p.Set(pass); p.Slow(0, 1) }},
+	}
+	for _, harm := range harms {
+		harm.do()
+		during := t.pulse(t.span(5*time.Second, 90*time.Second))
+		t.note("while the other is %s: %v", harm.what, during)
+		if during.p99 > 5*before.p99+200*time.Millisecond {
+			t.errorf("the healthy sink suffers from one that is %s: %v, before %v", harm.what, during, before)
+		}
+	}
+	is := t.info("slow")
+	if is.Stats.Errors["timeout"] > was.Stats.Errors["timeout"] {
+		t.bite("%d calls ended by the timeout", is.Stats.Errors["timeout"])
+	}
+	if n := open(is.PID); n > files+4 || is.PID != was.PID {
+		t.errorf("the publisher of the slow sink has %d files and connections open, %d before; process %d, before %d", n, files, is.PID, was.PID)
+	}
+	t.noteMemory("beside the slow sink", memory, 20<<20)
+	healed := time.Now()
+	p.Slow(0, 0)
+	t.await(2*time.Minute, "the slow sink has what waited", func() error { return yet(slow.oracle.Settled(t.oracle.Obligations() - 1)) })
+	t.note("the slow sink had caught up %s after it was well", round(time.Since(healed)))
+	t.settle()
+	t.settleBeside(slow, "the slow sink", true) // a body that a dead connection still held may come after its request was given up
+}
+
+// F13
+func sinkRefuses(t *trial) {
+	t.up(pipeline{})
+	t.load(t.standard())
+	t.hold(time.Second)
+	buried := 0
+	for _, one := range []struct {
+		gourmet gourmet
+		reason  string
+	}{
+		{gourmet{code: http.StatusBadRequest}, "rejected"},
+		{gourmet{code: http.StatusUnprocessableEntity}, "rejected"},
+		{gourmet{code: http.StatusRequestEntityTooLarge, most: 16 << 10}, "too_large"},
+	} {
+		buried += t.refuses(one.gourmet, one.reason, buried)
+	}
+	denials := []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound}
+	if t.short {
+		denials = denials[t.random.IntN(len(denials)):][:1]
+	}
+	for i, code := range denials {
+		t.denies(code, i+1)
+	}
+	t.settle()
+	if n := len(t.bury("out", 0)); t.oracle.Count().Buried != buried || n == 0 {
+		t.errorf("%d points are dead letters, want %d", t.oracle.Count().Buried, buried)
+	}
+}
+
+// refuses has the sink refuse some points for good, and returns how many: they are dead letters, after those of before.
+func (t *trial) refuses(g gourmet, reason string, before int) int {
+	const batches, size, bad = 4, 20, 2 // of each batch
+	t.sink.Behave(g.behave)
+	from := t.oracle.Source("bad", t.nextBoot())
+	last := uint64(0)
+	if all := t.bury("out", 0); len(all) > 0 {
+		last = all[len(all)-1].Seq
+	}
+	for range batches {
+		t.must(t.source.post(t.ctx, from.Issue(size)), "post points that the sink will refuse")
+		t.sleep(100 * time.Millisecond)
+	}
+	begin := time.Now()
+	t.await(time.Minute, "the refused points are dead letters", func() error {
+		letters := t.bury("out", last)
+		if n := t.oracle.Count().Buried - before; n < batches*bad {
+			return fmt.Errorf("%d points of %d: %v", n, batches*bad, reasons(letters))
+		}
+		return nil
+	})
+	letters := t.bury("out", last)
+	t.bite("%d: dead letters %v", g.code, reasons(letters))
+	for _, l := range letters {
+		if l.Reason != reason || !strings.Contains(l.Error, "points that are never taken") && g.code != http.StatusRequestEntityTooLarge {
+			t.errorf("a dead letter of %d has reason %q and error %q", g.code, l.Reason, l.Error)
+		}
+	}
+	t.healed(begin, time.Minute)
+	t.sink.Behave(nil)
+	return batches * bad
+}
+
+// denies has the sink deny everything until somebody acts. The n-th alarm is raised.
+func (t *trial) denies(code, n int) {
+	letters := len(t.bury("out", 0))
+	var asked diary
+	t.sink.Behave(asked.noting(answer(code, nil, "nobody may")))
+	t.await(readyWithin, "an alarm is raised", func() error { return yet(len(t.events("denied", "out")) >= n) })
+	t.hold(t.span(3*time.Second, 40*time.Second))
+	p := t.info("out")
+	t.bite("%d: %q, asked again after %v", code, p.Reason, asked.gaps())
+	if p.State != "running" || p.Stats.LastError == nil || p.Stats.LastError.Code != "denied" || !strings.Contains(p.Reason, "nobody may") {
+		t.errorf("plugin info at %d: %+v", code, p)
+	}
+	for _, gap := range asked.gaps() {
+		if gap < 14*time.Second {
+			t.errorf("after %d asked again within %v", code, gap)
+		}
+	}
+	if now := len(t.bury("out", 0)); now != letters || len(t.events("denied", "out")) != n {
+		t.errorf("%d dead letters by %d, and events %q", now-letters, code, t.events("denied", "out"))
+	}
+	t.sink.Behave(nil)
+	t.healed(time.Now(), 2*time.Minute)
+}
+
+// F14
+func sinkBusy(t *trial) {
+	t.up(pipeline{})
+	t.load(t.standard())
+	t.hold(time.Second)
+	t.pushes(http.StatusTooManyRequests, http.Header{"Retry-After": {"2"}}, func(int) time.Duration { return 2 * time.Second })
+	busy := []int{http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
+	if t.short {
+		busy = busy[t.random.IntN(len(busy)):][:1]
+	}
+	for _, code := range busy {
+		t.pushes(code, nil, func(try int) time.Duration { return 500 * time.Millisecond << try })
+	}
+	t.settle()
+}
+
+// pushes has the sink answer with a code for a while. Between two tries at least so much time passes.
+func (t *trial) pushes(code int, header http.Header, least func(try int) time.Duration) {
+	letters := len(t.bury("out", 0))
+	var asked diary
+	begin := time.Now()
+	t.sink.Behave(asked.noting(answer(code, header, "too much")))
+	t.hold(t.span(5*time.Second, 20*time.Second))
+	gaps := asked.gaps()
+	t.sink.Behave(nil)
+	healed := time.Now()
+	t.bite("%d: asked again after %v", code, gaps)
+	for i, gap := range gaps {
+		if gap < least(i) {
+			t.errorf("after %d asked again within %v, want %v", code, gap, least(i))
+		}
+	}
+	t.note("%d: %.0f tries a minute", code, float64(len(gaps)+1)/healed.Sub(begin).Minutes())
+	if n := len(t.bury("out", 0)); n != letters {
+		t.errorf("%d made %d dead letters", code, n-letters)
+	}
+	t.healed(healed, 2*time.Minute)
+}
+
+// F15
+func sinkMute(t *trial) {
+	t.up(pipeline{})
+	t.load(t.standard())
+	t.hold(time.Second)
+	m := newMute(5)
+	t.sink.Behave(m.behave)
+	t.hold(t.span(6*time.Second, 30*time.Second))
+	t.sink.Behave(nil)
+	t.healed(time.Now(), time.Minute)
+	t.settle()
+	resets, points := m.seen()
+	if resets > 0 {
+		t.bite("%d answers were resets", resets)
+	}
+	t.note("%d points were stored without an answer, in %d requests", points, resets)
+	if twice := t.oracle.Count().Duplicated; twice != points {
+		t.errorf("%d points came twice, but %d were stored without an answer", twice, points)
+	}
+}
