@@ -32,11 +32,12 @@ type Stream interface {
 // An Emitter takes the batches of a Stream. It is safe for several goroutines.
 type Emitter interface {
 	// Emit returns nil when b is stored: only then may a source be told that its points are taken. b is the caller's
-	// again. Emits that wait together travel in one message.
+	// again. Emits that wait together travel in one message. Where the operator has set bounds, b may be dropped
+	// (plugin.ErrOverflow, plugin.ErrFlood) or a part of it (plugin.SeriesLimitError): these are counted already.
 	Emit(b *telemetry.Batch) error
 
 	// Post hands b over and does not wait for the store, for sources that get no answer anyway. It blocks while the bus
-	// does. b leaves within wait, together with what others post meanwhile; it must not be used afterwards.
+	// does, unless the operator wants what is too much dropped. b leaves within wait, together with what others post meanwhile; it must not be used afterwards.
 	Post(b *telemetry.Batch, wait time.Duration) error
 
 	// Batch returns an empty batch, one that Post was given before if there is one.

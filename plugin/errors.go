@@ -28,10 +28,6 @@ var (
 	// of them is: they may be sent again later.
 	ErrFlood = errors.New("more points a second than max_rate allows")
 
-	// ErrSeriesLimit is returned to who waits for points to be stored when some of them are of more series than max_series
-	// allows. Those are dropped, and sending them again does not help; the others are stored.
-	ErrSeriesLimit = errors.New("more series than max_series allows")
-
 	// ErrRefused is returned by Serve when the agent does not want this plugin; the reason is wrapped with it.
 	ErrRefused = errors.New("refused by the agent")
 
@@ -89,6 +85,15 @@ func IsDenied(err error) bool { return verdictOf(err).denied }
 
 // RetryAfter returns how long err asks to wait before the next try; 0 when it does not say.
 func RetryAfter(err error) time.Duration { return verdictOf(err).after }
+
+// A SeriesLimitError is returned to who waits for points to be stored when some of them are of more series than max_series
+// allows. Those are dropped, and sending them again does not help; the others are stored.
+type SeriesLimitError struct{ Points int } // dropped
+
+// Error says how many points were dropped, and why.
+func (e *SeriesLimitError) Error() string {
+	return fmt.Sprintf("%d points are of more series than max_series allows, and are dropped", e.Points)
+}
 
 // A panicError is a panic of an author's code, taken as an error.
 type panicError struct {

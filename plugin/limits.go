@@ -1,7 +1,6 @@
 package plugin
 
 import (
-	"fmt"
 	"hash/maphash"
 	"slices"
 	"sync"
@@ -105,7 +104,7 @@ func (s *Session) limit(b *telemetry.Batch, host string, whole bool) error {
 	s.count.drop(dropSeries, series)
 	switch {
 	case series > 0:
-		return fmt.Errorf("%w: %d points are dropped, and are not to be sent again", ErrSeriesLimit, series)
+		return &SeriesLimitError{series}
 	case flood > 0:
 		return ErrFlood
 	}

@@ -132,7 +132,8 @@ func TestMaxSeriesTellsWhoWaits(t *testing.T) {
 			if err := out.Emit(named(0, 8)); err != nil {
 				t.Error(err)
 			}
-			if err := out.Emit(named(0, 20)); !errors.Is(err, ErrSeriesLimit) || l.points != 8+10 {
+			err := out.Emit(named(0, 20))
+			if over, ok := errors.AsType[*SeriesLimitError](err); !ok || over.Points != 10 || l.points != 8+10 {
 				t.Errorf("%d points stored: %v", l.points, err)
 			}
 			many, known := make(chan error, 1), make(chan error, 1)

@@ -67,8 +67,8 @@ type entry struct {
 // outletBytes is how much may wait: two messages, one to be filled while the other leaves.
 const outletBytes = 2 * telemetry.TargetFrame
 
-// Emit sends b and returns nil when it is stored; b is the caller's again. ErrOverflow, ErrFlood and ErrSeriesLimit say which
-// bound is in the way.
+// Emit sends b and returns nil when it is stored; b is the caller's again. ErrOverflow, ErrFlood and a
+// SeriesLimitError say which bound is in the way.
 func (o *Outlet) Emit(b *telemetry.Batch) error {
 	if b.Len() == 0 {
 		o.session.count.drops(b.Drops())

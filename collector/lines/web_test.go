@@ -258,6 +258,26 @@ func TestBusRefuses(t *testing.T) {
 	f("/api/v2/write", `{"code":"unavailable","message":"points are not stored: no stream METRICS"}`)
 }
 
+// What the bounds of the plugin drop is told as what it is: to be sent again, or not.
+func TestBounds(t *testing.T) {
+	r := startWeb(t, nil)
+	f := func(refusal error, status int, want string) {
+		t.Helper()
+		r.mu.Lock()
+		r.refusal = refusal
+		r.mu.Unlock()
+		got := r.ask(http.MethodPost, "/write", text(0, 8))
+		if got.status != status || (got.header.Get("Retry-After") != "") != (status == 503) || !strings.Contains(got.body, want) {
+			t.Errorf("%v: %d %s %v", refusal, got.status, got.body, got.header)
+		}
+	}
+	f(plugin.ErrOverflow, 503, "the queue to the bus is full")
+	f(plugin.ErrFlood, 503, "max_rate")
+	f(&plugin.SeriesLimitError{Points: 3}, 400, `partial write: 3 points are of more series than max_series allows, and are dropped\ndropped=3`)
+	f(&plugin.SeriesLimitError{Points: 8}, 400, `"error":"8 points are of more series`)
+	f(nil, 204, "")
+}
+
 // While a request waits for the bus for too long, others are told to come again.
 func TestBusStalls(t *testing.T) {
 	r := startWeb(t, nil)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -98,6 +99,7 @@ type upload struct {
 
 	left    int     // lines and fields left out
 	faults  []error // of some of them
+	over    error   // points left out, of too many series
 	refused error   // by the bus
 }
 
@@ -197,7 +199,12 @@ func flat(err error) []error {
 // emit stores the points there are.
 func (u *upload) emit() bool {
 	n := u.batch.Len()
-	if err := u.web.emit(u.batch); err != nil {
+	err := u.web.emit(u.batch)
+	if over, ok := errors.AsType[*plugin.SeriesLimitError](err); ok { // the others are stored
+		u.left, u.over, err = u.left+over.Points, over, nil
+		n -= over.Points
+	}
+	if err != nil {
 		u.refused = err
 		return false
 	}
@@ -224,7 +231,10 @@ func (u *upload) partial() string {
 	for _, err := range u.faults[:min(len(u.faults), maxFaults)] {
 		fmt.Fprintf(&b, "unable to parse %v\n", err)
 	}
-	if len(u.faults) == 0 {
+	switch {
+	case u.over != nil:
+		fmt.Fprintf(&b, "%v\n", u.over)
+	case len(u.faults) == 0:
 		b.WriteString("some fields cannot be held: ")
 	}
 	fmt.Fprintf(&b, "dropped=%d", u.left)
