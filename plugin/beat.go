@@ -18,6 +18,7 @@ type seen struct {
 	state      string
 	hung       bool
 	failing    bool
+	standby    bool   // another process of the plugin reads
 	alone      bool   // it cannot work beside the process that works now
 	refreshing int    // surveys that were asked for and are under way
 	bye        string // why it ends
@@ -156,6 +157,9 @@ func (l *life) flags() (flags []string) {
 	if v.refreshing > 0 {
 		flags = append(flags, "refreshing")
 	}
+	if v.standby {
+		flags = append(flags, telemetry.FlagStandby)
+	}
 	if v.alone || l.turn.waits() && l.def.Kind == Collector { // two would collect twice
 		flags = append(flags, telemetry.FlagExclusive)
 	}
@@ -279,6 +283,17 @@ func (l *life) setState(state string) {
 	l.mu.Lock()
 	changed := l.seen.state != state
 	l.seen.state = state
+	l.mu.Unlock()
+	if changed {
+		nudge(l.beatNow)
+	}
+}
+
+// standsBy notes whether another process reads in our place.
+func (l *life) standsBy(by bool) {
+	l.mu.Lock()
+	changed := l.seen.standby != by
+	l.seen.standby = by
 	l.mu.Unlock()
 	if changed {
 		nudge(l.beatNow)

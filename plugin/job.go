@@ -71,6 +71,10 @@ func (l *life) keepTrying(ctx context.Context, j *job) {
 		case idle:
 			try = 0
 			continue
+		case errors.Is(err, errTurnLost): // no fault of the work
+			l.log.Warn("another process may read", "reason", err)
+			try = 0
+			continue
 		}
 		l.failed(err)
 		if time.Since(begun) > time.Minute {
@@ -108,9 +112,14 @@ func (l *life) lanes(ctx context.Context, j *job) error {
 		}
 		j.outcome(nil)
 	}()
-	for range n {
+	o := l.orderOf(j.work, n)
+	defer o.end()
+	g.Go(func() error { return o.watch(ctx) })
+	for k := range n {
+		s := l.session(j.work, started)
+		s.link = o.lane(s.link, k)
 		g.Go(func() error {
-			err := l.def.run(ctx, l.session(j.work, started), j.work.Config)
+			err := l.def.run(ctx, s, j.work.Config)
 			if err == nil && ctx.Err() == nil {
 				return errors.New("ended by itself")
 			}

@@ -56,6 +56,10 @@ type Heartbeat struct {
 // or each would have a part of the window, or both would need the same port. A swap ends the old one first.
 const FlagExclusive = "exclusive"
 
+// FlagStandby in a Heartbeat says that another process of this plugin reads, here or on another host, and this one takes over when
+// that one ends: the order of each source is kept so.
+const FlagStandby = "standby"
+
 // Flags in a Heartbeat of a plugin that works, and of whose points not all get through: within the last minute. Events have them
 // as their types.
 const (

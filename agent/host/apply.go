@@ -102,6 +102,7 @@ func (p plan) difference(n plan) string {
 		{"tags", !reflect.DeepEqual(p.work.Tags, n.work.Tags)},
 		{"timeout", p.work.TimeoutMS != n.work.TimeoutMS},
 		{"parallel", p.work.Parallel != n.work.Parallel},
+		{"order", p.work.Order != n.work.Order},
 	}
 	var what []string
 	for _, d := range differs {

@@ -50,7 +50,9 @@ func (p plan) sameProcess(n plan) bool {
 	same := p.conf.Kind == n.conf.Kind && p.conf.Limits == n.conf.Limits && p.conf.RunAs == n.conf.RunAs &&
 		p.conf.Keep == n.conf.Keep && p.conf.SHA256 == n.conf.SHA256 && p.conf.Attached == n.conf.Attached &&
 		p.conf.Missing == n.conf.Missing
-	place := func(a, b bus.Input) bool { return a.Stream == b.Stream && a.Durable == b.Durable } // its rights on the bus hang on it
+	place := func(a, b bus.Input) bool { // its rights on the bus hang on it
+		return a.Stream == b.Stream && a.Durable == b.Durable && a.Ordered == b.Ordered
+	}
 	return same && slices.Equal(p.command, n.command) && slices.Equal(p.env, n.env) && slices.EqualFunc(p.inputs, n.inputs, place)
 }
 
@@ -106,7 +108,7 @@ func inputs(s *config.Settings, p config.Plugin) []bus.Input {
 	if p.Kind == config.Collector {
 		return nil
 	}
-	in := bus.Input{Durable: bus.Token(p.Name), Start: start(p.Start)}
+	in := bus.Input{Durable: bus.Token(p.Name), Start: start(p.Start), Ordered: p.Order != ""}
 	var inputs []bus.Input
 	if from := s.Inputs(p); len(from) > 0 {
 		in.Stream, in.Filters = bus.StreamMetrics, nil
@@ -135,7 +137,7 @@ func start(text string) string {
 
 // work returns what the ACK tells p to do.
 func (h *Host) work(s *config.Settings, p config.Plugin, inputs []bus.Input) telemetry.Work {
-	w := telemetry.Work{Config: p.Config, TimeoutMS: p.Timeout.Milliseconds(), Parallel: int64(p.Parallel)}
+	w := telemetry.Work{Config: p.Config, TimeoutMS: p.Timeout.Milliseconds(), Parallel: int64(p.Parallel), Order: p.Order}
 	if len(w.Config) == 0 {
 		w.Config = json.RawMessage("{}")
 	}

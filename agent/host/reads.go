@@ -187,7 +187,7 @@ func union(a, b []bus.Input) []bus.Input {
 		}
 		filters := slices.Concat(all[i].Filters, in.Filters)
 		slices.Sort(filters)
-		all[i].Filters = slices.Compact(filters)
+		all[i].Filters, all[i].Ordered = slices.Compact(filters), all[i].Ordered || in.Ordered
 	}
 	return all
 }

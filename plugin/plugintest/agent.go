@@ -162,7 +162,18 @@ func (a *Agent) Ask(ctx context.Context, name, verb string, r telemetry.CtlReque
 // Input makes the durable consumer of a plugin over what others produce, and returns it.
 func (a *Agent) Input(t testing.TB, name string, from ...string) telemetry.Input {
 	t.Helper()
-	in := bus.Input{Stream: bus.StreamMetrics, Durable: bus.Token(name), Start: "all"}
+	return a.input(t, bus.Input{Durable: bus.Token(name)}, from)
+}
+
+// Ordered is Input for a plugin whose processes take turns.
+func (a *Agent) Ordered(t testing.TB, name string, from ...string) telemetry.Input {
+	t.Helper()
+	return a.input(t, bus.Input{Durable: bus.Token(name), Ordered: true}, from)
+}
+
+func (a *Agent) input(t testing.TB, in bus.Input, from []string) telemetry.Input {
+	t.Helper()
+	in.Stream, in.Start = bus.StreamMetrics, "all"
 	for _, f := range from {
 		in.Filters = append(in.Filters, bus.MetricsFilter(f))
 	}
@@ -178,12 +189,13 @@ type Process struct {
 	done   chan error
 }
 
-// Start runs d as the plugin name. It is stopped with the test.
+// Start runs d as the plugin name, or, with a number behind it, as one of its processes. It is stopped with the test.
 func (a *Agent) Start(t testing.TB, d plugin.Definition, name string) *Process {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Process{cancel: cancel, done: make(chan error, 1)}
-	o := plugin.Options{Bus: a.url, Host: a.Host, Plugin: name, Dir: t.TempDir(),
+	of, _ := telemetry.PluginOf(name)
+	o := plugin.Options{Bus: a.url, Host: a.Host, Plugin: of, Process: name, Dir: t.TempDir(),
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Wait: 10 * time.Second, LeastBeat: a.Interval}
 	go func() { p.done <- plugin.Serve(ctx, d, o) }()
 	t.Cleanup(func() { _ = p.Stop(t) })

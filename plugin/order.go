@@ -1,0 +1,278 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// An order keeps the batches of each source, a plugin of a host, one after the other, while several lanes work: one reads for
+// all, and what is of one source goes to one lane. Of several processes only the one reads that has the turn.
+type order struct {
+	take  func(ctx context.Context) (turn turnOf, err error)
+	read  func(ctx context.Context, in telemetry.Input) (source, error)
+	stand func(by bool) // tells that it is another process that reads
+	lanes int
+
+	opening sync.Mutex // who opens an input; the other lanes wait for it
+	feeds   map[string]*feed
+	turn    turnOf        // nil: it was not taken yet
+	taken   chan struct{} // closed when it is
+}
+
+// turnOf is what lets this process read, and no other one.
+type turnOf interface {
+	Lost() <-chan struct{}
+	Release()
+}
+
+// errTurnLost ends the lanes of a process that was silent for so long that another one may read by now.
+var errTurnLost = errors.New("the turn of this process is over: it had no contact with the bus for too long")
+
+// orderOf returns what keeps the order that the work asks for, nil when it asks for none.
+func (l *life) orderOf(work telemetry.Work, lanes int) *order {
+	if work.Order != telemetry.OrderSource {
+		return nil
+	}
+	b := l.link
+	return &order{
+		lanes: lanes, feeds: map[string]*feed{}, taken: make(chan struct{}), stand: l.standsBy,
+		take: func(ctx context.Context) (turnOf, error) {
+			return patient(ctx, func() (turnOf, error) { return b.conn.TakeTurn(ctx, b.plugin) })
+		},
+		read: func(ctx context.Context, in telemetry.Input) (source, error) {
+			return patient(ctx, func() (source, error) { return b.readInOrder(ctx, in) })
+		},
+	}
+}
+
+// awayLook is how often is tried what the bus does not answer: a turn is lost when it is away, so to look for another one is no
+// fault.
+const awayLook = 500 * time.Millisecond
+
+// patient does what do does, again while the bus is away, until ctx ends.
+func patient[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	for {
+		v, err := do()
+		away := errors.Is(err, bus.ErrDisconnected) || errors.Is(err, bus.ErrTimeout) || errors.Is(err, bus.ErrNoResponders)
+		if !away || !sleep(ctx, awayLook) {
+			return v, err
+		}
+	}
+}
+
+// lane returns the link of the n-th lane.
+func (o *order) lane(l link, n int) link {
+	if o == nil {
+		return l
+	}
+	return laneLink{l, o, n}
+}
+
+// watch returns an error when the turn is lost before ctx ends.
+func (o *order) watch(ctx context.Context) error {
+	if o == nil {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-o.taken:
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-o.turn.Lost():
+		return errTurnLost
+	}
+}
+
+// end gives the turn to the next process. All lanes have ended.
+func (o *order) end() {
+	if o != nil && o.turn != nil {
+		o.turn.Release()
+	}
+}
+
+// open returns what feeds the lanes from an input. The first who asks opens it.
+func (o *order) open(ctx context.Context, in telemetry.Input) (*feed, error) {
+	o.opening.Lock()
+	defer o.opening.Unlock()
+	name := in.Stream + "/" + in.Durable
+	if f := o.feeds[name]; f != nil {
+		return f, nil
+	}
+	if err := o.await(ctx); err != nil {
+		return nil, err
+	}
+	src, err := o.read(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	f := newFeed(ctx, src, o.lanes)
+	o.feeds[name] = f
+	return f, nil
+}
+
+// await returns when this process may read.
+func (o *order) await(ctx context.Context) error {
+	if o.turn != nil {
+		return nil
+	}
+	o.stand(true)
+	defer o.stand(false)
+	turn, err := o.take(ctx)
+	if err != nil {
+		return err
+	}
+	o.turn = turn
+	close(o.taken)
+	return nil
+}
+
+// A laneLink is the link of one lane: it reads what is of its sources.
+type laneLink struct {
+	link
+	order *order
+	n     int
+}
+
+func (l laneLink) read(ctx context.Context, in telemetry.Input) (source, error) {
+	f, err := l.order.open(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return &laneSource{f, l.n}, nil
+}
+
+// laneRoom is how many deliveries may wait for a lane. What more comes for it holds up the others: what was read is bounded.
+const laneRoom = 8
+
+// A feed reads one input for all lanes.
+type feed struct {
+	src   source
+	lanes []chan *delivery
+	seed  maphash.Seed
+	stop  context.CancelFunc
+	done  chan struct{} // closed when no more comes
+	err   error         // why
+
+	mu   sync.Mutex
+	open int // lanes that have not been closed
+}
+
+func newFeed(ctx context.Context, src source, lanes int) *feed {
+	ctx, stop := context.WithCancel(ctx)
+	f := &feed{src: src, lanes: make([]chan *delivery, lanes), seed: maphash.MakeSeed(), stop: stop, done: make(chan struct{}), open: lanes}
+	for n := range f.lanes {
+		f.lanes[n] = make(chan *delivery, laneRoom)
+	}
+	go f.run(ctx)
+	return f
+}
+
+// run gives each lane what is of its sources, until ctx or the input ends.
+func (f *feed) run(ctx context.Context) {
+	defer close(f.done)
+	for {
+		d, err := f.src.next(ctx)
+		if err != nil {
+			f.err = err
+			return
+		}
+		select {
+		case f.lanes[f.laneOf(d)] <- d:
+		case <-ctx.Done():
+			d.again(0)
+			f.err = ctx.Err()
+			return
+		}
+	}
+}
+
+func (f *feed) laneOf(d *delivery) int {
+	var h maphash.Hash
+	h.SetSeed(f.seed)
+	_, _ = h.WriteString(d.host)
+	_ = h.WriteByte(0)
+	_, _ = h.WriteString(d.plugin)
+	return int(h.Sum64() % uint64(len(f.lanes)))
+}
+
+// close ends one lane. The last one gives back what no lane has worked on.
+func (f *feed) close(ctx context.Context) error {
+	f.mu.Lock()
+	f.open--
+	last := f.open == 0
+	f.mu.Unlock()
+	if !last {
+		return nil
+	}
+	f.stop()
+	<-f.done
+	for _, lane := range f.lanes {
+		for len(lane) > 0 {
+			(<-lane).again(0)
+		}
+	}
+	return f.src.close(ctx)
+}
+
+// A laneSource is what a lane reads of a feed.
+type laneSource struct {
+	*feed
+	n int
+}
+
+func (s *laneSource) next(ctx context.Context) (*delivery, error) {
+	select {
+	case d := <-s.lanes[s.n]:
+		return d, nil
+	default:
+	}
+	select {
+	case d := <-s.lanes[s.n]:
+		return d, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-s.done:
+	}
+	if len(s.lanes[s.n]) > 0 {
+		return <-s.lanes[s.n], nil
+	}
+	return nil, s.err
+}
+
+func (s *laneSource) ready() int { return len(s.lanes[s.n]) }
+
+// readInOrder opens an input that another process may have read before: what that one had in hand comes first.
+func (l *busLink) readInOrder(ctx context.Context, in telemetry.Input) (source, error) {
+	place, err := l.left(ctx, in)
+	if err != nil {
+		return nil, fmt.Errorf("place of %s: %w", in.Durable, err)
+	}
+	src, err := l.read(ctx, in)
+	if err != nil || place.AckPending == 0 {
+		return src, err
+	}
+	return &firstThings{source: src, left: place.AckPending, last: place.Delivered}, nil
+}
+
+// left returns where the process that read before has left the input, once it does not ask for more any more.
+func (l *busLink) left(ctx context.Context, in telemetry.Input) (bus.ConsumerState, error) {
+	for {
+		place, err := l.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
+		if err != nil || place.Waiting == 0 {
+			return place, err
+		}
+		if !sleep(ctx, leftLook) { // of one that was stopped, its last question ends by itself
+			return place, ctx.Err()
+		}
+	}
+}
