@@ -100,6 +100,9 @@ type Bus struct {
 	Spool     *Spool // elsewhere: what is kept here on the way there; nil: nothing
 }
 
+// Own reports whether the bus of the plugins is one in the agent's process.
+func (b Bus) Own() bool { return b.Embedded || b.Spool != nil }
+
 // Spool says how an agent keeps what is on its way to a bus elsewhere. Listen, Store, Sync, MaxStore and MaxAge of Bus are of the
 // bus that it keeps it in.
 type Spool struct {

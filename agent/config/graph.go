@@ -68,7 +68,7 @@ func (l *loader) stranger(d *definition, i int, name string) {
 		}
 	}
 	near := Suggest(name, known)
-	if near == "" && !l.out.Bus.Embedded {
+	if near == "" && !l.out.Bus.Own() {
 		d.warn(d.from[i], "", "from: no plugin here is called %s: taken for one of other machines on the bus", d.raw(d.from[i]))
 		return
 	}

@@ -135,7 +135,7 @@ func (d *definition) readExit(n *yaml.Node) {
 
 // outlives refuses a process that is to go on without its bus: it would look for it where anybody of this machine can listen.
 func (l *loader) outlives(d *definition) {
-	if d.Keep && !d.Attached && l.out.Bus.Embedded {
+	if d.Keep && !d.Attached && l.out.Bus.Own() {
 		d.fault(d.exit, "leave it out, or run a NATS server and name it: bus: nats://127.0.0.1:4222",
 			"on_agent_exit: the embedded bus ends with the agent: without it the plugin could not work, and who listens on its port meanwhile would be its bus")
 	}

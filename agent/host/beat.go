@@ -26,7 +26,8 @@ type beat struct {
 // request is a control request and its encoding.
 type request struct {
 	telemetry.CtlRequest
-	enc telemetry.Encoding
+	enc  telemetry.Encoding
+	afar bool // it came over a bus that others have too
 }
 
 // listen answers heartbeats and the requests to the agent itself, and hears what plugins tell of themselves.
@@ -36,13 +37,7 @@ func (h *Host) listen() error {
 		b, enc, err := telemetry.DecodeHeartbeat(body)
 		return beat{b, enc}, err
 	}
-	decodeRequest := func(body []byte) (request, error) {
-		r, enc, err := telemetry.DecodeCtlRequest(body)
-		return request{r, enc}, err
-	}
 	beats := bus.Rules{Reply: true, MaxBytes: maxBeat}
-	// An operator asks from an inbox of the operator; agents and hubs from theirs.
-	asked := bus.Rules{Responders: []string{bus.User(h.o.Host, bus.Agent), "operator", "hub"}, Reply: true, Parallel: askers}
 	_, err := bus.Handle(h.conn, bus.Pattern(bus.AreaBeat, name, bus.Any, bus.HTB), beats, decodeBeat, h.answer)
 	if err != nil {
 		return err
@@ -50,7 +45,23 @@ func (h *Host) listen() error {
 	if err := h.listenToData(); err != nil {
 		return err
 	}
-	_, err = bus.Handle(h.conn, bus.Pattern(bus.AreaCtl, name, bus.Agent, bus.Any), asked, decodeRequest, h.asked)
+	if h.o.Fleet != nil {
+		if err := h.listenTo(h.hubs, true); err != nil {
+			return err
+		}
+	}
+	return h.listenTo(h.conn, h.o.InProcess == nil)
+}
+
+// listenTo answers requests to the agent itself.
+func (h *Host) listenTo(conn *bus.Conn, afar bool) error {
+	decode := func(body []byte) (request, error) {
+		r, enc, err := telemetry.DecodeCtlRequest(body)
+		return request{CtlRequest: r, enc: enc, afar: afar}, err
+	}
+	// An operator asks from an inbox of the operator; agents and hubs from theirs.
+	rules := bus.Rules{Responders: []string{bus.User(h.o.Host, bus.Agent), "operator", "hub"}, Reply: true, Parallel: askers}
+	_, err := bus.Handle(conn, bus.Pattern(bus.AreaCtl, bus.Name(h.o.Host), bus.Agent, bus.Any), rules, decode, h.asked)
 	return err
 }
 

@@ -75,7 +75,7 @@ func (h *Host) asked(ctx context.Context, s bus.Subject, r request) ([]byte, err
 	ctx, cancel := h.whileRunning(ctx)
 	defer cancel()
 	reply := telemetry.CtlReply{ID: r.ID, OK: true}
-	payload, err := h.do(ctx, s.Verb, r.CtlRequest)
+	payload, err := h.doFor(ctx, s.Verb, r)
 	if err == nil && payload != nil {
 		reply.Payload, err = telemetry.EncodeControl(payload, telemetry.MsgPack)
 	}
@@ -96,6 +96,16 @@ func (h *Host) asked(ctx context.Context, s bus.Subject, r request) ([]byte, err
 
 // mostPayload is what a reply has room for, in JSON too, and with as many values as it may have.
 const mostPayload = 36 << 10
+
+// doFor is do, but for what may not be asked over a bus that others have too.
+func (h *Host) doFor(ctx context.Context, name string, r request) (any, error) {
+	if r.afar && (name == "load" || name == "swap") {
+		if err := h.runsForOthers(); err != nil {
+			return nil, err
+		}
+	}
+	return h.do(ctx, name, r.CtlRequest)
+}
 
 // do finds the verb.
 func (h *Host) do(ctx context.Context, name string, r telemetry.CtlRequest) (any, error) {

@@ -135,10 +135,13 @@ func (e *entry) happens(what, state, reason string) {
 }
 
 // announce leaves an event to be told, without waiting. The caller has the lock.
-func (e *entry) announce(v telemetry.Event) {
-	d := e.host.diary
-	v.ID = fmt.Sprintf("%s-%d", e.host.inst, d.count.Add(1))
-	v.Host, v.Plugin, v.Owner, v.Name = e.host.o.Host, e.name, e.now.plan.conf.Owner, e.host.o.Name
+func (e *entry) announce(v telemetry.Event) { e.host.announce(v, e.name, e.now.plan.conf.Owner) }
+
+// announce leaves an event of a plugin, or of the agent as one, to be told.
+func (h *Host) announce(v telemetry.Event, plugin, owner string) {
+	d := h.diary
+	v.ID = fmt.Sprintf("%s-%d", h.inst, d.count.Add(1))
+	v.Host, v.Plugin, v.Owner, v.Name = h.o.Host, plugin, owner, h.o.Name
 	select {
 	case d.queue <- v:
 	default:

@@ -38,6 +38,7 @@ type Options struct {
 	TLS       bus.TLS
 	InProcess InProcess // an embedded bus of this process; nil: by URL
 	Admit     Admit     // gives each process credentials of its own; nil: all have Creds
+	Fleet     *Fleet    // the bus with the hubs, when that is another one; nil: they are on this one
 
 	Trust  *trust.Checker // checks commands before they are started; nil: nobody does
 	RunDir string         // for processes that are kept when the agent ends
@@ -90,6 +91,7 @@ type Host struct {
 	begun time.Time
 
 	conn     *bus.Conn // control
+	hubs     *bus.Conn // control, to the hubs: conn, or that of another bus
 	data     *bus.Conn
 	out      *bus.Publisher
 	heart    *heart // beats to the hub
@@ -171,6 +173,7 @@ func (h *Host) Run(ctx context.Context) error {
 	g.Go(func() error { return h.report(watching) })
 	g.Go(func() error { return h.tend(watching) })
 	g.Go(func() error { return h.tellEvents(watching) })
+	g.Go(func() error { return h.watchLag(watching) })
 	err := g.Wait()
 	h.stop(context.WithoutCancel(ctx))
 	end() // for those whose run had not begun when they were to stop
@@ -193,6 +196,9 @@ func (h *Host) dial(ctx context.Context) (err error) {
 		return err
 	}
 	h.out, err = bus.NewPublisher(h.data, bus.PublisherOptions{Host: h.o.Host, Plugin: bus.Agent, Log: h.log})
+	if err == nil {
+		err = h.dialFleet(ctx)
+	}
 	if err != nil {
 		h.close()
 	}
@@ -202,6 +208,9 @@ func (h *Host) dial(ctx context.Context) (err error) {
 func (h *Host) close() {
 	if h.out != nil {
 		h.out.Close()
+	}
+	if h.hubs != nil && h.hubs != h.conn {
+		h.hubs.Close()
 	}
 	h.data.Close()
 	h.conn.Close()

@@ -140,9 +140,10 @@ func (h *Host) sources(pieces []config.Piece) []config.Source {
 // allowed refuses what a request may not bring: another plugin than it names, and none at all over a bus of others, unless the
 // config says so. Whoever may write there could run anything here, or have a built-in write to any file.
 func (h *Host) allowed(s *config.Settings, fresh []config.Piece, only string) error {
-	if h.o.InProcess == nil && !h.inForce().Discovery.RemoteRun {
-		return refuse(telemetry.FaultDenied, "load and swap are not taken over an external bus, where others may write: "+
-			"put the plugin into the config of %s and reload, or write discover: { remote_run: true } there", h.o.Host)
+	if h.o.InProcess == nil {
+		if err := h.runsForOthers(); err != nil {
+			return err
+		}
 	}
 	if len(fresh) == 0 {
 		return refuse(telemetry.FaultInvalid, "the piece has no plugin: write collect: { NAME: ... }, process: or publish:")
@@ -153,6 +154,15 @@ func (h *Host) allowed(s *config.Settings, fresh []config.Piece, only string) er
 		}
 	}
 	return nil
+}
+
+// runsForOthers returns an error unless the config lets programs be named over a bus that others have too.
+func (h *Host) runsForOthers() error {
+	if h.inForce().Discovery.RemoteRun {
+		return nil
+	}
+	return refuse(telemetry.FaultDenied, "load and swap are not taken over an external bus, where others may write: "+
+		"put the plugin into the config of %s and reload, or write discover: { remote_run: true } there", h.o.Host)
 }
 
 // back brings the plugins to the config before one that came to nothing.

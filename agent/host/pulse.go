@@ -112,7 +112,7 @@ func (t *heart) beat(ctx context.Context, bye string) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	reply, err := t.host.conn.Request(ctx, bus.HeartbeatSubject(t.host.o.Host, bus.Agent, bus.HTB), body)
+	reply, err := t.host.hubs.Request(ctx, bus.HeartbeatSubject(t.host.o.Host, bus.Agent, bus.HTB), body)
 	if err != nil {
 		t.missed(err)
 		return
@@ -291,6 +291,7 @@ func (h *Host) Pulse() telemetry.PulseStatus {
 	if s.State == telemetry.PulseAlone && t.silent != nil {
 		s.Reason = shorten(t.silent.Error(), shortReason)
 	}
+	s.Uplink = h.uplink()
 	return s
 }
 

@@ -436,7 +436,7 @@ func TestGreetAll(t *testing.T) {
 	for _, name := range []string{"numbers", "sink"} {
 		decode := func(body []byte) (request, error) {
 			r, enc, err := telemetry.DecodeCtlRequest(body)
-			return request{r, enc}, err
+			return request{CtlRequest: r, enc: enc}, err
 		}
 		conn := b.Conn(t, bus.User("h1", name))
 		_, err := bus.Handle(conn, bus.CtlSubject("h1", name, "beat"), bus.Rules{}, decode, func(_ context.Context, s bus.Subject, r request) ([]byte, error) {

@@ -86,6 +86,9 @@ func (h *Host) loads() map[string]float64 {
 	if n := s.Refused + s.ForeignDuplicate; n > 0 {
 		m["refused"] = float64(n)
 	}
+	if u := h.uplink(); u != nil {
+		m["uplink_backlog"], m["uplink_backlog_bytes"], m["lost_spool"] = float64(u.Messages), float64(u.Bytes), float64(u.Lost)
+	}
 	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
 		maps.Copy(m, parseLoads(string(text)))
 		m["cpus"] = float64(runtime.NumCPU()) // without them a load says little

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
@@ -267,7 +268,7 @@ func (h *Host) forgetGone(ctx context.Context) error {
 		}
 		for _, token := range names {
 			name, hashed, err := bus.Untoken(token)
-			if known[token] || hashed || err != nil {
+			if known[token] || hashed || err != nil || strings.HasPrefix(name, bus.Uplink) {
 				continue
 			}
 			unread, err := h.forget(ctx, []bus.Input{{Stream: stream, Durable: name}})

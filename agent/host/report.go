@@ -28,6 +28,7 @@ func (h *Host) report(ctx context.Context) error {
 			for _, s := range h.Statuses() {
 				addStatus(&b, s)
 			}
+			addUplink(&b, h.uplink())
 			m := bus.Message{Subject: bus.MetricsSubject(h.o.Host, bus.Agent),
 				ContentType: string(telemetry.ContentMsgPack), Body: b.AppendMsgPack(nil)}
 			if err := h.out.Send(ctx, m, func(error) {}); err != nil && ctx.Err() == nil {

@@ -64,6 +64,7 @@ type note struct {
 
 	Embedded bool     `json:"embedded,omitempty"` // the bus is the agent's own
 	Config   []string `json:"config,omitempty"`   // files and folders of its config; none: the starter config
+	Fleet    *reach   `json:"fleet,omitempty"`    // of an agent with a spool: the bus of the hubs
 }
 
 // gone reports whether the agent has ended, and could not take its note away.

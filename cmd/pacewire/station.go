@@ -16,6 +16,7 @@ import (
 	"github.com/pacewire/pacewire/agent/host"
 	"github.com/pacewire/pacewire/agent/identity"
 	"github.com/pacewire/pacewire/agent/trust"
+	"github.com/pacewire/pacewire/agent/uplink"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/embedded"
 	"github.com/pacewire/pacewire/internal/process"
@@ -25,8 +26,9 @@ import (
 type station struct {
 	host.Options
 	host      atomic.Pointer[host.Host]
-	operators string   // file by which the verbs on this machine reach the bus
-	hub       string   // file by which the hub does
+	operators string // file by which the verbs on this machine reach the bus
+	hub       string // file by which the hub does
+	uplink    *uplink.Uplink
 	undo      []func() // in the order in which things were done
 }
 
@@ -57,7 +59,7 @@ func (p *station) settle(ctx context.Context, c *configured, name string, log *s
 	if err := p.openBus(ctx, c.Settings, name, users, log); err != nil {
 		return err
 	}
-	if !c.Bus.Embedded {
+	if !c.Bus.Own() {
 		p.operators = p.Creds
 		return nil
 	}
@@ -70,8 +72,10 @@ func (p *station) settle(ctx context.Context, c *configured, name string, log *s
 	}
 	p.undo = append(p.undo, d.close)
 	p.Admit = d.admit
-	p.Creds, p.operators, p.hub, err = d.insiders()
-	return err
+	if p.Creds, p.operators, p.hub, err = d.insiders(); err != nil || c.Bus.Spool == nil {
+		return err
+	}
+	return p.spool(c.Settings, d, name, log)
 }
 
 // claim takes the run folder, ends what an earlier agent has left there and nobody wants, and makes sure that nothing is left of
@@ -100,7 +104,7 @@ func (p *station) claim(s *config.Settings, log *slog.Logger) error {
 
 // tell leaves word for the verbs on this machine.
 func (p *station) tell(c *configured, name string) error {
-	gone, err := leaveNote(note{URL: p.URL, Creds: p.operators, TLS: p.TLS, Host: name, PID: os.Getpid(), Embedded: c.Bus.Embedded, Config: c.whole()})
+	gone, err := leaveNote(note{URL: p.URL, Creds: p.operators, TLS: p.TLS, Host: name, PID: os.Getpid(), Embedded: c.Bus.Own(), Fleet: fleetNote(c.Settings), Config: c.whole()})
 	if err != nil {
 		return err
 	}
@@ -118,7 +122,7 @@ func (p *station) leave() {
 // openBus starts the embedded bus, or only says where the external one is.
 func (p *station) openBus(ctx context.Context, s *config.Settings, name string, users *embedded.Users, log *slog.Logger) error {
 	p.Streams = streamsOf(s)
-	if !s.Bus.Embedded {
+	if !s.Bus.Own() {
 		p.URL, p.Creds, p.TLS = busURLs(s), s.Bus.CredsFile, bus.TLS(s.Bus.TLS)
 		return nil
 	}

@@ -118,6 +118,7 @@ func (a *app) serve(ctx context.Context, c *configured, o serveOptions) error {
 		return err
 	}
 	defer end()
+	defer p.sendOn(log)()
 	return h.Run(ctx)
 }
 

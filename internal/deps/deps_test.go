@@ -38,6 +38,7 @@ var allowed = []struct{ pkg, may string }{
 	{"agent/identity", ""},
 	{"agent/recent", "telemetry"},
 	{"agent/host", "telemetry bus agent/supervise agent/liveness agent/config agent/journal agent/trust agent/identity"},
+	{"agent/uplink", "telemetry bus"},
 	{"agent/hub", "telemetry bus agent/liveness agent/config"},
 	{"agent/api", "telemetry bus schemas agent/hub agent/recent agent/config agent/web"}, // HTTP apart from what it shows
 	{"internal/fleet", "telemetry bus bus/bustest"},                                      // its hosts share connections, as only a test's may
