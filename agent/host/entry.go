@@ -34,6 +34,7 @@ type entry struct {
 	news     chan struct{} // closed at the next change of anything
 	others   flood         // of those who only call themselves so
 	course   course        // what events have told
+	lag      string        // how far behind it is; "": not far
 }
 
 // shown is a state as others see it.
@@ -154,6 +155,9 @@ func (e *entry) status() telemetry.PluginStatus {
 	s.Trust, s.Denied = i.warned, e.denied
 	if e.denied > 0 && s.State == running {
 		s.Reason = cmp.Or(s.Reason, fmt.Sprintf("%d attempts to do on the bus what it may not", e.denied))
+	}
+	if s.State == running {
+		s.Reason = cmp.Or(s.Reason, e.lag)
 	}
 	i.timed(&s, time.Now())
 	if e.next != nil && i == e.now && e.next.stopped == "" { // else it is given up
