@@ -173,7 +173,7 @@ func (t *trial) watchMemory() *ledger {
 type spanOfMemory struct{ least, most, begin, end int64 }
 
 func (s spanOfMemory) String() string {
-	return fmt.Sprintf("%d to %d MB, median %d at first and %d at last", s.least>>20, s.most>>20, s.begin>>20, s.end>>20)
+	return fmt.Sprintf("%d, %d (%d–%d)", s.begin>>20, s.end>>20, s.least>>20, s.most>>20)
 }
 
 // close ends the watch and returns what was seen.
@@ -196,13 +196,15 @@ func median(values []int64) int64 {
 // noteMemory publishes what was seen while something lasted, and fails the row where a process has grown.
 func (t *trial) noteMemory(during string, l *ledger, grow int64) {
 	seen := l.close()
+	var all []string
 	for _, name := range slices.Sorted(maps.Keys(seen)) {
 		m := seen[name]
-		t.note("memory of %s %s: %v", name, during, m)
+		all = append(all, fmt.Sprintf("%s %v", name, m))
 		if m.end-m.begin > grow {
 			t.errorf("%s has grown by %d MB %s", name, (m.end-m.begin)>>20, during)
 		}
 	}
+	t.note("memory %s, MB at first, at last (least–most): %s", during, strings.Join(all, ", "))
 }
 
 // open counts the open files and connections of a process.

@@ -204,9 +204,15 @@ const (
 	freshWithin   = 60 * time.Second
 )
 
-// settle stops the load, waits until nothing is owed any more or nothing comes, and then sends a fresh event through. The oracle
-// judges the rest.
+// settle ends a row: all that is owed has to come, and what is on the bus is checked.
 func (t *trial) settle() {
+	t.settleLoad()
+	t.checkStream()
+}
+
+// settleLoad stops the load, waits until nothing is owed any more or nothing comes, and then sends a fresh event through. The
+// oracle judges the rest.
+func (t *trial) settleLoad() {
 	t.source.stop()
 	t.result.ackGap, t.result.gap = t.source.ackGap, t.source.gap
 	last, since := t.oracle.Arrived(), time.Now()
@@ -218,7 +224,6 @@ func (t *trial) settle() {
 	}
 	t.fresh()
 	t.calm()
-	t.checkStream()
 }
 
 func (t *trial) patience() time.Duration {
