@@ -104,6 +104,32 @@ func (c *Conn) GiveAgain(ctx context.Context, l Letter) (seq uint64, err error) 
 	return ack.Sequence, nil
 }
 
+// RetryLetters gives letters again, all of one plugin: their copies are stored, offer asks the agent of the plugin to give it those
+// from one place in DEAD to another, and then the letters are removed. Cut anywhere, none is lost; one may come twice, with the
+// id it always had. An error that matches ErrKept tells that they are given again, and stay.
+func (c *Conn) RetryLetters(ctx context.Context, letters []Letter, offer func(ctx context.Context, from, to uint64) error) error {
+	var from, to uint64
+	for i, l := range letters {
+		seq, err := c.GiveAgain(ctx, l)
+		if err != nil {
+			return err
+		}
+		if from = min(from, seq); i == 0 {
+			from = seq
+		}
+		to = max(to, seq)
+	}
+	if err := offer(ctx, from, to); err != nil {
+		return err
+	}
+	for _, l := range letters {
+		if err := c.removeDead(ctx, l.Seq); err != nil && !errors.Is(err, ErrNoLetter) {
+			return err
+		}
+	}
+	return nil
+}
+
 // DropLetter removes the dead letter of a number for good. Errors: ErrNoLetter, ErrKept.
 func (c *Conn) DropLetter(ctx context.Context, seq uint64) error {
 	if _, err := c.Letter(ctx, seq); err != nil { // or it would be what waits to be given again

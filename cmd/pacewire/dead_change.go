@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+func (a *app) deadRetry() *cobra.Command {
+	var to aim
+	var w chosenLetters
+	c := &cobra.Command{
+		Use: "retry (ID... | --plugin NAME | --all)", Short: "Give dead letters to their plugins again", Args: cobra.ArbitraryArgs,
+		Long: "retry gives dead letters to the plugins that have set them aside, and to nobody else, beside what these read anyway. It ends\n" +
+			"when all are settled. What is refused again is a new letter.",
+		Example: "  pacewire dead retry 17 18\n  pacewire dead retry --plugin influx --reason rejected",
+		RunE: func(c *cobra.Command, ids []string) error {
+			if err := errors.Join(to.check(), w.check(ids)); err != nil {
+				return err
+			}
+			l, err := a.link(c.Context(), to.host)
+			if err != nil {
+				return err
+			}
+			defer l.close()
+			return a.retryLetters(c.Context(), l, to.timeout, w, ids)
+		},
+	}
+	w.flags(a, c, "give again")
+	to.flags(c)
+	return c
+}
+
+func (a *app) deadDrop() *cobra.Command {
+	var w chosenLetters
+	c := &cobra.Command{
+		Use: "drop (ID... | --plugin NAME | --all)", Short: "Remove dead letters for good", Args: cobra.ArbitraryArgs,
+		Long:    "drop removes dead letters, and with them the points they hold.",
+		Example: "  pacewire dead drop 17\n  pacewire dead drop --plugin influx --reason decode",
+		RunE: func(c *cobra.Command, ids []string) error {
+			if err := w.check(ids); err != nil {
+				return err
+			}
+			return a.withLetters(c.Context(), func(conn *bus.Conn) error {
+				return a.dropLetters(c.Context(), conn, w, ids)
+			})
+		},
+	}
+	w.flags(a, c, "drop")
+	return c
+}
+
+// chosenLetters are those that something is done to: some by their ids, or all that fit.
+type chosenLetters struct {
+	letterWish
+	all bool
+}
+
+func (w *chosenLetters) flags(a *app, c *cobra.Command, what string) {
+	w.letterWish.flags(a, c)
+	c.Flags().BoolVar(&w.all, "all", false, what+" those of all plugins")
+}
+
+func (w *chosenLetters) check(ids []string) error {
+	chosen := w.plugin != "" || w.reason != "" || w.since != 0
+	switch {
+	case len(ids) > 0 && (w.all || chosen):
+		return exitWith(exitUsage, errors.New("name letters by their ids, or by flags, not both"))
+	case len(ids) == 0 && !w.all && w.plugin == "":
+		return exitWith(exitUsage, errors.New("which letters? Name their ids, or --plugin NAME, or say --all"))
+	}
+	return nil
+}
+
+func (w *chosenLetters) letters(ctx context.Context, conn *bus.Conn, ids []string) ([]bus.Letter, error) {
+	if len(ids) > 0 {
+		return lettersByID(ctx, conn, ids)
+	}
+	return w.letterWish.letters(ctx, conn)
+}
+
+// lettersDone is what -o json shows of letters that something was done to; its keys are stable.
+type lettersDone struct {
+	Retried   []uint64 `json:"retried"`
+	Delivered int      `json:"delivered"` // of these, those that are settled and not refused again
+	Refused   []uint64 `json:"refused"`   // new letters of those that were refused again
+	Dropped   []uint64 `json:"dropped"`
+	Error     *failure `json:"error,omitzero"`
+}
+
+func (a *app) retryLetters(ctx context.Context, l *link, limit time.Duration, w chosenLetters, ids []string) error {
+	list, err := w.letters(ctx, l.conn, ids)
+	faults := []error{ofLetters(err)}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	groups := map[string][]bus.Letter{}
+	for _, one := range list {
+		groups[one.Plugin] = append(groups[one.Plugin], one)
+	}
+	done := newLettersDone()
+	for _, plugin := range slices.Sorted(maps.Keys(groups)) {
+		faults = append(faults, ofLetters(a.retryOf(ctx, l, plugin, groups[plugin], &done)))
+	}
+	if a.flags.output != "json" {
+		fmt.Fprintf(a.out, "%d letters given again, %d delivered, %d refused again\n", len(done.Retried), done.Delivered, len(done.Refused))
+	}
+	return a.finishLetters(done, faults)
+}
+
+// retryOf gives the letters of one plugin again, and waits until all are settled.
+func (a *app) retryOf(ctx context.Context, l *link, plugin string, letters []bus.Letter, done *lettersDone) error {
+	if err := l.mayRetry(ctx, plugin); err != nil {
+		return err
+	}
+	defer a.progress(fmt.Sprintf("%s is given %d letters again", plugin, len(letters)))()
+	err := l.conn.RetryLetters(ctx, letters, func(ctx context.Context, from, to uint64) error {
+		_, err := l.request(ctx, "again", map[string]any{"plugin": plugin, "from": from, "to": to})
+		return err
+	})
+	kept := errors.Is(err, bus.ErrKept)
+	if err != nil && !kept {
+		return err
+	}
+	for _, one := range letters {
+		done.Retried = append(done.Retried, one.Seq)
+	}
+	if err := awaitErrand(ctx, l.conn, bus.Errands(plugin, nil), func(bus.ConsumerState) {}); err != nil {
+		return err
+	}
+	refused, err := refusedAgain(ctx, l.conn, plugin, letters)
+	done.Refused = append(done.Refused, refused...)
+	done.Delivered += max(0, len(letters)-len(refused))
+	if kept {
+		return errors.Join(err, fmt.Errorf("%s was given its letters again, and they stay in the list: %w", plugin, bus.ErrKept))
+	}
+	return err
+}
+
+// mayRetry checks that the agent has a plugin of that name that reads.
+func (l *link) mayRetry(ctx context.Context, plugin string) error {
+	list, err := ask(ctx, l.conn, l.host, "info", map[string]any{"plugin": plugin})
+	switch {
+	case err != nil:
+		return err
+	case len(list) == 0 || list[0].Kind == config.Collector:
+		return exitWith(exitUsage, fmt.Errorf("%s of host %s reads nothing: name the host of the plugin by --host", plugin, l.host))
+	case list[0].State == "stopped":
+		return exitWith(exitConfig, fmt.Errorf("%s is stopped: pacewire plugin start %s starts it", plugin, plugin))
+	}
+	return nil
+}
+
+// refusedAgain returns the letters that were made of letters which were given again.
+func refusedAgain(ctx context.Context, conn *bus.Conn, plugin string, letters []bus.Letter) (refused []uint64, err error) {
+	sources, last := map[string]bool{}, uint64(0)
+	for _, l := range letters {
+		sources[l.SourceID], last = true, max(last, l.Seq)
+	}
+	err = conn.Letters(ctx, plugin, last+1, func(l bus.Letter) error {
+		if sources[l.SourceID] {
+			refused = append(refused, l.Seq)
+		}
+		return nil
+	})
+	return refused, err
+}
+
+func (a *app) dropLetters(ctx context.Context, conn *bus.Conn, w chosenLetters, ids []string) error {
+	list, err := w.letters(ctx, conn, ids)
+	faults := []error{ofLetters(err)}
+	done := newLettersDone()
+	for _, l := range list {
+		err := conn.DropLetter(ctx, l.Seq)
+		if err == nil {
+			done.Dropped = append(done.Dropped, l.Seq)
+			continue
+		}
+		faults = append(faults, ofLetters(err))
+		if !errors.Is(err, bus.ErrNoLetter) {
+			break // it would be the same with the next
+		}
+	}
+	if a.flags.output != "json" {
+		fmt.Fprintf(a.out, "%d letters dropped\n", len(done.Dropped))
+	}
+	return a.finishLetters(done, faults)
+}
+
+func newLettersDone() lettersDone {
+	return lettersDone{Retried: []uint64{}, Refused: []uint64{}, Dropped: []uint64{}}
+}
+
+func (a *app) finishLetters(done lettersDone, faults []error) error {
+	faults = slices.DeleteFunc(faults, func(err error) bool { return err == nil })
+	if a.flags.output == "json" {
+		done.Error = failureOf(faults)
+		if err := json.NewEncoder(a.out).Encode(done); err != nil {
+			return err
+		}
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return exitWith(codeOf(faults[0]), errors.Join(faults...))
+}
+
+// errandPoll is how often it is looked how far an errand is.
+const errandPoll = 250 * time.Millisecond
+
+// awaitErrand waits until the consumers of errands are gone: their agent takes them back when all is settled. see is told how far
+// they are.
+func awaitErrand(ctx context.Context, conn *bus.Conn, errands []bus.Input, see func(bus.ConsumerState)) error {
+	t := time.NewTicker(errandPoll)
+	defer t.Stop()
+	for _, in := range errands {
+		for {
+			state, err := conn.ConsumerInfo(ctx, in.Stream, in.Durable)
+			if errors.Is(err, bus.ErrNoConsumer) {
+				break
+			}
+			if err == nil {
+				see(state)
+			}
+			select {
+			case <-ctx.Done():
+				return errandGoesOn(ctx)
+			case <-t.C:
+			}
+		}
+	}
+	return nil
+}
+
+// errandGoesOn says why it was not waited for to its end.
+func errandGoesOn(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return exitWith(exitTryAgain, fmt.Errorf("not all is settled in time (%w): it goes on; --timeout sets how long to wait", bus.ErrTimeout))
+	}
+	return exitWith(exitFailed, fmt.Errorf("interrupted: it goes on (%w)", ctx.Err()))
+}
+
+// isNone reports whether an agent has found nothing to do.
+func isNone(list telemetry.ChangeList) bool {
+	return len(list.Changes) > 0 && list.Changes[0].Action == telemetry.ChangeNone
+}
