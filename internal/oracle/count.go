@@ -52,7 +52,7 @@ func (c *Count) add(t *track) {
 			c.Buried++
 		case owed && came == 0:
 			if c.Lost++; c.Lost == 1 {
-				c.Samples = append(c.Samples, "lost: "+string(appendLine(nil, t.id, seq)))
+				c.Samples = append(c.Samples, "lost: "+string(t.appendLine(nil, seq)))
 			}
 		case !owed && came > 0:
 			c.Unknown++

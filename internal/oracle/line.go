@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// baseTime is when the first point of every source was.
+// baseTime is when the first point of a source was, unless it has its own.
 const baseTime = 1_763_559_525_000_000_000
 
 // A point is a line as every publisher of line protocol writes it, tags and fields by name, so that it can be compared as it is:
@@ -24,7 +24,8 @@ const (
 )
 
 // appendLine appends the line of a point.
-func appendLine(to []byte, id identity, seq int) []byte {
+func (t *track) appendLine(to []byte, seq int) []byte {
+	id := t.id
 	to = append(to, beforeBoot...)
 	to = strconv.AppendInt(to, int64(id.boot), 10)
 	to = append(to, beforeHost...)
@@ -34,7 +35,7 @@ func appendLine(to []byte, id identity, seq int) []byte {
 	to = append(to, beforeSeq...)
 	to = strconv.AppendInt(to, int64(seq), 10)
 	to = append(to, beforeTime...)
-	return strconv.AppendInt(to, baseTime+int64(seq)*1000, 10)
+	return strconv.AppendInt(to, t.base+int64(seq)*1000, 10)
 }
 
 func hash(id identity, seq int) uint64 {

@@ -37,6 +37,7 @@ type identity struct {
 // A track is what is known of the points of one life of a source, by number.
 type track struct {
 	id        identity
+	base      int64 // time of the first point, in nanoseconds
 	state     []state
 	highest   int // that was delivered
 	reordered int
@@ -70,12 +71,15 @@ type Source struct {
 }
 
 // Source returns the source of a host in a life; boot tells its lives apart.
-func (o *Oracle) Source(host string, boot int) *Source {
+func (o *Oracle) Source(host string, boot int) *Source { return o.SourceAt(host, boot, baseTime) }
+
+// SourceAt is Source whose points begin at a time, in nanoseconds.
+func (o *Oracle) SourceAt(host string, boot int, base int64) *Source {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	id := identity{host, boot}
 	if o.tracks[id] == nil {
-		o.tracks[id] = &track{id: id, highest: -1}
+		o.tracks[id] = &track{id: id, base: base, highest: -1}
 	}
 	s := &Source{oracle: o, track: o.tracks[id]}
 	if o.twin != nil {
@@ -108,7 +112,7 @@ func (s *Source) Issue(n int) Batch {
 // Lines appends the points of the batch as line protocol.
 func (b Batch) Lines(to []byte) []byte {
 	for seq := b.from; seq < b.to; seq++ {
-		to = append(appendLine(to, b.track.id, seq), '\n')
+		to = append(b.track.appendLine(to, seq), '\n')
 	}
 	return to
 }
@@ -176,7 +180,7 @@ func (o *Oracle) find(line []byte) (t *track, seq int) {
 		o.sample("invented", line)
 		return nil, 0
 	}
-	if o.scratch = appendLine(o.scratch[:0], id, seq); !bytes.Equal(line, o.scratch) {
+	if o.scratch = t.appendLine(o.scratch[:0], seq); !bytes.Equal(line, o.scratch) {
 		o.altered++
 		o.sample("altered", line)
 		return nil, 0

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -56,7 +57,5 @@ func (r row) missing() string {
 
 // rows are the table, in its order. A file of rows gives its part by a function.
 func rows() []row {
-	var all []row
-	all = append(all, rowsOfProcesses()...)
-	return all
+	return slices.Concat(rowsOfProcesses(), rowsOfNetwork(), rowsOfSinks(), rowsOfTime(), rowsOfConfig())
 }
