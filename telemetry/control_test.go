@@ -43,6 +43,7 @@ func TestControlRoundTrip(t *testing.T) {
 		a.Version, a.State, a.NextMS = 1, Accepted, a.NextMS&0xffff
 		if w := a.Work; w != nil {
 			w.EveryMS, w.TimeoutMS, w.MaxAckPending, w.Parallel = w.EveryMS&0xffff, 0, 256, 2
+			w.Order, w.Overflow, w.QueueBytes, w.MaxRate, w.MaxSeries = OrderSource, OverflowDropOldest, w.QueueBytes&0xffff, w.MaxRate&0xffff, w.MaxSeries&0xffff
 		}
 	})
 	roundTrip(t, DecodePluginData, func(p *PluginData) {

@@ -1,0 +1,182 @@
+package plugin_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/plugin"
+	"github.com/pacewire/pacewire/plugin/plugintest"
+	"github.com/pacewire/pacewire/publisher"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// A witness is a sink of several processes: it notes for each source what came, and from which process.
+type witness struct {
+	mu   sync.Mutex
+	got  map[string][]int64 // by host
+	from map[string]int     // calls by process
+	made int                // instances
+}
+
+// A hand of a witness is one instance of it, in the process called name.
+type hand struct {
+	*witness
+	name string
+}
+
+func (w *witness) define(name string) plugin.Definition {
+	return publisher.Define(publisher.Spec[struct{}]{
+		Program: "witness", Summary: "Notes.",
+		New: func(context.Context, struct{}, plugin.Env) (publisher.Publisher, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.made++
+			return hand{w, name}, nil
+		},
+	})
+}
+
+func (h hand) Publish(_ context.Context, in *telemetry.Batch) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.from[h.name]++
+	for p := range in.Points() {
+		n, _ := p.Fields["n"].(int64)
+		h.got[p.Tags["host"]] = append(h.got[p.Tags["host"]], n)
+	}
+	return nil
+}
+
+func (w *witness) calls(name string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.from[name]
+}
+
+func (w *witness) points() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, got := range w.got {
+		n += len(got)
+	}
+	return n
+}
+
+// inOrder checks that each source came from 1 on, without a hole, a repeat or a step back.
+func (w *witness) inOrder(t *testing.T, sources, each int) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for s := range sources {
+		host := fmt.Sprintf("h%d", s)
+		got := w.got[host]
+		if len(got) != each || !slices.IsSorted(got) {
+			t.Errorf("%s: %d points of %d, in order %v", host, len(got), each, slices.IsSorted(got))
+		}
+	}
+}
+
+// Processes of a plugin come and go under load: of each source all points come once and in order, while several lanes work.
+func TestOrderAcrossProcesses(t *testing.T) {
+	const sources, each = 16, 150
+	b := bustest.New(t)
+	a := plugintest.NewAgent(t, b.URL, "web-1")
+	work := telemetry.Work{Inputs: []telemetry.Input{a.Ordered(t, "out", "app")}, Order: telemetry.OrderSource, Parallel: 4}
+	w := &witness{got: map[string][]int64{}, from: map[string]int{}}
+	start := func(name string) *plugintest.Process {
+		t.Helper()
+		a.Give(name, work)
+		return a.Start(t, w.define(name), name)
+	}
+	first := start("out")
+	plugintest.Until(t, "the first works", func() bool { return a.Last("out").State == "running" })
+
+	conn := b.Conn(t, "app")
+	out, err := bus.NewPublisher(conn, bus.PublisherOptions{Host: "web-1", Plugin: "app"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(out.Close)
+	sent := make(chan error, 1)
+	go func() { sent <- feed(t.Context(), out, sources, each) }()
+
+	second := start("out.2")
+	plugintest.Until(t, "the second stands by", func() bool { return slices.Contains(a.Last("out.2").Flags, telemetry.FlagStandby) })
+	plugintest.Until(t, "the first has work", func() bool { return w.calls("out") > 5 })
+	if err := first.Stop(t); err != nil {
+		t.Error(err)
+	}
+	plugintest.Until(t, "the second takes over", func() bool { return w.calls("out.2") > 5 })
+	third := start("out.3")
+	plugintest.Until(t, "the third stands by", func() bool { return slices.Contains(a.Last("out.3").Flags, telemetry.FlagStandby) })
+	if err := second.Stop(t); err != nil {
+		t.Error(err)
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	plugintest.Until(t, "all points", func() bool { return w.points() >= sources*each })
+	if err := third.Stop(t); err != nil {
+		t.Error(err)
+	}
+	w.inOrder(t, sources, each)
+	if w.calls("out.3") == 0 {
+		t.Error("the third has had nothing to do")
+	}
+}
+
+// feed sends each source's points, one in a batch, the sources in turn.
+func feed(ctx context.Context, out *bus.Publisher, sources, each int) error {
+	for n := range each {
+		for s := range sources {
+			var b telemetry.Batch
+			b.Add("app", telemetry.Fields{"n": n + 1}, nil)
+			m := bus.Message{Subject: bus.MetricsSubject(fmt.Sprintf("h%d", s), "app"), ContentType: string(telemetry.ContentMsgPack), Body: b.AppendMsgPack(nil)}
+			if err := out.Send(ctx, m, func(error) {}); err != nil {
+				return err
+			}
+		}
+		select { // so that there is a load for as long as processes come and go
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return out.Flush(ctx)
+}
+
+// A process that loses the bus for longer than its turn lasts takes another turn when it is back.
+func TestOrderAfterBusAway(t *testing.T) {
+	b := bustest.New(t)
+	a := plugintest.NewAgent(t, b.URL, "web-1")
+	w := &witness{got: map[string][]int64{}, from: map[string]int{}}
+	a.Give("out", telemetry.Work{Inputs: []telemetry.Input{a.Ordered(t, "out", "app")}, Order: telemetry.OrderSource})
+	a.Start(t, w.define("out"), "out")
+	plugintest.Until(t, "it works", func() bool { return a.Last("out").State == "running" })
+	b.Stop(t)
+	plugintest.Until(t, "its turn is over", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.made == 2
+	})
+	b.Start(t)
+	out, err := bus.NewPublisher(b.Conn(t, "app"), bus.PublisherOptions{Host: "web-1", Plugin: "app"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(out.Close)
+	if err := feed(t.Context(), out, 1, 10); err != nil {
+		t.Fatal(err)
+	}
+	plugintest.Until(t, "all points", func() bool { return w.points() == 10 })
+	w.inOrder(t, 1, 10)
+	if s := a.Last("out").State; s != "running" {
+		t.Errorf("it is %s", s)
+	}
+}
