@@ -21,6 +21,9 @@ type answer struct {
 	text      string
 }
 
+// nobody says that there is no stream, or that nobody leads it now.
+func (a answer) nobody() bool { return a.code == codeUnavailable && a.errCode == 0 }
+
 // Codes of errors in answers of a stream.
 const (
 	codeTooMany        = 429
@@ -103,11 +106,15 @@ func (p *Publisher) onAnswer(msg *nats.Msg) {
 		return
 	}
 	s.answers++
+	now := time.Now()
+	if !a.nobody() {
+		p.answered(s, now)
+	}
 	if a.stored {
 		p.stored(s, a)
 		return
 	}
-	if err := p.refused(s, a, time.Now()); err != nil {
+	if err := p.refused(s, a, now); err != nil {
 		p.finish(s, fmt.Errorf("publish %s: %w", s.msg.Subject, err))
 	}
 	p.kick()
@@ -135,9 +142,11 @@ func (p *Publisher) stored(s *slot, a answer) {
 	if a.duplicate {
 		p.stats.Duplicates++
 	}
-	if p.state != StateOK {
+	if was := p.state; was != StateOK && !p.troubled() {
 		p.setState(StateOK)
-		p.retryAll(func(s *slot) bool { return s.waiting })
+		if was == StateStorageFull { // there is room again
+			p.retryAll(func(s *slot) bool { return s.waiting })
+		}
 	}
 	p.finish(s, nil)
 }
@@ -166,10 +175,10 @@ func (p *Publisher) refused(s *slot, a answer, now time.Time) error {
 	case a.code == codeTooMany:
 		p.stats.Overloaded++
 		p.postpone(s, now.Add(backoff(50*time.Millisecond, 2*time.Second, n)))
-	case a.code == codeUnavailable && a.errCode == 0:
+	case a.nobody():
 		p.stats.NoStream++
-		p.setState(StateNoStream)
-		p.postpone(s, now.Add(backoff(250*time.Millisecond, 5*time.Second, n)))
+		p.postpone(s, now)
+		p.enter(s.area, false, now)
 	case a.errCode == errMessageTooBig:
 		return fmt.Errorf("%w: %s", ErrTooLarge, a.text)
 	case a.code >= 500: // 10023: the store is full, 10077: the stream or its disk
@@ -201,6 +210,7 @@ func (p *Publisher) onUp() {
 	}
 	p.up = true
 	// Of everything under way it is unknown whether the stream has it.
+	p.forgetTroubles(time.Now())
 	p.retryAll(func(*slot) bool { return true })
 }
 

@@ -95,7 +95,6 @@ func TestRefused(t *testing.T) {
 		}
 	}
 	f(answer{code: 429, errCode: 10167}, nil, StateOK, 50*time.Millisecond)
-	f(answer{code: 503}, nil, StateNoStream, 250*time.Millisecond)
 	f(answer{code: 503, errCode: 10023}, nil, StateStorageFull, time.Second)
 	f(answer{code: 503, errCode: 10077}, nil, StateStorageFull, time.Second)
 	f(answer{code: 500, errCode: 10051}, nil, StateStorageFull, time.Second)

@@ -26,8 +26,8 @@ const (
 	defaultFetch    = 64
 	defaultProgress = 1500 * time.Millisecond
 	pullExpires     = 30 * time.Second
-	pullHeartbeat   = 5 * time.Second
-	pullSilence     = 2*pullHeartbeat + time.Second // then the pull is believed lost
+	pullHeartbeat   = 5 * time.Second // each wakes an idle plugin
+	pullHeartbeats  = 2 * time.Second // of a cluster, where another server may lead while the one that was asked hangs
 	lanes           = 2
 	statusHeartbeat = "100"
 )
@@ -37,6 +37,7 @@ type ConsumerStats struct {
 	Delivered   uint64 // given out by Next
 	Bytes       uint64 // of their bodies
 	Redelivered uint64 // of these, given out before, here or elsewhere
+	Repeated    uint64 // came again though they were settled here, or in hand: not given out
 	LostUnread  uint64 // batches that sources sent and the stream dropped before we read them
 	LostAway    uint64 // messages dropped before EnsureConsumer and after this consumer's place: at most so many were for it
 	Unconfirmed uint64 // acks the stream did not confirm: the messages come again
@@ -64,14 +65,16 @@ type Consumer struct {
 
 	mu       sync.Mutex
 	lanes    [lanes]lane
-	queue    []queued  // taken from arrivals to signal progress, oldest first
-	waits    bool      // Next waits on arrivals
-	heard    time.Time // last arrival
-	away     bool      // the connection was lost
-	stopping bool      // Stop was called
-	stopped  bool      // and has given everything back
+	beat     time.Duration // between signs of life of the stream
+	queue    []queued      // taken from arrivals to signal progress, oldest first
+	waits    bool          // Next waits on arrivals
+	heard    time.Time     // last arrival
+	away     bool          // the connection was lost
+	stopping bool          // Stop was called
+	stopped  bool          // and has given everything back
 	held     deliveryList
 	acks     ackLog
+	repeats  repeats
 	gaps     gapCounter
 	stats    ConsumerStats
 	failed   error // for good: denied
@@ -156,7 +159,10 @@ func (k *Consumer) subscribe() error {
 // reset forgets the pulls and asks anew: after a connect, or when the stream has
 // been silent. The lock is held.
 func (k *Consumer) reset() {
-	k.heard = time.Now()
+	k.heard, k.beat = time.Now(), pullHeartbeat
+	if k.conn.nc.ConnectedClusterName() != "" {
+		k.beat = pullHeartbeats
+	}
 	for i := range k.lanes {
 		l := &k.lanes[i]
 		l.left, l.retry = 0, time.Time{}
@@ -189,12 +195,15 @@ func (k *Consumer) pull(l *lane) {
 	b := strconv.AppendInt(append(buf[:0], `{"expires":`...), int64(pullExpires), 10)
 	b = strconv.AppendInt(append(b, `,"batch":`...), int64(l.share), 10)
 	b = strconv.AppendInt(append(b, `,"max_bytes":`...), int64(k.opts.Bytes/lanes), 10)
-	b = strconv.AppendInt(append(b, `,"idle_heartbeat":`...), int64(pullHeartbeat), 10)
+	b = strconv.AppendInt(append(b, `,"idle_heartbeat":`...), int64(k.beat), 10)
 	l.share = k.opts.Messages / lanes
 	if err := k.conn.nc.PublishRequest(k.subject, l.reply, append(b, '}')); err != nil {
 		l.left = 0 // away: onUp resets
 	}
 }
+
+// silence is how long a stream may say nothing until its pulls are believed lost.
+func (k *Consumer) silence() time.Duration { return 2*k.beat + k.beat/4 }
 
 // Next returns the next delivery and blocks until there is one, ctx ends
 // (its error), the consumer is stopped (ErrStopped) or denied for good
@@ -294,6 +303,9 @@ func (k *Consumer) accept(msg *nats.Msg) *Delivery {
 	if l.left--; l.left <= 0 {
 		l.left = 0
 		k.pull(l)
+	}
+	if k.repeated(d, now) {
+		return nil
 	}
 	k.held.push(d, now)
 	k.stats.Delivered++

@@ -133,6 +133,7 @@ func (d *Delivery) settle(body []byte, confirm bool) error {
 	d.settled = true
 	k.held.remove(d)
 	if confirm {
+		k.repeats.settled(d, time.Now())
 		k.sendAck(d.msg.Reply, body)
 	} else {
 		// Lost, it only comes later: after the stream's own wait.
@@ -162,6 +163,16 @@ func (l *deliveryList) remove(d *Delivery) {
 	d.prev.next, d.next.prev = d.next, d.prev
 	d.prev, d.next = nil, nil
 	l.len--
+}
+
+// has reports whether another delivery of the same message is held.
+func (l *deliveryList) has(d *Delivery) bool {
+	for o := l.root.next; o != &l.root; o = o.next {
+		if o.StreamSeq == d.StreamSeq && o.Stored.Equal(d.Stored) {
+			return true
+		}
+	}
+	return false
 }
 
 // stale moves the first delivery to the end and returns it, if it was signalled

@@ -87,6 +87,9 @@ type Conn struct {
 	lastErr  error // of the last attempt to connect
 	watchers map[*watcher]struct{}
 	once     sync.Once
+	checks   sync.WaitGroup
+	checking bool // a check is under way
+	ended    bool // Close was called: no further check begins
 }
 
 // watcher is how publishers and consumers hear of their connection.
@@ -101,6 +104,7 @@ const (
 	delayBase      = 500 * time.Millisecond
 	delayGrowth    = 1.6
 	delayCap       = 20 * time.Second
+	checkWait      = 2 * time.Second
 )
 
 // Dial connects to the bus. An unreachable server is no error unless o.Wait says
@@ -348,8 +352,12 @@ func (c *Conn) RTT() (time.Duration, error) { return c.nc.RTT() }
 // Close ends the connection at once; what is not yet sent is lost. It must not be
 // called by a callback of the connection.
 func (c *Conn) Close() {
+	c.mu.Lock()
+	c.ended = true
+	c.mu.Unlock()
 	c.once.Do(c.nc.Close)
 	<-c.closed
+	c.checks.Wait()
 }
 
 // Drain lets handlers finish what they have, sends what is buffered and closes.

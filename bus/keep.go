@@ -58,10 +58,11 @@ func (k *Consumer) look(now time.Time) (over, idle bool) {
 	case k.stopped:
 		return k.held.len == 0 && len(k.acks.pending) == 0, false
 	case !k.waits || !k.conn.Connected():
-	case now.Sub(k.heard) > pullSilence:
+	case now.Sub(k.heard) > k.silence():
 		k.stats.Resets++
 		k.log.Warn("stream is silent, asking anew", "stream", k.stream, "consumer", k.durable)
 		k.reset()
+		k.conn.check()
 	default:
 		k.pullAll() // lanes that had to wait before asking again
 	}

@@ -47,7 +47,7 @@ const (
 	StateOK           PublisherState = "ok"
 	StateDisconnected PublisherState = "disconnected" // no server
 	StateStorageFull  PublisherState = "storage_full" // the stream has no room
-	StateNoStream     PublisherState = "no_stream"    // nobody stores: no stream, or no leader
+	StateNoStream     PublisherState = "no_stream"    // nobody stores: no stream, no leader, or no answer
 	StateDenied       PublisherState = "denied"       // the last message was not permitted
 )
 
@@ -87,19 +87,21 @@ type Publisher struct {
 	stop chan struct{}
 	done chan struct{}
 
-	mu      sync.Mutex
-	closed  bool
-	up      bool
-	slots   []slot
-	free    []int
-	bytes   int
-	order   uint64 // of the last message
-	waiting int    // slots that wait to be sent
-	ids     idSource
-	state   PublisherState // while connected
-	told    PublisherState // last given to OnState
-	stats   PublisherStats
-	idle    []chan struct{} // Flush calls
+	mu       sync.Mutex
+	closed   bool
+	up       bool
+	slots    []slot
+	free     []int
+	bytes    int
+	order    uint64 // of the last message
+	waiting  int    // slots that wait to be sent
+	troubles [areas]trouble
+	resting  bool // the loop, as nothing is under way
+	ids      idSource
+	state    PublisherState // while connected
+	told     PublisherState // last given to OnState
+	stats    PublisherStats
+	idle     []chan struct{} // Flush calls
 }
 
 const (
@@ -135,7 +137,7 @@ func NewPublisher(c *Conn, o PublisherOptions) (*Publisher, error) {
 		turn: make(chan struct{}, 1), room: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{}),
 		slots: make([]slot, o.MaxMessages), free: make([]int, 0, o.MaxMessages),
-		ids: newIDs(o.Host, o.Plugin), state: StateOK,
+		ids: newIDs(o.Host, o.Plugin), state: StateOK, resting: true,
 	}
 	for i := range p.slots {
 		p.slots[i].init(p.inbox, i)

@@ -137,3 +137,28 @@ func parseViolation(err error) violation {
 	}
 	return v
 }
+
+// check leaves a server that does not answer any more, for another one if there is any: a machine that hangs keeps its connections,
+// and pings are far between.
+func (c *Conn) check() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.opts.InProcess != nil || c.checking || c.ended || !c.nc.IsConnected() {
+		return
+	}
+	c.checking = true
+	c.checks.Go(func() {
+		defer c.checked()
+		if err := c.nc.FlushTimeout(checkWait); !errors.Is(err, nats.ErrTimeout) {
+			return
+		}
+		c.log.Warn("bus server hangs, asking another one", "server", c.nc.ConnectedUrlRedacted())
+		_ = c.nc.ForceReconnect() // fails when it is closed
+	})
+}
+
+func (c *Conn) checked() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.checking = false
+}

@@ -24,6 +24,7 @@ type slot struct {
 
 	done    func(error) // nil: free
 	size    int
+	area    area   // of its subject
 	own     bool   // the id is ours, so nobody else can have used it rightly
 	order   uint64 // of Send
 	sends   int
@@ -32,6 +33,7 @@ type slot struct {
 	waiting bool // to be sent at due; else sent, and due is when we stop waiting for the answer
 	due     time.Time
 	first   time.Time // first send
+	sent    time.Time // last one
 }
 
 func (s *slot) init(inbox string, index int) {
@@ -48,7 +50,7 @@ func (s *slot) renew() {
 }
 
 func (s *slot) fill(m Message, id string) {
-	s.msg.Subject, s.msg.Data = m.Subject, m.Body
+	s.msg.Subject, s.msg.Data, s.area = m.Subject, m.Body, areaOf(m.Subject)
 	s.setID(id)
 	if m.ContentType != "" {
 		s.ctype[0] = m.ContentType
@@ -105,6 +107,10 @@ func (p *Publisher) start(m Message, size int, done func(error)) (bool, error) {
 		p.postpone(s, now)
 		p.kick()
 	}
+	if p.resting { // it has to look after this one from now on
+		p.resting = false
+		p.kick()
+	}
 	return true, nil
 }
 
@@ -112,7 +118,7 @@ func (p *Publisher) start(m Message, size int, done func(error)) (bool, error) {
 // throughout: an answer that came first would release the slot.
 func (p *Publisher) send(s *slot, now time.Time) error {
 	p.resume(s)
-	s.due = now.Add(p.opts.AckTimeout)
+	s.due, s.sent = now.Add(p.opts.AckTimeout), now
 	err := p.conn.nc.PublishMsg(&s.msg)
 	if err != nil && notSent(err) {
 		if errors.Is(err, nats.ErrMaxPayload) {
@@ -177,18 +183,11 @@ func (p *Publisher) scan(now time.Time) time.Duration {
 	if !p.up {
 		return rest // onUp makes everything due
 	}
-	var due []ticket
-	for i := range p.slots {
-		s := &p.slots[i]
-		switch {
-		case s.done == nil:
-		case !s.due.After(now):
-			due = append(due, ticket{s, s.order})
-		default:
-			rest = min(rest, s.due.Sub(now))
-		}
+	if p.resting = p.inFlight() == 0; p.resting {
+		return rest
 	}
-	slices.SortFunc(due, func(a, b ticket) int { return cmp.Compare(a.order, b.order) })
+	p.listen(now)
+	due, rest := p.due(now)
 	for _, t := range due {
 		if !t.valid() {
 			continue // finish lets go of the lock
@@ -198,6 +197,42 @@ func (p *Publisher) scan(now time.Time) time.Duration {
 		}
 	}
 	return max(rest, time.Millisecond)
+}
+
+// due returns what is to be sent now, oldest first, and when something is the next time. Of an area in trouble that is its oldest
+// message alone.
+func (p *Publisher) due(now time.Time) (due []ticket, rest time.Duration) {
+	rest = min(p.opts.AckTimeout, silenceAfter/2)
+	var oldest [areas]*slot
+	for i := range p.slots {
+		s := &p.slots[i]
+		switch {
+		case s.done == nil:
+		case p.troubles[s.area].on:
+			if first := oldest[s.area]; first == nil || s.order < first.order {
+				oldest[s.area] = s
+			}
+		case !s.due.After(now), p.overtaken(s, now):
+			due = append(due, ticket{s, s.order})
+		default:
+			rest = min(rest, s.due.Sub(now))
+		}
+	}
+	for a, s := range oldest {
+		t := &p.troubles[a]
+		switch {
+		case s == nil:
+			t.on = false // nobody waits any more
+		case !t.next.After(now):
+			t.again(now)
+			due = append(due, ticket{s, s.order})
+		}
+		if t.on {
+			rest = min(rest, t.next.Sub(now))
+		}
+	}
+	slices.SortFunc(due, func(a, b ticket) int { return cmp.Compare(a.order, b.order) })
+	return due, rest
 }
 
 // ticket is a slot as one message had it.
