@@ -70,6 +70,10 @@ const (
 	FlagStorageFull = "storage_full"  // the bus has no room, and points wait
 )
 
+// FlagLag in a PluginStatus says that the plugin is so far behind that the stream may soon drop what it has not read. Events have
+// it as their type.
+const FlagLag = "lag"
+
 // PluginCounts sums up the plugins of one agent.
 type PluginCounts struct {
 	OK    uint64            `json:"ok"`

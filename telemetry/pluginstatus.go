@@ -26,6 +26,8 @@ type PluginStatus struct {
 	Trust    string `json:"trust,omitzero"`     // what is wrong with its program, though it runs
 	LastEnd  int64  `json:"last_end,omitzero"`  // when it did, ns
 
+	Flags []string `json:"flags,omitzero"` // why not all points get through, though it runs: FlagOverflow ..., FlagLag
+
 	Stats    *Stats    `json:"stats,omitzero"`
 	Manifest *Manifest `json:"manifest,omitzero"` // info only
 	Inputs   []Input   `json:"inputs,omitzero"`   // info only

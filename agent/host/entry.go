@@ -157,7 +157,7 @@ func (e *entry) status() telemetry.PluginStatus {
 		s.Reason = cmp.Or(s.Reason, fmt.Sprintf("%d attempts to do on the bus what it may not", e.denied))
 	}
 	if s.State == running {
-		s.Reason = cmp.Or(s.Reason, e.lag)
+		e.troubled(i, &s)
 	}
 	i.timed(&s, time.Now())
 	if e.next != nil && i == e.now && e.next.stopped == "" { // else it is given up
@@ -168,6 +168,17 @@ func (e *entry) status() telemetry.PluginStatus {
 		e.process(i, child, &s)
 	}
 	return s
+}
+
+// troubled tells why not all points get through. The caller has the lock.
+func (e *entry) troubled(i *instance, s *telemetry.PluginStatus) {
+	for _, t := range troubles(i.last.Flags) {
+		s.Flags = append(s.Flags, t.flag)
+	}
+	if e.lag != "" {
+		s.Flags = append(s.Flags, telemetry.FlagLag)
+		s.Reason = cmp.Or(s.Reason, e.lag)
+	}
 }
 
 // process tells of the process.

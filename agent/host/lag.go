@@ -9,9 +9,6 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// isBehind is the type of the events of a plugin that is far behind, or no longer is: the reason is begun or ended.
-const isBehind = "lag"
-
 const (
 	lagEvery  = 15 * time.Second
 	lagBegins = 0.5 // of what a stream may hold
@@ -133,9 +130,9 @@ func (e *entry) behind(l lag, tells bool) {
 	}
 }
 
-// tellLag tells that the plugin is far behind now, or is no longer. The caller has the lock.
+// tellLag tells that the plugin is far behind now, or is no longer: the reason is begun or ended. The caller has the lock.
 func (e *entry) tellLag(begins bool) {
-	v := telemetry.Event{Time: time.Now().UnixNano(), Type: isBehind, From: e.shown.state, To: e.shown.state, Reason: "ended",
+	v := telemetry.Event{Time: time.Now().UnixNano(), Type: telemetry.FlagLag, From: e.shown.state, To: e.shown.state, Reason: "ended",
 		Message: fmt.Sprintf("%s %s has caught up", e.now.plan.conf.Kind, e.name)}
 	if begins {
 		v.Reason = "begun"

@@ -108,7 +108,7 @@ publish: { sink: { from: numbers }, other: { use: sink, from: first } }
 	f("numbers", false)
 	var told []string
 	for len(h.diary.queue) > 0 {
-		if v := <-h.diary.queue; v.Type == isBehind {
+		if v := <-h.diary.queue; v.Type == telemetry.FlagLag {
 			told = append(told, v.Plugin+" "+v.Reason)
 		}
 	}

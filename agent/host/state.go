@@ -101,23 +101,29 @@ func (i *instance) told() (state, reason string) {
 	if h.Error != nil && (h.State == failed || slices.Contains(h.Flags, "failing")) {
 		return h.State, h.Error.Message
 	}
-	return h.State, bounded(h.Flags)
+	if found := troubles(h.Flags); len(found) > 0 {
+		return h.State, found[0].text
+	}
+	return h.State, ""
 }
 
-// bounded returns why not all that a plugin makes or wants to read gets through, "" when all does.
-func bounded(flags []string) string {
-	for _, f := range []struct{ flag, text string }{
+// A trouble is a flag that says why not all that a plugin makes, or wants to read, gets through.
+type trouble struct{ flag, text string }
+
+// troubles returns those among the flags of a heartbeat, the worst first.
+func troubles(flags []string) (found []trouble) {
+	for _, t := range []trouble{
 		{telemetry.FlagStorageFull, "the bus has no room: points wait"},
 		{telemetry.FlagOverflow, "points are dropped: the bus does not take them, and the queue is full"},
 		{telemetry.FlagUnread, "batches were dropped by the stream before they were read"},
 		{telemetry.FlagFlood, "points are dropped: more a second than max_rate allows"},
 		{telemetry.FlagSeries, "points are dropped: of more series than max_series allows"},
 	} {
-		if slices.Contains(flags, f.flag) {
-			return f.text
+		if slices.Contains(flags, t.flag) {
+			found = append(found, t)
 		}
 	}
-	return ""
+	return found
 }
 
 // silence is how long the plugin may be silent.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -56,7 +57,16 @@ func TestStatesOfRunning(t *testing.T) {
 	f(telemetry.Heartbeat{State: "running", Error: fault, Flags: []string{"failing"}}, running, "port in use")
 	f(telemetry.Heartbeat{State: "running", Flags: []string{telemetry.FlagSeries, telemetry.FlagOverflow}}, running,
 		"points are dropped: the bus does not take them, and the queue is full")
+	if s := e.status(); !slices.Equal(s.Flags, []string{telemetry.FlagOverflow, telemetry.FlagSeries}) {
+		t.Errorf("flags %v", s.Flags)
+	}
 	f(telemetry.Heartbeat{State: "running", Flags: []string{telemetry.FlagStorageFull}}, running, "the bus has no room: points wait")
+	e.behind(lag{bus.StreamMetrics, 1 << 30, 0.9}, true)
+	f(telemetry.Heartbeat{State: "running"}, running, "it is behind: 1024 MiB of METRICS wait for it, 90% of what that may hold")
+	if s := e.status(); !slices.Equal(s.Flags, []string{telemetry.FlagLag}) {
+		t.Errorf("flags %v", s.Flags)
+	}
+	e.behind(lag{}, true)
 	f(telemetry.Heartbeat{State: "running"}, running, "")
 	f(telemetry.Heartbeat{State: "idle"}, idle, "")
 	f(telemetry.Heartbeat{State: "failed", Error: fault}, failed, "port in use")

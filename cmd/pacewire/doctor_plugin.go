@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pacewire/pacewire/agent/config"
@@ -81,7 +82,7 @@ func (d *doctor) plugin(p telemetry.PluginStatus) {
 	switch p.State {
 	case "running":
 		if p.Reason != "" {
-			d.findAt(p.Name, logs, "it runs, and its work fails: %s", p.Reason)
+			d.findAt(p.Name, logs, "it runs, and not all is well: %s", p.Reason)
 		}
 	case "idle":
 		if p.Name == d.about {
@@ -120,12 +121,32 @@ func (d *doctor) work(p telemetry.PluginStatus, c telemetry.Stats, logs string) 
 	if c.Dead > 0 {
 		d.findAt(p.Name, logs, "%d batches were set aside: it, or its sink, refused them", c.Dead)
 	}
+	if lost := lostAtBounds(c.Dropped); lost != "" {
+		d.findAt(p.Name, "pacewire plugin info "+p.Name, "since its start it has lost at its bounds: %s", lost)
+	}
 	if c.Missed*fewTicks > c.Ticks {
 		d.findAt(p.Name, logs, "it missed %d of %d ticks: a call takes %v (p99), longer than its interval", c.Missed, c.Ticks+c.Missed, time.Duration(c.CallP99US)*time.Microsecond)
 	}
 	if p.Kind == config.Collector && p.State == "running" && c.Ticks > 1 && c.PointsOut == 0 && p.Reason == "" && !inventoryOnly(p) {
 		d.findAt(p.Name, "pacewire once "+p.Name, "it was asked %d times and gave no points", c.Ticks)
 	}
+}
+
+// lostAtBounds writes what was dropped because a bound was reached, as "overflow 6 points", "" for nothing.
+func lostAtBounds(dropped map[string]uint64) string {
+	var parts []string
+	for _, reason := range []string{telemetry.FlagOverflow, telemetry.FlagFlood, telemetry.FlagSeries, "not_sent"} {
+		if n := dropped[reason]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d points", reason, n))
+		}
+	}
+	if n := dropped["lost_unread_batches"]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%s %d batches", telemetry.FlagUnread, n))
+	}
+	if n := dropped["lost_away_batches_at_most"]; n > 0 {
+		parts = append(parts, fmt.Sprintf("while it was away %d batches at most", n))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // inventoryOnly reports whether a program tells facts instead of points.

@@ -103,7 +103,7 @@ func TestNotCollecting(t *testing.T) {
 		}
 		c.finds(t, args, want...)
 	}
-	f(plug("host", "running", "no /proc here"), "", "plugin host: it runs, and its work fails: no /proc here  →  pacewire plugin logs host")
+	f(plug("host", "running", "no /proc here"), "", "plugin host: it runs, and not all is well: no /proc here  →  pacewire plugin logs host")
 	f(plug("host", "idle", "no GPU"), "")
 	f(plug("host", "idle", "no GPU"), "host", "plugin host: it finds nothing to do on this host: no GPU")
 	f(plug("host", "stopped", ""), "", "plugin host: it is stopped: it does not say why  →  pacewire plugin start host")
@@ -117,6 +117,8 @@ func TestNotCollecting(t *testing.T) {
 	p = plug("host", "running", "")
 	p.Stats = &telemetry.Stats{Ticks: 10, Missed: 5, CallP99US: 12_000_000, Dead: 2, PointsOut: 5, LastError: &telemetry.Fault{Code: "timeout", Message: "too slow", AgeMS: 30_000}}
 	f(p, "", "its last error is 30s old: timeout: too slow", "2 batches were set aside", "it missed 5 of 15 ticks: a call takes 12s (p99), longer than its interval")
+	p.Stats = &telemetry.Stats{Dropped: map[string]uint64{"overflow": 6, "series_limit": 2, "nan": 9, "lost_unread_batches": 4}}
+	f(p, "", "since its start it has lost at its bounds: overflow 6 points, series_limit 2 points, lost_unread 4 batches  →  pacewire plugin info host")
 	p.Stats = &telemetry.Stats{Ticks: 10}
 	f(p, "", "it was asked 10 times and gave no points  →  pacewire once host")
 	p.Stats = nil

@@ -151,6 +151,9 @@ func (a *app) showInfo(s telemetry.PluginStatus) error {
 func countersOf(c telemetry.Stats, row func(string, any)) {
 	row("points", fmt.Sprintf("%d in, %d out", c.PointsIn, c.PointsOut))
 	row("batches", fmt.Sprintf("%d in, %d out, %d given again, %d set aside", c.BatchesIn, c.BatchesOut, c.Redelivered, c.Dead))
+	if c.Queue > 0 {
+		row("queue", fmt.Sprintf("%d batches, %s wait for the bus", c.Queue, size(c.QueueBytes)))
+	}
 	row("calls", fmt.Sprintf("%d, p50 %dus, p99 %dus, max %dus", c.Calls, c.CallP50US, c.CallP99US, c.CallMaxUS))
 	row("ticks", fmt.Sprintf("%d, missed %d", c.Ticks, c.Missed))
 	row("errors", counts(c.Errors))

@@ -44,6 +44,8 @@ type standing struct {
 	Agent *agentStanding `json:"agent,omitzero"` // nil: none answers
 	Hub   *hubStanding   `json:"hub,omitzero"`
 
+	Uplink *telemetry.UplinkStatus `json:"uplink,omitzero"` // of an agent with a spool
+
 	here string // this machine
 }
 
@@ -139,7 +141,14 @@ func (a *app) survey(ctx context.Context) (s standing, err error) {
 	}
 	s.Bus.Streams = askStreams(ctx, l.conn, wrong)
 	s.Agent = askAgent(ctx, l, wrong)
-	s.Hub = askForHub(ctx, fleet{&link{conn: l.conn}}, wrong)
+	if s.Agent != nil {
+		s.Uplink = askUplink(ctx, l, wrong)
+	}
+	if s.Uplink == nil || s.Uplink.State != telemetry.UplinkAway { // else there is nobody to ask
+		f, end := a.fleetBeside(ctx, l)
+		defer end()
+		s.Hub = askForHub(ctx, f, wrong)
+	}
 	return s, nil
 }
 
@@ -191,6 +200,9 @@ func askAgent(ctx context.Context, l *link, wrong func(string, ...any)) *agentSt
 		switch fate(p) {
 		case fateOK:
 			s.OK++
+			if len(p.Flags) > 0 {
+				wrong("plugin %s (%s): %s", p.Name, strings.Join(p.Flags, ", "), printable(p.Reason))
+			}
 		case fateFail:
 			s.Fail++
 			wrong("plugin %s is %s", p.Name, strings.TrimSuffix(p.State+": "+printable(p.Reason), ": "))
@@ -302,6 +314,10 @@ func (s standing) write(w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "agent\t%s\t%s\n", agent, of)
+	if u := s.Uplink; u != nil {
+		state, waits := uplinkText(u)
+		fmt.Fprintf(w, "uplink\t%s\n\t\t%s\n", state, waits)
+	}
 	h := s.Hub
 	if h == nil {
 		fmt.Fprintf(w, "hub\tnone answers\t\n")
