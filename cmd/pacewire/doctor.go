@@ -98,7 +98,8 @@ func (d *doctor) examine(ctx context.Context) error {
 		return nil
 	}
 	defer l.close()
-	f := fleet{&link{conn: l.conn}}
+	f, end := d.app.fleetBeside(ctx, l)
+	defer end()
 	list, unheard := l.list(ctx)
 	if d.elsewhere(unheard) {
 		d.forgetConfig()

@@ -36,6 +36,7 @@ func (d *doctor) pulse(ctx context.Context, l *link) {
 	if p.State == telemetry.PulseAlone {
 		d.find("agent", "pacewire status", "no hub acknowledges its heartbeats: %s", cmp.Or(p.Reason, "none answers"))
 	}
+	d.uplink(p.Uplink)
 	d.clock("agent", p.OffsetUS)
 	d.losses("agent", p.Received, p.Lost, p.AckLost)
 	d.looked = append(d.looked, "heartbeat of "+d.host+", "+p.State)

@@ -17,8 +17,8 @@ type fleet struct{ *link }
 // fleet connects to the hub.
 func (a *app) fleet(ctx context.Context) (fleet, error) {
 	f := fleet{&link{}}
-	conn, _, err := a.dial(ctx, f.denied)
-	f.conn = conn
+	var err error
+	f.conn, err = a.dialHubs(ctx, f.denied)
 	return f, err
 }
 

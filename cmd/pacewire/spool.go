@@ -1,10 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/agent/host"
@@ -26,6 +30,93 @@ func fleetNote(s *config.Settings) *reach {
 		return nil
 	}
 	return &reach{URL: busURLs(s), Creds: s.Bus.CredsFile, TLS: bus.TLS(s.Bus.TLS)}
+}
+
+// dialHubs dials the bus of the hubs: where the agent here has a spool, that is not the bus of its plugins.
+func (a *app) dialHubs(ctx context.Context, denied func(error)) (*bus.Conn, error) {
+	n, err := readNote()
+	if a.flags.bus != "" || err != nil || n.Fleet == nil {
+		conn, _, err := a.dial(ctx, denied)
+		return conn, err
+	}
+	conn, err := bus.Dial(ctx, bus.Options{URL: n.Fleet.URL, CredsFile: cmp.Or(a.flags.creds, n.Fleet.Creds), TLS: n.Fleet.TLS,
+		User: operator, Name: "pacewire " + operator, Wait: askTime, OnDenied: denied})
+	if err != nil {
+		return nil, exitWith(exitNoBus, fmt.Errorf("the bus of the fleet: %w: pacewire status tells how the uplink of this machine gets on", err))
+	}
+	return conn, nil
+}
+
+// fleetBeside returns the hubs of the agent that l leads to.
+func (a *app) fleetBeside(ctx context.Context, l *link) (f fleet, end func()) {
+	if n, err := readNote(); err == nil && n.Fleet != nil && a.flags.bus == "" {
+		if f, err := a.fleet(ctx); err == nil {
+			return f, f.close
+		}
+	}
+	return fleet{&link{conn: l.conn}}, func() {}
+}
+
+// askUplink asks the agent here how its uplink gets on; nil: it has none, or does not answer.
+func askUplink(ctx context.Context, l *link, wrong func(string, ...any)) *telemetry.UplinkStatus {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	payload, err := l.request(ctx, "pulse", nil)
+	if err != nil {
+		return nil
+	}
+	p, _, err := telemetry.DecodePulseStatus(payload)
+	if err != nil || p.Uplink == nil {
+		return nil
+	}
+	if fault := uplinkFault(p.Uplink); fault != "" {
+		wrong("%s", fault)
+	}
+	return p.Uplink
+}
+
+// uplinkFault says what is wrong with an uplink; "" is nothing.
+func uplinkFault(u *telemetry.UplinkStatus) string {
+	waits := fmt.Sprintf("%d messages (%s) wait here", u.Messages, bytesText(u.Bytes))
+	since := (time.Duration(u.AgeMS) * time.Millisecond).Round(time.Second)
+	switch u.State {
+	case telemetry.UplinkOK:
+		return ""
+	case telemetry.UplinkAway:
+		return strings.TrimSuffix(fmt.Sprintf("the bus of the fleet is away for %v, and %s: %s", since, waits, printable(u.Reason)), ": ")
+	}
+	return strings.TrimSuffix(fmt.Sprintf("uplink: %s for %v, and %s: %s", printable(u.State), since, waits, printable(u.Reason)), ": ")
+}
+
+// uplinkText shows an uplink in two lines of status.
+func uplinkText(u *telemetry.UplinkStatus) (state, waits string) {
+	state = fmt.Sprintf("%s\tto %s for %v", printable(u.State), printable(u.Bus), (time.Duration(u.AgeMS) * time.Millisecond).Round(time.Second))
+	waits = fmt.Sprintf("%d messages, %s, wait; %.1f messages/s, %s/s go on, %s first", u.Messages, bytesText(u.Bytes), u.Rate, bytesText(uint64(u.ByteRate)), printable(u.Order))
+	if u.Lost > 0 {
+		waits += fmt.Sprintf("; %d lost by the limits of the spool", u.Lost)
+	}
+	if u.SetAside > 0 {
+		waits += fmt.Sprintf("; %d refused, see the dead letters of %s", u.SetAside, bus.Uplink)
+	}
+	return state, waits
+}
+
+// uplink looks how what is made here goes on.
+func (d *doctor) uplink(u *telemetry.UplinkStatus) {
+	if u == nil {
+		return
+	}
+	if fault := uplinkFault(u); fault != "" {
+		d.find("uplink", "pacewire status", "%s", fault)
+	}
+	if u.Lost > 0 {
+		d.find("uplink", "bus: { max_store: 4GiB, max_age: 24h } in the config, and start the agent again",
+			"%d messages were dropped by the limits of the spool before the bus of the fleet had them", u.Lost)
+	}
+	if u.SetAside > 0 {
+		d.find("uplink", "pacewire dead list", "%d messages were refused by the bus of the fleet, and are dead letters here", u.SetAside)
+	}
+	d.looked = append(d.looked, "uplink to "+printable(u.Bus))
 }
 
 // spool prepares the uplink from the bus of this machine to the one that the config names.
