@@ -74,6 +74,7 @@ type details struct {
 	Due      time.Time           `json:"due,omitzero"`
 	Trust    string              `json:"trust"`
 	Denied   uint64              `json:"denied"`
+	Flags    []string            `json:"flags,omitzero"`
 	Beat     time.Time           `json:"beat,omitzero"`
 	Next     time.Time           `json:"next,omitzero"`
 	LastExit string              `json:"last_exit"`
@@ -89,7 +90,7 @@ type details struct {
 
 func asDetails(s telemetry.PluginStatus) details {
 	d := details{
-		running: asRunning(s), Attached: s.Attached, Schedule: s.Schedule, Due: timeOf(s.Due), Trust: s.Trust, Denied: s.Denied,
+		running: asRunning(s), Attached: s.Attached, Schedule: s.Schedule, Due: timeOf(s.Due), Trust: s.Trust, Denied: s.Denied, Flags: s.Flags,
 		Beat: timeOf(s.Beat), Next: timeOf(s.Next), LastExit: s.LastExit, LastEnd: timeOf(s.LastEnd),
 		RSS: s.RSS, CPUMS: s.CPUMS, Config: s.Config, Stderr: []string{}, Inputs: s.Inputs, Stats: s.Stats, Manifest: s.Manifest,
 	}

@@ -38,6 +38,11 @@ func TestStatus(t *testing.T) {
 	_, after, _ = strings.Cut(after, "\n")
 	r.golden(t, "status.txt", before+"NATS VERSION, answers in TIME\n"+after, r.bus.URL, "URL")
 
+	full := plug("host", "running", "the bus has no room: points wait")
+	full.Flags = []string{telemetry.FlagStorageFull}
+	agent.set("list", plugins(full, plug("sink", "running", "sink answers 500"))["list"])
+	expect(t, r.run("status"), exitFailed, "agent  2 ok", "not well: plugin host (storage_full): the bus has no room: points wait")
+
 	agent.set("list", plugins(plug("host", "running", ""), plug("app", "failed", "exit code 1"), plug("sensor", "lost", ""), plug("tidy", "starting", ""))["list"])
 	waits := wellHub()
 	waits.Ready, waits.Waits = false, []string{"registry is being loaded"}
