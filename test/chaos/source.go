@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -92,19 +91,28 @@ func (s *source) run(ctx context.Context, from *oracle.Source, points int, pace 
 
 // post posts a batch; an error means that it was not acknowledged.
 func (s *source) post(ctx context.Context, b oracle.Batch) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/write", strings.NewReader(string(b.Lines(nil))))
-	if err != nil {
-		return err
-	}
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-	if resp.StatusCode != http.StatusNoContent {
-		return errors.Join(fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(answer))), err)
+	code, said := s.postText(ctx, string(b.Lines(nil)))
+	if code != http.StatusNoContent {
+		return fmt.Errorf("answer %d: %s", code, said)
 	}
 	b.Acknowledged()
 	return nil
+}
+
+// postText posts a text, and returns the answer; 0 when there is none.
+func (s *source) postText(ctx context.Context, text string) (code int, said string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/write", strings.NewReader(text))
+	if err != nil {
+		return 0, err.Error()
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	if err != nil {
+		return 0, err.Error()
+	}
+	return resp.StatusCode, strings.TrimSpace(string(answer))
 }

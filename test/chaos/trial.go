@@ -24,10 +24,11 @@ type trial struct {
 	oracle *oracle.Oracle
 	sink   *sink
 
-	system *system
-	source *source
-	passed []string // names of the environment that every plugin gets
-	boots  int
+	system  *system
+	source  *source
+	passed  []string // names of the environment that every plugin gets
+	boots   int
+	garbage int // messages that a row has put on the bus and that are no batches
 
 	mu       sync.Mutex
 	result   result
@@ -90,7 +91,7 @@ func (t *trial) errorf(format string, args ...any) {
 // fatalf marks the row as failed and ends it.
 func (t *trial) fatalf(format string, args ...any) {
 	t.errorf(format, args...)
-	if t.system != nil {
+	if t.system != nil && t.system.agent != nil {
 		t.logf("log of the agent:\n%s", t.system.logs())
 	}
 	runtime.Goexit()

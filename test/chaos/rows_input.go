@@ -1,0 +1,225 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/pacewire/pacewire/internal/lab"
+)
+
+// rowsOfInput are the faults of what comes in: plugins that are none, floods, bytes that are no points.
+func rowsOfInput() []row {
+	return []row{
+		{name: "F20", title: "a plugin that exits at once", short: true, run: pluginExits,
+			promise: "started again at once, then after 1, 2, 4 ... 60 s, each less up to a quarter; failed after ten starts in 10 minutes, until somebody restarts it"},
+		{name: "F21", title: "a plugin floods: points as fast as TCP takes them, bytes on its output without a newline", run: pluginFloods,
+			promise: "what is above max_rate is dropped, counted and told; of the output the first 8 KiB are logged; the others go on"},
+		{name: "F22", title: "malformed input, by HTTP and on the bus", short: true, run: inputMalformed,
+			promise: "by HTTP: 400, counted; on the bus: dead letters with the code; no process ends, the next good batch passes"},
+		{name: "F23", title: "a body and a point larger than a message may be", short: true, run: pointTooLarge,
+			promise: "the body is split; the point is refused by name with 413; the connections to the bus stay"},
+	}
+}
+
+// F20
+func pluginExits(t *trial) {
+	t.up(pipeline{})
+	t.load(t.standard())
+	before, err := t.place.Plugins(t.ctx)
+	t.must(err, "list the plugins")
+	starts, works := t.place.Path("starts"), t.place.Path("works")
+	begin, agent := time.Now(), t.system.agent.PID()
+	used, err := lab.CPU(agent)
+	t.must(err, "look at the CPU")
+	script := fmt.Sprintf("echo >>%s; test -e %s && exec %s plugin run host; exit 3", starts, works, t.place.Binary)
+	if err := t.add("bad", fmt.Sprintf("collect: { bad: { run: [sh, -c, %q] } }", script)); err == nil {
+		t.errorf("plugin load says that a plugin works which exits at once")
+	}
+	t.sleep(t.span(12*time.Second, time.Minute) - time.Since(begin))
+	now, err := lab.CPU(agent)
+	t.must(err, "look at the CPU")
+	n, most := linesOf(starts), t.times(6, 8)
+	t.bite("%d starts in %v", n, time.Since(begin).Round(time.Second))
+	t.note("%d starts in %s, with %.1f %% of a core for agent and bus", n, round(time.Since(begin)), 100*(now-used).Seconds()/time.Since(begin).Seconds())
+	if n > most {
+		t.errorf("%d starts in %s, want %d at most", n, round(time.Since(begin)), most)
+	}
+	if !t.short {
+		t.awaitPlugin("bad", 5*time.Minute, "has failed", func(p lab.Plugin) bool { return p.State == "failed" })
+		t.note("%d starts until it has failed", linesOf(starts))
+	}
+	if downs := t.events("down", "bad"); len(downs) != 1 {
+		t.errorf("events down of the bad plugin: %d, want one", len(downs))
+	}
+	t.must(os.WriteFile(works, nil, 0o600), "mend the plugin")
+	mended := time.Now()
+	_, err = t.place.Verb(t.ctx, "plugin", "restart", "bad")
+	t.must(err, "restart the mended plugin")
+	t.awaitPlugin("bad", readyWithin, "works", func(p lab.Plugin) bool { return p.State == "running" })
+	t.healed(mended, time.Minute)
+	t.undisturbed(before)
+	t.settle()
+}
+
+// linesOf counts the lines of a file.
+func linesOf(path string) int {
+	text, _ := os.ReadFile(path) // none yet
+	return strings.Count(string(text), "\n")
+}
+
+// F21
+func pluginFloods(t *trial) {
+	const rate = 20_000
+	t.up(pipeline{})
+	t.load(t.standard())
+	listed, err := t.place.Plugins(t.ctx)
+	t.must(err, "list the plugins")
+	before := t.pulse(t.span(3*time.Second, 20*time.Second))
+	t.note("latency before: %v", before)
+	lasts := t.span(6*time.Second, 60*time.Second)
+	address := fmt.Sprintf("127.0.0.1:%d", lab.FreePort())
+	t.must(t.add("flood", fmt.Sprintf("collect: { flood: { use: lines, listen: \"tcp://%s\", max_rate: %d } }", address, rate)), "add a plugin that is flooded")
+
+	memory := t.watchMemory()
+	flooded := make(chan int)
+	go func() { flooded <- flood(address, lasts) }()
+	during := t.pulse(lasts)
+	sent := <-flooded
+	t.note("while %.0f points/s are sent: %v", float64(sent)/lasts.Seconds(), during)
+	t.slower(before, during)
+	t.floodCounted(sent, rate, lasts)
+	t.noteMemory("while it was flooded", memory, 64<<20)
+
+	memory = t.watchMemory()
+	megabytes := t.times(100, 1000)
+	script := fmt.Sprintf("(head -c %d000000 /dev/zero | tr '\\0' x)& exec %s plugin run host", megabytes, t.place.Binary)
+	t.must(t.add("shouts", fmt.Sprintf("collect: { shouts: { run: [sh, -c, %q] } }", script)), "add a plugin that shouts")
+	during = t.pulse(lasts)
+	t.note("beside %d MB on the output of a plugin: %v", megabytes, during)
+	t.slower(before, during)
+	t.await(time.Minute, "the log has its first words", func() error { return yet(strings.Contains(t.system.agent.Log.String(), "xxxx")) })
+	if n := longestRun(t.system.agent.Log.String(), 'x'); n < 1000 || n > 16<<10 {
+		t.errorf("the log has a line with %d bytes of what was shouted, want at most 16 KiB", n)
+	}
+	if p := t.awaitPlugin("shouts", readyWithin, "works", func(p lab.Plugin) bool { return p.State == "running" }); p.Restarts > 0 {
+		t.errorf("the plugin that shouts was started again: %+v", p)
+	}
+	t.noteMemory("beside the output", memory, 64<<20)
+	t.undisturbed(listed)
+	t.settle()
+}
+
+// slower fails the row when points take much longer than before.
+func (t *trial) slower(before, during pulse) {
+	if during.p99 > 10*before.p99+time.Second {
+		t.errorf("the neighbours suffer: %v, before %v", during, before)
+	}
+}
+
+// floodCounted checks that each point that was sent to the flooded plugin is stored or counted as dropped, and that it is told.
+func (t *trial) floodCounted(sent, rate int, lasts time.Duration) {
+	var stored, dropped int
+	t.await(readyWithin, "each point of the flood is counted", func() error {
+		s := t.info("flood").Stats
+		stored, dropped = int(s.PointsOut), int(s.Dropped["dropped_flood"])
+		if stored+dropped != sent {
+			return fmt.Errorf("%d sent, %d stored and %v dropped", sent, stored, s.Dropped)
+		}
+		return nil
+	})
+	t.note("of %d points of the flood %d were dropped and counted", sent, dropped)
+	if most := 2 * rate * int(lasts.Seconds()+2); stored > most {
+		t.errorf("%d points of the flood were stored, want %d at most", stored, most)
+	}
+	if told := t.events("dropped_flood", "flood"); len(told) > 0 && dropped > 0 {
+		t.bite("%d points dropped, and told: %q", dropped, told[0])
+	}
+}
+
+// F22
+func inputMalformed(t *trial) {
+	t.up(pipeline{})
+	t.load(t.standard())
+	before, err := t.place.Plugins(t.ctx)
+	t.must(err, "list the plugins")
+	t.hold(time.Second)
+
+	for _, text := range malformedLines() {
+		if code := t.postText(text); code != 400 && code != 413 {
+			t.errorf("%.40q was answered with %d", text, code)
+		}
+	}
+	dropped := uint64(0)
+	t.await(readyWithin, "what was left out is counted", func() error {
+		for reason, n := range t.info("in").Stats.Dropped {
+			t.logf("by HTTP: %d times %s", n, reason)
+			dropped += n
+		}
+		return yet(dropped > 0)
+	})
+	rubbish := strings.Repeat("rubbish that is no line\n", 40_000)
+	begin := time.Now()
+	for range t.times(4, 40) {
+		t.postText(rubbish)
+	}
+	t.note("rubbish is refused at %.0f MB/s", float64(t.times(4, 40)*len(rubbish))/1e6/time.Since(begin).Seconds())
+
+	bodies := malformedBodies()
+	t.garbage = len(bodies)
+	t.publishRaw("in", bodies)
+	t.await(readyWithin, "what is no batch is set aside", func() error {
+		if letters := t.bury("mid", 0); len(letters) < len(bodies) {
+			return fmt.Errorf("%d of %d: %v", len(letters), len(bodies), reasons(letters))
+		}
+		return nil
+	})
+	codes := reasons(t.bury("mid", 0))
+	t.bite("dead letters %v, dropped by HTTP %d", codes, dropped)
+	t.note("dead letters by code: %v", codes)
+	if codes[""]+codes["decode"] > 0 || len(codes) < 4 {
+		t.errorf("codes of the dead letters: %v", codes)
+	}
+	t.healed(time.Now(), time.Minute)
+	t.undisturbed(before)
+	t.settle()
+}
+
+// F23
+func pointTooLarge(t *trial) {
+	address := fmt.Sprintf("127.0.0.1:%d", lab.FreePort())
+	t.up(pipeline{})
+	t.must(t.add("wide", fmt.Sprintf("collect: { wide: { use: lines, listen: \"http://%s\", max_line_bytes: 8388608 } }\npublish: { wider: { use: influxdb, from: wide, url: %q, database: chaos, compression: none } }",
+		address, t.sink.URL)), "add a plugin that takes long lines")
+	t.load(t.standard())
+	before, err := t.place.Plugins(t.ctx)
+	t.must(err, "list the plugins")
+	files := open(before["wide"].PID)
+	from := t.oracle.Source("large", t.nextBoot())
+	t.must(t.source.post(t.ctx, from.Issue(40_000)), "post a body of 4 MB")
+
+	wide := newSource("http://"+address, t.oracle)
+	giant := "giant,host=g text=\"" + strings.Repeat("x", 2<<20) + "\" 1763559525000000000\n"
+	text := string(from.Issue(10).Lines(nil)) + giant + string(from.Issue(10).Lines(nil))
+	code, said := wide.postText(t.ctx, text)
+	if code != 413 || !strings.Contains(said, "giant") {
+		t.errorf("a giant point was answered with %d: %s", code, said)
+	}
+	t.await(readyWithin, "the giant point is counted", func() error {
+		s := t.info("wide").Stats
+		t.logf("dropped %v, errors %v", s.Dropped, s.Errors)
+		return yet(s.Dropped["too_large"] == 1)
+	})
+	t.bite("the giant point: %d %s", code, said)
+	t.must(wide.post(t.ctx, from.Issue(10)), "post good points after a giant one")
+	t.healed(time.Now(), time.Minute)
+	if n := open(before["wide"].PID); n > files+2 {
+		t.errorf("%d files and connections are open, %d before", n, files)
+	}
+	t.undisturbed(before)
+	t.settle()
+	if c := t.oracle.Count(); c.Unknown != 20 {
+		t.errorf("%d points that were beside the giant one have arrived, want all 20", c.Unknown)
+	}
+}
