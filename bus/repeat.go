@@ -17,8 +17,8 @@ type settledMessage struct {
 }
 
 const (
-	rememberSettled = 1024            // four times what may be given out and not settled
-	repeatWindow    = 2 * time.Minute // who gives it again later wants that
+	rememberSettled = 1024      // four times what may be given out and not settled
+	repeatWindow    = time.Hour // who gives it again later wants that: a full disk may keep acks from being written for long
 )
 
 func (r *repeats) settled(d *Delivery, now time.Time) {
