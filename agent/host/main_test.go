@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 // journaled is the config of all programs: a file that gets a line for each thing they do, and what goes wrong with them.
 type journaled struct {
 	Journal string `json:"journal" jsonschema:"file that tells what happened"`
-	Mode    string `json:"mode" jsonschema:"what goes wrong: invalid, boom, ends, late, late_end, dies, fails, slow_end"`
+	Mode    string `json:"mode" jsonschema:"what goes wrong: invalid, boom, ends, late, late_end, dies, fails, slow_end; tells: notes each point"`
 	Lock    string `json:"lock" jsonschema:"folder that only one process can have"`
 }
 
@@ -162,7 +162,21 @@ func (w *worker) Publish(_ context.Context, in *telemetry.Batch) error {
 		return err
 	}
 	w.n += in.Len()
+	if w.mode == "tells" {
+		return w.tell(in)
+	}
 	return w.note("took")
+}
+
+// tell notes each point: of which host it is, and its number.
+func (w *worker) tell(in *telemetry.Batch) error {
+	for p := range in.Points() {
+		time.Sleep(5 * time.Millisecond) // so that there is something in hand
+		if err := w.note(fmt.Sprintf("%s %v", p.Tags["host"], p.Fields["n"])); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close tells how many points there were.

@@ -104,6 +104,9 @@ func (i *instance) told() (state, reason string) {
 	if found := troubles(h.Flags); len(found) > 0 {
 		return h.State, found[0].text
 	}
+	if slices.Contains(h.Flags, telemetry.FlagStandby) {
+		return h.State, "stands by while another process reads: order: source"
+	}
 	return h.State, ""
 }
 
