@@ -200,6 +200,9 @@ func (h *Host) sendOut(ctx context.Context, group []*entry, plugin string, input
 		ctx := context.WithoutCancel(ctx)
 		return "", errors.Join(err, h.takeBack(ctx, group, plugin, inputs))
 	}
+	if batches == 1 {
+		return "1 batch", nil
+	}
 	return fmt.Sprintf("%d batches", batches), nil
 }
 

@@ -200,7 +200,7 @@ func (a *app) showLetter(l bus.Letter) error {
 	row := rowOf(l)
 	b, err := pointsOf(l)
 	switch {
-	case err == nil:
+	case err == nil && b.Len() > 0:
 		row.Lines = strings.Split(strings.TrimSuffix(string(b.AppendLines(nil)), "\n"), "\n")
 	case utf8.Valid(l.Body):
 		row.Text = string(l.Body)

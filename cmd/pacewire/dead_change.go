@@ -13,7 +13,6 @@ import (
 
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/bus"
-	"github.com/pacewire/pacewire/telemetry"
 )
 
 func (a *app) deadRetry() *cobra.Command {
@@ -112,7 +111,7 @@ func (a *app) retryLetters(ctx context.Context, l *link, limit time.Duration, w 
 		faults = append(faults, ofLetters(a.retryOf(ctx, l, plugin, groups[plugin], &done)))
 	}
 	if a.flags.output != "json" {
-		fmt.Fprintf(a.out, "%d letters given again, %d delivered, %d refused again\n", len(done.Retried), done.Delivered, len(done.Refused))
+		fmt.Fprintf(a.out, "%s given again, %d delivered, %d refused again\n", lettersText(len(done.Retried)), done.Delivered, len(done.Refused))
 	}
 	return a.finishLetters(done, faults)
 }
@@ -122,7 +121,7 @@ func (a *app) retryOf(ctx context.Context, l *link, plugin string, letters []bus
 	if err := l.mayRetry(ctx, plugin); err != nil {
 		return err
 	}
-	defer a.progress(fmt.Sprintf("%s is given %d letters again", plugin, len(letters)))()
+	defer a.progress(fmt.Sprintf("%s is given %s again", plugin, lettersText(len(letters))))()
 	err := l.conn.RetryLetters(ctx, letters, func(ctx context.Context, from, to uint64) error {
 		_, err := l.request(ctx, "again", map[string]any{"plugin": plugin, "from": from, "to": to})
 		return err
@@ -191,9 +190,16 @@ func (a *app) dropLetters(ctx context.Context, conn *bus.Conn, w chosenLetters, 
 		}
 	}
 	if a.flags.output != "json" {
-		fmt.Fprintf(a.out, "%d letters dropped\n", len(done.Dropped))
+		fmt.Fprintf(a.out, "%s dropped\n", lettersText(len(done.Dropped)))
 	}
 	return a.finishLetters(done, faults)
+}
+
+func lettersText(n int) string {
+	if n == 1 {
+		return "1 letter"
+	}
+	return fmt.Sprintf("%d letters", n)
 }
 
 func newLettersDone() lettersDone {
@@ -228,6 +234,9 @@ func awaitErrand(ctx context.Context, conn *bus.Conn, errands []bus.Input, see f
 			if errors.Is(err, bus.ErrNoConsumer) {
 				break
 			}
+			if errors.Is(err, bus.ErrDenied) {
+				return err
+			}
 			if err == nil {
 				see(state)
 			}
@@ -247,9 +256,4 @@ func errandGoesOn(ctx context.Context) error {
 		return exitWith(exitTryAgain, fmt.Errorf("not all is settled in time (%w): it goes on; --timeout sets how long to wait", bus.ErrTimeout))
 	}
 	return exitWith(exitFailed, fmt.Errorf("interrupted: it goes on (%w)", ctx.Err()))
-}
-
-// isNone reports whether an agent has found nothing to do.
-func isNone(list telemetry.ChangeList) bool {
-	return len(list.Changes) > 0 && list.Changes[0].Action == telemetry.ChangeNone
 }

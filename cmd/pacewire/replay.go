@@ -113,7 +113,7 @@ func (a *app) replayTo(ctx context.Context, l *link, w replayWish, o order) erro
 	if len(list.Changes) > 0 {
 		shown.Action, shown.Detail = list.Changes[0].Action, list.Changes[0].Reason
 	}
-	if err == nil && !w.stop && !w.detach && !isNone(list) {
+	if err == nil && !w.stop && !w.detach && shown.Action != telemetry.ChangeNone {
 		err = a.awaitReplay(ctx, l.conn, w)
 		shown.Done = err == nil
 	}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// lay puts a dead letter of plugin onto the bus.
+func lay(t *testing.T, b *bustest.Bus, plugin, reason, fault, contentType string, body []byte) {
+	t.Helper()
+	p, err := bus.NewPublisher(b.Conn(t, "hub"), bus.PublisherOptions{Host: "h1", Plugin: plugin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	m := bus.Message{Subject: bus.DeadSubject(plugin), ContentType: contentType, Body: body, Header: map[string]string{
+		bus.HeaderReason: reason, bus.HeaderError: fault, bus.HeaderSubject: bus.MetricsSubject("web1", "app"),
+		bus.HeaderSourceID: "web1/app/b00t/" + string(body), bus.HeaderDeliveries: "3", bus.HeaderStreamSeq: "9",
+	}}
+	if err := p.Publish(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// layThree puts two letters of db and one of mail onto the bus.
+func layThree(t *testing.T, b *bustest.Bus) {
+	t.Helper()
+	lines := string(telemetry.ContentLines)
+	lay(t, b, "db", "rejected", "status 400:\x1b[2J no", lines, []byte("job,k=a v=1 1\njob,k=b v=2 1\n"))
+	lay(t, b, "mail", "rejected", "nobody there", lines, []byte("job v=3 1\n"))
+	lay(t, b, "db", "decode", "not points", lines, []byte("<html>"))
+}
+
+func TestDeadList(t *testing.T) {
+	r := fleetOf(t, nil)
+	expect(t, r.run("dead", "list"), 0, "no dead letters")
+	layThree(t, r.bus)
+	f := func(want []string, args ...string) {
+		t.Helper()
+		got := r.run(append([]string{"dead", "list"}, args...)...)
+		expect(t, got, 0)
+		var lines []string
+		for _, line := range strings.Split(strings.TrimSpace(got.out), "\n")[1:] {
+			fields := strings.Fields(line)
+			lines = append(lines, strings.Join(append(fields[:1:1], fields[2:]...), " ")) // without the age
+		}
+		if fmt.Sprint(lines) != fmt.Sprint(want) {
+			t.Errorf("%v: %q, want %q", args, lines, want)
+		}
+	}
+	one, two, three := "1 db rejected web1/app 2 status 400:\ufffd[2J no", "2 mail rejected web1/app 1 nobody there", "3 db decode web1/app 0 not points"
+	f([]string{one, two, three})
+	f([]string{one, three}, "--plugin", "db")
+	f([]string{one, two}, "--reason", "rejected")
+	f([]string{two, three}, "-n", "2", "--since", "1h")
+	expect(t, r.run("dead", "list", "-n", "-1"), exitUsage, "-n -1")
+	expect(t, r.run("dead", "list", "--plugin", "dbb"), 0, "no dead letters")
+}
+
+func TestDeadShow(t *testing.T) {
+	r := fleetOf(t, nil)
+	layThree(t, r.bus)
+	expect(t, r.run("dead", "show", "1"), 0, "reason     rejected", "status 400:", "web1/app", "web1/app/b00t/", "3 times", "2 points", "  job,k=a v=1 1\n  job,k=b v=2 1\n", "!\x1b")
+	expect(t, r.run("dead", "show", "3"), 0, "not points", "  <html>\n")
+	expect(t, r.run("dead", "show", "7"), exitUsage, "no such dead letter: 7", "pacewire dead list")
+	expect(t, r.run("dead", "show", "one"), exitUsage, `"one" is no id`)
+	expect(t, r.run("dead", "show"), exitUsage)
+	got := r.run("dead", "show", "2", "-o", "json")
+	expect(t, got, 0)
+	var row letterRow
+	if err := json.Unmarshal([]byte(got.out), &row); err != nil {
+		t.Fatal(err)
+	}
+	if row.ID != 2 || row.Plugin != "mail" || row.Host != "web1" || row.From != "app" || row.Deliveries != 3 || fmt.Sprint(row.Lines) != "[job v=3 1]" || time.Since(row.At) > time.Hour {
+		t.Errorf("%+v", row)
+	}
+}
+
+func TestDeadDrop(t *testing.T) {
+	r := fleetOf(t, nil)
+	layThree(t, r.bus)
+	expect(t, r.run("dead", "drop"), exitUsage, "which letters?")
+	expect(t, r.run("dead", "drop", "--reason", "rejected"), exitUsage, "which letters?")
+	expect(t, r.run("dead", "drop", "1", "--all"), exitUsage, "not both")
+	expect(t, r.run("dead", "drop", "9", "2"), exitUsage, "1 letter dropped", "no such dead letter: 9")
+	got := r.run("dead", "drop", "--all", "-o", "json")
+	expect(t, got, 0)
+	if want := `{"retried":[],"delivered":0,"refused":[],"dropped":[1,3]}` + "\n"; got.out != want {
+		t.Errorf("%s, want %s", got.out, want)
+	}
+	expect(t, r.run("dead", "list"), 0, "no dead letters")
+}
+
+// Letters are given again through the agent of their plugin; those of a plugin that is not there stay as they are.
+func TestDeadRetry(t *testing.T) {
+	r := fleetOf(t, nil)
+	layThree(t, r.bus)
+	refused := false
+	agent := respond(t, r.bus, "h1", map[string]answer{
+		"info": func(args map[string]any) (any, *telemetry.Fault) {
+			if args["plugin"] != "db" {
+				return nil, &telemetry.Fault{Code: telemetry.FaultNotFound, Message: "host h1 has no plugin mail"}
+			}
+			return telemetry.PluginList{Plugins: []telemetry.PluginStatus{{Name: "db", Host: "h1", Kind: "publisher", State: "running"}}}, nil
+		},
+		"again": func(map[string]any) (any, *telemetry.Fault) {
+			if refused {
+				return nil, &telemetry.Fault{Code: telemetry.FaultInternal, Message: "again db: no"}
+			}
+			return telemetry.ChangeList{Changes: []telemetry.Change{{Plugin: "db", Action: telemetry.ChangeAgain}}}, nil
+		},
+	})
+	expect(t, r.run("dead", "retry", "2"), exitUsage, "0 letters given again", "has no plugin mail")
+	got := r.run("dead", "retry", "--all")
+	expect(t, got, exitUsage, "2 letters given again, 2 delivered, 0 refused again", "has no plugin mail")
+	asked := agent.got()
+	if want := `again {"from":4,"plugin":"db","to":5}`; asked[len(asked)-2] != want {
+		t.Errorf("asked %q, want %s", asked, want)
+	}
+	expect(t, r.run("dead", "list"), 0, "nobody there", "!decode")
+	refused = true
+	lay(t, r.bus, "db", "rejected", "no", string(telemetry.ContentLines), []byte("job v=9 1\n"))
+	expect(t, r.run("dead", "retry", "--plugin", "db"), exitFailed, "0 letters given again", "again db: no")
+	expect(t, r.run("dead", "list"), 0, "db      rejected")
+}
+
+func TestRefusedAgain(t *testing.T) {
+	b := bustest.New(t)
+	conn := b.Conn(t, operator)
+	layThree(t, b)
+	l, err := conn.Letter(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lay(t, b, "db", "rejected", "still no", l.ContentType, l.Body) // of the same source
+	lay(t, b, "db", "rejected", "no", l.ContentType, []byte("other v=1 1\n"))
+	got, err := refusedAgain(t.Context(), conn, "db", []bus.Letter{l})
+	if err != nil || fmt.Sprint(got) != "[4]" {
+		t.Errorf("%v, %v", got, err)
+	}
+}
