@@ -106,6 +106,7 @@ type Host struct {
 	errands   errands
 	gathering *gathering
 	diary     *diary
+	disk      chan bool       // 1: whether that of the bus is full, the last word
 	homeless  bool            // its run folder was removed; of the goroutine of watch
 	operating chan struct{}   // as many as there may be operations at a time
 	changing  chan struct{}   // 1: who changes which plugins there are; he has the next three
@@ -128,7 +129,7 @@ const (
 // New prepares a host part. Run starts the plugins.
 func New(o Options) *Host {
 	h := &Host{o: o, log: o.Log, inst: newID(), begun: time.Now(), ready: make(chan struct{}), settings: o.Settings, changing: make(chan struct{}, 1),
-		operating: make(chan struct{}, operators),
+		operating: make(chan struct{}, operators), disk: make(chan bool, 1),
 		inventory: newInventory(o.InventoryDir, o.Log), gathering: newGathering(), diary: newDiary(),
 		files: o.Files, pieces: o.Pieces, until: context.Background(), life: context.Background()}
 	h.o.Beat, h.o.Times = cmp.Or(o.Beat, beatInterval), o.Times.orDefaults()
@@ -173,6 +174,7 @@ func (h *Host) Run(ctx context.Context) error {
 	g.Go(func() error { return h.report(watching) })
 	g.Go(func() error { return h.tend(watching) })
 	g.Go(func() error { return h.tellEvents(watching) })
+	g.Go(func() error { return h.followDisk(watching) })
 	g.Go(func() error { return h.watchLag(watching) })
 	err := g.Wait()
 	h.stop(context.WithoutCancel(ctx))
@@ -238,7 +240,8 @@ func (h *Host) provide(ctx context.Context) error {
 			return nil
 		case ctx.Err() != nil:
 			return nil
-		case !errors.Is(err, bus.ErrDisconnected) && !errors.Is(err, bus.ErrTimeout) && !errors.Is(err, bus.ErrNoResponders):
+		case !errors.Is(err, bus.ErrDisconnected) && !errors.Is(err, bus.ErrTimeout) && !errors.Is(err, bus.ErrNoResponders) &&
+			!errors.Is(err, bus.ErrFewServers):
 			return err
 		}
 		h.log.Warn("bus is not ready", "error", err)
@@ -256,6 +259,7 @@ func (h *Host) tryProvide(ctx context.Context) error {
 	if err := h.conn.EnsureStreams(ctx, h.o.Streams); err != nil {
 		return fmt.Errorf("streams: %w", err)
 	}
+	h.sync()
 	for _, e := range h.entries() {
 		if err := e.findErrands(ctx); err != nil {
 			return err

@@ -22,6 +22,9 @@ func (h *Host) ensure(ctx context.Context, plugin string, inputs []bus.Input) er
 			return fmt.Errorf("consumer of %s: %w", plugin, err)
 		}
 	}
+	if len(inputs) > 0 {
+		h.sync()
+	}
 	return nil
 }
 

@@ -221,7 +221,13 @@ func (h *Hub) tryProvide(ctx context.Context) error {
 	if err := h.data.Load().EnsureStreams(ctx, h.o.Streams); err != nil {
 		return fmt.Errorf("streams: %w", err)
 	}
-	return h.kv.open(ctx, h.data.Load(), h.o.Streams, h.ttl())
+	if err := h.kv.open(ctx, h.data.Load(), h.o.Streams, h.ttl()); err != nil {
+		return err
+	}
+	if s, ok := h.o.InProcess.(interface{ Sync() error }); ok {
+		return s.Sync() // else a power cut right after would lose the buckets whole
+	}
+	return nil
 }
 
 // provideAgain makes what somebody has removed, or the bus has forgotten. One does it at a time.
@@ -233,7 +239,7 @@ func (h *Hub) provideAgain(ctx context.Context) error {
 
 // away reports whether err goes away when the bus comes back.
 func away(err error) bool {
-	return errors.Is(err, bus.ErrDisconnected) || errors.Is(err, bus.ErrTimeout) || errors.Is(err, bus.ErrNoResponders)
+	return errors.Is(err, bus.ErrDisconnected) || errors.Is(err, bus.ErrTimeout) || errors.Is(err, bus.ErrNoResponders) || errors.Is(err, bus.ErrFewServers)
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -54,7 +54,8 @@ type Options struct {
 	// OnHealth is told of each change of Health; it must not block.
 	OnHealth func(error)
 
-	// HealthEvery is how often the server is examined; 0 means 5 s.
+	// HealthEvery is how often the server is examined; 0 means 5 s. A write that
+	// fails has it examined at once.
 	HealthEvery time.Duration
 }
 
@@ -76,6 +77,7 @@ type Server struct {
 
 	stop chan struct{}
 	done chan struct{}
+	look chan struct{} // 1: the server should be examined now
 	once sync.Once
 
 	mu     sync.Mutex
@@ -114,7 +116,7 @@ func start(ctx context.Context, o Options) (*Server, error) {
 	}
 	s := &Server{
 		opts: o, log: o.Log, addr: o.Listen, lock: lock,
-		stop: make(chan struct{}), done: make(chan struct{}),
+		stop: make(chan struct{}), done: make(chan struct{}), look: make(chan struct{}, 1),
 	}
 	if err := s.launch(ctx); err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -182,7 +184,7 @@ func (s *Server) launch(ctx context.Context) error {
 		return fmt.Errorf("server settings: %w", err)
 	}
 	door.server = run
-	log := newLogger(s.log, s.denied(run))
+	log := newLogger(s.log, s.denied(run), s.lookNow)
 	run.SetLoggerV2(log, false, false, false)
 	if err := s.await(ctx, run, log.fatal); err != nil {
 		run.Shutdown()

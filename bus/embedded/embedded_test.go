@@ -3,6 +3,7 @@ package embedded_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -295,6 +296,35 @@ func TestDiskFull(t *testing.T) {
 	nc := dial(t, s.URL(), as(kept))
 	kept.Revoke()
 	wait(t, "the end of a connection to the restarted server", nc.IsClosed)
+}
+
+// Nobody waits for the next look at the server: a write that fails tells.
+func TestDiskFullIsToldAtOnce(t *testing.T) {
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=16m"); err != nil {
+		t.Skipf("needs the right to mount a tmpfs (root): %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	told := make(chan error, 10)
+	s := start(t, embedded.Options{Dir: filepath.Join(disk, "store"), HealthEvery: time.Hour, OnHealth: func(err error) { told <- err }})
+	js := connect(t, s.URL())
+	stream(t, js)
+	fillDisk(t, filepath.Join(disk, "ballast"))
+	if _, err := js.Publish("s", make([]byte, 64<<10), nats.AckWait(100*time.Millisecond)); err == nil {
+		t.Fatal("INVALID: the disk is not full")
+	}
+	select {
+	case err := <-told:
+		if !errors.Is(err, embedded.ErrDiskFull) || !errors.Is(s.Health(), embedded.ErrDiskFull) {
+			t.Errorf("told %v, health %v", err, s.Health())
+		}
+	case <-time.After(limit):
+		t.Error("nobody is told")
+	}
 }
 
 func fillDisk(t *testing.T, path string) {

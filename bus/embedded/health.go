@@ -11,9 +11,14 @@ import (
 )
 
 const (
-	roomAgain    = 4 << 20          // free bytes that make a restart worth trying
-	restartPause = 10 * time.Second // between two of them
+	roomAgain    = 4 << 20                // free bytes that make a restart worth trying
+	restartPause = 10 * time.Second       // between two of them
+	lookSoon     = 100 * time.Millisecond // a server logs what has failed before it knows it
 )
+
+// ErrDiskFull is the Health of a server whose disk has no room. It stores nothing, and gives what it has; once there is room it
+// restarts itself.
+var ErrDiskFull = errors.New("the disk is full")
 
 var errNotRunning = errors.New("bus server is not running")
 
@@ -36,22 +41,34 @@ func (s *Server) watch() {
 		select {
 		case <-s.stop:
 			return
+		case <-s.look:
+			tick.Reset(min(lookSoon, s.opts.HealthEvery))
+			continue
 		case <-tick.C:
+			tick.Reset(s.opts.HealthEvery)
 		}
 		err := s.examine()
 		// A stream being made looks like one that is broken, so a fault counts
 		// when it is there twice; a full disk counts at once.
-		if err == nil || before != nil || diskFull(err) {
+		if err == nil || before != nil || errors.Is(err, ErrDiskFull) {
 			s.setHealth(err)
 		}
 		before = err
 		// A server that is not running is what a restart left that failed.
-		hurt := diskFull(err) || errors.Is(err, errNotRunning)
+		hurt := errors.Is(err, ErrDiskFull) || errors.Is(err, errNotRunning)
 		if hurt && s.hasRoom() && time.Since(restarted) > restartPause {
 			restarted = time.Now()
 			s.log.Warn("restarting the bus", "dir", s.opts.Dir, "cause", err)
 			s.setHealth(s.restart())
 		}
+	}
+}
+
+// lookNow has the server examined soon.
+func (s *Server) lookNow() {
+	select {
+	case s.look <- struct{}{}:
+	default: // it is about to be
 	}
 }
 
@@ -65,6 +82,9 @@ func (s *Server) examine() error {
 	status := run.Healthz(&server.HealthzOptions{})
 	if status.Error == "" {
 		return nil
+	}
+	if strings.Contains(status.Error, "no space left") {
+		return fmt.Errorf("%w: bus server: %s", ErrDiskFull, status.Error)
 	}
 	return fmt.Errorf("bus server: %s", status.Error)
 }
@@ -102,8 +122,4 @@ func (s *Server) restart() error {
 func (s *Server) hasRoom() bool {
 	free, err := freeBytes(s.opts.Dir)
 	return err == nil && free >= roomAgain
-}
-
-func diskFull(err error) bool {
-	return err != nil && strings.Contains(err.Error(), "no space left")
 }

@@ -63,9 +63,13 @@ func freeBytes(dir string) (int64, error) {
 	return int64(st.Bavail) * st.Bsize, nil
 }
 
-// Sync brings the whole store to disk. Without sync "always" a power cut within
-// seconds of making a stream loses the stream, so who makes one calls it after.
+// Sync brings the whole store to disk, unless each write does. Without sync
+// "always" a power cut within seconds of making a stream loses the stream, so who
+// makes one calls it after.
 func (s *Server) Sync() error {
+	if every, err := s.opts.syncInterval(); every == 0 {
+		return err
+	}
 	dir, err := os.Open(s.opts.Dir)
 	if err != nil {
 		return fmt.Errorf("sync store: %w", err)

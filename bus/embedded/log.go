@@ -21,10 +21,11 @@ type logger struct {
 	told  oncePerMinute // by connection
 
 	denied func(connection uint64)
+	hurt   func() // a write has failed
 }
 
-func newLogger(log *slog.Logger, denied func(connection uint64)) *logger {
-	return &logger{denied: denied, log: log.With("part", "nats"), fatal: make(chan string, 1)} // 1: the first one counts
+func newLogger(log *slog.Logger, denied func(connection uint64), hurt func()) *logger {
+	return &logger{denied: denied, hurt: hurt, log: log.With("part", "nats"), fatal: make(chan string, 1)} // 1: the first one counts
 }
 
 func (l *logger) Noticef(format string, v ...any) { l.pass(slog.LevelDebug, format, v) }
@@ -34,6 +35,9 @@ func (l *logger) Tracef(string, ...any)           {}
 
 // Errorf leaves out what clients could flood the log with.
 func (l *logger) Errorf(format string, v ...any) {
+	if strings.Contains(format, "Critical write error") {
+		l.hurt()
+	}
 	client, denied := violation(format)
 	if id, ok := connection(client); ok && denied {
 		l.denied(id)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/url"
@@ -150,6 +151,9 @@ func (p *station) openBus(ctx context.Context, s *config.Settings, name string, 
 			if err != nil {
 				log.Error("bus is not well", "error", err)
 			}
+			if h := p.host.Load(); h != nil {
+				h.DiskFull(errors.Is(err, embedded.ErrDiskFull))
+			}
 		},
 	})
 	if err != nil {
@@ -171,6 +175,9 @@ func streamsOf(s *config.Settings) bus.StreamSettings {
 	streams := bus.DefaultStreams()
 	if s.Bus.MaxAge > 0 {
 		streams.MetricsMaxAge = s.Bus.MaxAge
+	}
+	if !s.Bus.Own() { // one of this machine has one server, whatever that is which an uplink leads to
+		streams.Replicas = s.Bus.Replicas
 	}
 	return streams
 }
