@@ -97,8 +97,9 @@ type upload struct {
 	held   int    // bytes of text that batch holds
 	stored int    // points
 
-	left    int     // lines and fields left out
-	faults  []error // of some of them
+	left    int             // lines and fields left out
+	drops   telemetry.Drops // of these, those that have a code
+	faults  []error         // of some of them
 	over    error   // points left out, of too many series
 	refused error   // by the bus
 }
@@ -158,10 +159,13 @@ func (u *upload) makeRoom() bool {
 
 // decodeText makes points of the text, and returns the begin of a line at its end.
 func (u *upload) decodeText(last bool) (rest []byte) {
-	dropped := u.batch.Drops().Total()
+	before := *u.batch.Drops()
 	rest, err := u.take(u.batch, u.text[:u.end], last)
 	u.held += u.end
-	u.left += u.batch.Drops().Total() - dropped
+	u.left += u.batch.Drops().Total() - before.Total()
+	for code, n := range u.batch.Drops() {
+		u.drops[code] += n - before[code]
+	}
 	for _, err := range flat(err) {
 		u.fault(err)
 	}
@@ -235,8 +239,15 @@ func (u *upload) partial() string {
 	case u.over != nil:
 		fmt.Fprintf(&b, "%v\n", u.over)
 	case len(u.faults) == 0:
-		b.WriteString("some fields cannot be held: ")
+		fmt.Fprintf(&b, "some fields cannot be held (%s): ", u.codes())
 	}
 	fmt.Fprintf(&b, "dropped=%d", u.left)
 	return b.String()
+}
+
+// codes says why fields were left out.
+func (u *upload) codes() string {
+	var all []string
+	u.drops.Each(func(code telemetry.Code, n int) { all = append(all, fmt.Sprintf("%v %d", code, n)) })
+	return strings.Join(all, ", ")
 }
