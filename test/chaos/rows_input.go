@@ -196,22 +196,28 @@ func pointTooLarge(t *trial) {
 	before, err := t.place.Plugins(t.ctx)
 	t.must(err, "list the plugins")
 	files := open(before["wide"].PID)
-	from := t.oracle.Source("large", t.nextBoot())
-	t.must(t.source.post(t.ctx, from.Issue(40_000)), "post a body of 4 MB")
+	t.must(t.source.post(t.ctx, t.oracle.Source("large", t.nextBoot()).Issue(40_000)), "post a body of 4 MB")
 
-	wide := newSource("http://"+address, t.oracle)
-	giant := "giant,host=g text=\"" + strings.Repeat("x", 2<<20) + "\" 1763559525000000000\n"
-	text := string(from.Issue(10).Lines(nil)) + giant + string(from.Issue(10).Lines(nil))
-	code, said := wide.postText(t.ctx, text)
+	wide, from := newSource("http://"+address, t.oracle), t.oracle.Source("wide", t.nextBoot())
+	text := strings.Repeat("x", 60_000)
+	giant := "giant,host=g a=\"" + text + "\""
+	for i := range 40 {
+		giant += fmt.Sprintf(",b%d=%q", i, text)
+	}
+	code, said := wide.postText(t.ctx, string(from.Issue(10).Lines(nil))+giant+"\n"+string(from.Issue(10).Lines(nil)))
 	if code != 413 || !strings.Contains(said, "giant") {
 		t.errorf("a giant point was answered with %d: %s", code, said)
 	}
 	t.await(readyWithin, "the giant point is counted", func() error {
-		s := t.info("wide").Stats
-		t.logf("dropped %v, errors %v", s.Dropped, s.Errors)
-		return yet(s.Dropped["too_large"] == 1)
+		if dropped := t.info("wide").Stats.Dropped; dropped["too_large"] != 1 {
+			return fmt.Errorf("dropped: %v", dropped)
+		}
+		return nil
 	})
 	t.bite("the giant point: %d %s", code, said)
+	if code, said := wide.postText(t.ctx, "long,host=g a=\""+strings.Repeat("x", 2<<20)+"\"\n"); code != 400 || !strings.Contains(said, "too_long") {
+		t.errorf("a text of 2 MB was answered with %d: %s", code, said)
+	}
 	t.must(wide.post(t.ctx, from.Issue(10)), "post good points after a giant one")
 	t.healed(time.Now(), time.Minute)
 	if n := open(before["wide"].PID); n > files+2 {

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,18 +11,28 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// flood writes points to a TCP address as fast as it takes them, and returns how many.
+// floodRate is how many points a second a flood has.
+const floodRate = 1_000_000
+
+// flood writes points to a TCP address, as many as the rate is or as it takes, and returns how many. No two are the same.
 func flood(address string, lasts time.Duration) (sent int) {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		return 0
 	}
 	defer c.Close()
-	const many = 1000
-	text := bytes.Repeat([]byte("flood,host=f value=1 1763559525000000000\n"), many)
-	for end := time.Now().Add(lasts); time.Now().Before(end); sent += many {
+	const pieces = 200 // a second
+	tick := time.NewTicker(time.Second / pieces)
+	defer tick.Stop()
+	var text []byte
+	for end := time.Now().Add(lasts); time.Now().Before(end); <-tick.C {
+		text = text[:0]
+		for range floodRate / pieces {
+			sent++
+			text = append(strconv.AppendInt(append(text, "flood,host=f value=1 "...), 1763559525_000000000+int64(sent), 10), '\n')
+		}
 		if _, err := c.Write(text); err != nil {
-			break
+			return sent // a number that fits nothing
 		}
 	}
 	return sent
