@@ -43,7 +43,8 @@ func (t *trial) judge() {
 	r := &t.result
 	r.count = t.oracle.Count()
 	c := r.count
-	if c.Invented+c.Altered > 0 || c.Lost > 0 && !t.row.loses || c.Duplicated > 0 && !t.row.doubles {
+	lost := c.Lost > 0 && !t.row.loses && len(r.faults) == 0 // a row that ended before its end was still owed what was under way
+	if c.Invented+c.Altered > 0 || lost || c.Duplicated > 0 && !t.row.doubles {
 		r.faults = append(r.faults, c.String())
 	}
 	switch {
@@ -51,7 +52,7 @@ func (t *trial) judge() {
 		r.verdict, r.why = failed, strings.Join(r.faults, "; ")
 	case r.bites == 0:
 		r.verdict, r.why = invalid, "nothing was seen of the fault"
-	case c.Acknowledged < leastPoints:
+	case c.Acknowledged < leastPoints && !t.row.quiet:
 		r.verdict, r.why = invalid, fmt.Sprintf("only %d points were acknowledged", c.Acknowledged)
 	default:
 		r.verdict = passed

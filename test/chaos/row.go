@@ -26,6 +26,7 @@ type row struct {
 	doubles bool   // the same point may come twice, with the same id
 	loses   bool   // what was acknowledged may be lost: the row shows how much
 	apart   bool   // a row that is no part of the whole table: it runs only by its name
+	quiet   bool   // no points are under way, so none must have been acknowledged
 	needs   []need
 	run     func(t *trial)
 }
@@ -57,5 +58,5 @@ func (r row) missing() string {
 
 // rows are the table, in its order. A file of rows gives its part by a function.
 func rows() []row {
-	return slices.Concat(rowsOfProcesses(), rowsOfNetwork(), rowsOfSinks(), rowsOfTime(), rowsOfConfig())
+	return slices.Concat(rowsOfProcesses(), rowsOfNetwork(), rowsOfDisk(), rowsOfSinks(), rowsOfInput(), rowsOfTime(), rowsOfConfig(), rowsOfFleet())
 }

@@ -29,6 +29,7 @@ const (
 // publisher to the sink.
 type pipeline struct {
 	sync    string // of the bus; empty: always
+	store   string // of the bus; empty: in the state folder
 	busURL  string // empty: the bus is embedded
 	process string // what stands in process:
 	from    string // whom the publisher reads
@@ -38,7 +39,7 @@ type pipeline struct {
 
 // config writes the config of the pipeline and returns its path.
 func (t *trial) config(p pipeline) string {
-	bus := "bus: { sync: " + cmp.Or(p.sync, "always") + " }"
+	bus := fmt.Sprintf("bus: { sync: %s, store: %q }", cmp.Or(p.sync, "always"), cmp.Or(p.store, t.place.Path("state/bus")))
 	if p.busURL != "" {
 		bus = "bus: { urls: " + p.busURL + " }"
 	}
@@ -86,6 +87,11 @@ func (t *trial) begin(p pipeline) {
 	t.system = &system{peak: map[string]int64{}}
 	t.source = newSource(fmt.Sprintf("http://127.0.0.1:%d", lab.FreePort()), t.oracle)
 	t.config(p)
+	t.observe()
+}
+
+// observe looks at the memory of the system's processes until the row ends.
+func (t *trial) observe() {
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
