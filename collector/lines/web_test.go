@@ -135,7 +135,7 @@ func TestWriteRefused(t *testing.T) {
 	f("/write", text(0, 2)+"bad\n"+text(2, 2)+"worse v\n", 400, `partial write: unable to parse line 3: `, 4)
 	f("/write", text(0, 2)+"bad\n"+text(2, 2)+"worse v\n", 400, `unable to parse line 6: no = after field \"v\" in \"worse v\"\ndropped=2`, 4)
 	f("/write", text(0, 1)+strings.Repeat("bad\n", 1000), 400, `dropped=1000`, 1)
-	f("/write", "a v=1\na v=nan", 400, `partial write: some fields cannot be held (nan 1, no_fields 1): dropped=2`, 1)
+	f("/write", "a v=1\na v=nan", 400, `partial write: some fields cannot be held (no_fields 1, nan 1): dropped=2`, 1)
 	f("/write", "a v=1,w=nan", 400, `partial write: some fields cannot be held (nan 1): dropped=1`, 1)
 	f("/write", text(0, 1)+"a v=\""+strings.Repeat("x", 100<<10)+"\"\n"+text(1, 1), 400, `line 2: longer than 65536 bytes`, 2)
 	f("/write", "# a\n\n"+strings.Repeat("x", 100<<10)+"\nbad\n", 400, `unable to parse line 4: no space`, 0)

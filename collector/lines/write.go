@@ -100,8 +100,8 @@ type upload struct {
 	left    int             // lines and fields left out
 	drops   telemetry.Drops // of these, those that have a code
 	faults  []error         // of some of them
-	over    error   // points left out, of too many series
-	refused error   // by the bus
+	over    error           // points left out, of too many series
+	refused error           // by the bus
 }
 
 // read reads the body and stores its points. What was read of a body that then fails is stored only if it was much.
