@@ -14,7 +14,7 @@ func rowsOfInput() []row {
 	return []row{
 		{name: "F20", title: "a plugin that exits at once", short: true, run: pluginExits,
 			promise: "started again at once, then after 1, 2, 4 ... 60 s, each less up to a quarter; failed after ten starts in 10 minutes, until somebody restarts it"},
-		{name: "F21", title: "a plugin floods: points as fast as TCP takes them, bytes on its output without a newline", run: pluginFloods,
+		{name: "F21", title: "a plugin floods: a million points a second, bytes on its output without a newline", run: pluginFloods,
 			promise: "what is above max_rate is dropped, counted and told; of the output the first 8 KiB are logged; the others go on"},
 		{name: "F22", title: "malformed input, by HTTP and on the bus", short: true, run: inputMalformed,
 			promise: "by HTTP: 400, counted; on the bus: dead letters with the code; no process ends, the next good batch passes"},
