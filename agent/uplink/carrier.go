@@ -87,7 +87,9 @@ func (c *carrier) run(ctx context.Context) {
 			continue
 		}
 		c.note(err)
-		c.log.Warn("uplink begins anew", "stream", c.stream, "error", err)
+		if !errors.Is(err, bus.ErrNoStream) { // else the agent is about to make it
+			c.log.Warn("uplink begins anew", "stream", c.stream, "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -129,18 +131,19 @@ func (c *carrier) trip(ctx context.Context) error {
 	}
 	newest := len(spans) - 1
 	if !c.o.Live || newest == 0 {
-		return c.carryAll(ctx, spans, 1)
+		return c.carryAll(ctx, spans, c.central, 1)
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.carryAll(ctx, spans[:newest], 0.25) }) // what is new must not wait behind it on a slow link
-	g.Go(func() error { return c.carryAll(ctx, spans[newest:], 0.75) })
+	// On a slow link what is new must not wait behind the rest: that has a connection of its own, and the smaller share.
+	g.Go(func() error { return c.carryAll(ctx, spans[:newest], c.backlog, 0.25) })
+	g.Go(func() error { return c.carryAll(ctx, spans[newest:], c.central, 0.75) })
 	return g.Wait()
 }
 
-// carryAll carries spans one after the other, each with a share of the window.
-func (c *carrier) carryAll(ctx context.Context, spans []span, share float64) error {
+// carryAll carries spans one after the other to the bus that conn leads to, with a share of the window.
+func (c *carrier) carryAll(ctx context.Context, spans []span, conn *bus.Conn, share float64) error {
 	for _, s := range spans {
-		if err := c.carry(ctx, s, int(share*float64(c.o.Window))); err != nil {
+		if err := c.carry(ctx, s, conn, int(share*float64(c.o.Window))); err != nil {
 			return err
 		}
 		if err := c.finish(ctx, s); err != nil {

@@ -42,8 +42,8 @@ type parcel struct {
 var errStuck = errors.New("the bus of the fleet does not answer to a message")
 
 // carry carries a span to its end, or until ctx ends.
-func (c *carrier) carry(ctx context.Context, s span, window int) error {
-	p, err := c.depart(ctx, s, window)
+func (c *carrier) carry(ctx context.Context, s span, conn *bus.Conn, window int) error {
+	p, err := c.depart(ctx, s, conn, window)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (c *carrier) carry(ctx context.Context, s span, window int) error {
 }
 
 // depart begins where everything before is settled. What was on the way is asked for first, and then read again.
-func (c *carrier) depart(ctx context.Context, s span, window int) (*passage, error) {
+func (c *carrier) depart(ctx context.Context, s span, conn *bus.Conn, window int) (*passage, error) {
 	key := c.key(s)
 	c.places.change(key, func(p *place) { p.Sent = max(p.Sent, s.state.Delivered) })
 	if err := c.places.save(); err != nil {
@@ -77,7 +77,7 @@ func (c *carrier) depart(ctx context.Context, s span, window int) (*passage, err
 	if err != nil {
 		return nil, err
 	}
-	p.out, err = bus.NewPublisher(c.central, bus.PublisherOptions{Host: c.o.Host, Plugin: bus.Uplink, MaxMessages: mostMessages, MaxBytes: window,
+	p.out, err = bus.NewPublisher(conn, bus.PublisherOptions{Host: c.o.Host, Plugin: bus.Uplink, MaxMessages: mostMessages, MaxBytes: window,
 		Log: c.log, OnState: c.told})
 	if err != nil {
 		p.reader.Stop()

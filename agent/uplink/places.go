@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"time"
 )
 
 // A place is how far a consumer of the uplink has come.
@@ -30,6 +31,7 @@ type places struct {
 
 	mu      sync.Mutex
 	all     map[string]place
+	away    time.Time
 	changed bool
 }
 
@@ -37,6 +39,7 @@ type places struct {
 type placesFile struct {
 	Bus    string           `json:"bus"`
 	Places map[string]place `json:"places"`
+	Away   time.Time        `json:"away,omitzero"` // since when the bus of the fleet is away, as somebody was told
 }
 
 func newPlaces(path, bus string) *places {
@@ -60,6 +63,7 @@ func (p *places) load() error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.away = f.Away
 	for key, was := range f.Places {
 		if f.Bus != p.bus {
 			was.After = 0
@@ -88,6 +92,19 @@ func (p *places) change(key string, f func(*place)) {
 	}
 }
 
+// setAway notes since when the bus of the fleet is away; zero: it is there.
+func (p *places) setAway(since time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.away, p.changed = since.Round(0), true // by the clock on the wall: the next process has another one
+}
+
+func (p *places) awaySince() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.away
+}
+
 // drop forgets a place.
 func (p *places) drop(key string) {
 	p.mu.Lock()
@@ -103,7 +120,7 @@ func (p *places) save() error {
 	if !p.changed || p.path == "" {
 		return nil
 	}
-	text, err := json.Marshal(placesFile{p.bus, p.all})
+	text, err := json.Marshal(placesFile{p.bus, p.all, p.away})
 	if err == nil {
 		err = os.WriteFile(p.path+".new", text, 0o600)
 	}

@@ -61,6 +61,7 @@ type Uplink struct {
 	log      *slog.Logger
 	local    *bus.Conn
 	central  *bus.Conn
+	backlog  *bus.Conn     // to the same, for what waits while what is new goes by central; nil: order is oldest
 	dialled  chan struct{} // closed when both are there
 	link     gate
 	places   *places
@@ -95,9 +96,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 	if err := u.dial(ctx); err != nil {
 		return err
 	}
-	defer u.local.Close()
-	defer u.central.Close()
-	defer u.letters.Close()
+	defer u.hangUp()
 	if err := u.places.load(); err != nil {
 		u.log.Warn("place of the uplink not read: it asks the bus of the fleet for all it has", "error", err)
 	}
@@ -131,12 +130,27 @@ func (u *Uplink) dial(ctx context.Context) (err error) {
 	central := u.o.Central
 	central.User, central.Name, central.Data, central.Log = bus.User(u.o.Host, bus.Agent), u.o.Host+"/agent uplink", true, u.log
 	central.Ping, central.OnConnect, central.OnDisconnect = u.o.Times.Ping, u.link.open, u.link.shut
-	if u.central, err = bus.Dial(ctx, central); err != nil {
-		u.local.Close()
+	u.central, err = bus.Dial(ctx, central)
+	if err == nil && u.o.Live {
+		central.OnConnect, central.OnDisconnect, central.Name = nil, nil, u.o.Host+"/agent uplink backlog"
+		u.backlog, err = bus.Dial(ctx, central)
+	}
+	if err != nil {
+		u.hangUp()
 		return fmt.Errorf("uplink: bus of the fleet: %w", err)
 	}
 	close(u.dialled)
 	return nil
+}
+
+// hangUp closes what dial has opened.
+func (u *Uplink) hangUp() {
+	u.letters.Close()
+	for _, conn := range []*bus.Conn{u.local, u.central, u.backlog} {
+		if conn != nil {
+			conn.Close()
+		}
+	}
 }
 
 // drain waits until nothing waits any more, but not for long.

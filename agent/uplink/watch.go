@@ -21,7 +21,6 @@ type watch struct {
 	since  time.Time
 	wait   backlog
 	rate   rate
-	away   time.Time // since when the link is away, as was told; zero: it was not
 	behind time.Time // since when it has to catch up; zero: it has not
 	told   counts    // of losses and refusals
 	toldAt time.Time
@@ -73,7 +72,7 @@ func (w *watch) look(ctx context.Context) uint64 {
 	defer cancel()
 	var sum backlog
 	for _, c := range w.u.carriers {
-		b, err := c.backlog(ctx)
+		b, err := c.waiting(ctx)
 		if err != nil {
 			w.u.log.Debug("backlog not known", "stream", c.stream, "error", err)
 			return w.waiting().messages
@@ -99,8 +98,8 @@ func (r *rate) see(n counts, now time.Time) {
 	r.at, r.messages, r.bytes = now, n.sent, n.bytes
 }
 
-// backlog returns what waits in a stream, and accounts for what its limits took meanwhile.
-func (c *carrier) backlog(ctx context.Context) (b backlog, err error) {
+// waiting returns what waits in a stream, and accounts for what its limits took meanwhile.
+func (c *carrier) waiting(ctx context.Context) (b backlog, err error) {
 	stream, err := c.local.StreamInfo(ctx, c.stream)
 	if err != nil {
 		return b, err
@@ -218,15 +217,16 @@ func (w *watch) status(now time.Time) telemetry.UplinkStatus {
 func (w *watch) tell(now time.Time) {
 	s := w.status(now)
 	up, since, _ := w.u.link.look()
+	away := w.u.places.awaySince() // it may be an earlier process that has told
 	switch {
-	case !up && w.away.IsZero() && now.Sub(since) >= w.u.o.Times.Away:
-		w.away = since
+	case !up && away.IsZero() && now.Sub(since) >= w.u.o.Times.Away:
+		w.u.places.setAway(since)
 		w.say("uplink_down", s, "the bus of the fleet is away: what is made here is kept and sent on later", s.Reason)
-	case up && !w.away.IsZero():
+	case up && !away.IsZero():
 		w.behind = now
 		w.say("uplink_up", s, fmt.Sprintf("the bus of the fleet is back after %v: %d messages (%d bytes) wait to be sent on",
-			since.Sub(w.away).Round(time.Second), s.Messages, s.Bytes), "")
-		w.away = time.Time{}
+			since.Round(0).Sub(away).Round(time.Second), s.Messages, s.Bytes), "")
+		w.u.places.setAway(time.Time{})
 	case up && !w.behind.IsZero() && s.Messages <= liveBehind:
 		w.u.log.Info("uplink has caught up", "took", now.Sub(w.behind).Round(time.Second))
 		w.behind = time.Time{}

@@ -2,16 +2,21 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/lab"
 )
 
 // binary is the program under test.
@@ -19,6 +24,16 @@ var binary string
 
 // TestMain builds the program once; PACEWIRE_BINARY names one that is built already.
 func TestMain(m *testing.M) {
+	ctx, end := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	if was, err := lab.ServeRawBus(ctx, os.Args[1:]); was {
+		end()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "raw bus:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	end()
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
