@@ -55,7 +55,7 @@ func (e endpoint) judge(resp *http.Response) error {
 	case code == http.StatusNotFound:
 		return e.missing(said)
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		return e.denied("answered %s: %s: check %s", resp.Status, told(said), e.credentials())
+		return e.denied("answered %s%s: check %s", resp.Status, and(told(said)), e.credentials())
 	case code/100 == 3:
 		return e.denied("answered %s, which is not followed: set url to where the server is", resp.Status)
 	}
@@ -145,6 +145,14 @@ func saidIn(text []byte) string {
 		said += " " + string(answer.Data)
 	}
 	return strings.TrimSpace(said)
+}
+
+// and puts a text behind another, if there is one.
+func and(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ": " + text
 }
 
 // told returns as much of what a server said as an error is to carry.

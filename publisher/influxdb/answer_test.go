@@ -92,7 +92,7 @@ func TestAnswers(t *testing.T) {
 
 	f(3, 400, "", `{"error":"parsing failed for write_lp endpoint","data":{"original_line":"cpu v=","line_number":1,"error_message":"no value"}}`,
 		"dead", "parsing failed", "no value")
-	f(3, 401, "", "", "denied", "check token")
+	f(3, 401, "", "", "denied", "answered 401 Unauthorized: check token")
 	f(3, 404, "", `{"error":"not found"}`, "denied", `database "metrics"`)
 
 	f(1, 301, "Location: http://127.0.0.1:1/", "", "denied", "not followed", "set url")
