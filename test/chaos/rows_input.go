@@ -78,7 +78,7 @@ func pluginFloods(t *trial) {
 	t.must(err, "list the plugins")
 	before := t.pulse(t.span(3*time.Second, 20*time.Second))
 	t.note("latency before: %v", before)
-	lasts := t.span(6*time.Second, 60*time.Second)
+	lasts := t.span(6*time.Second, 30*time.Second)
 	address := fmt.Sprintf("127.0.0.1:%d", lab.FreePort())
 	t.must(t.add("flood", fmt.Sprintf("collect: { flood: { use: lines, listen: \"tcp://%s\", max_rate: %d } }", address, rate)), "add a plugin that is flooded")
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,6 +17,8 @@ func rowsOfSinks() []row {
 			promise: "no process grows by more than 20 MB, the other sink notices nothing"},
 		{name: "F12", title: "a sink is silent, then takes 1 byte/s, beside one that is well", run: sinkSlow,
 			promise: "the slow one's calls end by their timeout, the other notices nothing"},
+		{name: "F12S", title: "the sink stores at once, and answers after 12 s", run: sinkLate,
+			promise: "its batches stay with the publisher however long they take: none is given again, and none comes twice"},
 		{name: "F13", title: "the sink refuses points with 400, 422 and 413, and all with 401, 403 or 404", short: true, run: sinkRefuses,
 			promise: "400 and 422: each refused point is a dead letter, with the reason, and no other is; 413: halved until it fits, one point that never does is a dead letter; 401, 403, 404: an alarm, all waits and arrives later"},
 		{name: "F14", title: "the sink answers 429 with Retry-After: 2, then 500, 502, 503, 504", short: true, run: sinkBusy,
@@ -33,7 +36,7 @@ func sinkDown(t *trial) {
 	t.hold(3 * time.Second)
 	memory := t.watchMemory()
 	p.Set(cut)
-	t.hold(t.span(8*time.Second, 5*time.Minute))
+	t.hold(t.span(8*time.Second, 2*time.Minute))
 	t.bite("%d connections were reset, %d points wait", p.Refused(), t.oracle.Acked()-t.oracle.Arrived())
 	t.noteMemory("while the sink was down", memory, 20<<20)
 	t.comesBack(p, 2)
@@ -99,7 +102,7 @@ func sinkSlow(t *trial) {
 	}
 	for _, harm := range harms {
 		harm.do()
-		during := t.pulse(t.span(5*time.Second, 90*time.Second))
+		during := t.pulse(t.span(5*time.Second, 45*time.Second))
 		t.note("while the other is %s: %v", harm.what, during)
 		if during.p99 > 5*before.p99+200*time.Millisecond {
 			t.errorf("the healthy sink suffers from one that is %s: %v, before %v", harm.what, during, before)
@@ -119,6 +122,32 @@ func sinkSlow(t *trial) {
 	t.note("the slow sink had caught up %s after it was well", round(time.Since(healed)))
 	t.settle()
 	t.settleBeside(slow, "the slow sink", true) // a body that a dead connection still held may come after its request was given up
+}
+
+// F12S
+func sinkLate(t *trial) {
+	t.up(pipeline{})
+	t.load(load{hosts: 20, batches: 100, points: 20})
+	t.hold(time.Second)
+	var asked diary
+	late := func(w http.ResponseWriter, r *http.Request, body []byte, take func([]byte)) {
+		take(body)
+		select {
+		case <-time.After(12 * time.Second): // longer than the bus waits for a sign of life
+		case <-r.Context().Done():
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}
+	t.sink.Behave(asked.noting(late))
+	t.hold(t.span(25*time.Second, time.Minute))
+	gaps := asked.gaps()
+	t.sink.Behave(nil)
+	t.healed(time.Now(), time.Minute)
+	t.bite("asked again after %v", gaps)
+	if again := t.info("out").Stats.Redelivered; again > 0 || len(gaps) == 0 || slices.Min(gaps) < 12*time.Second {
+		t.errorf("%d batches were given again, and the sink was asked after %v", again, gaps)
+	}
+	t.settle()
 }
 
 // F13
@@ -189,7 +218,7 @@ func (t *trial) denies(code, n int) {
 	var asked diary
 	t.sink.Behave(asked.noting(answer(code, nil, "nobody may")))
 	t.await(readyWithin, "an alarm is raised", func() error { return yet(len(t.events("denied", "out")) >= n) })
-	t.hold(t.span(3*time.Second, 40*time.Second))
+	t.hold(t.span(3*time.Second, 35*time.Second))
 	p := t.info("out")
 	t.bite("%d: %q, asked again after %v", code, p.Reason, asked.gaps())
 	if p.State != "running" || p.Stats.LastError == nil || p.Stats.LastError.Code != "denied" || !strings.Contains(p.Reason, "nobody may") {
@@ -229,7 +258,7 @@ func (t *trial) pushes(code int, header http.Header, least func(try int) time.Du
 	var asked diary
 	begin := time.Now()
 	t.sink.Behave(asked.noting(answer(code, header, "too much")))
-	t.hold(t.span(5*time.Second, 20*time.Second))
+	t.hold(t.span(5*time.Second, 15*time.Second))
 	gaps := asked.gaps()
 	t.sink.Behave(nil)
 	healed := time.Now()
