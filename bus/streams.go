@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -158,6 +159,9 @@ type Input struct {
 	Durable string   // the plugin's name; several processes of one name share it
 	Filters []string // MetricsFilter and EventFilter
 
+	// Host is the one whose plugin reads, where others may by the same consumer: see Reader. "": nobody else.
+	Host string
+
 	// Start is where a new consumer begins: "new" (or empty), "all", or a time
 	// by RFC 3339. An existing one keeps its position.
 	Start string
@@ -204,7 +208,7 @@ func (c *Conn) EnsureConsumer(ctx context.Context, in Input) error {
 	}
 	config, err := in.config()
 	if err == nil {
-		err = insist(ctx, func(ctx context.Context) error { return ensureConsumer(ctx, js, in.Stream, config) })
+		err = insist(ctx, func(ctx context.Context) error { return ensureConsumer(ctx, js, in, config) })
 	}
 	if err == nil && in.Ordered {
 		err = insist(ctx, func(ctx context.Context) error { return ensureTurn(ctx, js, in.Durable) })
@@ -215,23 +219,50 @@ func (c *Conn) EnsureConsumer(ctx context.Context, in Input) error {
 	return nil
 }
 
-func ensureConsumer(ctx context.Context, js jetstream.JetStream, name string, config jetstream.ConsumerConfig) error {
-	stream, err := js.Stream(ctx, name)
-	if err != nil {
-		return err
+// rivals is how often an agent says again what it wants of a consumer, when another one has written at the same moment.
+const rivals = 5
+
+func ensureConsumer(ctx context.Context, js jetstream.JetStream, in Input, config jetstream.ConsumerConfig) error {
+	for range rivals {
+		is, err := ensureOnce(ctx, js, in, config)
+		if errors.Is(err, jetstream.ErrConsumerExists) {
+			continue // by now
+		}
+		if err != nil || in.Host == "" || in.shared(is) {
+			return err
+		}
 	}
+	return fmt.Errorf("other agents change it all the time")
+}
+
+// ensureOnce makes or changes the consumer, and returns its metadata as they are then.
+func ensureOnce(ctx context.Context, js jetstream.JetStream, in Input, config jetstream.ConsumerConfig) (map[string]string, error) {
+	stream, err := js.Stream(ctx, in.Stream)
+	if err != nil {
+		return nil, err
+	}
+	config.Metadata = maps.Clone(config.Metadata)
 	config.Metadata[metaFirst] = strconv.FormatUint(stream.CachedInfo().State.FirstSeq, 10)
-	old, err := stream.Consumer(ctx, config.Durable)
+	k, err := stream.Consumer(ctx, config.Durable)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
-		_, err = stream.CreateConsumer(ctx, config)
+		in.share(&config, nil)
+		k, err = stream.CreateConsumer(ctx, config)
 	case err == nil:
 		// Where to start cannot be changed, and must not: the position stays.
-		is := old.CachedInfo().Config
+		is := k.CachedInfo().Config
 		config.DeliverPolicy, config.OptStartTime, config.OptStartSeq = is.DeliverPolicy, is.OptStartTime, is.OptStartSeq
-		_, err = stream.UpdateConsumer(ctx, config)
+		in.share(&config, is.Metadata)
+		k, err = stream.UpdateConsumer(ctx, config)
 	}
-	return err
+	if err != nil || in.Host == "" {
+		return nil, err
+	}
+	info, err := k.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return info.Config.Metadata, nil
 }
 
 func (in Input) config() (jetstream.ConsumerConfig, error) {
@@ -376,6 +407,7 @@ type ConsumerState struct {
 	StreamFirst uint64 // the stream's first sequence at the last EnsureConsumer
 	From, End   uint64 // of the Input that it was made of
 	Filters     []string
+	Readers     map[string]Reader // by the tokens of the hosts that have said what they want of it
 }
 
 // ConsumerInfo asks for the state of a durable consumer.
@@ -405,7 +437,7 @@ func stateOf(info *jetstream.ConsumerInfo) ConsumerState {
 		Pending: info.NumPending, AckPending: info.NumAckPending, Redelivered: info.NumRedelivered,
 		AckFloor: info.AckFloor.Stream, Delivered: info.Delivered.Stream, Given: info.Delivered.Consumer,
 		Waiting:     info.NumWaiting,
-		StreamFirst: first, Filters: filters,
+		StreamFirst: first, Filters: filters, Readers: readersOf(info.Config.Metadata),
 	}
 }
 

@@ -139,9 +139,10 @@ func ensureTurn(ctx context.Context, js jetstream.JetStream, plugin string) erro
 	if api, ok := errors.AsType[*jetstream.APIError](err); err != nil && (!ok || api.ErrorCode != errWrongLast && api.ErrorCode != errWrongLastOfMany) { // it is there
 		return err
 	}
-	config, err := turnOf(plugin).config()
+	in := turnOf(plugin)
+	config, err := in.config()
 	if err != nil {
 		return err
 	}
-	return ensureConsumer(ctx, js, StreamTurns, config)
+	return ensureConsumer(ctx, js, in, config)
 }

@@ -159,6 +159,9 @@ func (e *entry) status() telemetry.PluginStatus {
 	if s.State == running {
 		e.troubled(i, &s)
 	}
+	if s.State == running {
+		s.Reason = cmp.Or(s.Reason, e.crew.differs())
+	}
 	i.timed(&s, time.Now())
 	if e.next != nil && i == e.now && e.next.stopped == "" { // else it is given up
 		state, _ := e.next.state(time.Now())

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -42,7 +43,11 @@ func (e *entry) give(ctx context.Context, change func(now []bus.Input) []bus.Inp
 	defer e.crew.giving.Unlock()
 	inputs := change(e.read())
 	e.setRead(inputs) // before it is so: a process that starts after an error must not narrow them
-	return e.host.ensure(ctx, e.plugin, inputs)
+	if err := e.host.ensure(ctx, e.plugin, inputs); err != nil {
+		return err
+	}
+	e.compareWishes(ctx)
+	return nil
 }
 
 // same is the change of nothing: the consumers are looked after, and made anew if need be.
@@ -173,8 +178,15 @@ func (h *Host) past(ctx context.Context, inputs []bus.Input, until map[string]ui
 // found widens what the plugin reads by what its consumers give out already: its config may have changed while no agent was here.
 func (e *entry) found(ctx context.Context) {
 	for _, in := range e.read() {
-		if c, err := e.host.conn.ConsumerInfo(ctx, in.Stream, in.Durable); err == nil && len(c.Filters) > 0 {
+		c, err := e.host.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
+		if err != nil {
+			continue
+		}
+		in.Filters = c.Readers[bus.Token(e.host.o.Host)].Filters
+		if len(c.Readers) == 0 { // it is older than they are
 			in.Filters = c.Filters
+		}
+		if len(in.Filters) > 0 {
 			e.setRead(union(e.read(), []bus.Input{in}))
 		}
 	}
@@ -241,15 +253,31 @@ func (h *Host) unread(ctx context.Context, inputs []bus.Input) (n uint64) {
 // of others somebody may, and they stay.
 func (h *Host) forget(ctx context.Context, inputs []bus.Input) (unread uint64, err error) {
 	if h.o.InProcess == nil {
-		return 0, nil
+		return 0, h.leave(ctx, inputs)
 	}
 	for _, in := range inputs {
 		unread += h.unread(ctx, []bus.Input{in})
-		if err := h.conn.DeleteConsumer(ctx, in.Stream, in.Durable); err != nil {
+		err := h.conn.DeleteConsumer(ctx, in.Stream, in.Durable)
+		if err == nil && in.Ordered {
+			err = h.conn.DeleteConsumer(ctx, bus.StreamTurns, in.Durable)
+		}
+		if err != nil {
 			return unread, err
 		}
 	}
 	return unread, nil
+}
+
+// leave takes back what this host wants of consumers that others may read.
+func (h *Host) leave(ctx context.Context, inputs []bus.Input) error {
+	var all []error
+	for _, in := range inputs {
+		err := h.conn.LeaveConsumer(ctx, in.Stream, in.Durable, h.o.Host)
+		if !errors.Is(err, bus.ErrNoConsumer) {
+			all = append(all, err)
+		}
+	}
+	return errors.Join(all...)
 }
 
 // forgetGone removes the consumers of plugins that the config does not name any more, not even as disabled. Until the agent is

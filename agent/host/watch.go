@@ -11,11 +11,16 @@ import (
 func (h *Host) watch(ctx context.Context) error {
 	t := time.NewTicker(watchEvery)
 	defer t.Stop()
+	wishes := time.NewTicker(wishesEvery)
+	defer wishes.Stop()
 	last := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-wishes.C:
+			h.children.Go(func() { h.lookAtWishes(ctx) })
+			continue
 		case <-t.C:
 		}
 		now := time.Now()
