@@ -142,7 +142,9 @@ func (p *Publisher) stored(s *slot, a answer) {
 	if a.duplicate {
 		p.stats.Duplicates++
 	}
-	if was := p.state; was != StateOK && !p.troubled() {
+	// A full stream knows what it has: that says nothing of room.
+	known := a.duplicate && p.state == StateStorageFull
+	if was := p.state; was != StateOK && !known && !p.troubled() {
 		p.setState(StateOK)
 		if was == StateStorageFull { // there is room again
 			p.retryAll(func(s *slot) bool { return s.waiting })
