@@ -87,8 +87,8 @@ func TestOverflowIsTold(t *testing.T) {
 		t.Error(err)
 	}
 	s := a.Last("gush").Stats
-	if got := int64(s.PointsOut + s.Dropped["overflow"]); got != made.Load() || s.Dropped["overflow"] < 100 || s.Missed > 0 {
-		t.Errorf("%d points made, %d stored, dropped %v, %d ticks missed", made.Load(), s.PointsOut, s.Dropped, s.Missed)
+	if got := int64(s.PointsOut + s.Dropped["overflow"]); got != made.Load() || s.Dropped["overflow"] < 100 {
+		t.Errorf("%d points made, %d stored, dropped %v", made.Load(), s.PointsOut, s.Dropped)
 	}
 }
 

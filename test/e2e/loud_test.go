@@ -3,7 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -85,11 +84,5 @@ func (s *system) pace(names ...string) map[string]telemetry.Stats {
 // peak is the most memory that the agent has had, in KiB.
 func (s *system) peak() (kib int) {
 	s.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	_, after, _ := strings.Cut(string(text), "VmHWM:")
-	_, _ = fmt.Sscan(after, &kib)
-	return kib
+	return peakOf(s.t, s.cmd.Process.Pid)
 }
