@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 // A Letter is a dead letter: a batch, or a part of one, that a plugin could not deliver, and why. What it says of itself is
@@ -32,6 +34,24 @@ type Letter struct {
 	Body            []byte
 
 	header nats.Header
+}
+
+// Source returns whom the batch is about, and which plugin has made it; empty where the letter does not tell.
+func (l Letter) Source() (host, plugin string) {
+	s, err := ParseSubject(l.Subject)
+	if err != nil {
+		return "", ""
+	}
+	return s.Host, s.Plugin
+}
+
+// Points decodes the body.
+func (l Letter) Points() (*telemetry.Batch, error) {
+	b := &telemetry.Batch{}
+	if err := b.Decode(l.ContentType, l.ContentEncoding, l.Body, l.At); err != nil {
+		return b, fmt.Errorf("dead letter %d: %w", l.Seq, err)
+	}
+	return b, nil
 }
 
 // Letters gives f the dead letters of a plugin, of all with an empty name, from a number on, the oldest first. Those that are

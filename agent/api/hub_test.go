@@ -151,7 +151,8 @@ func (r *rig) asDescribed(host string, it item, job string) {
 	read := 0
 	for path, ops := range d.Paths {
 		op, reads := ops["get"]
-		if !reads || strings.HasSuffix(path, "/stream") || strings.Contains(path, "/plugins/{plugin}") { // simulated agents do not tell of one
+		if !reads || strings.HasSuffix(path, "/stream") || strings.Contains(path, "/plugins/{plugin}") || strings.Contains(path, "{letter}") {
+			// Simulated agents do not tell of one plugin, and set nothing aside.
 			continue
 		}
 		where := names.Replace(path)

@@ -96,6 +96,8 @@ var known = []struct {
 	{hub.ErrNotConnected, http.StatusServiceUnavailable, "not_connected", "is pacewire agent running there? pacewire host info tells since when it is silent"},
 	{hub.ErrNotSpeaker, http.StatusServiceUnavailable, "not_speaker", "GET /api/v1/status names the hub that speaks: ask that one"},
 	{hub.ErrBusy, http.StatusTooManyRequests, "hub_busy", "as many refreshes as are done at a time are under way: try again when one has ended"},
+	{bus.ErrNoLetter, http.StatusNotFound, "no_letter", "GET /api/v1/dead lists them"},
+	{bus.ErrKept, http.StatusConflict, "letter_kept", "what is in it leaves by age; without the stream the hub makes another one"},
 	{bus.ErrDenied, http.StatusServiceUnavailable, "bus_denied", "the bus refuses this to the hub's user: pacewire doctor"},
 	{bus.ErrNoResponders, http.StatusServiceUnavailable, "not_connected", "nobody answers there: is pacewire agent running?"},
 	{bus.ErrDisconnected, http.StatusServiceUnavailable, "no_bus", "the bus is away: GET /-/ready tells more"},

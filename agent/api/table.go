@@ -17,6 +17,7 @@ func (s *Server) table() []route {
 	const (
 		host   = root + "/hosts/{host}"
 		plugin = host + "/plugins/{plugin}"
+		letter = root + "/dead/{letter}"
 	)
 	wait := []string{"wait"}
 	values := []string{"host", "plugin", "series", "field", "tag"}
@@ -53,6 +54,13 @@ func (s *Server) table() []route {
 		{method: http.MethodGet, path: root + "/values/history", do: (*call).history, query: append([]string{"limit", "since"}, values...), heavy: true},
 		{method: http.MethodPost, path: root + "/points", do: (*call).points, query: []string{"host", "as"}, body: pointsBody},
 		{method: http.MethodGet, path: root + "/graph", do: (*call).graph, query: []string{"host", "format"}, heavy: true},
+
+		{method: http.MethodPost, path: plugin + "/replay", do: (*call).replay, query: []string{"since", "until", "wait"}},
+		{method: http.MethodDelete, path: plugin + "/replay", do: (*call).stopReplay, query: wait},
+		{method: http.MethodGet, path: root + "/dead", do: (*call).letters, query: []string{"plugin", "reason", "limit", "after"}, heavy: true},
+		{method: http.MethodGet, path: letter, do: (*call).letter},
+		{method: http.MethodPost, path: letter + "/retry", do: (*call).retryLetter, query: []string{"host"}},
+		{method: http.MethodDelete, path: letter, do: (*call).dropLetter},
 
 		{method: http.MethodGet, path: root + "/events", do: (*call).events, query: []string{"host", "plugin", "type", "limit", "since", "after"}, heavy: true},
 		{method: http.MethodGet, path: root + "/events/stream", do: (*call).followEvents, query: []string{"host", "plugin", "type", "after"}, stream: true},

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pacewire/pacewire/bus"
-	"github.com/pacewire/pacewire/telemetry"
 )
 
 func (a *app) dead() *cobra.Command {
@@ -162,19 +161,11 @@ type letterRow struct {
 
 func rowOf(l bus.Letter) letterRow {
 	row := letterRow{ID: l.Seq, At: l.At.UTC(), Plugin: l.Plugin, Reason: l.Reason, Error: l.Error, SourceID: l.SourceID, Deliveries: l.Deliveries, Bytes: len(l.Body)}
-	if s, err := bus.ParseSubject(l.Subject); err == nil {
-		row.Host, row.From = s.Host, s.Plugin
-	}
-	if b, err := pointsOf(l); err == nil {
+	row.Host, row.From = l.Source()
+	if b, err := l.Points(); err == nil {
 		row.Points = b.Len()
 	}
 	return row
-}
-
-// pointsOf decodes the body of a letter.
-func pointsOf(l bus.Letter) (*telemetry.Batch, error) {
-	b := &telemetry.Batch{}
-	return b, b.Decode(l.ContentType, l.ContentEncoding, l.Body, l.At)
 }
 
 func (a *app) showLetters(list []bus.Letter) error {
@@ -198,7 +189,7 @@ func (a *app) showLetters(list []bus.Letter) error {
 
 func (a *app) showLetter(l bus.Letter) error {
 	row := rowOf(l)
-	b, err := pointsOf(l)
+	b, err := l.Points()
 	switch {
 	case err == nil && b.Len() > 0:
 		row.Lines = strings.Split(strings.TrimSuffix(string(b.AppendLines(nil)), "\n"), "\n")
