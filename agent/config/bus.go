@@ -61,9 +61,18 @@ func (s *source) spool(n *yaml.Node) *Spool {
 	}
 	s.fields("bus.spool", n, map[string]func(*yaml.Node){
 		"order":  func(n *yaml.Node) { p.Order = s.oneOf("bus.spool.order", n, SpoolOldest, SpoolLive) },
-		"window": func(n *yaml.Node) { p.Window = s.size("bus.spool.window", n) },
+		"window": func(n *yaml.Node) { p.Window = s.window(n) },
 	}, []string{"order", "window"})
 	return p
+}
+
+// window reads how much may be on the way at a time: a message at least, and no more than a server takes from one connection.
+func (s *source) window(n *yaml.Node) int64 {
+	size := s.size("bus.spool.window", n)
+	if size != 0 && (size < 1<<20 || size > 64<<20) {
+		s.fault(n, "leave it out for 8MiB", "bus.spool.window: want 1MiB to 64MiB, got %s", s.got(n))
+	}
+	return size
 }
 
 // urls reads one URL or several; "embedded" gives nil, and no other value does: a bus that is misspelt is no embedded one.

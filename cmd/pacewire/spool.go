@@ -146,6 +146,19 @@ func (p *station) spool(s *config.Settings, d *door, name string, log *slog.Logg
 	return nil
 }
 
+// spoolAge is how long points are kept for a bus that is away, unless the config says.
+const spoolAge = 24 * time.Hour
+
+// spoolStreams returns the limits of streams in which an outage has to find room: METRICS takes what is left of max_store.
+func spoolStreams(streams bus.StreamSettings, b config.Bus) bus.StreamSettings {
+	if b.MaxAge == 0 {
+		streams.MetricsMaxAge = spoolAge
+	}
+	rest := b.MaxStore*3/4 - streams.EventsMaxBytes - streams.DeadMaxBytes // some of a store is overhead
+	streams.MetricsMaxBytes = max(streams.MetricsMaxBytes, rest)
+	return streams
+}
+
 // sendOn runs the uplink, if there is one, until end is called: that is after the plugins, whose last words it takes along.
 func (p *station) sendOn(log *slog.Logger) (end func()) {
 	if p.uplink == nil {

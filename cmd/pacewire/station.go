@@ -179,6 +179,9 @@ func streamsOf(s *config.Settings) bus.StreamSettings {
 	if !s.Bus.Own() { // one of this machine has one server, whatever that is which an uplink leads to
 		streams.Replicas = s.Bus.Replicas
 	}
+	if s.Bus.Spool != nil {
+		streams = spoolStreams(streams, s.Bus)
+	}
 	return streams
 }
 
