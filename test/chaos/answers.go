@@ -2,10 +2,10 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"hash/maphash"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 )
@@ -55,30 +55,38 @@ func (d *diary) gaps() (all []time.Duration) {
 // A gourmet is a sink that will never take some points: of the host "bad" those whose number ends with 3. A body with one of
 // them is refused as a whole, and so is one that is longer than it likes.
 type gourmet struct {
-	code int
-	most int // bytes of a body; 0: any
+	code    int
+	most    int  // bytes of a body; 0: any
+	partial bool // the other points of the body are stored, as InfluxDB 1 does
 }
 
 func (g gourmet) behave(w http.ResponseWriter, _ *http.Request, body []byte, take func([]byte)) {
-	if g.most > 0 && len(body) > g.most || disgusts(body) {
+	good, refused := sorted(body)
+	switch {
+	case refused == 0 && (g.most == 0 || len(body) <= g.most):
+		take(body)
+		w.WriteHeader(http.StatusNoContent)
+	case g.partial:
+		take(good)
+		refuse(w, g.code, fmt.Sprintf("partial write: points that are never taken dropped=%d", refused))
+	default:
 		refuse(w, g.code, "points that are never taken")
-		return
 	}
-	take(body)
-	w.WriteHeader(http.StatusNoContent)
 }
 
-// disgusts reports whether a point in body is one that a gourmet will never take.
-func disgusts(body []byte) bool {
+// sorted returns the points of body that a gourmet takes, and how many others there are.
+func sorted(body []byte) (good []byte, refused int) {
 	if !bytes.Contains(body, []byte(",host=bad ")) {
-		return false
+		return body, 0
 	}
-	for line := range strings.Lines(string(body)) {
-		if strings.Contains(line, ",host=bad ") && strings.Contains(line, "3i ") {
-			return true
+	for line := range bytes.Lines(body) {
+		if bytes.Contains(line, []byte(",host=bad ")) && bytes.Contains(line, []byte("3i ")) {
+			refused++
+			continue
 		}
+		good = append(good, line...)
 	}
-	return false
+	return good, refused
 }
 
 // A mute is a sink that stores what it gets, and now and then resets the connection instead of answering.

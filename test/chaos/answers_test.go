@@ -45,6 +45,12 @@ func TestGourmet(t *testing.T) {
 	f(bad.Issue(3).Lines(nil), 0, 204)
 	f(bad.Issue(1).Lines(nil), 0, 400) // number 3
 	f(append(good.Issue(5).Lines(nil), bad.Issue(10).Lines(nil)...), 0, 400)
+
+	all := bad.Issue(20).Lines(nil)
+	code, said, taken := asked(gourmet{code: 400, partial: true}.behave, string(all))
+	if code != 400 || !strings.HasSuffix(said, `dropped=2"}`) || strings.Count(taken, "\n") != 18 || strings.Contains(taken, "3i ") {
+		t.Errorf("%d %s, taken\n%s", code, said, taken)
+	}
 }
 
 // A mute stores everything, and counts what it has given no answer to.

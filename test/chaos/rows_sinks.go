@@ -21,6 +21,8 @@ func rowsOfSinks() []row {
 			promise: "its batches stay with the publisher however long they take: none is given again, and none comes twice"},
 		{name: "F13", title: "the sink refuses points with 400, 422 and 413, and all with 401, 403 or 404", short: true, run: sinkRefuses,
 			promise: "400 and 422: each refused point is a dead letter, with the reason, and no other is; 413: halved until it fits, one point that never does is a dead letter; 401, 403, 404: an alarm, all waits and arrives later"},
+		{name: "F13P", title: "the sink stores a body but for some points, and answers 400", run: sinkPartial, doubles: true,
+			promise: "each refused point is a dead letter and no other is; while they are looked for, points that were stored are written again, with the same ids"},
 		{name: "F14", title: "the sink answers 429 with Retry-After: 2, then 500, 502, 503, 504", short: true, run: sinkBusy,
 			promise: "never asked before Retry-After has passed, else after 1 s, 2 s ... 1 min, each less up to a half"},
 		{name: "F15", title: "the sink stores, and resets the connection before its answer", short: true, run: sinkMute, doubles: true,
@@ -71,7 +73,7 @@ func sinkDownLong(t *trial) {
 	t.noteMemory("while the sink was down", memory, 20<<20)
 	_, gap := other.oracle.Gaps()
 	memory = t.watchMemory()
-	t.comesBack(p, 2)
+	t.comesBack(p, 5)
 	t.noteMemory("while it was drained", memory, 128<<20) // the bus reads from disk as fast as it can
 	_, whole := other.oracle.Gaps()
 	t.note("the other sink was without points for %s at most while the first was down, and for %s at all", round(gap), round(whole))
@@ -234,6 +236,19 @@ func (t *trial) denies(code, n int) {
 	}
 	t.sink.Behave(nil)
 	t.healed(time.Now(), 2*time.Minute)
+}
+
+// F13P
+func sinkPartial(t *trial) {
+	t.up(pipeline{})
+	t.load(t.standard())
+	t.hold(time.Second)
+	buried := t.refuses(gourmet{code: http.StatusBadRequest, partial: true}, "rejected", 0)
+	t.hold(time.Second)
+	t.settle()
+	if t.bury("out", 0); t.oracle.Count().Buried != buried {
+		t.errorf("%d points are dead letters, want %d", t.oracle.Count().Buried, buried)
+	}
 }
 
 // F14
