@@ -68,6 +68,20 @@ func (c *Conn) Letters(ctx context.Context, plugin string, from uint64, f func(L
 
 // Letter returns the dead letter of a number. Errors: ErrNoLetter.
 func (c *Conn) Letter(ctx context.Context, seq uint64) (Letter, error) {
+	return c.letter(ctx, AreaDead, seq)
+}
+
+// HasAgain reports whether there is a copy for plugin at a place in DEAD: see GiveAgain. Where there is none, who has named the
+// place may have put it on another bus. Errors: ErrNoLetter.
+func (c *Conn) HasAgain(ctx context.Context, plugin string, seq uint64) error {
+	l, err := c.letter(ctx, AreaAgain, seq)
+	if err == nil && l.Plugin != plugin {
+		err = fmt.Errorf("%w: %d is one of %s", ErrNoLetter, seq, l.Plugin)
+	}
+	return err
+}
+
+func (c *Conn) letter(ctx context.Context, area string, seq uint64) (Letter, error) {
 	stream, err := c.dead(ctx)
 	if err != nil {
 		return Letter{}, err
@@ -82,7 +96,7 @@ func (c *Conn) Letter(ctx context.Context, seq uint64) (Letter, error) {
 		return Letter{}, fmt.Errorf("dead letter %d: %w", seq, translate(whyEnded(ctx, err)))
 	}
 	s, err := ParseSubject(m.Subject)
-	if err != nil || s.Area != AreaDead {
+	if err != nil || s.Area != area {
 		return Letter{}, fmt.Errorf("%w: %d", ErrNoLetter, seq)
 	}
 	return letterOf(s, m.Sequence, m.Time, m.Header, m.Data), nil

@@ -100,9 +100,11 @@ func TestGiveAgain(t *testing.T) {
 	if err := errors.Join(err1, err2, err3); err != nil || seq != 4 || same != seq || last != 5 {
 		t.Fatalf("copies at %d, %d and %d: %v", seq, same, last, err)
 	}
-	if err := c.DropLetter(t.Context(), 1); err != nil {
+	if err := errors.Join(c.HasAgain(t.Context(), "out", seq), c.DropLetter(t.Context(), 1)); err != nil {
 		t.Error(err)
 	}
+	wantErr(t, "a letter is no copy", c.HasAgain(t.Context(), "out", 3), bus.ErrNoLetter)
+	wantErr(t, "a copy for another", c.HasAgain(t.Context(), "mail", seq), bus.ErrNoLetter)
 	k := again(t, c, "out", seq, last)
 	d := next(t, k)
 	if d.Subject != l.Subject || d.ID != l.SourceID || string(d.Body) != string(l.Body) || !d.Stored.Equal(l.Stored) || d.StreamSeq != seq {

@@ -150,7 +150,13 @@ func (h *Host) Again(ctx context.Context, plugin string, from, to uint64) (telem
 	if from == 0 || to < from {
 		return telemetry.ChangeList{}, refuse(telemetry.FaultInvalid, "again from %d to %d: want the places of the first and the last copy in DEAD", from, to)
 	}
-	return h.errand(ctx, plugin, telemetry.ChangeAgain, func(context.Context, plan) (errandOrder, error) {
+	return h.errand(ctx, plugin, telemetry.ChangeAgain, func(ctx context.Context, _ plan) (errandOrder, error) {
+		if err := h.conn.HasAgain(ctx, plugin, to); errors.Is(err, bus.ErrNoLetter) {
+			return errandOrder{}, refuse(telemetry.FaultNotFound, "the bus that %s reads has no copies of dead letters for it: "+
+				"retry them on that bus (--bus names it), or they have been given again already", plugin)
+		} else if err != nil && !errors.Is(err, bus.ErrDenied) {
+			return errandOrder{}, err
+		}
 		in := bus.Errands(plugin, nil)[0]
 		in.From, in.End = from, to
 		if now := h.errands.of(plugin); find(now, in) >= 0 { // it goes on a little longer
