@@ -56,6 +56,7 @@ func addStatus(b *telemetry.Batch, s telemetry.PluginStatus) {
 		fields["redelivered"], fields["dead"] = c.Redelivered, c.Dead
 		fields["ticks"], fields["missed"] = c.Ticks, c.Missed
 		fields["errors"], fields["dropped"] = sum(c.Errors), sum(c.Dropped)
+		fields["queue"], fields["queue_bytes"] = c.Queue, c.QueueBytes
 		fields["call_p50_us"], fields["call_p99_us"], fields["call_max_us"] = c.CallP50US, c.CallP99US, c.CallMaxUS
 	}
 	b.Add("plugin", fields, telemetry.Tags{"plugin": s.Name, "kind": s.Kind, "program": s.Program})
