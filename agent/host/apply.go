@@ -46,7 +46,7 @@ func (h *Host) steps(s *config.Settings) []step {
 		}
 		st := step{telemetry.ChangeStop, notInConfig, e, e.plan()}
 		if n := replicas[e.plugin]; n > 0 {
-			st.reason = fmt.Sprintf("%s has %d processes by now", e.plugin, n)
+			st.reason = fmt.Sprintf("replicas of %s: %d", e.plugin, n)
 		}
 		list = append(list, st)
 	}

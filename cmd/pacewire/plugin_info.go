@@ -29,7 +29,7 @@ func (a *app) pluginInfo() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			found, err := a.find(c.Context(), host, args[0])
 			if err == nil {
-				return a.showInfo(found)
+				return a.showInfo(found, a.crew(c.Context(), host, args[0]))
 			}
 			if !errors.Is(err, errNoAgent) && !notFound(err) || a.flags.output == "json" { // a program has other keys
 				return err
@@ -65,10 +65,29 @@ func (a *app) find(ctx context.Context, host, name string) (telemetry.PluginStat
 	return list[0], nil
 }
 
+// crew returns the processes of a plugin that has several; none when one of them is asked for, or they cannot be asked for now.
+func (a *app) crew(ctx context.Context, host, name string) []telemetry.PluginStatus {
+	l, err := a.link(ctx, host)
+	if err != nil {
+		return nil
+	}
+	defer l.close()
+	list, err := l.list(ctx)
+	list = slices.DeleteFunc(list, func(s telemetry.PluginStatus) bool {
+		plugin, _ := telemetry.PluginOf(s.Name)
+		return plugin != name
+	})
+	if err != nil || len(list) == 1 {
+		return nil
+	}
+	return list
+}
+
 // details is a plugin as info -o json shows it: the stable keys of list first.
 type details struct {
 	running
 
+	Crew     []running           `json:"processes,omitempty"` // of a plugin that has several
 	Attached bool                `json:"attached"`
 	Schedule string              `json:"schedule"`
 	Due      time.Time           `json:"due,omitzero"`
@@ -108,13 +127,24 @@ func timeOf(ns int64) time.Time {
 	return time.Unix(0, ns).UTC()
 }
 
-func (a *app) showInfo(s telemetry.PluginStatus) error {
+func (a *app) showInfo(s telemetry.PluginStatus, crew []telemetry.PluginStatus) error {
 	if a.flags.output == "json" {
-		return json.NewEncoder(a.out).Encode(asDetails(s))
+		d := asDetails(s)
+		for _, p := range crew {
+			d.Crew = append(d.Crew, asRunning(p))
+		}
+		return json.NewEncoder(a.out).Encode(d)
 	}
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	row := func(key string, v any) { fmt.Fprintf(w, "%s\t%s\n", key, printable(fmt.Sprint(v))) }
 	row("name", s.Name)
+	for n, p := range crew {
+		key := "processes"
+		if n > 0 {
+			key = ""
+		}
+		row(key, strings.TrimSuffix(p.Name+" "+p.State+" for "+age(time.Unix(0, p.Since))+", process "+processOf(p)+": "+why(p, time.Now()), ": "))
+	}
 	row("kind", s.Kind)
 	row("program", strings.TrimSpace(s.Program+" "+versionOf(s)))
 	row("host", s.Host)
