@@ -17,6 +17,7 @@ type Oracle struct {
 	tracks    map[identity]*track
 	ledger    []debt // acknowledged, in that order
 	paid      int    // of the ledger, from its begin: delivered or set aside
+	frozen    bool
 	invented  int
 	altered   int
 	acked     int // points
@@ -125,12 +126,22 @@ func (b Batch) Acknowledged() {
 	o := b.oracle
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.frozen {
+		return
+	}
 	for i := b.from; i < b.to; i++ {
 		b.track.state[i] |= acknowledged
 	}
 	o.acked += b.to - b.from
 	o.ledger = append(o.ledger, b.debt)
 	o.acks.Came(time.Now())
+}
+
+// Freeze ends the obligations: what is acknowledged later is nobody's debt.
+func (o *Oracle) Freeze() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.frozen = true
 }
 
 // Delivered notes points, as line protocol, that a sink has taken.

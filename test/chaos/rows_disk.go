@@ -2,16 +2,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/internal/lab"
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 // rowsOfDisk are the faults of the disk below the bus.
@@ -57,8 +57,10 @@ func (t *trial) mount(name string, args ...string) string {
 	return dir
 }
 
-// roomWithin is how long the bus may need from room on its disk to service.
-const roomWithin = 30 * time.Second
+const (
+	toldWithin = 5 * time.Second  // from a full disk to word of it
+	roomWithin = 30 * time.Second // from room on the disk to service
+)
 
 // F16
 func diskFull(t *trial) {
@@ -66,22 +68,15 @@ func diskFull(t *trial) {
 	t.up(pipeline{store: disk + "/bus"})
 	t.load(t.standard())
 	t.hold(2 * time.Second)
-	full := time.Now()
 	fill(disk + "/ballast")
-	acked := 0
-	t.await(readyWithin, "nothing is acknowledged any more", func() error {
-		was := acked
-		acked = t.oracle.Acked()
-		t.sleep(2 * time.Second)
-		return yet(was == acked)
-	})
-	t.bite("the last point was acknowledged %v after the disk was full", time.Since(full).Round(time.Second))
-	told := t.await(5*time.Second, "it is told", func() error {
-		out, err := t.place.Verb(t.ctx, "plugin", "list", "-o", "json")
-		return errors.Join(err, yet(strings.Contains(string(out), "storage_full")))
-	})
-	t.note("plugin list told storage_full within %s", round(told+2*time.Second))
-	t.hold(t.span(2*time.Second, 20*time.Second))
+	t.bite("nothing more can be written")
+	p := t.awaitPlugin("in", toldWithin, "is told that the bus has no room", func(p lab.Plugin) bool { return strings.Contains(p.Reason, "no room") })
+	t.note("plugin list told %q", p.Reason)
+	acked := t.oracle.Acked()
+	t.hold(t.span(4*time.Second, 20*time.Second))
+	if n := t.oracle.Acked() - acked; n > 0 {
+		t.note("%d points were acknowledged after that", n)
+	}
 	t.must(os.Remove(disk+"/ballast"), "make room")
 	t.note("service was back %s after the room", round(t.healed(time.Now(), roomWithin)))
 	t.hold(time.Second)
@@ -101,102 +96,48 @@ func fill(path string) {
 	}
 }
 
-// powerCut publishes to a bus on a file system of its own, copies that as a power cut would have left it, and looks what a bus
-// finds there.
+// powerCut lets a bus work on a file system of its own, copies that as a power cut would leave it, and looks what a bus finds there.
 func (t *trial) powerCut(sync string) {
 	image, later := t.place.Path("image"), t.place.Path("copy")
-	t.command("truncate", "-s", "1G", image)
+	t.command("truncate", "-s", "2G", image)
 	t.command("mkfs.ext4", "-q", image)
 	disk := t.mount("disk", "-o", "loop", image)
-	server, url, err := lab.RawBus{Dir: disk + "/bus", Sync: sync}.Start(t.ctx)
-	t.must(err, "start the bus")
-	t.cleanup(server.Kill)
-	stop := t.publish(url)
-	t.hold(t.span(5*time.Second, 45*time.Second))
-	count := stop.owe()
+	t.up(pipeline{store: disk + "/bus", sync: sync})
+	t.sink.Behave(func(w http.ResponseWriter, _ *http.Request, _ []byte, _ func([]byte)) { // what is on the disk counts, and nothing else
+		http.Error(w, "not now", http.StatusServiceUnavailable)
+	})
+	t.load(t.standard())
 	begin := time.Now()
+	t.sleep(t.span(5*time.Second, 45*time.Second))
+	t.oracle.Freeze()
+	wrote, acked := time.Since(begin), t.oracle.Acked()
 	t.command("cp", "--sparse=always", image, later)
-	took := time.Since(begin)
-	stop.stop()
-	server.Kill()
+	t.source.stop()
+	t.system.agent.Kill()
 
 	copied := t.mount("copied", "-o", "loop", later)
 	again, url, err := lab.RawBus{Dir: copied + "/bus", Sync: sync}.Start(t.ctx)
 	t.must(err, "start a bus on the copy")
 	t.cleanup(again.Kill)
-	t.bite("a bus runs on a copy that took %v", took)
 	t.recover(url)
-	lost := t.oracle.Count().Lost
-	t.note("%d of %d acknowledged points lost (%.0f %%): the last %.1f s of writes", lost, count, 100*float64(lost)/float64(max(count, 1)), stop.seconds(lost))
+	t.bite("a bus was started on the copy")
+	lost := float64(t.oracle.Count().Lost) / float64(max(acked, 1))
+	t.note("of %s of writes the last %s were lost, %.0f %%", round(wrote), round(time.Duration(lost*float64(wrote))), 100*lost)
 }
 
-// writes are what is published to a bus until it is cut.
-type writes struct {
-	cancel context.CancelFunc
-	done   chan struct{}
-	cut    atomic.Bool
-	begin  time.Time
-	took   time.Duration
-	acked  int
-	t      *trial
-}
-
-// owe ends the obligations: what is acknowledged later does not count. It returns how many points there are.
-func (w *writes) owe() int {
-	w.cut.Store(true)
-	w.took, w.acked = time.Since(w.begin), w.t.oracle.Acked()
-	return w.acked
-}
-
-// seconds is how long it took to write so many points.
-func (w *writes) seconds(points int) float64 {
-	return w.took.Seconds() * float64(points) / float64(max(w.acked, 1))
-}
-
-func (w *writes) stop() {
-	w.cancel()
-	<-w.done
-}
-
-// publish publishes 1,000 batches a second, or as many as the bus takes, with nothing of pacewire between.
-func (t *trial) publish(url string) *writes {
-	ctx, cancel := context.WithCancel(t.ctx)
-	conn, err := bus.Dial(ctx, bus.Options{URL: url, User: "chaos", Wait: 10 * time.Second})
-	t.must(err, "connect to the bus")
-	t.must(conn.EnsureStreams(ctx, bus.DefaultStreams()), "make the streams")
-	p, err := bus.NewPublisher(conn, bus.PublisherOptions{Host: "chaos", Plugin: "in"})
-	t.must(err, "make a publisher")
-	w := &writes{cancel: cancel, done: make(chan struct{}), t: t, begin: time.Now()}
-	from := t.oracle.Source("h00", t.nextBoot())
-	go func() {
-		defer close(w.done)
-		defer conn.Close()
-		defer p.Close()
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		for ctx.Err() == nil {
-			<-tick.C
-			b := from.Issue(20)
-			_ = p.Send(ctx, bus.Message{Subject: bus.MetricsSubject("chaos", "in"), Body: b.Lines(nil)}, func(err error) {
-				if err == nil && !w.cut.Load() {
-					b.Acknowledged()
-				}
-			})
-		}
-	}()
-	t.cleanup(cancel)
-	return w
-}
-
-// recover gives the oracle what a bus has.
+// recover gives the oracle what a bus has of the collector.
 func (t *trial) recover(url string) {
 	ctx, cancel := context.WithTimeout(t.ctx, time.Minute)
 	defer cancel()
 	conn, err := bus.Dial(ctx, bus.Options{URL: url, User: "chaos", Wait: 10 * time.Second})
 	t.must(err, "connect to the bus on the copy")
 	defer conn.Close()
-	err = conn.Tap(ctx, bus.TapOptions{Stream: bus.StreamMetrics, From: 1, Once: true}, func(m bus.Tapped) error {
-		t.oracle.Delivered(m.Body)
+	err = conn.Tap(ctx, bus.TapOptions{Stream: bus.StreamMetrics, Filters: []string{bus.MetricsFilter("in")}, From: 1, Once: true}, func(m bus.Tapped) error {
+		var b telemetry.Batch
+		if err := b.Decode(m.ContentType, "", m.Body, m.Stored); err != nil {
+			return err
+		}
+		t.oracle.Delivered(b.AppendLines(nil))
 		return nil
 	})
 	if err != nil {

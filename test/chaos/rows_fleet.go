@@ -193,9 +193,9 @@ func inventoryLost(t *trial) {
 	}
 }
 
-// inventory is what the bus has of it, by key; nothing while there is no bucket.
-func (w *watch) inventory() map[string]string {
-	all := map[string]string{}
+// inventory is what the bus has of it: digests by key; nothing while there is no bucket.
+func (w *watch) inventory() map[string]telemetry.Digest {
+	all := map[string]telemetry.Digest{}
 	ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
 	defer cancel()
 	b, err := w.conn.Bucket(ctx, bus.BucketInventory)
@@ -203,8 +203,8 @@ func (w *watch) inventory() map[string]string {
 		return all
 	}
 	_ = b.Watch(ctx, ">", func(v bus.KV) error { // ends by cancel
-		if !v.Deleted {
-			all[v.Key] = string(v.Value)
+		if p, _, err := telemetry.DecodePluginData(v.Value); err == nil && !v.Deleted { // what is none is a mark of the hub
+			all[v.Key] = p.Digest
 		}
 		return nil
 	}, cancel)

@@ -58,7 +58,7 @@ func (t *trial) load(l load) {
 		from := t.oracle.Source(fmt.Sprintf("h%02d", i), boot)
 		s.hosts.Go(func() { s.run(ctx, from, l.points, pace) })
 	}
-	t.await(readyWithin, "points arrive", func() error { return yet(t.oracle.Arrived() > 0) })
+	t.await(readyWithin, "points are acknowledged", func() error { return yet(t.oracle.Acked() > 0) })
 }
 
 // stop ends the load. It may be called again.
