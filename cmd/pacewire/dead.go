@@ -204,7 +204,7 @@ func (a *app) showLetter(l bus.Letter) error {
 	facts := [][2]string{
 		{"letter", strconv.FormatUint(row.ID, 10)}, {"set aside", row.At.Local().Format("2006-01-02 15:04:05") + " by " + row.Plugin},
 		{"reason", row.Reason}, {"error", row.Error}, {"from", row.Host + "/" + row.From}, {"id", row.SourceID},
-		{"given out", fmt.Sprintf("%d times", row.Deliveries)}, {"body", fmt.Sprintf("%s, %d points", bytesText(uint64(row.Bytes)), row.Points)},
+		{"given out", strconv.Itoa(row.Deliveries)}, {"points", strconv.Itoa(row.Points)}, {"size", bytesText(uint64(row.Bytes))},
 	}
 	for _, f := range facts {
 		fmt.Fprintf(a.out, "%-10s %s\n", f[0], printable(f[1]))

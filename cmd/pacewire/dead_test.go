@@ -67,7 +67,7 @@ func TestDeadList(t *testing.T) {
 func TestDeadShow(t *testing.T) {
 	r := fleetOf(t, nil)
 	layThree(t, r.bus)
-	expect(t, r.run("dead", "show", "1"), 0, "reason     rejected", "status 400:", "web1/app", "web1/app/b00t/", "3 times", "2 points", "  job,k=a v=1 1\n  job,k=b v=2 1\n", "!\x1b")
+	expect(t, r.run("dead", "show", "1"), 0, "reason     rejected", "status 400:", "web1/app", "web1/app/b00t/", "given out  3\n", "points     2\n", "  job,k=a v=1 1\n  job,k=b v=2 1\n", "!\x1b")
 	expect(t, r.run("dead", "show", "3"), 0, "not points", "  <html>\n")
 	expect(t, r.run("dead", "show", "7"), exitUsage, "no such dead letter: 7", "pacewire dead list")
 	expect(t, r.run("dead", "show", "one"), exitUsage, `"one" is no id`)
