@@ -89,10 +89,16 @@ func (c *call) hostCalled(id string) (telemetry.HostStatus, error) {
 // plugin returns the name of the plugin in the address.
 func (c *call) plugin() (string, error) {
 	name := c.r.PathValue("plugin")
-	if !pluginName(name) {
-		return "", invalid("plugin", "%.80q is no name of a plugin: letters a-z, digits, _ and -, at most 63", name)
+	if !processName(name) {
+		return "", invalid("plugin", "%.80q is no name of a plugin: letters a-z, digits, _ and -, at most 63; and with .2 or so, of one of its processes", name)
 	}
 	return name, nil
+}
+
+// processName reports whether name may be that of a plugin or of one of its processes.
+func processName(name string) bool {
+	plugin, _ := telemetry.PluginOf(name)
+	return pluginName(plugin)
 }
 
 func pluginName(name string) bool {

@@ -79,7 +79,7 @@ func (s *Server) live(ctx context.Context, host string) (all []telemetry.PluginS
 			return nil, badAnswer(host, "%v", err)
 		}
 		for _, p := range list.Plugins {
-			if !pluginName(p.Name) || seen[p.Name] {
+			if !processName(p.Name) || seen[p.Name] {
 				return nil, badAnswer(host, "its list has %.80q, which is no name or was there already", p.Name)
 			}
 			p.Host, seen[p.Name], args["after"] = host, true, p.Name
@@ -117,7 +117,7 @@ func (c *call) onePlugin() error {
 		return c.heldPlugin(h.Host, name, err)
 	}
 	list, _, err := telemetry.DecodePluginList(payload)
-	if err != nil || len(list.Plugins) != 1 || list.Plugins[0].Name != name {
+	if err != nil || len(list.Plugins) != 1 || list.Plugins[0].Name != strings.TrimSuffix(name, ".1") {
 		return c.heldPlugin(h.Host, name, badAnswer(h.Host, "it does not tell of plugin %s", name))
 	}
 	list.Plugins[0].Host = h.Host
