@@ -93,37 +93,37 @@ func sinkSlow(t *trial) {
 	before := t.pulse(t.span(3*time.Second, 20*time.Second))
 	t.note("latency of the healthy sink before: %v", before)
 	was := t.info("slow")
-	files := open(was.PID)
-	memory := t.watchMemory()
-	harms := []struct {
-		what string
-		do   func()
-	}{
-		{"silent", func() { p.Set(blackhole) }},
-		{"at 1 byte/s", func() { p.Set(pass); p.Slow(0, 1) }},
-	}
-	for _, harm := range harms {
-		harm.do()
-		during := t.pulse(t.span(5*time.Second, 45*time.Second))
-		t.note("while the other is %s: %v", harm.what, during)
-		if during.p99 > 5*before.p99+200*time.Millisecond {
-			t.errorf("the healthy sink suffers from one that is %s: %v, before %v", harm.what, during, before)
-		}
-	}
+	files, memory := openFiles(was.PID), t.watchMemory()
+	p.Set(blackhole)
+	t.suffers("silent", before)
+	p.Set(pass)
+	p.Slow(0, 1)
+	t.suffers("at 1 byte/s", before)
 	is := t.info("slow")
-	if is.Stats.Errors["timeout"] > was.Stats.Errors["timeout"] {
-		t.bite("%d calls ended by the timeout", is.Stats.Errors["timeout"])
+	if n := is.Stats.Errors["timeout"]; n > was.Stats.Errors["timeout"] {
+		t.bite("%d calls ended by the timeout", n)
 	}
-	if n := open(is.PID); n > files+4 || is.PID != was.PID {
+	if n := openFiles(is.PID); n > files+4 || is.PID != was.PID {
 		t.errorf("the publisher of the slow sink has %d files and connections open, %d before; process %d, before %d", n, files, is.PID, was.PID)
 	}
 	t.noteMemory("beside the slow sink", memory, 20<<20)
-	healed := time.Now()
+	healed, owed := time.Now(), t.oracle.Obligations()
 	p.Slow(0, 0)
-	t.await(2*time.Minute, "the slow sink has what waited", func() error { return yet(slow.oracle.Settled(t.oracle.Obligations() - 1)) })
-	t.note("the slow sink had caught up %s after it was well", round(time.Since(healed)))
+	took := t.await(2*time.Minute, "the slow sink has what waited", func() error { return yet(slow.oracle.Settled(owed)) })
+	t.note("the slow sink had caught up %s after it was well", round(took))
+	t.healed(healed, time.Minute)
 	t.settle()
 	t.settleBeside(slow, "the slow sink", true) // a body that a dead connection still held may come after its request was given up
+}
+
+// suffers measures how long points take to the first sink while another one is ill, and fails the row when it is much longer than
+// before.
+func (t *trial) suffers(ill string, before pulse) {
+	during := t.pulse(t.span(5*time.Second, 45*time.Second))
+	t.note("while the other is %s: %v", ill, during)
+	if during.p99 > 5*before.p99+200*time.Millisecond {
+		t.errorf("the healthy sink suffers from one that is %s: %v, before %v", ill, during, before)
+	}
 }
 
 // F12S
