@@ -128,6 +128,9 @@ func (c *Conn) GiveAgain(ctx context.Context, l Letter) (seq uint64, err error) 
 			m.Header.Set(key, v)
 		}
 	}
+	if l.Stored.IsZero() { // a letter of an older version: points without a time are about as old as it is
+		m.Header.Set(HeaderStored, l.At.UTC().Format(time.RFC3339Nano))
+	}
 	m.Header.Set(headerID, "again/"+strconv.FormatUint(l.Seq, 10))
 	ctx, done := c.heed(ctx, m.Subject)
 	defer done()
