@@ -22,7 +22,15 @@ type answer struct {
 }
 
 // nobody says that there is no stream, or that nobody leads it now.
-func (a answer) nobody() bool { return a.code == codeUnavailable && a.errCode == 0 }
+func (a answer) nobody() bool {
+	switch a.errCode {
+	case 0:
+		return a.code == codeUnavailable
+	case int(errNotAvailable), int(errNotLeader), errStreamOffline:
+		return true
+	}
+	return false
+}
 
 // Codes of errors in answers of a stream.
 const (
@@ -30,6 +38,9 @@ const (
 	codeUnavailable    = 503
 	statusNoResponders = "503"
 	errMessageTooBig   = 10054
+	errInProcess       = 10158 // the first send of this message waits for a quorum
+	errAccountFull     = 10002
+	errStreamOffline   = 10118
 )
 
 var (
@@ -174,7 +185,7 @@ func (p *Publisher) refused(s *slot, a answer, now time.Time) error {
 	s.refused++
 	n := s.refused - 1
 	switch {
-	case a.code == codeTooMany:
+	case a.code == codeTooMany, a.errCode == errInProcess:
 		p.stats.Overloaded++
 		p.postpone(s, now.Add(backoff(50*time.Millisecond, 2*time.Second, n)))
 	case a.nobody():
@@ -183,7 +194,7 @@ func (p *Publisher) refused(s *slot, a answer, now time.Time) error {
 		p.enter(s.area, false, now)
 	case a.errCode == errMessageTooBig:
 		return fmt.Errorf("%w: %s", ErrTooLarge, a.text)
-	case a.code >= 500: // 10023: the store is full, 10077: the stream or its disk
+	case a.code >= 500, a.errCode == errAccountFull: // 10023: the store is full, 10077: the stream or its disk
 		p.stats.StorageFull++
 		p.setState(StateStorageFull)
 		p.postpone(s, now.Add(backoff(time.Second, 15*time.Second, n)))

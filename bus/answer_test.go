@@ -18,11 +18,10 @@ func TestParseAnswer(t *testing.T) {
 			t.Errorf("%s %v: %+v, %v; want %+v, %v", body, header, got, is, want, ok)
 		}
 	}
-	stored := answer{stored: true}
-	f(`{"stream":"METRICS", "seq":12}`, nil, stored, true)
-	f(`{"stream":"METRICS","seq":1}`, nil, stored, true)
-	f(`{"stream":"METRICS","domain":"site","seq":9}`, nil, stored, true)
-	f(`{"stream":"METRICS","seq":7,"duplicate":true}`, nil, answer{stored: true, duplicate: true}, true)
+	f(`{"stream":"METRICS", "seq":12}`, nil, answer{stored: true, seq: 12}, true)
+	f(`{"stream":"METRICS","seq":1}`, nil, answer{stored: true, seq: 1}, true)
+	f(`{"stream":"METRICS","domain":"site","seq":9}`, nil, answer{stored: true, seq: 9}, true)
+	f(`{"stream":"METRICS","seq":7,"duplicate":true}`, nil, answer{stored: true, duplicate: true, seq: 7}, true)
 	f(`{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"},"stream":"METRICS","seq":0}`, nil,
 		answer{code: 503, errCode: 10077, text: "maximum bytes exceeded"}, true)
 	f("", nats.Header{"Status": {"503"}, "Nats-Subject": {"pw.x"}}, answer{code: 503, text: "no responders"}, true)
@@ -95,6 +94,8 @@ func TestRefused(t *testing.T) {
 		}
 	}
 	f(answer{code: 429, errCode: 10167}, nil, StateOK, 50*time.Millisecond)
+	f(answer{code: 409, errCode: 10158}, nil, StateOK, 50*time.Millisecond)
+	f(answer{code: 400, errCode: 10002}, nil, StateStorageFull, time.Second)
 	f(answer{code: 503, errCode: 10023}, nil, StateStorageFull, time.Second)
 	f(answer{code: 503, errCode: 10077}, nil, StateStorageFull, time.Second)
 	f(answer{code: 500, errCode: 10051}, nil, StateStorageFull, time.Second)

@@ -60,7 +60,7 @@ type PublisherStats struct {
 	Duplicates       uint64 // acknowledged, but the stream had them already
 	ForeignDuplicate uint64 // somebody else had used our id: sent again under another
 	StorageFull      uint64 // answers "no room"
-	Overloaded       uint64 // answers "too many requests"
+	Overloaded       uint64 // answers "too many requests", or that the message waits for a quorum
 	NoStream         uint64 // answers "no responders"
 	Refused          uint64 // messages given up: denied, too large, refused
 	LastSeq          uint64 // the last place in a stream that an answer has named

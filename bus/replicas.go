@@ -48,6 +48,7 @@ func (k *keepers) usual(already int) int {
 func (k *keepers) place(ctx context.Context, js jetstream.JetStream, stream string, make func(_ context.Context, replicas int) error) error {
 	ctx, cancel := withDeadline(ctx, askFor)
 	defer cancel()
+	var last error
 	for {
 		n := k.wish
 		err := insist(ctx, func(ctx context.Context) error {
@@ -60,13 +61,19 @@ func (k *keepers) place(ctx context.Context, js jetstream.JetStream, stream stri
 			}
 			return make(ctx, n)
 		})
+		if ctx.Err() != nil && last != nil {
+			err = last // it says more than that there was no time
+		}
 		switch {
 		case !tooFew(err) || n == 1:
 			return alone(err, n)
-		case time.Now().Before(k.until):
+		case ctx.Err() == nil && time.Now().Before(k.until):
 			pause(ctx, askPause)
+			last = err
 		case k.wish > 0:
 			return fmt.Errorf("%w: %d replicas are wished: start the other servers, or set bus.replicas: %w", ErrFewServers, n, err)
+		case ctx.Err() != nil:
+			return err
 		default:
 			k.few = true
 			k.c.log.Warn("cluster has too few servers, so that one alone keeps the streams: start the others, then a hub", "wanted", n, "err", err)

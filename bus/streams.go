@@ -384,7 +384,7 @@ func (c *Conn) StreamInfo(ctx context.Context, stream string) (StreamState, erro
 		FirstSeq: info.State.FirstSeq, LastSeq: info.State.LastSeq,
 		FirstTime: info.State.FirstTime, Consumers: info.State.Consumers, Replicas: info.Config.Replicas,
 	}
-	if info.Cluster != nil {
+	if info.Cluster != nil && info.Cluster.Name != "" {
 		s.Leader = info.Cluster.Leader
 		for _, peer := range info.Cluster.Replicas {
 			if peer.Offline || !peer.Current {

@@ -128,6 +128,21 @@ func TestRepeats(t *testing.T) {
 	f(d, now, false)
 }
 
+func TestNobody(t *testing.T) {
+	f := func(a answer, want bool) {
+		t.Helper()
+		if got := a.nobody(); got != want {
+			t.Errorf("%+v: %v", a, got)
+		}
+	}
+	f(answer{code: 503}, true)
+	f(answer{code: 503, errCode: 10008}, true)
+	f(answer{code: 500, errCode: 10009}, true)
+	f(answer{code: 500, errCode: 10118}, true)
+	f(answer{code: 503, errCode: 10023}, false)
+	f(answer{stored: true}, false)
+}
+
 func TestAreas(t *testing.T) {
 	f := func(subject string, want area) {
 		t.Helper()

@@ -29,7 +29,16 @@ func NewCluster(t testing.TB, o cluster.Options) *Cluster {
 // Conn connects to any of the servers as user, and is closed with the test.
 func (c *Cluster) Conn(t testing.TB, user string) *bus.Conn {
 	t.Helper()
-	return dial(t, bus.Options{URL: c.URL(), User: user})
+	return c.Dial(t, bus.Options{User: user})
+}
+
+// Dial connects with o, whose URL, Log and Wait may be left empty.
+func (c *Cluster) Dial(t testing.TB, o bus.Options) *bus.Conn {
+	t.Helper()
+	if o.URL == "" {
+		o.URL = c.URL()
+	}
+	return dial(t, o)
 }
 
 // Leader waits until a stream has one.
