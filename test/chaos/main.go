@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/cluster"
 	"github.com/pacewire/pacewire/internal/lab"
 )
 
@@ -37,6 +38,7 @@ type settings struct {
 }
 
 func main() {
+	cluster.Serve()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if was, err := lab.ServeRawBus(ctx, os.Args[1:]); was {

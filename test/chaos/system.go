@@ -16,8 +16,9 @@ import (
 type system struct {
 	agent, bus, hub *lab.Process // bus is the agent where that has the bus in it
 
-	mu   sync.Mutex
-	peak map[string]int64 // memory by role, bytes
+	mu      sync.Mutex
+	servers []int            // processes of a cluster
+	peak    map[string]int64 // memory by role, bytes
 }
 
 const (
@@ -187,6 +188,9 @@ func (s *system) look() {
 	note := func(role string, pid int) { s.peak[role] = max(s.peak[role], lab.Memory(pid, "status", "VmRSS:")) }
 	if s.bus != nil && s.bus != s.agent {
 		note("bus", s.bus.PID())
+	}
+	for _, pid := range s.servers {
+		note("bus", pid)
 	}
 	if s.hub != nil {
 		note("hub", s.hub.PID())
