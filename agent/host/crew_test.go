@@ -260,3 +260,23 @@ func TestCrewShares(t *testing.T) {
 		t.Errorf("%d points were sent, %v", lines, sums)
 	}
 }
+
+// Processes that somebody else starts are told apart by their environment.
+func TestCrewAttached(t *testing.T) {
+	b := bustest.New(t)
+	h := connected(t, b, "collect: { numbers: {} }\nprocess: { hot: { attached: true, from: numbers, replicas: 2 } }\n")
+	f := func(name, want string) {
+		t.Helper()
+		answer, err := h.do(t.Context(), "env", telemetry.CtlRequest{Args: map[string]any{"plugin": name}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		env := answer.(telemetry.PluginEnv).Environ
+		if !slices.Contains(env, "PACEWIRE_PLUGIN=hot") || slices.Contains(env, "PACEWIRE_PROCESS=hot.2") != (want != "") {
+			t.Errorf("%s: %q", name, env)
+		}
+	}
+	f("hot", "")
+	f("hot.1", "")
+	f("hot.2", "hot.2")
+}

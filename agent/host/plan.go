@@ -31,7 +31,9 @@ type plan struct {
 func (h *Host) plan(s *config.Settings, p config.Plugin, name string) plan {
 	n := plan{conf: p, name: name, command: h.command(p), env: h.environ(p, name), inputs: inputs(s, p)}
 	for i := range n.inputs {
-		n.inputs[i].Host = h.o.Host
+		if h.o.InProcess == nil { // where agents of other hosts may be
+			n.inputs[i].Host = h.o.Host
+		}
 	}
 	n.work = h.work(s, p, n.inputs)
 	return h.withErrands(n)

@@ -73,7 +73,9 @@ func (h *Host) settle(ctx context.Context, kind string) {
 // readBy returns what the plugins of a kind read.
 func (h *Host) readBy(kind string) (inputs []bus.Input) {
 	for _, e := range h.ofKind(kind) {
-		inputs = append(inputs, e.read()...)
+		if e.name == e.plugin { // the others read the same
+			inputs = append(inputs, e.read()...)
+		}
 	}
 	return inputs
 }
