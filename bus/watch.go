@@ -149,7 +149,7 @@ func (c *Conn) check() {
 	c.checking = true
 	c.checks.Go(func() {
 		defer c.checked()
-		if err := c.nc.FlushTimeout(checkWait); !errors.Is(err, nats.ErrTimeout) {
+		if err := c.nc.FlushTimeout(max(checkWait, 2*c.opts.Ping)); !errors.Is(err, nats.ErrTimeout) {
 			return
 		}
 		c.log.Warn("bus server hangs, asking another one", "server", c.nc.ConnectedUrlRedacted())

@@ -2,7 +2,7 @@ package host
 
 import (
 	"context"
-	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/pacewire/pacewire/agent/config"
@@ -97,7 +97,7 @@ func (h *Host) unchangeable(s *config.Settings) []string {
 		key     string
 		changed bool
 	}{
-		{"bus", fmt.Sprint(was.Bus) != fmt.Sprint(s.Bus)},
+		{"bus", !reflect.DeepEqual(was.Bus, s.Bus)},
 		{"host", was.Host != s.Host},
 		{"log", was.Log != s.Log},
 	} {

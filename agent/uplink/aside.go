@@ -24,8 +24,11 @@ func (p *passage) setAside(ctx context.Context, it *parcel) (set bool, err error
 	case errors.Is(it.err, bus.ErrRefused):
 		code = "refused"
 	}
-	if code == "" || code == "denied" && !p.deniedForLong(it.Subject) {
+	switch {
+	case code == "":
 		return false, it.err
+	case code == "denied" && !p.deniedForLong(it):
+		return false, errNotYet
 	}
 	p.log.Warn("message set aside: the bus of the fleet does not take it", "subject", it.Subject, "id", it.ID, "bytes", len(it.Body), "code", code, "error", it.err)
 	if p.stream == bus.StreamDead { // where it is already
@@ -37,17 +40,28 @@ func (p *passage) setAside(ctx context.Context, it *parcel) (set bool, err error
 	return true, nil
 }
 
-// deniedForLong reports whether a subject is denied for so long that nobody is about to mend it.
-func (p *passage) deniedForLong(subject string) bool {
+// errNotYet says of a parcel that it is denied, which somebody may be about to mend.
+var errNotYet = errors.New("denied for the moment")
+
+// deniedForLong reports whether the subject of a parcel is denied for so long that nobody is about to mend it, while others pass. Where nothing passes
+// at all the spool is the better place to wait in, for long.
+func (p *passage) deniedForLong(it *parcel) bool {
 	p.carrier.mu.Lock()
 	defer p.carrier.mu.Unlock()
-	since, known := p.denied[subject]
+	since, known := p.denied[it.Subject]
 	if !known {
-		since = time.Now()
-		p.denied[subject] = since
+		since = it.taken
+		p.denied[it.Subject] = since
 	}
-	return time.Since(since) >= p.o.Times.Deny
+	limit := p.o.Times.Deny
+	if p.passed.Before(since) {
+		limit *= allDenied
+	}
+	return time.Since(since) >= limit
 }
+
+// allDenied is how much longer than Times.Deny a message waits when all are denied.
+const allDenied = 60
 
 // arrivedBefore returns hashes of the ids of this host that the stream over there has from a sequence on. Who may not ask relies on
 // the stream itself, which remembers ids for two minutes.

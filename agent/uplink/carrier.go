@@ -21,11 +21,13 @@ type carrier struct {
 	*Uplink
 	stream  string
 	filters []string // what of it; nil: all
+	share   float64  // of the window
 	own     string   // the subjects over there on which nobody but this host stores; "": there are none
 
 	mu      sync.Mutex
 	counts  counts
 	denied  map[string]time.Time // subjects that are denied, since when
+	passed  time.Time            // when the bus of the fleet stored something last
 	state   bus.PublisherState   // of the publisher that told last
 	trouble error                // of the last trip
 	carried map[string]bool      // keys of the spans that are carried now
@@ -40,7 +42,11 @@ type counts struct {
 }
 
 func newCarrier(u *Uplink, stream string, filters []string, own string) *carrier {
-	return &carrier{Uplink: u, stream: stream, filters: filters, own: own, denied: map[string]time.Time{}, carried: map[string]bool{}}
+	share := 1.0
+	if stream != bus.StreamMetrics {
+		share = 1.0 / 8 // they are few
+	}
+	return &carrier{Uplink: u, stream: stream, filters: filters, share: share, own: own, denied: map[string]time.Time{}, carried: map[string]bool{}}
 }
 
 // A span is a part of a stream that a consumer of ours carries. Each ends where the next begins; the last one goes on. There is more
@@ -143,7 +149,7 @@ func (c *carrier) trip(ctx context.Context) error {
 // carryAll carries spans one after the other to the bus that conn leads to, with a share of the window.
 func (c *carrier) carryAll(ctx context.Context, spans []span, conn *bus.Conn, share float64) error {
 	for _, s := range spans {
-		if err := c.carry(ctx, s, conn, int(share*float64(c.o.Window))); err != nil {
+		if err := c.carry(ctx, s, conn, int(share*c.share*float64(c.o.Window))); err != nil {
 			return err
 		}
 		if err := c.finish(ctx, s); err != nil {

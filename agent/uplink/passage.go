@@ -25,8 +25,11 @@ type passage struct {
 
 	mu    sync.Mutex
 	queue []*parcel     // read and not settled, oldest first
+	bytes int           // of these
+	pace  pace          // how many these may be
 	last  bool          // nothing more will be read
 	kick  chan struct{} // 1: settle should look
+	room  chan struct{} // 1: something was settled
 }
 
 // A parcel is a message on its way.
@@ -63,7 +66,8 @@ func (c *carrier) depart(ctx context.Context, s span, conn *bus.Conn, window int
 		c.log.Warn("place of the uplink not kept", "error", err)
 	}
 	was, _ := c.places.of(key)
-	p := &passage{carrier: c, span: s, until: was.Sent, after: was.After, kick: make(chan struct{}, 1)}
+	p := &passage{carrier: c, span: s, until: was.Sent, after: was.After, pace: newPace(window),
+		kick: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	var err error
 	if was.Sent > max(was.Settled, s.state.AckFloor) {
 		if p.known, err = c.arrivedBefore(ctx, was.After+1); err != nil {
@@ -126,7 +130,7 @@ func (p *passage) read(ctx context.Context) error {
 	was, _ := p.places.of(p.key(p.span))
 	at := max(was.Settled, p.span.from-min(p.span.from, 1)) // in hand, or settled
 	for {
-		d, err := p.reader.Next(ctx)
+		d, err := p.next(ctx)
 		if err != nil {
 			return err
 		}
@@ -142,6 +146,25 @@ func (p *passage) read(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// next reads a message, as soon as there is room for it: one that is refused for the moment holds up those behind it here, though they
+// may have arrived over there.
+func (p *passage) next(ctx context.Context) (*bus.Delivery, error) {
+	for p.full() {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-p.room:
+		}
+	}
+	return p.reader.Next(ctx)
+}
+
+func (p *passage) full() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.bytes >= p.pace.now
 }
 
 // gap counts what the limits took between two messages.
@@ -162,12 +185,18 @@ func (p *passage) send(ctx context.Context, d *bus.Delivery) error {
 	it.known = d.StreamSeq <= p.until && p.known[p.hash(m.ID)]
 	p.mu.Lock()
 	p.queue = append(p.queue, it)
+	p.bytes += len(d.Body)
 	p.mu.Unlock()
 	if it.known {
 		p.verdict(it, nil)
 		return nil
 	}
 	p.places.change(p.key(p.span), func(at *place) { at.Sent = max(at.Sent, d.StreamSeq) })
+	return p.post(ctx, it, m)
+}
+
+// post gives a message to the publisher.
+func (p *passage) post(ctx context.Context, it *parcel, m bus.Message) error {
 	err := p.out.Send(ctx, m, func(err error) { p.verdict(it, err) })
 	if errors.Is(err, bus.ErrTooLarge) {
 		p.verdict(it, err)
@@ -175,6 +204,22 @@ func (p *passage) send(ctx context.Context, d *bus.Delivery) error {
 	}
 	return err
 }
+
+// postAgain tries the oldest parcel once more, after a while in which what is behind it goes on.
+func (p *passage) postAgain(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(min(p.o.Times.Deny/4, denyPause)):
+	}
+	p.mu.Lock()
+	it := p.queue[0]
+	it.done, it.err, it.taken = false, nil, time.Now()
+	p.mu.Unlock()
+	return p.post(ctx, it, p.message(it.Delivery))
+}
+
+const denyPause = 5 * time.Second
 
 // message is d as it goes on. Ids of dead letters say nothing of their host, and some messages have none: those get one that is the
 // same each time.
@@ -193,7 +238,15 @@ func (p *passage) message(d *bus.Delivery) bus.Message {
 func (p *passage) verdict(it *parcel, err error) {
 	p.mu.Lock()
 	it.done, it.err = true, err
+	if err == nil && !it.known {
+		p.pace.answered(len(it.Body), it.taken, time.Now())
+	}
 	p.mu.Unlock()
+	if err == nil && !it.known {
+		p.carrier.mu.Lock()
+		p.passed = time.Now()
+		p.carrier.mu.Unlock()
+	}
 	p.nudge()
 }
 
@@ -254,6 +307,8 @@ func (p *passage) first() (it *parcel, over bool) {
 func (p *passage) settleOne(ctx context.Context, it *parcel) error {
 	set, err := p.setAside(ctx, it)
 	switch {
+	case errors.Is(err, errNotYet):
+		return p.postAgain(ctx)
 	case err != nil:
 		return err
 	case !set:
@@ -263,10 +318,15 @@ func (p *passage) settleOne(ctx context.Context, it *parcel) error {
 	}
 	p.mu.Lock()
 	p.queue[0] = nil
+	p.bytes -= len(it.Body)
 	if p.queue = p.queue[1:]; len(p.queue) == 0 {
 		p.queue = nil // else its array would only grow
 	}
 	p.mu.Unlock()
+	select {
+	case p.room <- struct{}{}:
+	default:
+	}
 	p.places.change(p.key(p.span), func(at *place) { at.Settled, at.After = max(at.Settled, it.StreamSeq), max(at.After, it.after) })
 	p.count(it, set)
 	return nil

@@ -155,7 +155,7 @@ func stateOf(s bus.PublisherState) string {
 	return telemetry.UplinkOK
 }
 
-// now returns the state of the uplink, why it is so, and since when if that is known.
+// now returns the state of the uplink, why it is so, and since when the link is as it is.
 func (u *Uplink) now() (state, reason string, since time.Time) {
 	up, since, lost := u.link.look()
 	if !up {
@@ -204,9 +204,9 @@ func (w *watch) status(now time.Time) telemetry.UplinkStatus {
 	defer w.mu.Unlock()
 	if w.state != state {
 		w.state, w.since = state, now
-		if state == telemetry.UplinkAway || state == telemetry.UplinkOK && since.After(w.since.Add(-w.u.o.Times.Look)) {
-			w.since = since
-		}
+	}
+	if state == telemetry.UplinkAway {
+		w.since = since
 	}
 	s.State, s.Reason, s.AgeMS = state, reason, now.Sub(w.since).Milliseconds()
 	s.Messages, s.Bytes, s.Rate, s.ByteRate = w.wait.messages, w.wait.bytes, w.rate.perSecond, w.rate.bytesPerSecond
