@@ -114,15 +114,13 @@ func measure(c bus.ConsumerState, s bus.StreamState, maxAge time.Duration, now t
 func (e *entry) behind(l lag, tells bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	was, now := e.lag != "", e.lag
-	switch {
-	case l.share > lagBegins || was && l.share > lagEnds:
-		now = fmt.Sprintf("it is behind: %d MiB of %s wait for it, %.0f%% of what that may hold", l.bytes>>20, l.stream, 100*l.share)
-	default:
-		now = ""
+	was := e.lag != ""
+	is := l.share > lagBegins || was && l.share > lagEnds
+	e.lag = ""
+	if is {
+		e.lag = fmt.Sprintf("it is behind: %d MiB of %s wait for it, %.0f%% of what that may hold", l.bytes>>20, l.stream, 100*l.share)
 	}
-	e.lag = now
-	if is := now != ""; is != was {
+	if is != was {
 		e.host.inventory.stirs(e.name)
 		if tells {
 			e.tellLag(is)
