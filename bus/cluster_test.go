@@ -196,7 +196,7 @@ func start(t *testing.T, n *cluster.Node) {
 }
 
 // long says whether faults are to last as they do in life, and to be many.
-func long() bool { return os.Getenv("PACEWIRE_LONG") != "" }
+func long() bool { return os.Getenv("PACEWIRE_TEST_LONG") == "1" }
 
 // Streams and buckets of a cluster are kept by three servers, and its servers come and go under load.
 func TestCluster(t *testing.T) {
@@ -309,7 +309,7 @@ func TestReplicasOfOneServer(t *testing.T) {
 // A cluster that stays too small keeps its streams on one server, until there are more.
 func TestClusterOfTwo(t *testing.T) {
 	if !long() {
-		t.Skip("waits 10 s for servers that do not come: set PACEWIRE_LONG")
+		t.Skip("waits 10 s for servers that do not come: set PACEWIRE_TEST_LONG=1")
 	}
 	t.Parallel()
 	c := bustest.NewCluster(t, cluster.Options{Servers: 2})
