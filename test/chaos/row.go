@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A row is one fault of the table, and what is promised under it.
@@ -27,6 +28,7 @@ type row struct {
 	loses   bool   // what was acknowledged may be lost: the row shows how much
 	apart   bool   // a row that is no part of the whole table: it runs only by its name
 	quiet   bool   // no points are under way, so none must have been acknowledged
+	within  time.Duration // what it may take; 0: rowWithin
 	needs   []need
 	run     func(t *trial)
 }

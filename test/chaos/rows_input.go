@@ -91,7 +91,7 @@ func pluginFloods(t *trial) {
 	t.note("while %.0f points/s are sent: %v", float64(sent)/lasts.Seconds(), during)
 	t.slower(before, during)
 	t.floodCounted(sent, rate, lasts)
-	t.noteMemory("while it was flooded", memory, 64<<20)
+	t.noteMemory("while it was flooded", memory, youngBus)
 
 	memory = t.watchMemory()
 	megabytes := t.times(100, 1000)
@@ -107,7 +107,7 @@ func pluginFloods(t *trial) {
 	if p := t.awaitPlugin("shouts", readyWithin, "works", func(p lab.Plugin) bool { return p.State == "running" }); p.Restarts > 0 {
 		t.errorf("the plugin that shouts was started again: %+v", p)
 	}
-	t.noteMemory("beside the output", memory, 64<<20)
+	t.noteMemory("beside the output", memory, youngBus)
 	t.undisturbed(listed)
 	t.settle()
 }

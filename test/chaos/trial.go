@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ func (s settings) run(ctx context.Context, r row) result {
 	if why := r.missing(); why != "" {
 		return result{row: r, verdict: skipped, why: "needs " + why}
 	}
-	ctx, cancel := context.WithTimeout(ctx, rowWithin)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(r.within, rowWithin))
 	defer cancel()
 	t := &trial{settings: s, row: r, ctx: ctx, random: s.randomOf(r.name), oracle: oracle.New(), result: result{row: r}}
 	begin := time.Now()
@@ -57,7 +58,7 @@ func (s settings) run(ctx context.Context, r row) result {
 	return t.result
 }
 
-// rowWithin ends a row that does not end by itself.
+// rowWithin ends a row that does not end by itself, and has no time of its own.
 const rowWithin = 15 * time.Minute
 
 func (t *trial) prepare() {
