@@ -6,25 +6,23 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/internal/fleet"
+	"github.com/pacewire/pacewire/internal/lab"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
 // A watched is a bus, a hub and simulated hosts: each of the first two in a process of its own, the hosts in this one.
 type watched struct {
 	s    settings
-	bus  *exec.Cmd
+	bus  *lab.Process
 	url  string
-	hub  *exec.Cmd
-	log  log
+	hub  *lab.Process
 	conn *bus.Conn
 }
 
@@ -45,24 +43,15 @@ func watch(ctx context.Context, s settings, sync string) (w *watched, err error)
 }
 
 func (w *watched) startHub(ctx context.Context) error {
-	dir := filepath.Join(w.s.dir, "hub")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	place := lab.Place{Dir: filepath.Join(w.s.dir, "hub"), Binary: w.s.binary}
+	if err := os.MkdirAll(place.Dir, 0o755); err != nil {
 		return err
 	}
-	config := filepath.Join(dir, "pacewire.yaml")
-	if err := os.WriteFile(config, []byte("host: bench\nbus: "+w.url+"\nweb: off\n"), 0o600); err != nil {
-		return err
+	config, err := place.Write("pacewire.yaml", "host: bench\nbus: "+w.url+"\nweb: off\n")
+	if err == nil {
+		w.hub, err = lab.Start(place.Command(ctx, "hub", config))
 	}
-	w.hub = exec.CommandContext(ctx, w.s.binary, "hub", config)
-	w.hub.Env = append(os.Environ(), "PACEWIRE_STATE="+dir, "PACEWIRE_RUN="+filepath.Join(dir, "run"), "PACEWIRE_BUS=", "PACEWIRE_CONFIG=")
-	w.hub.Stderr = &w.log
-	return w.hub.Start()
-}
-
-// kill ends a process at once.
-func kill(c *exec.Cmd) {
-	_ = c.Process.Kill()
-	_ = c.Wait()
+	return err
 }
 
 func (w *watched) stop() {
@@ -70,44 +59,15 @@ func (w *watched) stop() {
 		w.conn.Close()
 	}
 	if w.hub != nil {
-		kill(w.hub)
+		w.hub.Kill()
 	}
 	stopRawBus(w.bus)
-}
-
-// ask sends a verb to the hub.
-func (w *watched) ask(ctx context.Context, verb string, r telemetry.CtlRequest) (telemetry.CtlReply, error) {
-	r.ID = "bench"
-	body, err := telemetry.EncodeControl(r, telemetry.MsgPack)
-	if err != nil {
-		return telemetry.CtlReply{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	answer, err := w.conn.Request(ctx, bus.HubSubject(verb), body)
-	if err != nil {
-		return telemetry.CtlReply{}, err
-	}
-	reply, _, err := telemetry.DecodeCtlReply(answer)
-	if err == nil && !reply.OK {
-		err = fmt.Errorf("hub: %s: %s", reply.Error.Code, reply.Error.Message)
-	}
-	return reply, err
-}
-
-func (w *watched) status(ctx context.Context) (telemetry.HubStatus, error) {
-	reply, err := w.ask(ctx, "status", telemetry.CtlRequest{})
-	if err != nil {
-		return telemetry.HubStatus{}, err
-	}
-	s, _, err := telemetry.DecodeHubStatus(reply.Payload)
-	return s, err
 }
 
 // until waits for the hub to be as ok says.
 func (w *watched) until(ctx context.Context, limit time.Duration, ok func(telemetry.HubStatus) bool) (s telemetry.HubStatus, err error) {
 	for end := time.Now().Add(limit); time.Now().Before(end); {
-		if s, err = w.status(ctx); err == nil && ok(s) {
+		if s, err = lab.HubStatus(ctx, w.conn); err == nil && ok(s) {
 			return s, nil
 		}
 		select {
@@ -116,7 +76,7 @@ func (w *watched) until(ctx context.Context, limit time.Duration, ok func(teleme
 			return s, ctx.Err()
 		}
 	}
-	return s, errors.Join(err, fmt.Errorf("hub did not come to it in %v: %v hosts, %v\n%s", limit, s.States, s.Counts, w.log.String()))
+	return s, errors.Join(err, fmt.Errorf("hub did not come to it in %v: %v hosts, %v\n%s", limit, s.States, s.Counts, w.hub.Log.Tail()))
 }
 
 func allUp(hosts int) func(telemetry.HubStatus) bool {
@@ -185,10 +145,10 @@ func (w *watched) settled(ctx context.Context, f *fleet.Fleet) error {
 
 // steady measures hosts that beat, and nothing else.
 func (w *watched) steady(ctx context.Context, f *fleet.Fleet) ([]row, error) {
-	pids := []int{w.hub.Process.Pid, w.bus.Process.Pid, os.Getpid()}
+	pids := []int{w.hub.PID(), w.bus.PID(), os.Getpid()}
 	cpu := func() (all [3]time.Duration, err error) {
 		for i, pid := range pids {
-			if all[i], err = cpuOf(pid); err != nil {
+			if all[i], err = lab.CPU(pid); err != nil {
 				return all, err
 			}
 		}
@@ -223,8 +183,8 @@ func (w *watched) steady(ctx context.Context, f *fleet.Fleet) ([]row, error) {
 		{title + "CPU µs for HTB and ACK, hub / bus", fmt.Sprintf("%.1f / %.1f", micros(0), micros(1)), fmt.Sprintf("a simulated host: %.1f", micros(2)), "", "", noBar},
 		{title + "hosts that a hub carries at half a core", fmt.Sprintf("%.0f", carried), "", "", "", noBar},
 		{title + "ACK ms, p50 / p99 / max since the start", fmt.Sprintf("%.2f / %.2f / %.0f", ms(now.P50), ms(now.P99), ms(now.Max)), "", "", "", noBar},
-		{title + "memory of the hub, MB resident / at its peak", fmt.Sprintf("%.0f / %.0f", float64(memoryOf(pids[0], "status", "VmRSS:"))/1e6,
-			float64(memoryOf(pids[0], "status", "VmHWM:"))/1e6), fmt.Sprintf("%.1f kB a host", float64(memoryOf(pids[0], "status", "VmRSS:"))/1e3/float64(w.s.hosts)), "", "", noBar},
+		{title + "memory of the hub, MB resident / at its peak", fmt.Sprintf("%.0f / %.0f", float64(lab.Memory(pids[0], "status", "VmRSS:"))/1e6,
+			float64(lab.Memory(pids[0], "status", "VmHWM:"))/1e6), fmt.Sprintf("%.1f kB a host", float64(lab.Memory(pids[0], "status", "VmRSS:"))/1e3/float64(w.s.hosts)), "", "", noBar},
 	}, nil
 }
 
@@ -235,9 +195,9 @@ func (w *watched) restartBus(ctx context.Context) ([]row, error) {
 		return nil, err
 	}
 	begun := time.Now()
-	kill(w.bus)
+	w.bus.Kill()
 	time.Sleep(3 * time.Second)
-	if w.bus, _, err = againRawBus(ctx, w.s, "always", at.Host); err != nil {
+	if w.bus, _, err = (lab.RawBus{Dir: rawStore(w.s), Sync: "always", Listen: at.Host}).Start(ctx); err != nil {
 		return nil, err
 	}
 	if _, err := w.until(ctx, time.Minute, allUp(w.s.hosts)); err != nil {
@@ -298,7 +258,7 @@ func refreshes(ctx context.Context, s settings) ([]row, error) {
 // order begins a refresh of all and waits for its end.
 func (w *watched) order(ctx context.Context) (job telemetry.RefreshJob, took time.Duration, err error) {
 	begun := time.Now()
-	reply, err := w.ask(ctx, "refresh", telemetry.CtlRequest{Mode: telemetry.ModeCached})
+	reply, err := lab.AskHub(ctx, w.conn, "refresh", telemetry.CtlRequest{Mode: telemetry.ModeCached})
 	for err == nil {
 		if job, _, err = telemetry.DecodeRefreshJob(reply.Payload); err != nil || job.Ended > 0 {
 			return job, time.Since(begun), err
@@ -306,7 +266,7 @@ func (w *watched) order(ctx context.Context) (job telemetry.RefreshJob, took tim
 		if !wait(ctx, 50*time.Millisecond) {
 			return job, 0, ctx.Err()
 		}
-		reply, err = w.ask(ctx, "job", telemetry.CtlRequest{Args: map[string]any{"id": job.ID}})
+		reply, err = lab.AskHub(ctx, w.conn, "job", telemetry.CtlRequest{Args: map[string]any{"id": job.ID}})
 	}
 	return job, 0, err
 }
@@ -338,8 +298,9 @@ func loadRegistry(ctx context.Context, s settings, hosts int) (time.Duration, fl
 	if _, err := w.until(ctx, time.Minute, func(s telemetry.HubStatus) bool { return s.Voice }); err != nil {
 		return 0, 0, err
 	}
-	_ = w.hub.Process.Signal(syscall.SIGTERM)
-	_ = w.hub.Wait()
+	if err := w.hub.Stop(stopWithin); err != nil {
+		return 0, 0, err
+	}
 	if err := w.record(ctx, hosts); err != nil {
 		return 0, 0, err
 	}
@@ -354,7 +315,7 @@ func loadRegistry(ctx context.Context, s settings, hosts int) (time.Duration, fl
 		}
 		return sum == uint64(hosts) && s.Voice
 	})
-	return time.Since(begun), float64(memoryOf(w.hub.Process.Pid, "status", "VmRSS:")) / 1e6, err
+	return time.Since(begun), float64(lab.Memory(w.hub.PID(), "status", "VmRSS:")) / 1e6, err
 }
 
 // record writes a registry of hosts that are UP.

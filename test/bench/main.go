@@ -14,8 +14,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/lab"
 )
 
 // settings are the flags.
@@ -33,6 +36,15 @@ type settings struct {
 }
 
 func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if was, err := lab.ServeRawBus(ctx, os.Args[1:]); was {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench: raw bus:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var s settings
 	flag.StringVar(&s.binary, "binary", "bin/pacewire", "the program to measure")
 	flag.IntVar(&s.points, "points", 8_000_000, "points of a run at full speed")
@@ -44,18 +56,7 @@ func main() {
 	flag.StringVar(&s.only, "only", "", "measure only: "+strings.Join(sectionNames(), ", "))
 	flag.StringVar(&s.telegraf, "telegraf", "", "a Telegraf binary that does the same work beside us")
 	flag.StringVar(&s.dir, "dir", "", "where the store is kept meanwhile; by default a temporary folder")
-	rawBus := flag.String("raw-bus", "", "used by bench itself: run a bus with this sync")
-	rawListen := flag.String("raw-listen", "127.0.0.1:0", "used by bench itself: where that bus listens")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if *rawBus != "" {
-		if err := serveRawBus(ctx, *rawBus, *rawListen, s.dir); err != nil {
-			fmt.Fprintln(os.Stderr, "bench: raw bus:", err)
-			os.Exit(1)
-		}
-		return
-	}
 	if err := run(ctx, s); err != nil {
 		fmt.Fprintln(os.Stderr, "FAIL:", err)
 		os.Exit(1)
@@ -159,7 +160,7 @@ func run(ctx context.Context, s settings) error {
 
 // print writes the table.
 func print(rows []row) {
-	fmt.Println(machine())
+	fmt.Println(lab.Machine())
 	fmt.Println()
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "WHAT\tFIGURE\tBESIDE IT\tFIRST BAR\tAIM\tREACHED")

@@ -38,7 +38,7 @@ type observer struct {
 
 // observe observes a plugin that works, and returns when it is seen.
 func (sys *system) observe(ctx context.Context, plugin string) (*observer, error) {
-	conn, host, err := sys.connect(ctx)
+	conn, host, err := sys.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -133,26 +133,26 @@ func (o *observer) await(ctx context.Context, s step, after time.Time) (time.Tim
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return time.Time{}, errors.Join(ctx.Err(), o.fault, fmt.Errorf("no %v of %s is seen within %v\n%s", s, o.plugin, stepWithin, o.sys.log))
+	return time.Time{}, errors.Join(ctx.Err(), o.fault, fmt.Errorf("no %v of %s is seen within %v\n%s", s, o.plugin, stepWithin, o.sys.agent.Log))
 }
 
 // restart starts the plugin anew, and returns how long each step took from the moment its process was there.
 func (o *observer) restart(ctx context.Context) (took [steps]time.Duration, err error) {
 	o.forget()
 	before := time.Now()
-	if _, err := o.sys.verb(ctx, "plugin", "restart", o.plugin); err != nil {
+	if _, err := o.sys.Verb(ctx, "plugin", "restart", o.plugin); err != nil {
 		return took, err
 	}
-	begun, ok := o.sys.log.started(o.plugin, before)
+	begun, ok := o.sys.agent.Log.First(before, o.plugin, "child started")
 	if !ok {
-		return took, fmt.Errorf("%s is restarted, and the log tells of no start\n%s", o.plugin, o.sys.log)
+		return took, fmt.Errorf("%s is restarted, and the log tells of no start\n%s", o.plugin, o.sys.agent.Log)
 	}
 	for s := range steps { // what the process before it has sent came before
-		at, err := o.await(ctx, s, begun)
+		at, err := o.await(ctx, s, begun.Time)
 		if err != nil {
 			return took, err
 		}
-		took[s] = at.Sub(begun)
+		took[s] = at.Sub(begun.Time)
 	}
 	return took, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/lab"
 	"github.com/pacewire/pacewire/internal/loadtest"
 )
 
@@ -53,7 +54,7 @@ func pipeline(ctx context.Context, s settings, name, sync string, apart bool) (r
 		return r, err
 	}
 	defer sink.Close()
-	listen := fmt.Sprintf("127.0.0.1:%d", freePort())
+	listen := fmt.Sprintf("127.0.0.1:%d", lab.FreePort())
 	sys, err := start(ctx, s, name, config(sync, listen, sink.URL, apart))
 	if err != nil {
 		return r, err
@@ -65,7 +66,7 @@ func pipeline(ctx context.Context, s settings, name, sync string, apart bool) (r
 	}
 	begin := time.Now()
 	if err := deliver(ctx, listen, sink, loadtest.Load{Points: s.points}); err != nil {
-		return r, fmt.Errorf("%w\n%s", err, sys.log)
+		return r, fmt.Errorf("%w\n%s", err, sys.agent.Log)
 	}
 	took := time.Since(begin)
 	after, err := sys.usage()

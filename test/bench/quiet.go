@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/lab"
 	"github.com/pacewire/pacewire/internal/loadtest"
 )
 
@@ -23,7 +24,7 @@ func latency(ctx context.Context, s settings) ([]row, error) {
 		return nil, err
 	}
 	defer sink.Close()
-	listen := fmt.Sprintf("127.0.0.1:%d", freePort())
+	listen := fmt.Sprintf("127.0.0.1:%d", lab.FreePort())
 	sys, err := start(ctx, s, "latency", config("always", listen, sink.URL, false))
 	if err != nil {
 		return nil, err
@@ -59,7 +60,7 @@ func memory(ctx context.Context, s settings) ([]row, error) {
 		return nil, err
 	}
 	defer sink.Close()
-	listen := fmt.Sprintf("127.0.0.1:%d", freePort())
+	listen := fmt.Sprintf("127.0.0.1:%d", lab.FreePort())
 	sys, err := start(ctx, s, "memory", config("always", listen, sink.URL, false))
 	if err != nil {
 		return nil, err

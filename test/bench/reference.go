@@ -1,20 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
-	"github.com/pacewire/pacewire/bus/embedded"
+	"github.com/pacewire/pacewire/internal/lab"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -30,36 +26,16 @@ type raw struct {
 const pointBytes = 36
 
 // startRawBus starts a bus with nothing in its store in a process of its own, and returns its URL.
-func startRawBus(ctx context.Context, s settings, sync string) (server *exec.Cmd, url string, err error) {
-	if err := os.RemoveAll(filepath.Join(s.dir, "raw")); err != nil {
+func startRawBus(ctx context.Context, s settings, sync string) (server *lab.Process, url string, err error) {
+	if err := os.RemoveAll(rawStore(s)); err != nil {
 		return nil, "", err
 	}
-	return againRawBus(ctx, s, sync, "127.0.0.1:0")
+	return lab.RawBus{Dir: rawStore(s), Sync: sync}.Start(ctx)
 }
 
-// againRawBus starts a bus at an address, with what an earlier one has left in its store.
-func againRawBus(ctx context.Context, s settings, sync, listen string) (server *exec.Cmd, url string, err error) {
-	server = exec.CommandContext(ctx, os.Args[0], "-raw-bus", sync, "-raw-listen", listen, "-dir", filepath.Join(s.dir, "raw"))
-	server.Stderr = os.Stderr
-	out, err := server.StdoutPipe()
-	if err != nil {
-		return nil, "", err
-	}
-	if err := server.Start(); err != nil {
-		return nil, "", err
-	}
-	url, err = bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		stopRawBus(server)
-		return nil, "", fmt.Errorf("raw bus: %w", err)
-	}
-	return server, strings.TrimSpace(url), nil
-}
+func rawStore(s settings) string { return filepath.Join(s.dir, "raw") }
 
-func stopRawBus(server *exec.Cmd) {
-	_ = server.Process.Signal(syscall.SIGINT)
-	_ = server.Wait()
-}
+func stopRawBus(server *lab.Process) { _ = server.Stop(stopWithin) }
 
 // rawIdle returns what a bus with empty streams and no client uses of a core, in percent.
 func rawIdle(ctx context.Context, s settings) (float64, error) {
@@ -78,12 +54,12 @@ func rawIdle(ctx context.Context, s settings) (float64, error) {
 		return 0, err
 	}
 	time.Sleep(2 * time.Second) // for the start to be over
-	before, err := cpuOf(server.Process.Pid)
+	before, err := lab.CPU(server.PID())
 	if err != nil {
 		return 0, err
 	}
 	time.Sleep(s.idle / 2)
-	after, err := cpuOf(server.Process.Pid)
+	after, err := lab.CPU(server.PID())
 	return (after - before).Seconds() / (s.idle / 2).Seconds() * 100, err
 }
 
@@ -94,7 +70,7 @@ func rawNATS(ctx context.Context, s settings, sync string) (raw, error) {
 		return raw{}, err
 	}
 	defer stopRawBus(server)
-	us, err := cpuOf(os.Getpid())
+	us, err := lab.CPU(os.Getpid())
 	if err != nil {
 		return raw{}, err
 	}
@@ -103,14 +79,14 @@ func rawNATS(ctx context.Context, s settings, sync string) (raw, error) {
 		return raw{}, err
 	}
 	took := time.Since(begin)
-	after, err1 := cpuOf(os.Getpid())
-	theirs, err2 := cpuOf(server.Process.Pid)
+	after, err1 := lab.CPU(os.Getpid())
+	theirs, err2 := lab.CPU(server.PID())
 	if err1 != nil || err2 != nil {
 		return raw{}, fmt.Errorf("%w, %w", err1, err2)
 	}
 	n := float64(s.points)
 	return raw{rate: n / took.Seconds(), micros: float64((after - us + theirs).Nanoseconds()) / 1e3 / n,
-		peak: float64(memoryOf(server.Process.Pid, "status", "VmHWM:")) / 1e6}, nil
+		peak: float64(lab.Memory(server.PID(), "status", "VmHWM:")) / 1e6}, nil
 }
 
 // moveTwice publishes messages of the size of a frame, and moves each on from one consumer to the next.
@@ -190,18 +166,6 @@ func relay(ctx context.Context, conn *bus.Conn, from, to string, messages int) e
 		return err
 	}
 	return k.Flush(ctx)
-}
-
-// serveRawBus runs a bus until ctx ends, and prints its URL.
-func serveRawBus(ctx context.Context, sync, listen, dir string) error {
-	server, err := embedded.Start(ctx, embedded.Options{Dir: dir, Listen: listen, Sync: sync})
-	if err != nil {
-		return err
-	}
-	defer server.Shutdown()
-	fmt.Println(server.URL())
-	<-ctx.Done()
-	return nil
 }
 
 // syncTime returns p50 and p99 of writing 4 KiB and bringing it to disk, in ms: what sync: always waits for.

@@ -1,41 +1,12 @@
 package main
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/telemetry"
 )
-
-func TestLogOfStarts(t *testing.T) {
-	begin := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	var l log
-	write := func(after time.Duration, text string) {
-		t.Helper()
-		if _, err := fmt.Fprintf(&l, text+"\n", begin.Add(after).Format(time.RFC3339Nano)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(1*time.Second, `{"time":%q,"msg":"child started","plugin":"a","pid":1}`)
-	write(2*time.Second, `{"time":%q,"msg":"child started","plugin":"b","pid":2}`)
-	write(3*time.Second, `no record, at %s`)
-	write(4*time.Second, `{"time":%q,"msg":"plugin works","plugin":"a"}`)
-	write(5*time.Second+time.Nanosecond, `{"time":%q,"msg":"child started","plugin":"a","pid":3}`)
-	f := func(plugin string, after, want time.Duration) {
-		t.Helper()
-		at, ok := l.started(plugin, begin.Add(after))
-		if ok != (want > 0) || ok && at.Sub(begin) != want {
-			t.Errorf("started(%s, %v) = %v, %v; want %v", plugin, after, at, ok, want)
-		}
-	}
-	f("a", 0, time.Second)
-	f("a", time.Second, 5*time.Second+time.Nanosecond) // a moment has no start after it
-	f("a", 6*time.Second, 0)
-	f("b", 0, 2*time.Second)
-	f("c", 0, 0)
-}
 
 // What came before the start is of the process that was there before.
 func TestObserver(t *testing.T) {

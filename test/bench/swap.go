@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/lab"
 	"github.com/pacewire/pacewire/internal/loadtest"
 )
 
@@ -25,7 +26,7 @@ func swaps(ctx context.Context, s settings) ([]row, error) {
 		return nil, err
 	}
 	defer sink.Close()
-	listen := fmt.Sprintf("127.0.0.1:%d", freePort())
+	listen := fmt.Sprintf("127.0.0.1:%d", lab.FreePort())
 	sys, err := start(ctx, s, "swap", swapConfig(listen, sink.URL))
 	if err != nil {
 		return nil, err
@@ -100,7 +101,7 @@ func (sys *system) swapEach(ctx context.Context, n int, p *pauses) (swapped, err
 		for _, name := range []string{"mid", "out"} {
 			d, err := sys.upgrade(ctx, name, p)
 			if err != nil {
-				return all, fmt.Errorf("%w\n%s", err, sys.log)
+				return all, fmt.Errorf("%w\n%s", err, sys.agent.Log)
 			}
 			took = d
 			all.took[name] = append(all.took[name], d.Seconds())
@@ -116,20 +117,20 @@ func (sys *system) swapEach(ctx context.Context, n int, p *pauses) (swapped, err
 
 // upgrade puts a new process in the place of a plugin's, and returns how long that took. Pauses count from its beginning.
 func (sys *system) upgrade(ctx context.Context, name string, p *pauses) (time.Duration, error) {
-	if _, err := sys.look(ctx); err != nil {
+	if err := sys.look(ctx); err != nil {
 		return 0, err
 	}
 	before := sys.pids[name]
 	begin := time.Now()
 	p.longest(begin)
-	if _, err := sys.verb(ctx, "plugin", "upgrade", name); err != nil {
+	if _, err := sys.Verb(ctx, "plugin", "upgrade", name); err != nil {
 		return 0, err
 	}
 	took := time.Since(begin)
 	if took > swapWithin {
 		return 0, fmt.Errorf("upgrade of %s took %v", name, took)
 	}
-	if _, err := sys.look(ctx); err != nil {
+	if err := sys.look(ctx); err != nil {
 		return 0, err
 	}
 	if sys.pids[name] == before {

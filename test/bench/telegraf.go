@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/lab"
 	"github.com/pacewire/pacewire/internal/loadtest"
 )
 
@@ -25,7 +26,7 @@ func telegrafBeside(ctx context.Context, s settings) ([]row, error) {
 		return nil, err
 	}
 	defer sink.Close()
-	listen := fmt.Sprintf("127.0.0.1:%d", freePort())
+	listen := fmt.Sprintf("127.0.0.1:%d", lab.FreePort())
 	path := filepath.Join(s.dir, "telegraf.conf")
 	if err := os.WriteFile(path, []byte(telegrafConfig(listen, sink.URL)), 0o600); err != nil {
 		return nil, err
@@ -45,7 +46,7 @@ func telegrafBeside(ctx context.Context, s settings) ([]row, error) {
 		return []row{{"Telegraf: socket to HTTP in one process", err.Error(), "", "", "", noBar}}, nil
 	}
 	took := time.Since(begin)
-	cpu, err := cpuOf(c.Process.Pid)
+	cpu, err := lab.CPU(c.Process.Pid)
 	n := float64(s.points)
 	return []row{{"Telegraf: socket to HTTP in one process, points/s and CPU µs a point",
 		fmt.Sprintf("%.0f, %.2f", n/took.Seconds(), float64(cpu.Nanoseconds())/1e3/n), "no bus in between", "", "", noBar}}, err
