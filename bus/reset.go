@@ -8,6 +8,7 @@ import (
 // ResetConsumer has a durable consumer give out again, in order, everything that
 // is not settled. What a reader that is gone had in hand would come otherwise when
 // its time has passed, behind what is newer. Whoever reads it must have stopped.
+// ErrTimeout: perhaps there is no such consumer.
 func (c *Conn) ResetConsumer(ctx context.Context, stream, durable string) error {
 	js, err := c.jetStream()
 	if err != nil {
