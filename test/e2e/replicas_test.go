@@ -62,6 +62,8 @@ func scale(t *testing.T, settings string, load loadtest.Load, at func(i int)) {
 	}
 	hold(t, span(time.Second, time.Minute))
 	s.do("plugin", "restart", "mid.1") // whoever reads, it is another one before or after that
+	hold(t, span(time.Second, time.Minute))
+	s.killReader()
 	hold(t, span(2*time.Second, time.Minute))
 	one = s.pidsOf()
 	write(1)
@@ -85,6 +87,22 @@ func scale(t *testing.T, settings string, load loadtest.Load, at func(i int)) {
 		t.Error(count)
 	}
 	s.drain()
+}
+
+// killReader kills a process of mid that has work: with an order that is only one of them.
+func (s *system) killReader() {
+	s.t.Helper()
+	for name, p := range s.plugins() {
+		if !strings.HasPrefix(name, "mid") || strings.Contains(p.Reason, "stands by") {
+			continue
+		}
+		if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil {
+			s.t.Fatal(err)
+		}
+		s.awaitPlugin(name, readyWithin, "works again", func(now plugin) bool { return now.PID != p.PID && now.State == "running" })
+		return
+	}
+	s.t.Error("INVALID: no process reads")
 }
 
 // The verbs for plugins take the name of the plugin for all its processes, and a number for one.
