@@ -17,9 +17,11 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// eventTypes are those that hubs and agents tell. Plugins may have others.
+// eventTypes are those that hubs, agents and package plugin tell. Plugins may have others.
 var eventTypes = []string{"up", "overdue", "down", "left", "restarted", "rebooted", "renamed", "conflict", "flapping", "maintenance",
-	"clock_step", "clock_skew", "mass_overdue", "unknown_hosts", "forgotten"}
+	"clock_step", "clock_skew", "mass_overdue", "unknown_hosts", "forgotten",
+	"uplink_down", "uplink_up", "lost_spool", "uplink_refused",
+	"denied", telemetry.FlagOverflow, telemetry.FlagFlood, telemetry.FlagSeries, telemetry.FlagUnread, telemetry.FlagStorageFull, telemetry.FlagLag}
 
 func (a *app) events() *cobra.Command {
 	var w eventWish
