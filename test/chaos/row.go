@@ -60,5 +60,5 @@ func (r row) missing() string {
 
 // rows are the table, in its order. A file of rows gives its part by a function.
 func rows() []row {
-	return slices.Concat(rowsOfProcesses(), rowsOfCluster(), rowsOfNetwork(), rowsOfDisk(), rowsOfSinks(), rowsOfInput(), rowsOfTime(), rowsOfConfig(), rowsOfFleet())
+	return slices.Concat(rowsOfProcesses(), rowsOfCluster(), rowsOfNetwork(), rowsOfDisk(), rowsOfSinks(), rowsOfInput(), rowsOfTime(), rowsOfConfig(), rowsOfFleet(), rowsOfEdge())
 }

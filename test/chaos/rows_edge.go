@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pacewire/pacewire/internal/lab"
+)
+
+// rowsOfEdge are the faults of a machine that keeps what it makes until the bus of the fleet is there, and of plugins that grow.
+func rowsOfEdge() []row {
+	return []row{
+		{name: "E1", title: "edge with a spool: link cut, and the agent killed meanwhile, `order: oldest`", run: func(t *trial) { t.edge("oldest") },
+			promise: "all that was acknowledged arrives, once and in order, within 60 s of healing"},
+		{name: "E2", title: "the same, `order: live`", run: func(t *trial) { t.edge("live") },
+			promise: "what is new arrives at once, while what has waited goes beside it"},
+		{name: "P1", title: "the processor from 1 to 4 processes and back", run: func(t *trial) { t.scaled("") }, promise: "each reload starts and drains only those"},
+		{name: "P2", title: "the same, `order: source`", run: func(t *trial) { t.scaled("order: source") }, promise: "nothing is out of order"},
+	}
+}
+
+// caughtUp is how long after healing the bus of the fleet may lack something.
+const caughtUp = time.Minute
+
+// edge runs an agent with a spool behind a link, and another agent that brings to the sink what arrives at the bus of the fleet.
+func (t *trial) edge(order string) {
+	server, url, err := lab.RawBus{Dir: t.place.Path("bus")}.Start(t.ctx)
+	t.must(err, "start the bus of the fleet")
+	t.cleanup(server.Kill)
+	link := t.proxyTo(strings.TrimPrefix(url, "nats://"))
+	t.begin(pipeline{})
+	t.system.bus = server
+	config := fmt.Sprintf("host: edge\nbus: { urls: \"nats://%s\", spool: { order: %s } }\ncollect: { in: { use: lines, listen: %q } }\n", link.Address(), order, t.source.url)
+	_, err = t.place.Write("pacewire.yaml", config)
+	t.must(err, "write the config of the edge")
+	t.center(url)
+	t.startAgent("agent")
+	t.awaitRunning()
+
+	t.load(load{hosts: 20, batches: t.times(100, 250), points: 20})
+	t.await(readyWithin, "points arrive", func() error { return yet(t.oracle.Arrived() > 0) })
+	t.hold(2 * time.Second)
+	link.Set(cut)
+	t.hold(t.span(4*time.Second, 150*time.Second))
+	t.system.agent.Kill()
+	t.startAgent("agent")
+	t.awaitRunning()
+	t.hold(t.span(4*time.Second, 150*time.Second))
+	t.bite("%d connections were refused, %d points wait at the edge", link.Refused(), t.oracle.Acked()-t.oracle.Arrived())
+	healed := time.Now()
+	if order == "live" {
+		link.Slow(0, 256<<10) // so that catching up takes a while
+	}
+	link.Set(pass)
+	if order == "live" {
+		first := t.beat(t.oracle.Source("first", t.nextBoot()).Issue(1)) // when the link is found whole
+		fresh := t.pulse(t.span(time.Second, 10*time.Second))
+		t.note("new points while %d others wait: the first after %s, then %v", t.oracle.Acked()-t.oracle.Arrived(), round(first), fresh)
+		link.Slow(0, 0)
+	}
+	if took := t.healed(healed, 5*time.Minute); took > caughtUp {
+		t.errorf("caught up %v after healing", took)
+	}
+	t.settle()
+	if c := t.oracle.Count(); order == "oldest" && c.Reordered > 0 {
+		t.errorf("%d points are out of order", c.Reordered)
+	}
+}
+
+// center runs an agent beside the bus of the fleet, whose publisher reads the edge.
+func (t *trial) center(url string) {
+	place, err := lab.NewPlace(t.place.Path("center"), t.binary)
+	t.must(err, "make a folder")
+	path, err := place.Write("pacewire.yaml", fmt.Sprintf(
+		"host: center\nbus: { urls: %q }\nweb: off\npublish: { out: { use: influxdb, from: in, url: %q, database: chaos, compression: none } }\n", url, t.sink.URL))
+	t.must(err, "write the config of the center")
+	p, err := lab.Start(place.Command(t.ctx, "agent", path))
+	t.must(err, "start the agent of the center")
+	t.cleanup(func() { _ = p.Stop(stopWithin) })
+	t.await(readyWithin, "the publisher works", func() error {
+		if p.Ended() {
+			t.fatalf("the agent of the center has ended with %d: %s", p.ExitCode(), p.Log.Tail())
+		}
+		return lab.AllRunning(place.Plugins(t.ctx))
+	})
+}
+
+// scaled reloads the processor with 4 processes and with one, under load.
+func (t *trial) scaled(order string) {
+	p := func(replicas int) pipeline {
+		return pipeline{process: fmt.Sprintf("mid: { use: filter, from: in, replicas: %d, %s }", replicas, order)}
+	}
+	t.up(p(1))
+	t.load(t.standard())
+	for _, n := range []int{4, 1, 4, 1}[:t.times(2, 4)] {
+		t.hold(2 * time.Second)
+		before, err := t.place.Plugins(t.ctx)
+		t.must(err, "list the plugins")
+		t.config(p(n))
+		_, err = t.place.Verb(t.ctx, "reload")
+		t.must(err, "reload")
+		reloaded := time.Now()
+		t.await(readyWithin, fmt.Sprintf("the processor has %d processes", n), func() error {
+			now, err := t.place.Plugins(t.ctx)
+			if err := lab.AllRunning(now, err); err != nil {
+				return err
+			}
+			return yet(len(now) == n+2)
+		})
+		t.bite("%d processes of the processor", n)
+		now, err := t.place.Plugins(t.ctx)
+		t.must(err, "list the plugins")
+		for _, name := range []string{"in", "mid", "out"} {
+			if now[name].PID != before[name].PID {
+				t.errorf("%s is process %d, and was %d", name, now[name].PID, before[name].PID)
+			}
+		}
+		t.healed(reloaded, time.Minute)
+	}
+	t.hold(2 * time.Second)
+	t.settle()
+	if c := t.oracle.Count(); order != "" && c.Reordered > 0 {
+		t.errorf("%d points are out of order", c.Reordered)
+	}
+}
