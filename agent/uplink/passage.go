@@ -179,7 +179,9 @@ func (p *passage) gap(before, seq uint64) {
 
 // send puts one message on the way.
 func (p *passage) send(ctx context.Context, d *bus.Delivery) error {
-	p.after = max(p.after, p.out.Stats().LastSeq)
+	if last := p.out.Stats().LastSeq; last > 0 { // lower than before when the stream over there was made anew
+		p.after = last
+	}
 	it := &parcel{Delivery: d, after: p.after, taken: time.Now()}
 	m := p.message(d)
 	it.known = d.StreamSeq <= p.until && p.known[p.hash(m.ID)]
@@ -327,7 +329,7 @@ func (p *passage) settleOne(ctx context.Context, it *parcel) error {
 	case p.room <- struct{}{}:
 	default:
 	}
-	p.places.change(p.key(p.span), func(at *place) { at.Settled, at.After = max(at.Settled, it.StreamSeq), max(at.After, it.after) })
+	p.places.change(p.key(p.span), func(at *place) { at.Settled, at.After = max(at.Settled, it.StreamSeq), it.after })
 	p.count(it, set)
 	return nil
 }

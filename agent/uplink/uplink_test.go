@@ -116,6 +116,7 @@ func TestHoleIsNoticed(t *testing.T) {
 // The process is killed with messages on their way, and again before it has sent them once more.
 func TestKilled(t *testing.T) {
 	r := newRig(t)
+	r.o.Times.Drain = 10 * time.Millisecond
 	r.run()
 	r.make(10, 100)
 	r.await(10)
@@ -324,5 +325,23 @@ func TestDrain(t *testing.T) {
 	r.end()
 	if n := r.count(bus.StreamMetrics); n != r.next {
 		t.Errorf("%d of %d are over there", n, r.next)
+	}
+}
+
+// A slow link is no link that is dead: what is on the way does not keep the answers to pings away for long.
+func TestSlowLink(t *testing.T) {
+	r := newRig(t)
+	r.o.Times.Ping = 1500 * time.Millisecond
+	r.run()
+	r.make(10, 100)
+	r.await(10)
+	_, since, _ := r.up.link.look()
+	r.link.Throttle(64 << 10)
+	begin := time.Now()
+	r.make(100, 4<<10)
+	r.inOrder()
+	t.Logf("400 KB at 64 KB/s took %v", time.Since(begin).Round(100*time.Millisecond))
+	if up, now, reason := r.up.link.look(); !up || now != since {
+		t.Errorf("the connection was given up: %v", reason)
 	}
 }
