@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/bus/embedded"
 )
 
 // A consumer that is deleted and made anew is found again.
@@ -228,5 +230,43 @@ func TestStart(t *testing.T) {
 	}
 	if _, err := c.Consume(t.Context(), bus.StreamMetrics, "none", bus.ConsumeOptions{}); !errors.Is(err, bus.ErrNoConsumer) {
 		t.Errorf("no consumer: %v", err)
+	}
+}
+
+// Streams of a store whose size nobody tells shrink by trial, and leave room for buckets.
+func TestEnsureStreamsInSmallStore(t *testing.T) {
+	c := bustest.Bare(t, embedded.Options{MaxStore: 64 << 20}).Conn(t, bus.Hub)
+	if err := c.EnsureStreams(t.Context(), bus.DefaultStreams()); err != nil {
+		t.Fatal(err)
+	}
+	sum := int64(0)
+	for _, name := range []string{bus.StreamMetrics, bus.StreamEvents, bus.StreamDead} {
+		sum += streamState(t, c, name).MaxBytes
+	}
+	if sum > 52<<20 || sum < 20<<20 {
+		t.Errorf("streams may take %d bytes of 64 MiB", sum)
+	}
+}
+
+// A trial takes no message from a stream that is there.
+func TestEnsureStreamsAgainInSmallStore(t *testing.T) {
+	c := bustest.Bare(t, embedded.Options{MaxStore: 64 << 20}).Conn(t, bus.Hub)
+	settings := smallStreams()
+	settings.MetricsMaxBytes, settings.EventsMaxBytes, settings.DeadMaxBytes = 40<<20, 1<<20, 1<<20
+	if err := c.EnsureStreams(t.Context(), settings); err != nil {
+		t.Fatal(err)
+	}
+	p := publisher(t, c, bus.PublisherOptions{})
+	body := strings.Repeat("x", 500<<10)
+	for range 70 {
+		if err := p.Publish(t.Context(), metric(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.EnsureStreams(t.Context(), bus.DefaultStreams()); err != nil {
+		t.Fatal(err)
+	}
+	if s := streamState(t, c, bus.StreamMetrics); s.Messages != 70 {
+		t.Errorf("METRICS has %d messages of 70, and %d bytes at most", s.Messages, s.MaxBytes)
 	}
 }

@@ -72,10 +72,13 @@ func (c *Conn) EnsureStreams(ctx context.Context, s StreamSettings) error {
 	k := c.keepers(s.Replicas)
 	fitted := s.fit(s.Store)
 	err = k.ensureAll(ctx, js, fitted)
-	// A store whose size nobody tells shows by refusing.
+	// A store whose size nobody tells shows by refusing. What it takes may be all it has, and others want room too.
 	for store := s.sum(); noRoom(err) && store > smallestStore; store /= 2 {
-		fitted = s.fit(store)
-		err = k.ensureAll(ctx, js, fitted)
+		k.guess = true
+		if err = k.ensureAll(ctx, js, s.fit(store)); err == nil {
+			fitted = s.fit(int64(float64(store) * storeShare))
+			err = k.ensureAll(ctx, js, fitted)
+		}
 	}
 	if err == nil && fitted != s {
 		c.log.Warn("streams shrunk to fit the store", "metrics_max_bytes", fitted.MetricsMaxBytes,
@@ -97,6 +100,9 @@ func (k *keepers) ensureAll(ctx context.Context, js jetstream.JetStream, s Strea
 	for _, config := range s.configs() {
 		err := k.place(ctx, js, config.Name, func(ctx context.Context, replicas int) error {
 			config.Replicas = replicas
+			if k.guess {
+				return makeWithin(ctx, js, config)
+			}
 			return makeStream(ctx, js, config)
 		})
 		if err != nil {
@@ -104,6 +110,18 @@ func (k *keepers) ensureAll(ctx context.Context, js jetstream.JetStream, s Strea
 		}
 	}
 	return nil
+}
+
+// makeWithin makes a stream of a size that is a guess. One that is there loses nothing by that.
+func makeWithin(ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig) error {
+	is, err := js.Stream(ctx, config.Name)
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return err
+	}
+	if err == nil && is.CachedInfo().State.Bytes > uint64(config.MaxBytes) {
+		config.MaxBytes = is.CachedInfo().Config.MaxBytes
+	}
+	return makeStream(ctx, js, config)
 }
 
 // noRoom tells the refusal of a stream for which the store has no room.

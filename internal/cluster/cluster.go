@@ -17,7 +17,7 @@ type Options struct {
 	Dir      string // below it each server has a folder
 	Servers  int    // 0: 3
 	Sync     string // "always", or the duration between two syncs; empty: 2m
-	MaxStore int64  // bytes of each server; 0: 1 GiB
+	MaxStore int64  // bytes of each server; 0: 8 GiB
 }
 
 // A Cluster is some servers that know each other.

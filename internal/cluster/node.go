@@ -37,7 +37,7 @@ func (n *Node) configure(o Options, routes []string) error {
 		o.Sync = "2m"
 	}
 	if o.MaxStore == 0 {
-		o.MaxStore = 1 << 30
+		o.MaxStore = 8 << 30 // more than streams and buckets may take, and not taken before they do
 	}
 	if err := os.MkdirAll(n.Dir, 0o700); err != nil {
 		return err

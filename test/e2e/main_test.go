@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/cluster"
 	"github.com/pacewire/pacewire/internal/lab"
 )
 
@@ -24,6 +25,7 @@ var binary string
 
 // TestMain builds the program once; PACEWIRE_BINARY names one that is built already.
 func TestMain(m *testing.M) {
+	cluster.Serve() // the servers of a cluster are processes of this program
 	ctx, end := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	if was, err := lab.ServeRawBus(ctx, os.Args[1:]); was {
 		end()
