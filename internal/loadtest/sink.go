@@ -5,50 +5,34 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/oracle"
 )
 
 // A Sink is an HTTP server at the end of a pipeline: it takes line protocol by POST and knows each point by its number.
 type Sink struct {
-	URL string
+	*Server
 
-	server http.Server
-	served chan struct{}
 	seen   []atomic.Uint32 // by number: how often it came
 	at     func(i int)
 	bodies sync.Pool
 
 	got, invented, bad, size atomic.Int64
 
-	mu   sync.Mutex
-	last time.Time     // when a point came for the first time
-	gap  time.Duration // the longest between two of these
+	mu  sync.Mutex
+	gap oracle.Gap // between points that came for the first time
 }
 
 // NewSink starts a sink for the points below n. at is told of each at its first arrival, by several goroutines; nil: nobody asks.
-func NewSink(n int, at func(i int)) (*Sink, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	s := &Sink{URL: "http://" + l.Addr().String(), served: make(chan struct{}), seen: make([]atomic.Uint32, n), at: at}
+func NewSink(n int, at func(i int)) (s *Sink, err error) {
+	s = &Sink{seen: make([]atomic.Uint32, n), at: at}
 	s.bodies.New = func() any { return new(bytes.Buffer) }
-	s.server.Handler = http.HandlerFunc(s.serve)
-	go func() {
-		defer close(s.served)
-		_ = s.server.Serve(l) // ends by Close
-	}()
-	return s, nil
-}
-
-// Close ends the sink.
-func (s *Sink) Close() {
-	_ = s.server.Close()
-	<-s.served
+	s.Server, err = Serve(http.HandlerFunc(s.serve))
+	return s, err
 }
 
 // serve takes whole requests only: of one that is cut off nothing counts, and nothing was confirmed.
@@ -102,17 +86,14 @@ func (s *Sink) point(line []byte) (fresh bool) {
 func (s *Sink) cameAt(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.last.IsZero() {
-		s.gap = max(s.gap, now.Sub(s.last))
-	}
-	s.last = now
+	s.gap.Came(now)
 }
 
 // Gap returns the longest time between two arrivals of new points. That after the last one does not count.
 func (s *Sink) Gap() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.gap
+	return s.gap.Most()
 }
 
 // Times returns how often point i came.

@@ -16,6 +16,12 @@ func (g *Gap) Came(at time.Time) {
 	g.last = at
 }
 
+// Most returns the longest time between two arrivals.
+func (g *Gap) Most() time.Duration { return g.most }
+
+// Restart forgets the gaps so far, but for the one that goes on.
+func (g *Gap) Restart() { g.most = 0 }
+
 // Longest returns the longest time between two arrivals, or from the last one until now.
 func (g *Gap) Longest(now time.Time) time.Duration {
 	if g.last.IsZero() {

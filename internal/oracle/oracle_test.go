@@ -163,6 +163,11 @@ func TestGap(t *testing.T) {
 	g.Came(begin.Add(3 * time.Second))
 	f(2*time.Second, 4*time.Second)
 	f(5*time.Second, 8*time.Second)
+	if g.Most() != 2*time.Second {
+		t.Errorf("between two arrivals %v", g.Most())
+	}
+	g.Restart()
+	f(time.Second, 4*time.Second)
 }
 
 func TestGaps(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pacewire/pacewire/internal/lab"
 	"github.com/pacewire/pacewire/internal/loadtest"
+	"github.com/pacewire/pacewire/internal/oracle"
 )
 
 const (
@@ -159,31 +160,23 @@ func (all swapped) rows(swaps, sent int, c loadtest.Count) []row {
 	}
 }
 
-// pauses is the time between arrivals.
+// pauses is the time between arrivals, for several goroutines.
 type pauses struct {
-	mu   sync.Mutex
-	last time.Time
-	most time.Duration
+	mu  sync.Mutex
+	gap oracle.Gap
 }
 
 // came notes an arrival.
 func (p *pauses) came(at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.last.IsZero() {
-		p.most = max(p.most, at.Sub(p.last))
-	}
-	p.last = at
+	p.gap.Came(at)
 }
 
 // longest returns the longest pause since it was called last; one that has not ended counts too.
 func (p *pauses) longest(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	most := p.most
-	if !p.last.IsZero() {
-		most = max(most, now.Sub(p.last))
-	}
-	p.most = 0
-	return most
+	defer p.gap.Restart()
+	return p.gap.Longest(now)
 }

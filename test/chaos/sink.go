@@ -2,21 +2,19 @@ package main
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 
+	"github.com/pacewire/pacewire/internal/loadtest"
 	"github.com/pacewire/pacewire/internal/oracle"
 )
 
 // A sink is the system at the end of the pipeline: it takes line protocol over HTTP, as InfluxDB does, and hands it to the oracle.
 type sink struct {
-	URL string
+	*loadtest.Server
 
 	oracle   *oracle.Oracle
-	server   http.Server
-	served   chan struct{}
 	requests atomic.Int64
 
 	mu        sync.Mutex
@@ -33,24 +31,10 @@ func well(w http.ResponseWriter, _ *http.Request, body []byte, take func([]byte)
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func newSink(o *oracle.Oracle) (*sink, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	s := &sink{URL: "http://" + l.Addr().String(), oracle: o, served: make(chan struct{}), behaviour: well}
-	s.server.Handler = http.HandlerFunc(s.serve)
-	go func() {
-		defer close(s.served)
-		_ = s.server.Serve(l) // ends by Close
-	}()
-	return s, nil
-}
-
-// Close ends the sink.
-func (s *sink) Close() {
-	_ = s.server.Close()
-	<-s.served
+func newSink(o *oracle.Oracle) (s *sink, err error) {
+	s = &sink{oracle: o, behaviour: well}
+	s.Server, err = loadtest.Serve(http.HandlerFunc(s.serve))
+	return s, err
 }
 
 // Behave changes how the sink answers from now on; nil: well.
