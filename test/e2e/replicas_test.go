@@ -76,12 +76,11 @@ func scale(t *testing.T, settings string, load loadtest.Load, at func(i int)) {
 	hold(t, time.Second)
 
 	sent := stop()
-	count, err := sink.Settle(t.Context(), sent, 3*ackWait)
-	if err != nil {
+	if _, err := sink.Settle(t.Context(), sent, 3*ackWait); err != nil {
 		t.Fatal(err)
 	}
 	s.awaitSettled("mid", "out")
-	count = sink.Count(sent)
+	count := sink.Count(sent)
 	t.Logf("%d points sent: %v; the output paused for %v at most", sent, count, sink.Gap().Round(time.Millisecond))
 	if !count.OK() || sent == load.Points {
 		t.Error(count)
