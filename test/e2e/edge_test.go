@@ -171,11 +171,14 @@ func (g *edge) caughtUp(outage time.Time) {
 	t := g.t
 	t.Helper()
 	healed, last, waiting := time.Now(), g.source.sent(), g.uplink()
+	g.await(2*edgeCaught, "the uplink is back", func() bool { return g.uplink().State == telemetry.UplinkOK })
+	back := time.Since(healed)
 	g.await(2*edgeCaught, "all is over there", func() bool { return g.arrived(last) && g.uplink().Messages < 50 })
 	took := time.Since(healed)
-	t.Logf("link away for %v with a kill -9 of the agent: %d messages (%.1f MB) waited, all over there after %v: %.0f messages/s, %.0f points/s",
-		healed.Sub(outage).Round(time.Second), waiting.Messages, float64(waiting.Bytes)/1e6, took.Round(10*time.Millisecond),
-		float64(waiting.Messages)/took.Seconds(), healed.Sub(outage).Seconds()*edgeRate/took.Seconds())
+	t.Logf("link away for %v with a kill -9 of the agent: %d messages (%.1f MB) waited, all over there after %v, of which %v passed until the agent "+
+		"tried to connect again: %.0f messages/s, %.0f points/s", healed.Sub(outage).Round(time.Second), waiting.Messages, float64(waiting.Bytes)/1e6,
+		took.Round(10*time.Millisecond), back.Round(10*time.Millisecond), float64(waiting.Messages)/(took-back).Seconds(),
+		float64(waiting.Messages)*edgeBatch/(took-back).Seconds())
 	if took > edgeCaught {
 		t.Errorf("caught up after %v", took)
 	}
