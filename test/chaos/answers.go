@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -13,9 +14,7 @@ import (
 // answer is the behaviour of a sink that stores nothing and says why, as InfluxDB does.
 func answer(code int, header http.Header, why string) behaviour {
 	return func(w http.ResponseWriter, _ *http.Request, _ []byte, _ func([]byte)) {
-		for key, values := range header {
-			w.Header()[key] = values
-		}
+		maps.Copy(w.Header(), header)
 		refuse(w, code, why)
 	}
 }

@@ -31,7 +31,7 @@ func badConfig(t *trial) {
 	path := t.place.Path("pacewire.yaml")
 	good, err := os.ReadFile(path)
 	t.must(err, "read the config")
-	t.must(os.WriteFile(path, []byte(strings.Replace(string(good), "process:", "proces:", 1)), 0o600), "write a bad config")
+	t.must(os.WriteFile(path, []byte(strings.Replace(string(good), "process:", "proces:", 1)), 0o600), "write a bad config") //nolint:misspell // it is the mistake
 	if out := t.refused(nil, "reload"); strings.Contains(out, "pacewire.yaml:") && strings.Contains(out, "did you mean process?") {
 		t.bite("the verb named the line")
 	}

@@ -220,12 +220,12 @@ publish: { wider: { use: influxdb, from: wide, url: %q, database: chaos, compres
 func (t *trial) postGiant(to *source) {
 	from := t.oracle.Source("wide", t.nextBoot())
 	text := strings.Repeat("x", 60_000)
-	giant := "giant,host=g a=\"" + text + "\""
+	giant := fmt.Appendf(nil, "giant,host=g a=%q", text)
 	for i := range 40 {
-		giant += fmt.Sprintf(",b%d=%q", i, text)
+		giant = fmt.Appendf(giant, ",b%d=%q", i, text)
 	}
 	first, second := from.Issue(10), from.Issue(10)
-	code, said := to.postText(t.ctx, string(first.Lines(nil))+giant+"\n"+string(second.Lines(nil)))
+	code, said := to.postText(t.ctx, string(first.Lines(nil))+string(giant)+"\n"+string(second.Lines(nil)))
 	if code != http.StatusRequestEntityTooLarge || !strings.Contains(said, "giant") {
 		t.errorf("a giant point was answered with %d: %s", code, said)
 	}

@@ -4,7 +4,6 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"sync/atomic"
 
 	"github.com/pacewire/pacewire/internal/loadtest"
 	"github.com/pacewire/pacewire/internal/oracle"
@@ -14,8 +13,7 @@ import (
 type sink struct {
 	*loadtest.Server
 
-	oracle   *oracle.Oracle
-	requests atomic.Int64
+	oracle *oracle.Oracle
 
 	mu        sync.Mutex
 	behaviour behaviour
@@ -53,7 +51,6 @@ func (s *sink) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest) // cut off: nothing of it counts
 		return
 	}
-	s.requests.Add(1)
 	s.mu.Lock()
 	b := s.behaviour
 	s.mu.Unlock()

@@ -19,8 +19,8 @@ import (
 type trial struct {
 	settings
 	row    row
-	ctx    context.Context
-	random *rand.Rand // of the seed and the row: the same schedule again
+	ctx    context.Context //nolint:containedctx // as that of a testing.T: it ends with the row
+	random *rand.Rand      // of the seed and the row: the same schedule again
 	place  lab.Place
 	oracle *oracle.Oracle
 	sink   *sink
