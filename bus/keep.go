@@ -62,6 +62,7 @@ func (k *Consumer) look(now time.Time) (over, idle bool) {
 		k.stats.Resets++
 		k.log.Warn("stream is silent, asking anew", "stream", k.stream, "consumer", k.durable)
 		k.reset()
+		k.heard = now.Add(-k.beat) // the next sign of life would come within a beat: who has been silent is asked again soon
 		k.conn.check()
 	default:
 		k.pullAll() // lanes that had to wait before asking again

@@ -114,7 +114,14 @@ func (n *Node) Kill() {
 }
 
 // Stop stops the server as a machine that hangs does: it keeps its connections and says nothing, until Continue.
-func (n *Node) Stop() error { return n.child.Signal(syscall.SIGSTOP) }
+func (n *Node) Stop() error { return n.signal(syscall.SIGSTOP) }
 
 // Continue lets a stopped server go on.
-func (n *Node) Continue() error { return n.child.Signal(syscall.SIGCONT) }
+func (n *Node) Continue() error { return n.signal(syscall.SIGCONT) }
+
+func (n *Node) signal(sig syscall.Signal) error {
+	if n.child == nil {
+		return fmt.Errorf("server %s does not run", n.Name)
+	}
+	return n.child.Signal(sig)
+}
