@@ -123,14 +123,14 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	}
 	opts, err := c.options()
 	if err != nil {
-		return nil, fmt.Errorf("dial bus %s: %w", redact(o.URL), err)
+		return nil, fmt.Errorf("dial bus %s: %w", Redact(o.URL), err)
 	}
 	if c.nc, err = nats.Connect(o.URL, opts...); err != nil {
-		return nil, fmt.Errorf("dial bus %s: %w", redact(o.URL), err)
+		return nil, fmt.Errorf("dial bus %s: %w", Redact(o.URL), err)
 	}
 	if err := c.waitFirst(ctx); err != nil {
 		c.Close()
-		return nil, fmt.Errorf("dial bus %s: %w", redact(o.URL), err)
+		return nil, fmt.Errorf("dial bus %s: %w", Redact(o.URL), err)
 	}
 	return c, nil
 }
@@ -251,8 +251,9 @@ func loopback(urls string) bool {
 	return true
 }
 
-// redact leaves out user info, which may hold a password.
-func redact(urls string) string {
+// Redact returns the URLs of servers without user info, which may hold a
+// password.
+func Redact(urls string) string {
 	all := strings.Split(urls, ",")
 	for i, one := range all {
 		if u, err := url.Parse(strings.TrimSpace(one)); err == nil && u.User != nil {

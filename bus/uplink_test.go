@@ -137,3 +137,15 @@ func TestResetConsumer(t *testing.T) {
 		t.Errorf("of nobody: %v", err)
 	}
 }
+
+func TestRedact(t *testing.T) {
+	f := func(urls, want string) {
+		t.Helper()
+		if got := bus.Redact(urls); got != want {
+			t.Errorf("Redact(%q) = %q, want %q", urls, got, want)
+		}
+	}
+	f("nats://bus.example:4222", "nats://bus.example:4222")
+	f("tls://me:secret@one.example,tls://token@two.example", "tls://one.example,tls://two.example")
+	f("", "")
+}

@@ -50,6 +50,9 @@ func (p *passage) deniedForLong(it *parcel) bool {
 	defer p.carrier.mu.Unlock()
 	since, known := p.denied[it.Subject]
 	if !known {
+		if len(p.denied) >= mostDenied {
+			clear(p.denied) // they begin anew
+		}
 		since = it.taken
 		p.denied[it.Subject] = since
 	}
@@ -59,6 +62,9 @@ func (p *passage) deniedForLong(it *parcel) bool {
 	}
 	return time.Since(since) >= limit
 }
+
+// mostDenied bounds how many subjects are remembered as denied.
+const mostDenied = 1024
 
 // allDenied is how much longer than Times.Deny a message waits when all are denied.
 const allDenied = 60

@@ -79,7 +79,7 @@ func New(o Options) *Uplink {
 	if o.Tell == nil {
 		o.Tell = func(telemetry.Event) {}
 	}
-	u := &Uplink{o: o, log: o.Log, places: newPlaces(o.Place, o.Central.URL), seed: maphash.MakeSeed(), dialled: make(chan struct{})}
+	u := &Uplink{o: o, log: o.Log, places: newPlaces(o.Place, bus.Redact(o.Central.URL)), seed: maphash.MakeSeed(), dialled: make(chan struct{})}
 	u.link.init()
 	h := bus.Name(o.Host)
 	u.carriers = []*carrier{

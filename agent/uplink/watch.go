@@ -189,7 +189,7 @@ func text(err error) string {
 
 // status returns how the uplink gets on.
 func (w *watch) status(now time.Time) telemetry.UplinkStatus {
-	s := telemetry.UplinkStatus{Bus: w.u.o.Central.URL, Order: "oldest"}
+	s := telemetry.UplinkStatus{Bus: bus.Redact(w.u.o.Central.URL), Order: "oldest"}
 	if w.u.o.Live {
 		s.Order = "live"
 	}
