@@ -42,7 +42,7 @@ var allowed = []struct{ pkg, may string }{
 	{"agent/hub", "telemetry bus agent/liveness agent/config"},
 	{"agent/api", "telemetry bus schemas agent/hub agent/recent agent/config agent/web"}, // HTTP apart from what it shows
 	{"internal/fleet", "telemetry bus bus/bustest"},                                      // its hosts share connections, as only a test's may
-	{"internal/lab", "bus bus/embedded"},                                                 // a bus as a process of its own
+	{"internal/lab", "telemetry bus bus/embedded"},                                       // a bus as a process of its own
 	{"internal/*", "telemetry"},
 	{"cmd/*", "* */*"},
 	{"test/*", "* */*"},
