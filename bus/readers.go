@@ -5,18 +5,28 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 // A Reader is what a host wants of a durable consumer that it shares with others: each has its wish noted in the consumer, which
 // gives out what any of them wants. So agents whose configs differ do not take from each other what they read. Two that write in the
-// same moment may overwrite each other, so each looks again now and then whether its wish is there.
+// same moment may overwrite each other, so each looks again now and then whether its wish is there. One that was not said again for
+// WishDays counts no more: its host is gone.
 type Reader struct {
 	Filters []string
 	Ordered bool
+	Day     int64 // on which it was said last, since 1970
 }
+
+// WishDays is for how many days a wish counts.
+const WishDays = 30
+
+// Today is the day as a Reader has it.
+func Today() int64 { return time.Now().Unix() / (24 * 60 * 60) }
 
 // Where a consumer keeps the wishes: behind it stands the token of the host.
 const (
@@ -25,9 +35,9 @@ const (
 )
 
 // note writes the wish of a host into the metadata of its consumer.
-func (in Input) note(meta map[string]string) {
+func (in Input) note(meta map[string]string, today int64) {
 	host := Token(in.Host)
-	meta[metaReads+host] = strings.Join(in.Filters, " ")
+	meta[metaReads+host] = strconv.FormatInt(today, 10) + " " + strings.Join(in.Filters, " ")
 	delete(meta, metaOrder+host)
 	if in.Ordered {
 		meta[metaOrder+host] = "source"
@@ -37,10 +47,13 @@ func (in Input) note(meta map[string]string) {
 // readersOf returns the wishes in the metadata of a consumer, by the tokens of the hosts.
 func readersOf(meta map[string]string) map[string]Reader {
 	all := map[string]Reader{}
-	for key, filters := range meta {
+	for key, wish := range meta {
 		if host, ok := strings.CutPrefix(key, metaReads); ok {
-			_, ordered := meta[metaOrder+host]
-			all[host] = Reader{strings.Fields(filters), ordered}
+			day, filters, _ := strings.Cut(wish, " ")
+			r := Reader{Filters: strings.Fields(filters)}
+			r.Day, _ = strconv.ParseInt(day, 10, 64) // 0 of who writes something else: it counts no more
+			_, r.Ordered = meta[metaOrder+host]
+			all[host] = r
 		}
 	}
 	return all
@@ -57,29 +70,28 @@ func wanted(readers map[string]Reader) []string {
 }
 
 // share makes config what in asks for beside what others want of the consumer, whose metadata are meta.
-func (in Input) share(config *jetstream.ConsumerConfig, meta map[string]string) {
-	for key, value := range meta {
-		if strings.HasPrefix(key, metaReads) || strings.HasPrefix(key, metaOrder) {
-			config.Metadata[key] = value
+func (in Input) share(config *jetstream.ConsumerConfig, meta map[string]string, today int64) {
+	for host, r := range readersOf(meta) {
+		if r.Day+WishDays < today {
+			continue
+		}
+		for _, key := range []string{metaReads + host, metaOrder + host} {
+			if value, ok := meta[key]; ok {
+				config.Metadata[key] = value
+			}
 		}
 	}
 	if in.Host == "" {
 		return
 	}
-	in.note(config.Metadata)
+	in.note(config.Metadata, today)
 	config.FilterSubjects = wanted(readersOf(config.Metadata))
 }
 
 // shared reports whether the wish of in stands in a consumer, which another agent may have written at the same moment.
 func (in Input) shared(meta map[string]string) bool {
-	want := map[string]string{}
-	in.note(want)
-	for key, value := range want {
-		if meta[key] != value {
-			return false
-		}
-	}
-	return true
+	is, ok := readersOf(meta)[Token(in.Host)]
+	return ok && is.Ordered == in.Ordered && slices.Equal(is.Filters, in.Filters)
 }
 
 // LeaveConsumer takes back what host wants of a durable consumer. It gives out on what others want; without others it stays as it

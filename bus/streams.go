@@ -264,13 +264,13 @@ func ensureOnce(ctx context.Context, js jetstream.JetStream, in Input, config je
 	k, err := stream.Consumer(ctx, config.Durable)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
-		in.share(&config, nil)
+		in.share(&config, nil, Today())
 		k, err = stream.CreateConsumer(ctx, config)
 	case err == nil:
 		// Where to start cannot be changed, and must not: the position stays.
 		is := k.CachedInfo().Config
 		config.DeliverPolicy, config.OptStartTime, config.OptStartSeq = is.DeliverPolicy, is.OptStartTime, is.OptStartSeq
-		in.share(&config, is.Metadata)
+		in.share(&config, is.Metadata, Today())
 		k, err = stream.UpdateConsumer(ctx, config)
 	}
 	if err != nil || in.Host == "" {

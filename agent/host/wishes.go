@@ -15,7 +15,7 @@ import (
 const wishesEvery = 30 * time.Second
 
 // lookAtWishes looks at the consumers of all plugins: what this host wants of them is said again where another agent has
-// overwritten it.
+// overwritten it, and once a day, by which others know that it still does.
 func (h *Host) lookAtWishes(ctx context.Context) {
 	for _, e := range h.entries() {
 		if e.name != e.plugin || ctx.Err() != nil {
@@ -43,8 +43,8 @@ func (e *entry) compareWishes(ctx context.Context) bool {
 		if err != nil {
 			return true // what was known holds still
 		}
-		_, said := state.Readers[bus.Token(in.Host)]
-		noted = noted && said
+		said, ok := state.Readers[bus.Token(in.Host)]
+		noted = noted && ok && said.Day+1 >= bus.Today() // each day once
 		if text == "" {
 			text = difference(in, state.Readers)
 		}
