@@ -198,44 +198,58 @@ func TestErrandOutlivesAgent(t *testing.T) {
 	}
 }
 
+// aside puts n dead letters of the sink onto the bus, and returns how one of them is copied, and how its copy is ordered.
+func (r *rig) aside(n int) (copied func(letter uint64) (seq uint64), again func(seq uint64) error) {
+	r.Helper()
+	other := bus.Input{Stream: bus.StreamMetrics, Durable: "other", Filters: []string{bus.MetricsFilter("numbers")}, Start: "all"}
+	if err := r.h.conn.EnsureConsumer(r.Context(), other); err != nil {
+		r.Fatal(err)
+	}
+	publish(r.T, r.h, n)
+	k, err := r.h.data.Consume(r.Context(), other.Stream, other.Durable, bus.ConsumeOptions{})
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(k.Stop)
+	for range n {
+		d, err := k.Next(r.Context())
+		if err == nil {
+			err = r.h.out.Dead(r.Context(), d, "sink", "other", "no", "rejected")
+		}
+		if err != nil {
+			r.Fatal(err)
+		}
+	}
+	copied = func(letter uint64) uint64 {
+		r.Helper()
+		l, err := r.h.conn.Letter(r.Context(), letter)
+		if err != nil {
+			r.Fatal(err)
+		}
+		seq, err := r.h.conn.GiveAgain(r.Context(), l)
+		if err != nil {
+			r.Fatal(err)
+		}
+		return seq
+	}
+	return copied, func(seq uint64) error {
+		c, err := r.told("again", map[string]any{"plugin": "sink", "from": seq, "to": seq})
+		if err == nil && c.Action != telemetry.ChangeAgain {
+			r.Errorf("%+v", c)
+		}
+		return err
+	}
+}
+
 // Dead letters come again by their copies, which are gone when they are through; more of them join those under way.
 func TestAgain(t *testing.T) {
 	r := rigged(t, twins)
-	other := bus.Input{Stream: bus.StreamMetrics, Durable: "other", Filters: []string{bus.MetricsFilter("numbers")}, Start: "all"}
-	if err := r.h.conn.EnsureConsumer(t.Context(), other); err != nil {
-		t.Fatal(err)
-	}
-	publish(t, r.h, 3)
-	k, err := r.h.data.Consume(t.Context(), other.Stream, other.Durable, bus.ConsumeOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(k.Stop)
-	for range 3 {
-		d, err := k.Next(t.Context())
-		if err == nil {
-			err = r.h.out.Dead(t.Context(), d, "sink", "other", "no", "rejected")
-		}
-		if err != nil {
-			t.Fatal(err)
+	copied, again := r.aside(3)
+	for _, letter := range []uint64{1, 3} {
+		if err := again(copied(letter)); err != nil {
+			t.Error(err)
 		}
 	}
-	again := func(letter uint64) {
-		t.Helper()
-		l, err := r.h.conn.Letter(t.Context(), letter)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seq, err := r.h.conn.GiveAgain(t.Context(), l)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c, err := r.told("again", map[string]any{"plugin": "sink", "from": seq, "to": seq}); err != nil || c.Action != telemetry.ChangeAgain {
-			t.Fatalf("%+v, %v", c, err)
-		}
-	}
-	again(1)
-	again(3)
 	through(t, r.h, "sink")
 	if s, err := r.h.conn.StreamInfo(t.Context(), bus.StreamDead); err != nil || s.Messages != 3 {
 		t.Errorf("%d messages in DEAD, want the 3 letters: %v", s.Messages, err)
@@ -244,5 +258,50 @@ func TestAgain(t *testing.T) {
 	r.stop()
 	if sums := ends(t, r.lines()); sums["sink"] != 3+2 || sums["copy"] != 3 {
 		t.Errorf("points %v, want 3, of the sink 2 again", sums)
+	}
+}
+
+// Who has copied his letters before others, but asks after them, is refused: the consumer of theirs has begun behind his.
+func TestAgainTooLate(t *testing.T) {
+	failing := strings.Replace(twins, "sink: { ", "sink: { mode: fails, ", 1)
+	r := rigged(t, failing)
+	copied, again := r.aside(2)
+	first, second := copied(1), copied(2)
+	if err := again(second); err != nil {
+		t.Fatal(err)
+	}
+	if err := again(first); err == nil || !strings.Contains(err.Error(), "try again when it has them") {
+		t.Errorf("%v", err)
+	}
+	r.reloaded(twins)
+	through(t, r.h, "sink")
+	if err := again(first); err == nil || !strings.Contains(err.Error(), "has no copies") {
+		t.Errorf("a copy that went with those of others: %v", err)
+	}
+	r.stop()
+	if sums := ends(t, r.lines()); sums["sink"] != 2+1 {
+		t.Errorf("points %v, want 2 and one of them again", sums)
+	}
+}
+
+// The processes of one plugin share a replay, as they share everything that they read.
+func TestReplayOfSeveral(t *testing.T) {
+	r := rigged(t, "collect: { numbers: { attached: true } }\npublish: { sink: { from: numbers, journal: $J, replicas: 2 } }\n")
+	publish(t, r.h, 40)
+	caught(t, r.h, "sink")
+	if _, err := r.told("replay", map[string]any{"plugin": "sink", "since": ago(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range r.h.crew("sink") {
+		if n := len(e.plan().work.Inputs); n != 2 && len(r.h.errands.of("sink")) > 0 {
+			t.Errorf("%s has %d inputs", e.name, n)
+		}
+	}
+	through(t, r.h, "sink")
+	r.inForce("sink")
+	r.inForce("sink.2")
+	r.stop()
+	if sums := ends(t, r.lines()); sums["sink"] != 40+40 {
+		t.Errorf("points %v, want 40 and the same again", sums)
 	}
 }
