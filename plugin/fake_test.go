@@ -73,6 +73,7 @@ type fakeSource struct {
 	waiting []*delivery
 	ends    bool
 	claims  int // how many wait besides, as a bus claims that counts messages of its own
+	closed  bool
 }
 
 func (s *fakeSource) next(ctx context.Context) (*delivery, error) {
@@ -97,7 +98,12 @@ func (s *fakeSource) ready() int {
 	return len(s.waiting) + s.claims
 }
 
-func (s *fakeSource) close(context.Context) error { return nil }
+func (s *fakeSource) close(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return nil
+}
 
 // A fate is what became of a delivery.
 type fate struct {

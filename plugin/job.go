@@ -113,7 +113,6 @@ func (l *life) lanes(ctx context.Context, j *job) error {
 		j.outcome(nil)
 	}()
 	o := l.orderOf(j.work, n)
-	defer o.end()
 	g.Go(func() error { return o.watch(ctx) })
 	for k := range n {
 		s := l.session(j.work, started)
@@ -126,7 +125,7 @@ func (l *life) lanes(ctx context.Context, j *job) error {
 			return err
 		})
 	}
-	return g.Wait()
+	return errors.Join(g.Wait(), o.end(l.hard))
 }
 
 func (l *life) session(work telemetry.Work, started chan<- struct{}) *Session {

@@ -93,11 +93,19 @@ func (o *order) watch(ctx context.Context) error {
 	}
 }
 
-// end gives the turn to the next process. All lanes have ended.
-func (o *order) end() {
-	if o != nil && o.turn != nil {
+// end closes what is open still, and gives the turn to the next process. All lanes have ended, some perhaps before they read.
+func (o *order) end(ctx context.Context) error {
+	if o == nil {
+		return nil
+	}
+	var all []error
+	for _, f := range o.feeds {
+		all = append(all, f.end(ctx))
+	}
+	if o.turn != nil {
 		o.turn.Release()
 	}
+	return errors.Join(all...)
 }
 
 // open returns what feeds the lanes from an input. The first who asks opens it.
@@ -163,8 +171,9 @@ type feed struct {
 	done  chan struct{} // closed when no more comes
 	err   error         // why
 
-	mu   sync.Mutex
-	open int // lanes that have not been closed
+	mu    sync.Mutex
+	open  int // lanes that have not been closed
+	ended bool
 }
 
 func newFeed(ctx context.Context, src source, lanes int) *feed {
@@ -205,13 +214,25 @@ func (f *feed) laneOf(d *delivery) int {
 	return int(h.Sum64() % uint64(len(f.lanes)))
 }
 
-// close ends one lane. The last one gives back what no lane has worked on.
+// close ends one lane, the last one the whole.
 func (f *feed) close(ctx context.Context) error {
 	f.mu.Lock()
 	f.open--
 	last := f.open == 0
 	f.mu.Unlock()
 	if !last {
+		return nil
+	}
+	return f.end(ctx)
+}
+
+// end gives back what no lane has worked on. Again it does nothing.
+func (f *feed) end(ctx context.Context) error {
+	f.mu.Lock()
+	again := f.ended
+	f.ended = true
+	f.mu.Unlock()
+	if again {
 		return nil
 	}
 	f.stop()

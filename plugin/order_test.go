@@ -88,8 +88,8 @@ func TestOrderLanes(t *testing.T) {
 	if len(o.feeds) != 1 || !slices.Equal(*stood, []bool{true, false}) {
 		t.Errorf("%d feeds, stood by %v", len(o.feeds), *stood)
 	}
-	if o.end(); turn.released != 1 {
-		t.Errorf("released %d times", turn.released)
+	if err := o.end(t.Context()); err != nil || turn.released != 1 {
+		t.Errorf("released %d times, %v", turn.released, err)
 	}
 }
 
@@ -128,6 +128,24 @@ func TestOrderGivesBack(t *testing.T) {
 	}
 }
 
+// A lane that ended before it read keeps nobody from closing the input.
+func TestOrderEndsEarly(t *testing.T) {
+	src, _ := gives(30, 1)
+	o, turn, _ := inOrder(src, 4)
+	ctx, cancel := context.WithCancel(t.Context())
+	s, err := o.lane(&fakeLink{}, 0).read(ctx, telemetry.Input{Durable: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := s.close(t.Context()); err != nil || turn.released != 0 {
+		t.Errorf("%v, released %d times", err, turn.released)
+	}
+	if err := o.end(t.Context()); err != nil || turn.released != 1 || !src.closed {
+		t.Errorf("%v, released %d times, the input is closed: %v", err, turn.released, src.closed)
+	}
+}
+
 // A turn that is lost ends the lanes; without one nobody reads.
 func TestOrderTurn(t *testing.T) {
 	src, _ := gives(1, 1)
@@ -154,7 +172,9 @@ func TestOrderTurn(t *testing.T) {
 	if _, err := o.lane(&fakeLink{}, 0).read(t.Context(), telemetry.Input{}); !errors.Is(err, none) {
 		t.Errorf("%v", err)
 	}
-	o.end()
+	if err := o.end(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // Without an order nothing is in between.
@@ -165,7 +185,9 @@ func TestNoOrder(t *testing.T) {
 	if o != nil || o.lane(link, 1) != link || o.watch(t.Context()) != nil {
 		t.Error("there is an order")
 	}
-	o.end()
+	if err := o.end(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // A bus that is away is waited for; another error is one.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -42,10 +43,14 @@ func (h *Host) operate(ctx context.Context, name, action string, atOnce bool, do
 		})
 	}
 	_ = g.Wait() // each has its own
-	if err := errors.Join(faults...); err != nil {
-		return telemetry.ChangeList{}, err
+	err := errors.Join(faults...)
+	switch at := slices.IndexFunc(faults, func(err error) bool { return err != nil }); {
+	case err == nil:
+		return list, nil
+	case !atOnce && at > 0:
+		return telemetry.ChangeList{}, fmt.Errorf("%w; of %d processes those before %s were changed", err, len(crew), crew[at].name)
 	}
-	return list, nil
+	return telemetry.ChangeList{}, err
 }
 
 // operateOne does something to one process.
