@@ -230,7 +230,7 @@ func (t *trial) settleLoad() {
 
 func (t *trial) patience() time.Duration {
 	if t.row.loses { // it waits for what does not come
-		return 10 * time.Second
+		return 6 * time.Second // longer than a batch is held by who has died
 	}
 	return drainPatience
 }
