@@ -21,12 +21,12 @@ type answer struct {
 	text      string
 }
 
-// nobody says that there is no stream, or that nobody leads it now.
+// nobody says that there is no stream, or that nobody leads it now, or that who does waits for a quorum.
 func (a answer) nobody() bool {
 	switch a.errCode {
 	case 0:
 		return a.code == codeUnavailable
-	case int(errNotAvailable), int(errNotLeader), errStreamOffline:
+	case int(errNotAvailable), int(errNotLeader), errStreamOffline, errInProcess:
 		return true
 	}
 	return false
@@ -185,7 +185,7 @@ func (p *Publisher) refused(s *slot, a answer, now time.Time) error {
 	s.refused++
 	n := s.refused - 1
 	switch {
-	case a.code == codeTooMany, a.errCode == errInProcess:
+	case a.code == codeTooMany:
 		p.stats.Overloaded++
 		p.postpone(s, now.Add(backoff(50*time.Millisecond, 2*time.Second, n)))
 	case a.nobody():

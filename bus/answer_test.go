@@ -94,7 +94,6 @@ func TestRefused(t *testing.T) {
 		}
 	}
 	f(answer{code: 429, errCode: 10167}, nil, StateOK, 50*time.Millisecond)
-	f(answer{code: 409, errCode: 10158}, nil, StateOK, 50*time.Millisecond)
 	f(answer{code: 400, errCode: 10002}, nil, StateStorageFull, time.Second)
 	f(answer{code: 503, errCode: 10023}, nil, StateStorageFull, time.Second)
 	f(answer{code: 503, errCode: 10077}, nil, StateStorageFull, time.Second)

@@ -60,8 +60,8 @@ type PublisherStats struct {
 	Duplicates       uint64 // acknowledged, but the stream had them already
 	ForeignDuplicate uint64 // somebody else had used our id: sent again under another
 	StorageFull      uint64 // answers "no room"
-	Overloaded       uint64 // answers "too many requests", or that the message waits for a quorum
-	NoStream         uint64 // answers "no responders"
+	Overloaded       uint64 // answers "too many requests"
+	NoStream         uint64 // answers that nobody leads the stream, or no majority of its servers is there
 	Refused          uint64 // messages given up: denied, too large, refused
 	LastSeq          uint64 // the last place in a stream that an answer has named
 	Answers          uint64 // answers that belong to no message or are none of a stream

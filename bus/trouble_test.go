@@ -139,6 +139,7 @@ func TestNobody(t *testing.T) {
 	f(answer{code: 503, errCode: 10008}, true)
 	f(answer{code: 500, errCode: 10009}, true)
 	f(answer{code: 500, errCode: 10118}, true)
+	f(answer{code: 409, errCode: 10158}, true)
 	f(answer{code: 503, errCode: 10023}, false)
 	f(answer{stored: true}, false)
 }
