@@ -135,6 +135,9 @@ func (c *Conn) GiveAgain(ctx context.Context, l Letter) (seq uint64, err error) 
 	ctx, done := c.heed(ctx, m.Subject)
 	defer done()
 	ack, err := js.PublishMsg(ctx, m)
+	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
+		err = fmt.Errorf("%w that takes %s: %w", ErrNoStream, m.Subject, err) // DEAD of an older version, that nobody has updated yet
+	}
 	if err != nil {
 		return 0, fmt.Errorf("give dead letter %d again: %w", l.Seq, translate(whyEnded(ctx, err)))
 	}

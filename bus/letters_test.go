@@ -190,11 +190,13 @@ func TestDropFromOldStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	fill(t, c, 1)
+	setAside(t, c, consumer(t, c, input("out"), bus.ConsumeOptions{}), "out", 1)
+	_, err = c.GiveAgain(t.Context(), bus.Letter{Seq: 1, Plugin: "out", At: time.Now()})
+	wantErr(t, "to give again before the stream is updated", err, bus.ErrNoStream)
 	if err := c.EnsureStreams(t.Context(), smallStreams()); err != nil {
 		t.Fatal(err)
 	}
-	fill(t, c, 1)
-	setAside(t, c, consumer(t, c, input("out"), bus.ConsumeOptions{}), "out", 1)
 	wantErr(t, "to drop", c.DropLetter(t.Context(), 1), bus.ErrKept)
 	l, err := c.Letter(t.Context(), 1)
 	if err != nil {

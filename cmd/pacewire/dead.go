@@ -82,7 +82,7 @@ func (a *app) withLetters(ctx context.Context, do func(*bus.Conn) error) error {
 func ofLetters(err error) error {
 	switch {
 	case errors.Is(err, bus.ErrNoStream):
-		return exitWith(exitNoBus, fmt.Errorf(`this bus keeps no dead letters yet (%w): start "pacewire up" or "pacewire hub"`, err))
+		return exitWith(exitNoBus, fmt.Errorf(`this bus keeps no dead letters yet, or not as this version does (%w): start "pacewire up" or "pacewire hub" of this version`, err))
 	case errors.Is(err, bus.ErrNoLetter):
 		return exitWith(exitUsage, fmt.Errorf("%w: pacewire dead list shows those there are", err))
 	case errors.Is(err, bus.ErrDenied):
