@@ -45,11 +45,7 @@ func (h *Host) listen() error {
 	if err := h.listenToData(); err != nil {
 		return err
 	}
-	if h.o.Fleet != nil {
-		if err := h.listenTo(h.hubs, true); err != nil {
-			return err
-		}
-	}
+	h.answerHubs()
 	return h.listenTo(h.conn, h.o.InProcess == nil)
 }
 

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -44,10 +45,10 @@ func TestAskedFromFleet(t *testing.T) {
 	fleet := bustest.New(t)
 	r := rigged(t, pair, beyond(fleet, telemetry.UplinkStatus{State: telemetry.UplinkAway}))
 	local, far := r.b.Conn(t, "operator"), fleet.Conn(t, "operator")
-	bustest.Wait(t, soon, "it is on the bus of the fleet", r.h.hubs.Connected)
-	if err := r.h.hubs.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	bustest.Wait(t, soon, "it answers on the bus of the fleet", func() bool {
+		_, err := far.Request(t.Context(), bus.CtlSubject("h1", bus.Agent, "ping"), []byte(`{"id":"1"}`))
+		return !errors.Is(err, bus.ErrNoResponders)
+	})
 	if reply := command(t, far, telemetry.MsgPack, "list", nil); !reply.OK {
 		t.Errorf("%+v", reply)
 	}

@@ -91,7 +91,7 @@ type Host struct {
 	begun time.Time
 
 	conn     *bus.Conn // control
-	hubs     *bus.Conn // control, to the hubs: conn, or that of another bus
+	hubs     wayToHubs // control: conn, or that of another bus
 	data     *bus.Conn
 	out      *bus.Publisher
 	heart    *heart // beats to the hub
@@ -198,9 +198,7 @@ func (h *Host) dial(ctx context.Context) (err error) {
 		return err
 	}
 	h.out, err = bus.NewPublisher(h.data, bus.PublisherOptions{Host: h.o.Host, Plugin: bus.Agent, Log: h.log})
-	if err == nil {
-		err = h.dialFleet(ctx)
-	}
+	h.reachHubs()
 	if err != nil {
 		h.close()
 	}
@@ -211,9 +209,7 @@ func (h *Host) close() {
 	if h.out != nil {
 		h.out.Close()
 	}
-	if h.hubs != nil && h.hubs != h.conn {
-		h.hubs.Close()
-	}
+	h.leaveHubs()
 	h.data.Close()
 	h.conn.Close()
 }

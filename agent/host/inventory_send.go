@@ -102,7 +102,7 @@ func (h *Host) publish(ctx context.Context, slots []slot) {
 		if sent += n; sent < inFlight {
 			continue
 		}
-		if sent = 0; h.hubs.Flush(ctx) != nil {
+		if sent = 0; h.flushHubs(ctx) != nil {
 			return
 		}
 	}
@@ -116,7 +116,11 @@ func (h *Host) send(s slot) (n int, err error) {
 	}
 	messages, err := h.messages(s, r)
 	for _, body := range messages {
-		if err := h.hubs.Tell(bus.HeartbeatSubject(h.o.Host, bus.Agent, bus.PLG), body); err != nil {
+		conn, err := h.toHubs()
+		if err != nil {
+			return n, err
+		}
+		if err := conn.Tell(bus.HeartbeatSubject(h.o.Host, bus.Agent, bus.PLG), body); err != nil {
 			return n, err
 		}
 		n += len(body)

@@ -110,9 +110,14 @@ func (t *heart) beat(ctx context.Context, bye string) {
 		t.missed(err)
 		return
 	}
+	hubs, err := t.host.toHubs()
+	if err != nil {
+		t.missed(err)
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	reply, err := t.host.hubs.Request(ctx, bus.HeartbeatSubject(t.host.o.Host, bus.Agent, bus.HTB), body)
+	reply, err := hubs.Request(ctx, bus.HeartbeatSubject(t.host.o.Host, bus.Agent, bus.HTB), body)
 	if err != nil {
 		t.missed(err)
 		return

@@ -159,6 +159,9 @@ func spoolStreams(streams bus.StreamSettings, b config.Bus) bus.StreamSettings {
 	return streams
 }
 
+// uplinkAgain is when an uplink begins anew whose settings are wrong: somebody may mend them.
+const uplinkAgain = 10 * time.Second
+
 // sendOn runs the uplink, if there is one, until end is called: that is after the plugins, whose last words it takes along.
 func (p *station) sendOn(log *slog.Logger) (end func()) {
 	if p.uplink == nil {
@@ -167,8 +170,17 @@ func (p *station) sendOn(log *slog.Logger) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := p.uplink.Run(ctx); err != nil && ctx.Err() == nil {
-			log.Error("uplink has ended: what is made here is kept, and goes on at the next start of the agent", "error", err)
+		for {
+			err := p.uplink.Run(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			log.Error("uplink cannot begin: what is made here is kept meanwhile", "error", err)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(uplinkAgain):
+			}
 		}
 	})
 	return func() { cancel(); wg.Wait() }

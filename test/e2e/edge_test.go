@@ -49,7 +49,7 @@ func edgeOutage(t testing.TB) time.Duration {
 
 func edgeOldestFirst(t *testing.T) {
 	g := newEdge(t, "oldest")
-	begin := g.outage()
+	begin := g.outage(g.link.Cut)
 	g.link.Heal()
 	g.caughtUp(begin)
 	g.stop()
@@ -59,8 +59,8 @@ func edgeOldestFirst(t *testing.T) {
 
 func edgeLiveFirst(t *testing.T) {
 	g := newEdge(t, "live")
-	begin := g.outage()
-	g.link.Throttle(edgeSlow) // so that catching up takes a while
+	begin := g.outage(g.link.Swallow) // nobody is told
+	g.link.Throttle(edgeSlow)         // so that catching up takes a while
 	g.link.Heal()
 	g.await(2*readyWithin, "the uplink is back", func() bool { return g.uplink().State == telemetry.UplinkOK })
 	fresh, from := g.source.sent(), time.Now()
@@ -126,17 +126,19 @@ func (g *edge) await(limit time.Duration, what string, cond func() bool) {
 	g.system.await(limit, what, cond)
 }
 
-// outage cuts the link, and kills and starts the agent in the middle of it. It returns when it began.
-func (g *edge) outage() (begin time.Time) {
+// outage breaks the link, and kills and starts the agent in the middle of it. It returns when it was noticed.
+func (g *edge) outage(breaks func()) (begin time.Time) {
 	t := g.t
 	t.Helper()
 	half := edgeOutage(t) / 2
 	hold(t, time.Second)
 	before := g.plugins()
-	g.link.Cut()
-	g.await(readyWithin, "the cut is noticed", func() bool { return g.uplink().State == telemetry.UplinkAway })
+	broken, memory := time.Now(), g.memory()
+	breaks()
+	g.await(readyWithin, "it is noticed", func() bool { return g.uplink().State == telemetry.UplinkAway })
 	begin = time.Now()
 	hold(t, half)
+	t.Logf("noticed after %v; memory of the agent %.0f MB before and %.0f MB after %v without the link", begin.Sub(broken).Round(10*time.Millisecond), memory, g.memory(), half)
 	g.toldAway()
 	if is := g.plugins()["in"]; is.PID != before["in"].PID || is.State != "running" {
 		t.Errorf("the plugin has noticed: it was %+v, is %+v", before["in"], is)
@@ -146,6 +148,11 @@ func (g *edge) outage() (begin time.Time) {
 	g.awaitRunning()
 	hold(t, time.Until(begin.Add(2*half)))
 	return begin
+}
+
+// memory is what the agent's process holds, its bus included, in MB.
+func (g *edge) memory() float64 {
+	return float64(lab.Memory(g.cmd.Process.Pid, "status", "VmRSS:")) / 1e6
 }
 
 // uplink is how the agent says it gets on.
@@ -253,11 +260,11 @@ func (g *edge) events() {
 	if down.stored.Before(time.Unix(0, down.Time)) {
 		g.t.Errorf("event %+v was stored before it happened", down)
 	}
-	var host struct{ State string }
-	out := g.do("host", "info", "edge", "-o", "json") // the hub is found beyond the link
-	if err := json.Unmarshal([]byte(out), &host); err != nil || host.State != telemetry.HostUp {
-		g.t.Errorf("host info: %v\n%s", err, out)
-	}
+	g.await(readyWithin, "the hub, which is found beyond the link, says that the host is UP", func() bool {
+		var host struct{ State string }
+		out := g.verb("host", "info", "edge", "-o", "json").out
+		return json.Unmarshal([]byte(out), &host) == nil && host.State == telemetry.HostUp
+	})
 }
 
 // An edgeSource posts numbered points at a rate. What has no answer is not sent again: it may be there or not.
