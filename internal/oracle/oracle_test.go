@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -144,6 +145,37 @@ func TestTwin(t *testing.T) {
 	twin.Delivered(b.Lines(nil))
 	if c := twin.Count(); c.Lost != 0 || c.Invented != 0 || !b.Twin().Settled() || !twin.Settled(1) {
 		t.Errorf("what both have: %v", c)
+	}
+}
+
+// What is acknowledged after the end of the obligations is owed by nobody.
+func TestFreeze(t *testing.T) {
+	o := New()
+	s := o.Source("h1", 1)
+	s.Issue(2).Acknowledged()
+	o.Freeze()
+	late := s.Issue(3)
+	late.Acknowledged()
+	o.Delivered(late.Lines(nil))
+	if c := o.Count(); c.Acknowledged != 2 || c.Lost != 2 || c.Unknown != 3 || o.Obligations() != 1 {
+		t.Errorf("%v", c)
+	}
+}
+
+// A source has the times it was given, and a point of another time is another.
+func TestSourceAt(t *testing.T) {
+	for _, base := range []int64{0, -1_000_000, math.MinInt64, math.MaxInt64 - 2000} {
+		o := New()
+		b := o.SourceAt("h1", 1, base).Issue(3)
+		text := string(b.Lines(nil))
+		if want := fmt.Sprintf(" %d\n", base+2000); !strings.HasSuffix(text, want) {
+			t.Errorf("%q does not end in %q", text, want)
+		}
+		b.Acknowledged()
+		o.Delivered([]byte(text))
+		if c := o.Count(); c.Lost+c.Altered+c.Invented > 0 {
+			t.Errorf("points from %d on: %v", base, c)
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ func (t *trial) checkStream() {
 	defer cancel()
 	conn := t.connect(ctx)
 	defer conn.Close()
-	view := stored{seed: maphash.MakeSeed(), ids: map[uint64]uint64{}}
+	view := newStored()
 	t.must(conn.Tap(ctx, bus.TapOptions{Stream: bus.StreamMetrics, From: 1, Once: true}, view.take), "read what is on the bus")
 	if view.garbage != t.garbage {
 		t.errorf("%d messages on the bus are no batches, want %d", view.garbage, t.garbage)
@@ -59,6 +59,8 @@ type stored struct {
 	garbage int // messages that are no batches
 	first   string
 }
+
+func newStored() *stored { return &stored{seed: maphash.MakeSeed(), ids: map[uint64]uint64{}} }
 
 func (s *stored) take(m bus.Tapped) error {
 	var b telemetry.Batch
