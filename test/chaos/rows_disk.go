@@ -17,15 +17,15 @@ import (
 // rowsOfDisk are the faults of the disk below the bus.
 func rowsOfDisk() []row {
 	needs := []need{needsRoot, needsProgram("mount", "mount"), needsProgram("mkfs.ext4", "e2fsprogs")}
-	cut := func(sync string) func(*trial) { return func(t *trial) { t.powerCut(sync) } }
+	power := func(sync string) func(*trial) { return func(t *trial) { t.powerCut(sync) } }
 	return []row{
 		{name: "F16", title: "the disk below the bus is full, and has room again", run: diskFull, doubles: true, needs: needs[:2],
 			promise: "a real ENOSPC, on a tmpfs; told as storage_full, and acknowledged again within 30 s of the room"},
-		{name: "F17", title: "power cut, `sync: always`", run: cut("always"), needs: needs,
+		{name: "F17", title: "power cut, `sync: always`", run: power("always"), needs: needs,
 			promise: "the image of the file system is copied while the bus runs, and a bus is started on the copy; what was acknowledged before the copy began counts"},
-		{name: "F17-1s", title: "power cut, `sync: 1s`", run: cut("1s"), needs: needs, loses: true, promise: "what was acknowledged within about the interval may be lost"},
-		{name: "F17-10s", title: "power cut, `sync: 10s`", run: cut("10s"), needs: needs, loses: true, promise: "the same"},
-		{name: "F17-2m", title: "power cut, `sync: 2m`", run: cut("2m"), needs: needs, loses: true, promise: "the same: NATS's own default"},
+		{name: "F17-1s", title: "power cut, `sync: 1s`", run: power("1s"), needs: needs, loses: true, promise: "what was acknowledged within about the interval may be lost"},
+		{name: "F17-10s", title: "power cut, `sync: 10s`", run: power("10s"), needs: needs, loses: true, promise: "the same"},
+		{name: "F17-2m", title: "power cut, `sync: 2m`", run: power("2m"), needs: needs, loses: true, promise: "the same: NATS's own default"},
 	}
 }
 

@@ -33,9 +33,7 @@ type pipeline struct {
 	store   string // of the bus; empty: in the state folder
 	busURL  string // empty: the bus is embedded
 	process string // what stands in process:
-	from    string // whom the publisher reads
 	sink    string // URL; empty: that of the trial
-	more    string // further sections of the config
 }
 
 // config writes the config of the pipeline and returns its path.
@@ -52,10 +50,9 @@ func (t *trial) config(p pipeline) string {
 %s
 collect: { in: { use: lines, listen: %q, %s } }
 process: { %s }
-publish: { out: { use: influxdb, from: %s, url: %q, database: chaos, compression: none, %s } }
+publish: { out: { use: influxdb, from: mid, url: %q, database: chaos, compression: none, %s } }
 web: off
-%s
-`, bus, t.source.url, env, cmp.Or(p.process, "mid: { use: filter, from: in, drop: 'tags.keep == \"no\"' }"), cmp.Or(p.from, "mid"), cmp.Or(p.sink, t.sink.URL), env, p.more))
+`, bus, t.source.url, env, cmp.Or(p.process, "mid: { use: filter, from: in, drop: 'tags.keep == \"no\"' }"), cmp.Or(p.sink, t.sink.URL), env))
 	t.must(err, "write the config")
 	return path
 }

@@ -240,17 +240,8 @@ func (t *trial) fresh() {
 	mark := t.oracle.Obligations()
 	s := t.oracle.Source("fresh", t.nextBoot())
 	t.await(freshWithin, "a fresh event is acknowledged", func() error { return t.source.post(t.ctx, s.Issue(1)) })
-	begin := time.Now()
-	for !t.arrivedSince(mark) {
-		if time.Since(begin) > freshWithin {
-			t.fatalf("a fresh event did not arrive within %v", freshWithin)
-		}
-		t.sleep(look)
-	}
+	t.await(freshWithin, "a fresh event arrives", func() error { return yet(t.oracle.Delivers(mark)) })
 }
-
-// arrivedSince reports whether the last batch that was acknowledged has arrived; earlier ones may be lost.
-func (t *trial) arrivedSince(mark int) bool { return t.oracle.Delivers(mark) }
 
 func (t *trial) nextBoot() int {
 	t.boots++
