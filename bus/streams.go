@@ -383,7 +383,8 @@ type StreamState struct {
 	Consumers       int
 	Replicas        int      // servers that keep it
 	Leader          string   // of a cluster: the server that takes and gives; "" while none does
-	Behind          []string // of a cluster: servers that keep it and are away, or lack some of it
+	Away            []string // of a cluster: servers that keep it and are not there
+	Behind          []string // of a cluster: those, and servers that lack some of it
 }
 
 // StreamInfo asks for the state of a stream.
@@ -405,6 +406,9 @@ func (c *Conn) StreamInfo(ctx context.Context, stream string) (StreamState, erro
 	if info.Cluster != nil && info.Cluster.Name != "" {
 		s.Leader = info.Cluster.Leader
 		for _, peer := range info.Cluster.Replicas {
+			if peer.Offline {
+				s.Away = append(s.Away, peer.Name)
+			}
 			if peer.Offline || !peer.Current {
 				s.Behind = append(s.Behind, peer.Name)
 			}

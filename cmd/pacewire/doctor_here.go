@@ -47,6 +47,9 @@ const (
 func (d *doctor) folders() {
 	d.folder("run folder", runDir)
 	d.folder("state folder", stateDir)
+	if s := d.settings; s != nil && s.Bus.Own() && s.Bus.Store != "" {
+		d.folder("store of the bus", func() (string, error) { return s.Bus.Store, nil })
+	}
 }
 
 func (d *doctor) folder(what string, of func() (string, error)) {
@@ -135,6 +138,9 @@ func (d *doctor) bus(ctx context.Context, conn *bus.Conn) {
 		case err != nil:
 			d.find("bus", "pacewire status", "%v", err)
 			continue
+		}
+		if fault := (streamStanding{Name: name, Replicas: s.Replicas, Leader: s.Leader, Away: s.Away}).fault(); fault != "" {
+			d.find("bus", "pacewire status", "%s", fault)
 		}
 		full := s.MaxBytes > 0 && float64(s.Bytes) > fullShare*float64(s.MaxBytes)
 		reach := time.Since(s.FirstTime)

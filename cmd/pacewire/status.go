@@ -62,6 +62,10 @@ type streamStanding struct {
 	Messages uint64 `json:"messages"`
 	Bytes    uint64 `json:"bytes"`
 	MaxBytes int64  `json:"max_bytes"`
+
+	Replicas int      `json:"replicas"`        // servers that keep it
+	Leader   string   `json:"leader,omitzero"` // of a cluster
+	Away     []string `json:"away,omitzero"`   // of these servers
 }
 
 type agentStanding struct {
@@ -163,7 +167,11 @@ func askStreams(ctx context.Context, conn *bus.Conn, wrong func(string, ...any))
 		case err != nil:
 			wrong("stream %s: %v", name, err)
 		default:
-			list = append(list, streamStanding{name, state.Messages, state.Bytes, state.MaxBytes})
+			st := streamStanding{name, state.Messages, state.Bytes, state.MaxBytes, state.Replicas, state.Leader, state.Away}
+			if fault := st.fault(); fault != "" {
+				wrong("%s", fault)
+			}
+			list = append(list, st)
 		}
 	}
 	if len(missing) > 0 {
@@ -332,10 +340,24 @@ func (s standing) write(w io.Writer) {
 	fmt.Fprintf(w, "\tAPI\t%s\n", cmp.Or(h.API, "off"))
 }
 
+// fault says what is wrong with the servers that keep a stream, "" if nothing.
+func (st streamStanding) fault() string {
+	switch {
+	case st.Replicas > 1 && st.Leader == "":
+		return fmt.Sprintf("stream %s has no leader: nothing is stored until most of its %d servers are there", st.Name, st.Replicas)
+	case len(st.Away) > 0:
+		return fmt.Sprintf("stream %s: server %s is away: start it", st.Name, printable(strings.Join(st.Away, ", ")))
+	}
+	return ""
+}
+
 func (st streamStanding) text() string {
 	text := fmt.Sprintf("%d messages, %s", st.Messages, bytesText(st.Bytes))
 	if st.MaxBytes > 0 {
 		text += " of " + bytesText(uint64(st.MaxBytes))
+	}
+	if st.Leader != "" {
+		text += fmt.Sprintf(", on %d servers, %s leads", st.Replicas, printable(st.Leader))
 	}
 	if st.Name == bus.StreamDead && st.Messages > 0 {
 		text += " (batches that a reader could not take)"

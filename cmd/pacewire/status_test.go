@@ -114,3 +114,21 @@ func TestHubWaits(t *testing.T) {
 	f("the hub is not ready: bus is not connected; no verdicts are given for now: it was cut off from the bus", "bus is not connected", "no verdicts are given for now: disconnected")
 	f("the hub is not ready: no verdicts are given for now: its clock was set, or its machine slept", "no verdicts are given for now: clock")
 }
+
+func TestServersOfAStream(t *testing.T) {
+	f := func(st streamStanding, fault, text string) {
+		t.Helper()
+		st.Name = "METRICS"
+		if got := st.fault(); got != fault {
+			t.Errorf("%+v: %q; want %q", st, got, fault)
+		}
+		if got := st.text(); got != text {
+			t.Errorf("%+v: %q; want %q", st, got, text)
+		}
+	}
+	f(streamStanding{}, "", "0 messages, 0 B")
+	f(streamStanding{Replicas: 1}, "", "0 messages, 0 B")
+	f(streamStanding{Replicas: 3, Leader: "n1"}, "", "0 messages, 0 B, on 3 servers, n1 leads")
+	f(streamStanding{Replicas: 3, Leader: "n1", Away: []string{"n2"}}, "stream METRICS: server n2 is away: start it", "0 messages, 0 B, on 3 servers, n1 leads")
+	f(streamStanding{Replicas: 3, Away: []string{"n1", "n2"}}, "stream METRICS has no leader: nothing is stored until most of its 3 servers are there", "0 messages, 0 B")
+}
