@@ -18,6 +18,7 @@ type picky struct {
 	*httptest.Server
 	mu     sync.Mutex
 	mended bool
+	away   bool
 	lines  []string
 }
 
@@ -36,6 +37,8 @@ func (p *picky) write(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil || r.URL.Path != "/write":
 		w.WriteHeader(http.StatusNoContent)
+	case p.away:
+		w.WriteHeader(http.StatusServiceUnavailable)
 	case strings.Contains(string(text), "bad=") && !p.mended:
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = io.WriteString(w, `{"error":"unable to parse: no field is called bad here"}`)
@@ -45,10 +48,11 @@ func (p *picky) write(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (p *picky) mend() {
+// be makes it take what it has refused, or be away.
+func (p *picky) be(mended, away bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mended = true
+	p.mended, p.away = mended, away
 }
 
 // count returns how often a point came that has a field.
@@ -111,7 +115,7 @@ func TestDeadLetters(t *testing.T) {
 		t.Errorf("%d letters, %d bad points stored", n, db.count("bad="))
 	}
 
-	db.mend()
+	db.be(true, false)
 	contains(t, "after it was mended", s.do("dead", "retry", fmt.Sprint(s.letters()[0].ID)), "1 letter given again, 1 delivered, 0 refused again")
 	contains(t, "those of all", s.do("dead", "retry", "--all"), "1 delivered")
 	if n := len(s.letters()); n != 0 || db.count("bad=") != 2 || db.count("good=") != 2 {
@@ -121,6 +125,38 @@ func TestDeadLetters(t *testing.T) {
 		t.Errorf("the other publisher has written %d points", n)
 	}
 	s.drain()
+}
+
+// A letter that is under way again when the agent is killed, and the bus with it, arrives when both are back: once.
+func TestDeadLetterOutlivesAgent(t *testing.T) {
+	t.Parallel()
+	db := newPicky(t)
+	s := upWith(t, db, `db: { use: influxdb, from: send, url: "$URL", create_database: false }`)
+	s.send("job,k=a bad=1\n")
+	s.await(readyWithin, "the point is set aside", func() bool { return len(s.letters()) == 1 })
+	db.be(true, true)
+	r := s.verb("dead", "retry", "--all", "--timeout", "2s")
+	if r.code != 75 {
+		t.Errorf("while the sink is away: exit code %d", r.code)
+	}
+	contains(t, "while the sink is away", r.err, "it goes on", "--timeout")
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	s.exit(endWithin)
+	s = s.start("up", "--plain", s.path("pacewire.yaml"))
+	s.awaitRunning()
+	db.be(true, false)
+	s.await(readyWithin, "the point arrives, and nothing is left to do", func() bool {
+		return db.count("bad=") == 1 && strings.Contains(s.text(), "has been given again all that was asked for")
+	})
+	if n := len(s.letters()); n != 0 {
+		t.Errorf("%d letters are left", n)
+	}
+	s.drain()
+	if n := db.count("bad="); n != 1 {
+		t.Errorf("it arrived %d times", n)
+	}
 }
 
 func TestDropDeadLetters(t *testing.T) {
