@@ -41,6 +41,9 @@ func main() {
 	cluster.Serve()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if signal.Ignored(syscall.SIGHUP) { // by nohup: what we start would ignore hang-ups too, and rows send some
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	if was, err := lab.ServeRawBus(ctx, os.Args[1:]); was {
 		exitOn(err)
 		return
