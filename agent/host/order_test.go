@@ -55,22 +55,9 @@ func TestOrderKilled(t *testing.T) {
 	const sources, each = 8, 60
 	text := "collect: { feed: { use: facts } }\npublish: { hot: { use: sink, from: feed, journal: $J, mode: tells, order: source, parallel: 2, replicas: %d } }\n"
 	r := rigged(t, fmt.Sprintf(text, 4))
-	send := func(from, to int) {
-		t.Helper()
-		for n := from; n <= to; n++ {
-			for s := range sources {
-				var b telemetry.Batch
-				b.Add("feed", telemetry.Fields{"n": n}, nil)
-				m := bus.Message{Subject: bus.MetricsSubject(fmt.Sprintf("s%d", s), "feed"), ContentType: string(telemetry.ContentMsgPack), Body: b.AppendMsgPack(nil)}
-				if err := r.h.out.Publish(t.Context(), m); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-	}
 	bustest.Wait(t, soon, "one reads", func() bool { return r.reader() != "" })
 	first := r.reader()
-	send(1, 20)
+	r.feed(sources, 1, 20)
 	bustest.Wait(t, soon, "it has begun", func() bool { return len(r.lines()) > 0 })
 	if err := syscall.Kill(int(r.pids()[first]), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -78,10 +65,10 @@ func TestOrderKilled(t *testing.T) {
 	if n := len(r.lines()); n >= 20*sources {
 		t.Fatalf("it was killed when it had done all %d", n)
 	}
-	send(21, 40)
+	r.feed(sources, 21, 40)
 	bustest.Wait(t, 2*soon, "another one reads", func() bool { now := r.reader(); return now != "" && now != first })
 	r.reloaded(fmt.Sprintf(text, 5))
-	send(41, each)
+	r.feed(sources, 41, each)
 	bustest.Wait(t, 2*soon, "all is read", func() bool { return !r.h.behind(t.Context(), r.h.readBy("publisher")) })
 	took := time.Now()
 	r.reloaded(fmt.Sprintf(text, 1))
@@ -89,12 +76,59 @@ func TestOrderKilled(t *testing.T) {
 		t.Errorf("those that stand by took %v to end", d)
 	}
 	r.stop()
-	numbers, again := arrivals(t, r.lines())
+	t.Logf("%d points came again", r.inOrder(sources, each))
+}
+
+// New versions take over while there is work: who reads changes with each, and the order is kept.
+func TestOrderUpgrade(t *testing.T) {
+	const sources, each = 4, 60
+	r := rigged(t, "collect: { feed: { use: facts } }\npublish: { hot: { use: sink, from: feed, journal: $J, mode: tells, order: source, replicas: 2 } }\n")
+	before := r.pids()
+	r.feed(sources, 1, 20)
+	if _, err := r.h.Upgrade(t.Context(), "hot"); err != nil {
+		t.Fatal(err)
+	}
+	r.feed(sources, 21, 40)
+	if _, err := r.h.Restart(t.Context(), "hot"); err != nil {
+		t.Fatal(err)
+	}
+	r.feed(sources, 41, each)
+	for _, name := range []string{"hot", "hot.2"} {
+		if pid := r.state(name, running).PID; pid == before[name] {
+			t.Errorf("%s is the process of before", name)
+		}
+	}
+	bustest.Wait(t, 2*soon, "all is read", func() bool { return !r.h.behind(t.Context(), r.h.readBy("publisher")) })
+	r.stop()
+	if again := r.inOrder(sources, each); again > 0 {
+		t.Errorf("%d points came again, and nobody was killed", again)
+	}
+}
+
+// feed publishes the points of some sources, from a number to another, in turn.
+func (r *rig) feed(sources, from, to int) {
+	r.Helper()
+	for n := from; n <= to; n++ {
+		for s := range sources {
+			var b telemetry.Batch
+			b.Add("feed", telemetry.Fields{"n": n}, nil)
+			m := bus.Message{Subject: bus.MetricsSubject(fmt.Sprintf("s%d", s), "feed"), ContentType: string(telemetry.ContentMsgPack), Body: b.AppendMsgPack(nil)}
+			if err := r.h.out.Publish(r.Context(), m); err != nil {
+				r.Fatal(err)
+			}
+		}
+	}
+}
+
+// inOrder checks that of each source all points came, in their order, and returns how many came again.
+func (r *rig) inOrder(sources, each int) (again int) {
+	r.Helper()
+	numbers, again := arrivals(r.T, r.lines())
 	for s := range sources {
 		got := numbers[fmt.Sprintf("s%d", s)]
 		if len(got) != each || !slices.IsSorted(got) {
-			t.Errorf("source %d: %d of %d, %v", s, len(got), each, got)
+			r.Errorf("source %d: %d of %d, %v", s, len(got), each, got)
 		}
 	}
-	t.Logf("%d points came again", again)
+	return again
 }
