@@ -260,6 +260,11 @@ func (g *edge) events() {
 	if down.stored.Before(time.Unix(0, down.Time)) {
 		g.t.Errorf("event %+v was stored before it happened", down)
 	}
+	var list []plugin
+	out := newPlace(g.t).do("plugin", "list", "--host", "edge", "--bus", g.estate.bus.URL, "-o", "json") // from another machine
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 1 || list[0].State != "running" {
+		g.t.Errorf("plugin list over the bus of the fleet: %v\n%s", err, out)
+	}
 	g.await(readyWithin, "the hub, which is found beyond the link, says that the host is UP", func() bool {
 		var host struct{ State string }
 		out := g.verb("host", "info", "edge", "-o", "json").out
