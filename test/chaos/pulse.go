@@ -43,6 +43,14 @@ func (t *trial) beat(b oracle.Batch) time.Duration {
 	return time.Since(begin)
 }
 
+// slower fails the row when points take much longer than before. On a busy machine one of a hundred takes up to a second anyway;
+// who waits for somebody else's call to end waits for seconds.
+func (t *trial) slower(before, during pulse) {
+	if during.p99 > 10*before.p99+2*time.Second {
+		t.errorf("the neighbours suffer: %v, before %v", during, before)
+	}
+}
+
 // A drain is how fast what has waited arrives, in points a second.
 type drain struct{ out, in float64 }
 

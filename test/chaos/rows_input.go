@@ -112,13 +112,6 @@ func pluginFloods(t *trial) {
 	t.settle()
 }
 
-// slower fails the row when points take much longer than before.
-func (t *trial) slower(before, during pulse) {
-	if during.p99 > 10*before.p99+time.Second {
-		t.errorf("the neighbours suffer: %v, before %v", during, before)
-	}
-}
-
 // floodCounted checks that each point that was sent to the flooded plugin is stored or counted as dropped, and that it is told.
 func (t *trial) floodCounted(sent, rate int, lasts time.Duration) {
 	var stored, dropped int

@@ -128,14 +128,11 @@ func sinkSlow(t *trial) {
 	t.settleBeside(slow, "the slow sink", true) // a body that a dead connection still held may come after its request was given up
 }
 
-// suffers measures how long points take to the first sink while another one is ill, and fails the row when it is much longer than
-// before.
+// suffers measures how long points take to the first sink while another one is ill.
 func (t *trial) suffers(ill string, before pulse) {
 	during := t.pulse(t.span(5*time.Second, 45*time.Second))
 	t.note("while the other is %s: %v", ill, during)
-	if during.p99 > 5*before.p99+200*time.Millisecond {
-		t.errorf("the healthy sink suffers from one that is %s: %v, before %v", ill, during, before)
-	}
+	t.slower(before, during)
 }
 
 // F12S
