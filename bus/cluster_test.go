@@ -143,14 +143,19 @@ func (f *traffic) settle() {
 	if err := f.out.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	bustest.Wait(t, time.Minute, "what was stored", func() bool { return f.missing() == 0 })
+	defer func() {
+		if list := f.missing(); len(list) > 0 {
+			t.Errorf("missing are %v", list[:min(len(list), 20)])
+		}
+	}()
+	bustest.Wait(t, time.Minute, "what was stored", func() bool { return len(f.missing()) == 0 })
 	bustest.Wait(t, time.Minute, "a consumer that is through", func() bool {
 		s, err := f.hub.ConsumerInfo(t.Context(), bus.StreamMetrics, "out")
 		return err == nil && s.Pending == 0 && s.AckPending == 0
 	})
 	f.in.Stop()
 	f.parts.Wait()
-	lost, doubled := f.missing(), -len(f.read)
+	lost, doubled := len(f.missing()), -len(f.read)
 	for _, n := range f.read {
 		doubled += n
 	}
@@ -161,16 +166,16 @@ func (f *traffic) settle() {
 	}
 }
 
-// missing counts what was stored and not read. The server that leads a consumer may not know yet what is to be read.
-func (f *traffic) missing() (n int) {
+// missing lists what was stored and not read. The server that leads a consumer may not know yet what is to be read.
+func (f *traffic) missing() (list []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for body := range f.stored {
 		if f.read[body] == 0 {
-			n++
+			list = append(list, body)
 		}
 	}
-	return n
+	return list
 }
 
 // all waits until every server keeps all of METRICS.

@@ -265,6 +265,10 @@ func ensureOnce(ctx context.Context, js jetstream.JetStream, in Input, config je
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		in.share(&config, nil, Today())
+		if config.DeliverPolicy == jetstream.DeliverNewPolicy {
+			// In a cluster "new" is what is new to the server that will lead the consumer, once it does: later than now.
+			config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, stream.CachedInfo().State.LastSeq+1
+		}
 		k, err = stream.CreateConsumer(ctx, config)
 	case err == nil:
 		// Where to start cannot be changed, and must not: the position stays.
