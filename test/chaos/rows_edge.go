@@ -38,7 +38,7 @@ func (t *trial) edge(order string) {
 	t.startAgent("agent")
 	t.awaitRunning()
 
-	t.load(load{hosts: 20, batches: t.times(100, 250), points: 20})
+	t.load(load{hosts: 20, batches: t.times(100, 50), points: t.times(20, 100)}) // in full 5,000 points/s
 	t.await(readyWithin, "points arrive", func() error { return yet(t.oracle.Arrived() > 0) })
 	t.hold(2 * time.Second)
 	link.Set(cut)
