@@ -163,16 +163,28 @@ func TestLimitsAreTold(t *testing.T) {
 // TestLostUnreadIsTold checks that what the limits of the stream take from under a slow reader is told, once a minute at most.
 func TestLostUnreadIsTold(t *testing.T) {
 	b := bustest.New(t)
-	b.Limit(t, bus.StreamMetrics, bustest.Limits{MaxBytes: 64 << 10})
+	b.Limit(t, bus.StreamMetrics, bustest.Limits{MaxBytes: 32 << 10})
 	a := plugintest.NewAgent(t, b.URL, "web-1")
+	var lost atomic.Bool // the stream has dropped more than a reader fetches ahead
 	s := sink{fail: func(*telemetry.Batch) error {
-		time.Sleep(100 * time.Millisecond) // a slow one
+		for end := time.Now().Add(15 * time.Second); !lost.Load() && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond)
+		}
 		return nil
 	}}
 	a.Give("out", telemetry.Work{Inputs: []telemetry.Input{a.Input(t, "out", "count")}})
 	a.Start(t, s.define(), "out")
 	a.Give("count", telemetry.Work{EveryMS: 1})
 	a.Start(t, counting(), "count")
+	c := b.Conn(t, "operator")
+	plugintest.Until(t, "the stream drops some", func() bool {
+		is, err := c.StreamInfo(t.Context(), bus.StreamMetrics)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return is.FirstSeq > 150
+	})
+	lost.Store(true)
 	plugintest.Until(t, "a heartbeat says so", func() bool {
 		h := a.Beat(t, "out")
 		return slices.Contains(h.Flags, telemetry.FlagUnread) && h.Stats.Dropped["lost_unread_batches"] > 0
