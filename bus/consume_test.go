@@ -515,7 +515,7 @@ func TestDead(t *testing.T) {
 			t.Errorf("%s: %q; want %q", header, got, want)
 		}
 	}
-	if letter.Subject != "pw.dead.out" || string(letter.Body) != "0" || letter.ID != "dead/out/1" {
+	if letter.Subject != "pw.dead.out" || string(letter.Body) != "0" || !strings.HasPrefix(letter.ID, "dead/out/1/") {
 		t.Errorf("letter %+v", letter)
 	}
 	f(bus.HeaderReason, "rejected")
@@ -527,4 +527,27 @@ func TestDead(t *testing.T) {
 		t.Error("no error text")
 	}
 	nothing(t, k, 100*time.Millisecond)
+}
+
+// Ids are checked for the whole stream: neither another plugin, nor a message of the same number elsewhere, takes the place of a letter.
+func TestDeadIsNoDuplicate(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "h1_out")
+	p := fill(t, c, 1)
+	evil := publisher(t, b.Conn(t, "h1_evil"), bus.PublisherOptions{Host: "h1", Plugin: "evil"})
+	if err := evil.Publish(t.Context(), bus.Message{Subject: bus.DeadSubject("evil"), ID: "dead/out/1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Publish(t.Context(), bus.Message{Subject: bus.EventSubject("h1", "cpu", "x"), Body: []byte("event")}); err != nil {
+		t.Fatal(err)
+	}
+	events := bus.Input{Stream: bus.StreamEvents, Durable: "out", Start: "all"}
+	for _, in := range []bus.Input{input("out"), events} {
+		if err := p.Dead(t.Context(), next(t, consumer(t, c, in, bus.ConsumeOptions{})), "out", "out", "no", "rejected"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := lettersOf(t, c, "out"); len(got) != 2 {
+		t.Errorf("letters %v of a batch and an event, want both", got)
+	}
 }

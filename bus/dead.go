@@ -2,6 +2,8 @@ package bus
 
 import (
 	"context"
+	"errors"
+	"crypto/rand"
 	"fmt"
 	"strconv"
 	"time"
@@ -16,6 +18,7 @@ const (
 	HeaderDeliveries = "Pw-Deliveries" // how often it was given out
 	HeaderSourceID   = "Pw-Source-Id"  // the id it had
 	HeaderStored     = "Pw-Stored"     // when it was stored there, RFC 3339
+	HeaderLeftOut    = "Pw-Left-Out"   // bytes of the payload, where that made the letter too large
 )
 
 const headerEncoding = "Content-Encoding"
@@ -25,7 +28,7 @@ const maxErrorText = 512
 // Dead puts d, which can never be delivered, into the stream DEAD under plugin's
 // name, and then settles it. code names the reason in one word, reason is what the
 // sink or decoder said. After an error d is not settled; the same call again
-// stores nothing twice.
+// may store a second letter.
 func (p *Publisher) Dead(ctx context.Context, d *Delivery, plugin, consumer, reason, code string) error {
 	if err := p.DeadPart(ctx, d, d.Body, 0, plugin, consumer, reason, code); err != nil {
 		return err
@@ -42,7 +45,7 @@ func (p *Publisher) DeadPart(ctx context.Context, d *Delivery, body []byte, part
 	}
 	m := Message{
 		Subject:     DeadSubject(plugin),
-		ID:          id,
+		ID:          id + "/" + rand.Text(), // one that others can guess they can use up, and the letter is lost; two of one are harmless
 		ContentType: d.ContentType,
 		Body:        body,
 		Header: map[string]string{
@@ -60,7 +63,14 @@ func (p *Publisher) DeadPart(ctx context.Context, d *Delivery, body []byte, part
 	if d.ID != "" {
 		m.Header[HeaderSourceID] = d.ID
 	}
-	if err := p.Publish(ctx, m); err != nil {
+	err := p.Publish(ctx, m)
+	if errors.Is(err, ErrTooLarge) {
+		// With what it says of itself it is more than the bus takes: better a letter without its content than a reader that stands still.
+		m.Header[HeaderError] = fmt.Sprintf("its %d bytes are left out, the letter would be too large: %s", len(m.Body), m.Header[HeaderError])
+		m.Header[HeaderLeftOut], m.Body = strconv.Itoa(len(m.Body)), nil
+		err = p.Publish(ctx, m)
+	}
+	if err != nil {
 		return fmt.Errorf("dead letter: %w", err)
 	}
 	return nil
