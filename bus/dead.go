@@ -2,8 +2,8 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"

@@ -42,8 +42,8 @@ func (s *slot) init(inbox string, index int) {
 	s.renew()
 }
 
-// renew gives the slot a fresh reply subject. While every send had its one
-// answer, the old one serves again.
+// renew gives the slot a fresh reply subject. After a message with one send and
+// one answer the old one serves again.
 func (s *slot) renew() {
 	s.life++
 	s.msg.Reply = s.stem + strconv.Itoa(s.life)
@@ -67,7 +67,7 @@ func (s *slot) setID(id string) {
 }
 
 func (s *slot) clear() {
-	if s.sends != s.answers {
+	if s.sends != 1 || s.answers != 1 { // see TellFull: as many answers as sends need not be one of each
 		s.renew()
 	}
 	clear(s.msg.Header)
