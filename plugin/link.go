@@ -46,7 +46,8 @@ type delivery struct {
 	contentEncoding string
 	body            []byte
 	stored          time.Time
-	seq             uint64
+	stream          string
+	seq             uint64 // place in it
 	deliveries      int
 	fault           error // why it cannot be told who it is about
 	settler
@@ -103,12 +104,13 @@ func (l *busLink) read(ctx context.Context, in telemetry.Input) (source, error) 
 	if n := c.Stats().LostAway; n > 0 {
 		l.unread(n, true)
 	}
-	return &busSource{link: l, consumer: c, durable: in.Durable, end: in.End}, nil
+	return &busSource{link: l, consumer: c, stream: in.Stream, durable: in.Durable, end: in.End}, nil
 }
 
 type busSource struct {
 	link     *busLink
 	consumer *bus.Consumer
+	stream   string
 	durable  string
 	end      uint64 // what comes behind it is not for this plugin; 0: nothing
 	lost     uint64
@@ -128,7 +130,7 @@ func (s *busSource) next(ctx context.Context) (*delivery, error) {
 	subject, fault := bus.ParseSubject(d.Subject)
 	return &delivery{
 		host: subject.Host, plugin: subject.Plugin, id: d.ID, contentType: d.ContentType, contentEncoding: d.Header("Content-Encoding"), body: d.Body,
-		stored: d.Stored, seq: d.StreamSeq, deliveries: d.Deliveries, fault: fault, settler: busSettler{s, d},
+		stored: d.Stored, stream: s.stream, seq: d.StreamSeq, deliveries: d.Deliveries, fault: fault, settler: busSettler{s, d},
 	}, nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"sync"
 )
 
@@ -15,28 +17,31 @@ type suspects struct {
 	path string // "": nothing is kept
 
 	mu   sync.Mutex
-	seen map[uint64]int  // deaths by stream sequence
-	hand map[uint64]bool // being worked on
+	seen map[string]int  // deaths by place
+	hand map[string]bool // being worked on
 }
+
+// place is where d lies: the numbers of several streams are the same.
+func place(d *delivery) string { return d.stream + "/" + strconv.FormatUint(d.seq, 10) }
 
 // remember returns the suspects noted in dir by the process before this one.
 func remember(dir string) *suspects {
-	s := &suspects{seen: map[uint64]int{}, hand: map[uint64]bool{}}
+	s := &suspects{seen: map[string]int{}, hand: map[string]bool{}}
 	if dir == "" {
 		return s
 	}
 	s.path = filepath.Join(dir, "suspects.json")
 	var noted struct {
-		Seen map[uint64]int `json:"deaths"`
-		Hand []uint64       `json:"in_hand"`
+		Seen map[string]int `json:"deaths"`
+		Hand []string       `json:"in_hand"`
 	}
 	text, err := os.ReadFile(s.path)
 	if err != nil || json.Unmarshal(text, &noted) != nil {
 		return s // none, or a torn note: a poisonous batch then takes one death more
 	}
 	maps.Copy(s.seen, noted.Seen)
-	for _, seq := range noted.Hand {
-		s.seen[seq]++
+	for _, place := range noted.Hand {
+		s.seen[place]++
 	}
 	return s
 }
@@ -45,23 +50,23 @@ func remember(dir string) *suspects {
 func (s *suspects) deaths(d *delivery) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.seen[d.seq]
+	return s.seen[place(d)]
 }
 
 // begin notes that d is in hand.
 func (s *suspects) begin(d *delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hand[d.seq] = true
+	s.hand[place(d)] = true
 	s.write()
 }
 
-// end notes that d was survived.
+// end notes that d was survived, or set aside.
 func (s *suspects) end(d *delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.hand, d.seq)
-	delete(s.seen, d.seq)
+	delete(s.hand, place(d))
+	delete(s.seen, place(d))
 	s.write()
 }
 
@@ -74,11 +79,7 @@ func (s *suspects) write() {
 		_ = os.Remove(s.path)
 		return
 	}
-	hand := make([]uint64, 0, len(s.hand))
-	for seq := range s.hand {
-		hand = append(hand, seq)
-	}
-	text, err := json.Marshal(map[string]any{"deaths": s.seen, "in_hand": hand})
+	text, err := json.Marshal(map[string]any{"deaths": s.seen, "in_hand": slices.Sorted(maps.Keys(s.hand))})
 	if err == nil && os.MkdirAll(filepath.Dir(s.path), 0o700) == nil {
 		_ = os.WriteFile(s.path, text, 0o600)
 	}

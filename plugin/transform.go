@@ -207,6 +207,7 @@ func (s *Session) setAside(d *delivery, body []byte, part int, code string, reas
 	s.count.dead.Add(1)
 	s.log.Warn("batch set aside", "code", code, "error", reason, "id", d.id, "seq", d.seq)
 	if part == 0 {
+		s.suspect.end(d)
 		d.ack()
 	}
 }
