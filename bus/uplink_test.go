@@ -47,7 +47,7 @@ func TestIDs(t *testing.T) {
 		r := bus.Range{Stream: bus.StreamMetrics, Filter: bus.Pattern(bus.AreaMetrics, bus.Name(host), ">"), From: from, Name: bus.UplinkOf(host)}
 		for range 2 { // what the first call leaves does not disturb the second
 			var got []string
-			if err := c.IDs(t.Context(), r, func(id string) { got = append(got, id) }); err != nil || !slices.Equal(got, want) {
+			if err := c.IDs(t.Context(), r, func(_ uint64, id string) { got = append(got, id) }); err != nil || !slices.Equal(got, want) {
 				t.Errorf("from %d: %d ids, %v; want %d", from, len(got), err, len(want))
 			}
 		}
@@ -68,7 +68,7 @@ func TestIDs(t *testing.T) {
 
 	no := func(want error, stream, filter, name string) {
 		t.Helper()
-		err := c.IDs(t.Context(), bus.Range{Stream: stream, Filter: filter, Name: name}, func(string) { t.Error("an id") })
+		err := c.IDs(t.Context(), bus.Range{Stream: stream, Filter: filter, Name: name}, func(uint64, string) { t.Error("an id") })
 		if !errors.Is(err, want) {
 			t.Errorf("%s of %s: %v; want %v", filter, stream, err, want)
 		}
@@ -79,6 +79,43 @@ func TestIDs(t *testing.T) {
 	bare := bustest.Bare(t, embedded.Options{})
 	c = bare.Conn(t, "operator")
 	no(bus.ErrNoStream, bus.StreamMetrics, "pw.metrics.h1.>", bus.UplinkOf("h1"))
+}
+
+// Who asks since a moment is told what was stored from then on, and with the places it can go on where it was.
+func TestIDsSince(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "operator")
+	storedBatches(t, c, "h1", "old", 3)
+	time.Sleep(time.Millisecond) // two moments that differ
+	since := time.Now()
+	storedBatches(t, c, "h1", "cpu", 600)
+	r := bus.Range{Stream: bus.StreamMetrics, Filter: bus.Pattern(bus.AreaMetrics, bus.Name("h1"), ">"), Since: since, Name: bus.UplinkOf("h1")}
+	var places []uint64
+	if err := c.IDs(t.Context(), r, func(seq uint64, id string) {
+		if want := fmt.Sprintf("h1/cpu/%d", seq-3); id != want {
+			t.Errorf("%s at %d, want %s", id, seq, want)
+		}
+		places = append(places, seq)
+	}); err != nil || len(places) != 600 || places[0] != 4 || places[599] != 603 {
+		t.Errorf("%d ids, %v", len(places), err)
+	}
+}
+
+// What the limits of the stream take while somebody asks is not waited for.
+func TestIDsOfLess(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	c := b.Conn(t, "operator")
+	storedBatches(t, c, "h1", "cpu", 1200)
+	r := bus.Range{Stream: bus.StreamMetrics, Filter: bus.Pattern(bus.AreaMetrics, bus.Name("h1"), ">"), Name: bus.UplinkOf("h1")}
+	n := 0
+	if err := c.IDs(t.Context(), r, func(uint64, string) {
+		if n++; n == 1 {
+			b.Limit(t, bus.StreamMetrics, bustest.Limits{MaxBytes: 1})
+		}
+	}); err != nil || n == 0 || n == 1200 {
+		t.Errorf("%d ids, %v", n, err)
+	}
 }
 
 // What a reader had in hand that is gone comes first after a reset, in its order and at once.
