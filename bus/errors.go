@@ -59,7 +59,7 @@ var (
 	// somebody else was first. Read it again, and decide again.
 	ErrConflict = errors.New("changed by somebody else")
 
-	// ErrFull is returned when a bucket, or the store of the bus, has no room for
+	// ErrFull is returned when a bucket, the store of the bus, or DEAD has no room for
 	// what is new. What is there can still be overwritten by less, and deleted.
 	ErrFull = errors.New("store is full")
 

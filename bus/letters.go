@@ -2,8 +2,10 @@ package bus
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -117,10 +119,23 @@ func letterOf(s Subject, seq uint64, at time.Time, h nats.Header, body []byte) L
 // GiveAgain puts a copy of l where its plugin is given it again once its agent says so, and returns the place of the copy in
 // DEAD. The letter itself stays. The same call again within two minutes makes no second copy.
 func (c *Conn) GiveAgain(ctx context.Context, l Letter) (seq uint64, err error) {
-	js, err := c.jetStream()
-	if err != nil {
-		return 0, err
+	m := l.again()
+	ack, err := c.publishAgain(ctx, m)
+	if err == nil && ack.Duplicate {
+		// Of an earlier call, or else somebody who may write any subject of DEAD has used up the id, and there is no copy.
+		if err = c.HasAgain(ctx, l.Plugin, ack.Sequence); errors.Is(err, ErrNoLetter) {
+			m.Header.Set(headerID, m.Header.Get(headerID)+"/"+rand.Text())
+			ack, err = c.publishAgain(ctx, m)
+		}
 	}
+	if err != nil {
+		return 0, fmt.Errorf("give dead letter %d again: %w", l.Seq, err)
+	}
+	return ack.Sequence, nil
+}
+
+// again returns the copy by which l is given again.
+func (l Letter) again() *nats.Msg {
 	m := nats.NewMsg(AgainSubject(l.Plugin))
 	m.Data = l.Body
 	for _, key := range []string{headerType, headerEncoding, HeaderReason, HeaderError, HeaderSubject, HeaderStreamSeq, HeaderDeliveries, HeaderSourceID, HeaderStored} {
@@ -132,6 +147,14 @@ func (c *Conn) GiveAgain(ctx context.Context, l Letter) (seq uint64, err error) 
 		m.Header.Set(HeaderStored, l.At.UTC().Format(time.RFC3339Nano))
 	}
 	m.Header.Set(headerID, "again/"+strconv.FormatUint(l.Seq, 10))
+	return m
+}
+
+func (c *Conn) publishAgain(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
+	js, err := c.jetStream()
+	if err != nil {
+		return nil, err
+	}
 	ctx, done := c.heed(ctx, m.Subject)
 	defer done()
 	ack, err := js.PublishMsg(ctx, m)
@@ -139,15 +162,70 @@ func (c *Conn) GiveAgain(ctx context.Context, l Letter) (seq uint64, err error) 
 		err = fmt.Errorf("%w that takes %s: %w", ErrNoStream, m.Subject, err) // DEAD of an older version, that nobody has updated yet
 	}
 	if err != nil {
-		return 0, fmt.Errorf("give dead letter %d again: %w", l.Seq, translate(whyEnded(ctx, err)))
+		err = translate(whyEnded(ctx, err))
 	}
-	return ack.Sequence, nil
+	return ack, err
 }
 
-// RetryLetters gives letters again, all of one plugin: their copies are stored, offer asks the agent of the plugin to give it those
-// from one place in DEAD to another, and then the letters are removed. Cut anywhere, none is lost; one may come twice, with the
-// id it always had. An error that matches ErrKept tells that they are given again, and stay.
-func (c *Conn) RetryLetters(ctx context.Context, letters []Letter, offer func(ctx context.Context, from, to uint64) error) error {
+// RetryLetters gives letters again, all of one plugin: copies of some are stored, offer asks the agent of the plugin to give it those
+// from one place in DEAD to another, and then the letters are removed; and so on with the others. Cut anywhere, none is lost; one may
+// come twice, with the id it always had. given is how many of them are given again, the first ones. Errors: ErrFull when there is no
+// room for a copy; ErrKept when all are given again, and stay.
+func (c *Conn) RetryLetters(ctx context.Context, letters []Letter, offer func(ctx context.Context, from, to uint64) error) (given int, err error) {
+	var kept error
+	for given < len(letters) {
+		some, err := c.portion(ctx, letters[given:])
+		if err == nil {
+			err = c.retryPortion(ctx, some, offer)
+		}
+		if errors.Is(err, ErrKept) {
+			kept, err = err, nil
+		}
+		if err != nil {
+			return given, err
+		}
+		given += len(some)
+	}
+	return given, kept
+}
+
+// What is copied at a time. A full DEAD drops its oldest: copies must not push letters out, be it those that they are made of.
+const (
+	portionLetters = 256
+	portionBytes   = 1 << 20
+	copyOverhead   = 512 // of a copy beside body and error: its other headers, and what the store adds
+)
+
+// portion returns the first of letters: so many as there is room for copies, but not too many.
+func (c *Conn) portion(ctx context.Context, letters []Letter) ([]Letter, error) {
+	stream, err := c.dead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	room := int64(math.MaxInt64)
+	if is := stream.CachedInfo(); is.Config.MaxBytes > 0 {
+		room = is.Config.MaxBytes - int64(is.State.Bytes)
+	}
+	n, size := 0, int64(0)
+	for ; n < min(len(letters), portionLetters); n++ {
+		size += letters[n].copySize()
+		if size > room || size > portionBytes && n > 0 {
+			break
+		}
+	}
+	if n == 0 {
+		return nil, fmt.Errorf("%w: %s has room for %d bytes, and a copy of dead letter %d, by which it is given again, takes %d: drop letters that are of no use first",
+			ErrFull, StreamDead, max(0, room), letters[0].Seq, size)
+	}
+	return letters[:n], nil
+}
+
+func (l Letter) copySize() int64 {
+	return int64(len(l.Body) + len(l.Error) + len(l.Subject) + len(l.SourceID) + copyOverhead)
+}
+
+// retryPortion gives letters again at one go.
+func (c *Conn) retryPortion(ctx context.Context, letters []Letter, offer func(ctx context.Context, from, to uint64) error) error {
 	var from, to uint64
 	for i, l := range letters {
 		seq, err := c.GiveAgain(ctx, l)

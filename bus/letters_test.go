@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/bus/embedded"
 )
 
 // setAside puts the next n batches of the consumer k into the dead letters of plugin.
@@ -131,6 +133,83 @@ func TestGiveAgain(t *testing.T) {
 	}
 	if s := streamState(t, c, bus.StreamDead); s.Messages != 3 {
 		t.Errorf("%d messages; want two letters and the copy of after", s.Messages)
+	}
+}
+
+// The ids of copies can be guessed: who has used one up keeps no letter from being given again.
+func TestGiveAgainUnderStolenID(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "hub")
+	fill(t, c, 1)
+	setAside(t, c, consumer(t, c, input("out"), bus.ConsumeOptions{}), "out", 1)
+	evil := publisher(t, b.Conn(t, "h1_evil"), bus.PublisherOptions{Host: "h1", Plugin: "evil"})
+	if err := evil.Publish(t.Context(), bus.Message{Subject: bus.DeadSubject("evil"), ID: "again/1"}); err != nil {
+		t.Fatal(err)
+	}
+	l, err := c.Letter(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	given, err := c.RetryLetters(t.Context(), []bus.Letter{l}, func(ctx context.Context, from, to uint64) error {
+		return errors.Join(c.HasAgain(ctx, "out", from), c.HasAgain(ctx, "out", to))
+	})
+	if err != nil || given != 1 {
+		t.Errorf("%d letters given again: %v", given, err)
+	}
+}
+
+// large puts n letters of 400 KiB onto the bus.
+func large(t *testing.T, c *bus.Conn, n int) (letters []bus.Letter) {
+	t.Helper()
+	p := publisher(t, c, bus.PublisherOptions{Host: "h1", Plugin: "out"})
+	for range n {
+		if err := p.Publish(t.Context(), bus.Message{Subject: bus.DeadSubject("out"), Body: make([]byte, 400<<10)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := c.Letters(t.Context(), "out", 0, func(l bus.Letter) error {
+		letters = append(letters, l)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return letters
+}
+
+// Letters are given again some at a time, so that copies of them all need no room.
+func TestRetryInPortions(t *testing.T) {
+	c := bustest.New(t).Conn(t, "hub")
+	letters := large(t, c, 5)
+	var offered []string
+	given, err := c.RetryLetters(t.Context(), letters, func(_ context.Context, from, to uint64) error {
+		offered = append(offered, fmt.Sprintf("%d-%d of %d", from, to, streamState(t, c, bus.StreamDead).Messages))
+		return nil
+	})
+	if want := "[6-7 of 7 8-9 of 7 10-10 of 6]"; err != nil || given != 5 || fmt.Sprint(offered) != want {
+		t.Errorf("%d letters given again by %v, want %s: %v", given, offered, want, err)
+	}
+}
+
+// Where no copy fits nothing is given again, for DEAD drops its oldest to make room.
+func TestRetryInFullStream(t *testing.T) {
+	b := bustest.Bare(t, embedded.Options{})
+	c := b.Conn(t, "hub")
+	settings := smallStreams()
+	settings.DeadMaxBytes = 5 * 410 << 10
+	if err := c.EnsureStreams(t.Context(), settings); err != nil {
+		t.Fatal(err)
+	}
+	offer := func(context.Context, uint64, uint64) error { return nil }
+	letters := large(t, c, 4)
+	if given, err := c.RetryLetters(t.Context(), letters[3:], offer); err != nil || given != 1 { // the last copy that fits, and stays
+		t.Fatalf("%d given again, %v", given, err)
+	}
+	large(t, c, 1)
+	given, err := c.RetryLetters(t.Context(), letters[:3], offer)
+	wantErr(t, "without room", err, bus.ErrFull)
+	if got := lettersOf(t, c, "out"); given != 0 || !slices.Equal(got, []uint64{1, 2, 3, 6}) {
+		t.Errorf("%d given again, the letters are %v", given, got)
 	}
 }
 

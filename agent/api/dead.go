@@ -150,7 +150,7 @@ func (c *call) retryLetter() error {
 	ctx, cancel := c.s.whileServing(context.WithoutCancel(c.r.Context()), c.s.o.Times.Operate) // half done would be two letters
 	defer cancel()
 	c.lasts(c.s.o.Times.Operate)
-	err = conn.RetryLetters(ctx, []bus.Letter{l}, func(ctx context.Context, from, to uint64) error {
+	_, err = conn.RetryLetters(ctx, []bus.Letter{l}, func(ctx context.Context, from, to uint64) error {
 		_, err := c.s.change(ctx, host, telemetry.ChangeAgain, map[string]any{"plugin": l.Plugin, "from": from, "to": to})
 		return err
 	})

@@ -122,16 +122,16 @@ func (a *app) retryOf(ctx context.Context, l *link, plugin string, letters []bus
 		return err
 	}
 	defer a.progress(fmt.Sprintf("%s is given %s again", plugin, lettersText(len(letters))))()
-	err := l.conn.RetryLetters(ctx, letters, func(ctx context.Context, from, to uint64) error {
+	given, err := l.conn.RetryLetters(ctx, letters, func(ctx context.Context, from, to uint64) error {
 		_, err := l.request(ctx, "again", map[string]any{"plugin": plugin, "from": from, "to": to})
 		return err
 	})
+	for _, one := range letters[:given] {
+		done.Retried = append(done.Retried, one.Seq)
+	}
 	kept := errors.Is(err, bus.ErrKept)
 	if err != nil && !kept {
 		return err
-	}
-	for _, one := range letters {
-		done.Retried = append(done.Retried, one.Seq)
 	}
 	if err := awaitErrand(ctx, l.conn, bus.Errands(plugin, nil), func(bus.ConsumerState) {}); err != nil {
 		return err
