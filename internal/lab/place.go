@@ -23,9 +23,9 @@ type Place struct {
 	Env    []string // more than every command gets
 }
 
-// NewPlace empties a folder, or makes it.
+// NewPlace empties a folder, or makes it. What is mounted below it was left by a run that was killed.
 func NewPlace(dir, binary string) (Place, error) {
-	if err := os.RemoveAll(dir); err != nil {
+	if err := errors.Join(unmountBelow(dir), os.RemoveAll(dir)); err != nil {
 		return Place{}, err
 	}
 	return Place{Dir: dir, Binary: binary}, os.MkdirAll(dir, 0o755)
