@@ -27,10 +27,12 @@ func Errands(plugin string, inputs []Input) []Input {
 	return append(all, Input{Stream: StreamDead, Durable: AgainDurable(plugin), Filters: []string{AgainSubject(plugin)}})
 }
 
-// Done reports whether the consumer of an errand has settled all up to its end.
-func (s ConsumerState) Done() bool { return s.AckFloor >= s.End || s.Quiet() }
+// Done reports whether the consumer of an errand has settled all up to its end. Where nothing for it lies at the end it may be Quiet
+// before, and stay so.
+func (s ConsumerState) Done() bool { return s.AckFloor >= s.End }
 
-// Quiet reports whether the consumer has settled all there is for it.
+// Quiet reports whether the consumer has settled all there is for it, as far as its server knows: one that has just begun to lead
+// may not have heard of all yet.
 func (s ConsumerState) Quiet() bool { return s.Pending == 0 && s.AckPending == 0 }
 
 // seqTime is how long the consumer that finds a moment in a stream is kept, should nobody remove it.

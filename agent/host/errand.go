@@ -18,8 +18,9 @@ import (
 // errands are the inputs that plugins have for a while beside those of their config: a part of the past, and dead letters that
 // are given again. Their consumers say what they are, so an agent that starts again finds them on the bus.
 type errands struct {
-	mu  sync.Mutex
-	all map[string][]bus.Input // by plugin
+	mu    sync.Mutex
+	all   map[string][]bus.Input // by plugin
+	quiet map[string]time.Time   // since when nothing is left for their consumers, as far as was seen
 }
 
 func (x *errands) of(plugin string) []bus.Input {
@@ -47,6 +48,9 @@ func (x *errands) add(plugin string, inputs ...bus.Input) {
 func (x *errands) drop(plugin string, inputs ...bus.Input) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	for _, in := range inputs {
+		delete(x.quiet, in.Stream+"/"+in.Durable)
+	}
 	left := without(x.all[plugin], inputs)
 	if len(left) == 0 {
 		delete(x.all, plugin)
@@ -61,6 +65,28 @@ func (x *errands) take(plugin string) []bus.Input {
 	x.drop(plugin, all...)
 	return all
 }
+
+// seen notes whether anything is left for the consumer of an errand, and reports whether nothing has been for long enough to be true.
+func (x *errands) seen(in bus.Input, quiet bool, now time.Time) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	key := in.Stream + "/" + in.Durable
+	if !quiet {
+		delete(x.quiet, key)
+		return false
+	}
+	if x.quiet == nil {
+		x.quiet = map[string]time.Time{}
+	}
+	if _, before := x.quiet[key]; !before {
+		x.quiet[key] = now
+	}
+	return now.Sub(x.quiet[key]) >= quietLook
+}
+
+// quietLook is how long nothing may be left of an errand before that is believed: a server that has just begun to lead its
+// consumer may say so too early.
+const quietLook = 3 * time.Second
 
 // without returns all but those that are read by the consumers of some.
 func without(all, some []bus.Input) []bus.Input {
@@ -244,7 +270,7 @@ func (h *Host) endErrands(ctx context.Context) {
 }
 
 func (h *Host) endErrand(ctx context.Context, plugin string) {
-	through := slices.DeleteFunc(h.errands.of(plugin), func(in bus.Input) bool { return !h.through(ctx, in) })
+	through := slices.DeleteFunc(h.errands.of(plugin), func(in bus.Input) bool { return !h.through(ctx, plugin, in, time.Now()) })
 	group := h.crew(plugin)
 	if len(through) == 0 || len(group) == 0 {
 		return
@@ -262,14 +288,24 @@ func (h *Host) endErrand(ctx context.Context, plugin string) {
 }
 
 // through reports whether an errand is settled to its end, or its consumer is gone.
-func (h *Host) through(ctx context.Context, in bus.Input) bool {
+func (h *Host) through(ctx context.Context, plugin string, in bus.Input, now time.Time) bool {
 	ctx, cancel := context.WithTimeout(ctx, pingTime)
 	defer cancel()
 	state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
 	if err != nil {
 		return errors.Is(err, bus.ErrNoConsumer)
 	}
-	return state.Quiet() || state.Done() && in.Stream != bus.StreamDead
+	settled := h.errands.seen(in, state.Quiet(), now)
+	switch {
+	case in.Stream != bus.StreamDead:
+		return state.Done() || settled
+	case !state.Quiet(): // others may have joined, whose copies lie behind the end
+		return false
+	case state.Done():
+		return true
+	}
+	err = h.conn.HasAgain(ctx, plugin, state.End) // the last copy: somebody may have removed it
+	return errors.Is(err, bus.ErrNoLetter) || settled && errors.Is(err, bus.ErrDenied)
 }
 
 // findErrands adds to the work of a plugin the errands that an agent before has given it. Its process has not been started.

@@ -284,6 +284,35 @@ func TestAgainTooLate(t *testing.T) {
 	}
 }
 
+// An errand whose consumer claims that nothing is left, as one may that has just got another leader, is not over for that.
+func TestErrandNotOverTooEarly(t *testing.T) {
+	r := rigged(t, twins)
+	copied, _ := r.aside(1)
+	seq := copied(1)
+	now := time.Now()
+	f := func(in bus.Input, at time.Duration, want bool) {
+		t.Helper()
+		if got := r.h.through(t.Context(), "sink", in, now.Add(at)); got != want {
+			t.Errorf("%s is over after %v: %v", in.Stream, at, got)
+		}
+	}
+	letters := bus.Input{Stream: bus.StreamDead, Durable: "quiet", Filters: []string{bus.AgainSubject("nobody")}, From: seq, End: seq}
+	past := bus.Input{Stream: bus.StreamMetrics, Durable: "quiet", Filters: []string{bus.MetricsFilter("nobody")}, From: 1, End: 1}
+	for _, in := range []bus.Input{letters, past} {
+		f(in, 0, true) // there is none
+		if err := r.h.conn.EnsureConsumer(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		f(in, 0, false)
+	}
+	f(letters, time.Hour, false)
+	f(past, quietLook, true)
+	if err := r.h.conn.ForgetAgain(t.Context(), "sink", seq); err != nil {
+		t.Fatal(err)
+	}
+	f(letters, time.Hour, true) // its copy is gone
+}
+
 // The processes of one plugin share a replay, as they share everything that they read.
 func TestReplayOfSeveral(t *testing.T) {
 	r := rigged(t, "collect: { numbers: { attached: true } }\npublish: { sink: { from: numbers, journal: $J, replicas: 2 } }\n")
