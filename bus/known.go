@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -58,31 +57,46 @@ func (c *Conn) idsOnce(ctx context.Context, r *Range, most uint64, f func(seq ui
 	}
 	defer c.dropTap(ctx, r.Stream, k)
 	for left = k.CachedInfo().NumPending; left > 0; {
-		want := min(left, most)
-		batch, err := k.Fetch(int(want), jetstream.FetchMaxWait(idsWait))
-		if err != nil {
-			return n, left, translate(err)
-		}
-		got := uint64(0)
-		for m := range batch.Messages() {
-			meta, err := m.Metadata()
-			if err != nil {
-				return n, left, translate(err)
-			}
+		got, want := uint64(0), min(left, most)
+		err := fetchIDs(ctx, k, want, func(seq, pending uint64, id string) {
 			got++
-			left = min(left-min(left, 1), meta.NumPending) // fewer when the limits take some meanwhile
-			r.From = meta.Sequence.Stream + 1
-			f(meta.Sequence.Stream, m.Headers().Get(headerID))
-		}
+			left = min(left-min(left, 1), pending) // fewer when the limits take some meanwhile
+			r.From = seq + 1
+			f(seq, id)
+		})
 		n += got
-		if err := errors.Join(batch.Error(), ctx.Err()); err != nil {
+		switch {
+		case err != nil:
 			return n, left, translate(err)
-		}
-		if got < want {
-			break
+		case got < want:
+			return n, left, nil
 		}
 	}
 	return n, left, nil
+}
+
+// fetchIDs asks once, and waits as long as something comes.
+func fetchIDs(ctx context.Context, k jetstream.Consumer, most uint64, f func(seq, pending uint64, id string)) error {
+	fetching, cancel := context.WithCancel(ctx)
+	defer cancel()
+	silence := time.AfterFunc(idsWait, cancel)
+	defer silence.Stop()
+	batch, err := k.Fetch(int(most), jetstream.FetchContext(fetching))
+	if err != nil {
+		return err
+	}
+	for m := range batch.Messages() {
+		silence.Reset(idsWait)
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		f(meta.Sequence.Stream, meta.NumPending, m.Headers().Get(headerID))
+	}
+	if err := batch.Error(); fetching.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	return nil // of the silence
 }
 
 func (c *Conn) idsConsumer(ctx context.Context, r Range) (jetstream.Consumer, error) {

@@ -24,13 +24,20 @@ type carrier struct {
 	share   float64  // of the window
 	own     string   // the subjects over there on which nobody but this host stores; "": there are none
 
-	mu      sync.Mutex
-	counts  counts
-	denied  map[string]time.Time // subjects that are denied, since when
-	passed  time.Time            // when the bus of the fleet stored something last
-	state   bus.PublisherState   // of the publisher that told last
-	trouble error                // of the last trip
-	carried map[string]bool      // keys of the spans that are carried now
+	begun   sync.Once
+	before  uint64 // the last sequence here when the first trip began: an earlier process may have sent what is up to it
+	inquiry inquiry
+
+	mu       sync.Mutex
+	counts   counts
+	refused  map[string]time.Time // subjects that are refused, since when
+	passed   time.Time            // when the last message was sent that the bus of the fleet has stored
+	waits    string               // for which subject that takes it again, and why; "": for none
+	unlogged int                  // messages that were set aside since that was logged
+	logged   time.Time
+	state    bus.PublisherState  // of the publisher that told last
+	trouble  error               // of the last trip
+	carried  map[string]*passage // by the keys of their spans
 }
 
 // counts are of messages, since the start.
@@ -46,7 +53,7 @@ func newCarrier(u *Uplink, stream string, filters []string, own string) *carrier
 	if stream != bus.StreamMetrics {
 		share = 1.0 / 8 // they are few
 	}
-	return &carrier{Uplink: u, stream: stream, filters: filters, share: share, own: own, denied: map[string]time.Time{}, carried: map[string]bool{}}
+	return &carrier{Uplink: u, stream: stream, filters: filters, share: share, own: own, refused: map[string]time.Time{}, carried: map[string]*passage{}}
 }
 
 // A span is a part of a stream that a consumer of ours carries. Each ends where the next begins; the last one goes on. There is more
@@ -176,6 +183,7 @@ func (c *carrier) spans(ctx context.Context) ([]span, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.begun.Do(func() { c.before = stream.LastSeq })
 	if len(all) == 0 {
 		return c.begin(ctx, stream)
 	}
@@ -206,28 +214,27 @@ func (c *carrier) begin(ctx context.Context, stream bus.StreamState) ([]span, er
 	return all, err
 }
 
-// account counts what the limits of the stream have taken out of a span that nobody carries.
+// account notes how far a span has come, and counts what the limits of the stream have taken out of one that nobody carries.
 func (c *carrier) account(s span, stream bus.StreamState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.filters != nil || c.carried[c.key(s)] { // what was filtered out is no loss; who carries sees the gaps
-		return
+	if p := c.carried[c.key(s)]; p != nil {
+		p.confirmed(s.state.AckFloor)
+		return // who carries sees the gaps
+	}
+	if c.filters != nil {
+		return // what was filtered out is no loss
 	}
 	gone := max(stream.FirstSeq, 1) - 1
 	if s.end > 0 {
 		gone = min(gone, s.end)
 	}
 	was, known := c.places.of(c.key(s))
-	if !known {
-		was.Settled = max(s.state.AckFloor, s.from-min(s.from, 1)) // 0: nobody knows what there was
+	at := max(was.Settled, s.state.AckFloor, s.from-min(s.from, 1)) // the file may be old
+	if gone > at && (known || at > 0) {                             // else nobody knows what there was
+		c.counts.lost += gone - at
 	}
-	if gone > was.Settled {
-		if known || was.Settled > 0 {
-			c.counts.lost += gone - was.Settled
-		}
-		was.Settled = gone
-	}
-	c.places.change(c.key(s), func(p *place) { p.Settled = was.Settled })
+	c.places.change(c.key(s), func(p *place) { p.Settled = max(at, gone) })
 }
 
 // consumers returns the spans of the consumers that are there.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ type passage struct {
 	out    *bus.Publisher
 	known  map[uint64]bool // hashes of ids over there, of what was on the way before
 	until  uint64          // what was on the way before ends here
+	before uint64          // and is behind this sequence over there; 0: nobody knows
 	after  uint64          // a lower bound for all that is sent from now on
 
 	mu    sync.Mutex
@@ -30,6 +32,7 @@ type passage struct {
 	last  bool          // nothing more will be read
 	kick  chan struct{} // 1: settle should look
 	room  chan struct{} // 1: something was settled
+	marks marks         // of what is settled and not confirmed
 }
 
 // A parcel is a message on its way.
@@ -37,7 +40,8 @@ type parcel struct {
 	*bus.Delivery
 	after uint64 // the last sequence known over there before it was sent
 	taken time.Time
-	known bool // it is over there already
+	heard time.Time // when there was a verdict
+	known bool      // it is over there already
 	done  bool
 	err   error
 }
@@ -58,25 +62,18 @@ func (c *carrier) carry(ctx context.Context, s span, conn *bus.Conn, window int)
 	return err
 }
 
-// depart begins where everything before is settled. What was on the way is asked for first, and then read again.
+// depart begins where everything before is settled. What was on the way is read again first.
 func (c *carrier) depart(ctx context.Context, s span, conn *bus.Conn, window int) (*passage, error) {
-	key := c.key(s)
-	c.places.change(key, func(p *place) { p.Sent = max(p.Sent, s.state.Delivered) })
+	was := c.begins(s)
 	if err := c.places.save(); err != nil {
 		c.log.Warn("place of the uplink not kept", "error", err)
 	}
-	was, _ := c.places.of(key)
-	p := &passage{carrier: c, span: s, until: was.Sent, after: was.After, pace: newPace(window),
+	p := &passage{carrier: c, span: s, until: was.Sent, before: was.After, after: was.After, pace: newPace(window),
 		kick: make(chan struct{}, 1), room: make(chan struct{}, 1)}
-	var err error
-	if was.Sent > max(was.Settled, s.state.AckFloor) {
-		if p.known, err = c.arrivedBefore(ctx, was.After+1); err != nil {
-			return nil, err
-		}
-	}
 	if err := c.local.ResetConsumer(ctx, c.stream, s.durable); err != nil {
 		return nil, err
 	}
+	var err error
 	p.reader, err = c.local.Consume(ctx, c.stream, s.durable, bus.ConsumeOptions{Messages: mostMessages / 4, Bytes: window / 4, Log: c.log})
 	if err != nil {
 		return nil, err
@@ -88,8 +85,25 @@ func (c *carrier) depart(ctx context.Context, s span, conn *bus.Conn, window int
 		return nil, err
 	}
 	c.told(p.out.State())
-	c.carries(key, true)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.carried[c.key(s)], c.waits = p, ""
 	return p, nil
+}
+
+// begins brings the place of a span to what its consumer says, which is never older than the file, but after a power cut: then what was
+// noted with a later place says nothing of it.
+func (c *carrier) begins(s span) place {
+	key := c.key(s)
+	c.places.change(key, func(p *place) {
+		if s.state.AckFloor < p.Settled {
+			p.After = 0
+		}
+		p.Settled = max(p.Settled, s.state.AckFloor)
+		p.Sent = max(p.Sent, s.state.Delivered, c.before)
+	})
+	was, _ := c.places.of(key)
+	return was
 }
 
 // told notes how the publisher gets on.
@@ -97,12 +111,6 @@ func (c *carrier) told(s bus.PublisherState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state, c.trouble = s, nil
-}
-
-func (c *carrier) carries(key string, now bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.carried[key] = now
 }
 
 // leave gives back what is not settled: it is read again in the next passage, in its order.
@@ -120,8 +128,22 @@ func (p *passage) leave() {
 	defer cancel()
 	if err := p.reader.Flush(ctx); err != nil { // then some are sent again, by ids that are known over there
 		p.log.Debug("what was settled is not confirmed", "stream", p.stream, "error", err)
+	} else {
+		p.confirmed(math.MaxUint64)
 	}
-	p.carries(p.key(p.span), false)
+	p.carrier.mu.Lock()
+	defer p.carrier.mu.Unlock()
+	delete(p.carried, p.key(p.span))
+}
+
+// confirmed notes that the bus here has everything up to a sequence as settled.
+func (p *passage) confirmed(floor uint64) {
+	p.mu.Lock()
+	m, ok := p.marks.upTo(floor)
+	p.mu.Unlock()
+	if ok {
+		p.places.change(p.key(p.span), func(at *place) { at.Settled, at.After = max(at.Settled, m.seq), m.after })
+	}
 }
 
 // read puts on the way what the consumer gives, as far as the window lets it.
@@ -129,7 +151,7 @@ func (p *passage) read(ctx context.Context) error {
 	defer p.end()
 	was, _ := p.places.of(p.key(p.span))
 	at := max(was.Settled, p.span.from-min(p.span.from, 1)) // in hand, or settled
-	for {
+	for asked := false; ; {
 		d, err := p.next(ctx)
 		if err != nil {
 			return err
@@ -138,7 +160,13 @@ func (p *passage) read(ctx context.Context) error {
 			return d.Nak(0) // it is of the next span
 		}
 		p.gap(at, d.StreamSeq)
-		at = max(at, d.StreamSeq)
+		if at = max(at, d.StreamSeq); !asked && d.StreamSeq <= p.until {
+			if p.known, err = p.arrivedSince(ctx, p.key(p.span), p.before, d.Stored); err != nil {
+				_ = d.Nak(0)
+				return err
+			}
+		}
+		asked = true // by the oldest, or there is nothing to ask
 		if err := p.send(ctx, d); err != nil {
 			return err
 		}
@@ -239,14 +267,16 @@ func (p *passage) message(d *bus.Delivery) bus.Message {
 // verdict notes what has become of a message.
 func (p *passage) verdict(it *parcel, err error) {
 	p.mu.Lock()
-	it.done, it.err = true, err
+	it.done, it.err, it.heard = true, err, time.Now()
 	if err == nil && !it.known {
-		p.pace.answered(len(it.Body), it.taken, time.Now())
+		p.pace.answered(len(it.Body), it.taken, it.heard)
 	}
 	p.mu.Unlock()
 	if err == nil && !it.known {
 		p.carrier.mu.Lock()
-		p.passed = time.Now()
+		if it.taken.After(p.passed) {
+			p.passed = it.taken
+		}
 		p.carrier.mu.Unlock()
 	}
 	p.nudge()
@@ -319,6 +349,7 @@ func (p *passage) settleOne(ctx context.Context, it *parcel) error {
 		}
 	}
 	p.mu.Lock()
+	p.marks.add(mark{it.StreamSeq, it.after})
 	p.queue[0] = nil
 	p.bytes -= len(it.Body)
 	if p.queue = p.queue[1:]; len(p.queue) == 0 {
@@ -329,7 +360,6 @@ func (p *passage) settleOne(ctx context.Context, it *parcel) error {
 	case p.room <- struct{}{}:
 	default:
 	}
-	p.places.change(p.key(p.span), func(at *place) { at.Settled, at.After = max(at.Settled, it.StreamSeq), it.after })
 	p.count(it, set)
 	return nil
 }
@@ -345,6 +375,7 @@ func (p *passage) count(it *parcel, set bool) {
 	default:
 		p.counts.sent++
 		p.counts.bytes += uint64(len(it.Body))
-		delete(p.denied, it.Subject)
+		delete(p.refused, it.Subject)
+		p.waits = ""
 	}
 }

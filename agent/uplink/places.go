@@ -12,14 +12,14 @@ import (
 
 // A place is how far a consumer of the uplink has come.
 type place struct {
-	// Settled is the last sequence here up to which everything is over there, set aside or lost.
+	// Settled is the last sequence here up to which everything is over there, set aside or lost, as the bus here has confirmed.
 	Settled uint64 `json:"settled"`
 
 	// Sent is the highest sequence here that was ever on the way.
 	Sent uint64 `json:"sent"`
 
 	// After is a sequence of the stream over there behind which everything is that was on the way and is not settled: it was the
-	// stream's last one before any of that was sent.
+	// stream's last one before any of that was sent. 0: nobody knows.
 	After uint64 `json:"after"`
 }
 
@@ -122,14 +122,24 @@ func (p *places) save() error {
 	}
 	text, err := json.Marshal(placesFile{p.bus, p.all, p.away})
 	if err == nil {
-		err = os.WriteFile(p.path+".new", text, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(p.path+".new", p.path)
+		err = replace(p.path, text)
 	}
 	if err != nil {
 		return fmt.Errorf("place of the uplink: %w", err)
 	}
 	p.changed = false
 	return nil
+}
+
+// replace writes a file so that after a power cut it has the old text or the new one.
+func replace(path string, text []byte) error {
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,7 +35,7 @@ type Times struct {
 	Look  time.Duration // between two looks at what waits: 2 s
 	Away  time.Duration // that a link is away before somebody is told: 5 s
 	Ping  time.Duration // between two questions whether the bus of the fleet is there: 3 s
-	Deny  time.Duration // that a subject may be denied, and somebody mend it, before its messages are set aside: 1 min
+	Deny  time.Duration // that a subject may be refused while others are not, and somebody mend it, before its messages are set aside: 1 min
 	Stuck time.Duration // without an answer to a message, after which it is asked for: 1 min, half of what the stream remembers ids
 	Drain time.Duration // for what waits, when the uplink is to end: 3 s
 }
@@ -69,7 +68,6 @@ type Uplink struct {
 	watch    watch
 	letters  *bus.Publisher // of what is set aside
 	seed     maphash.Seed
-	mute     atomic.Bool // it may not ask the bus of the fleet what that has
 }
 
 // New prepares an uplink. Run carries.

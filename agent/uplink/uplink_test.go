@@ -1,7 +1,12 @@
 package uplink
 
 import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -270,9 +275,11 @@ func TestSetAside(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r.make(10, 100)
+	bustest.Wait(t, within, "both are set aside", func() bool {
+		r.make(1, 100) // others are taken
+		return r.up.Status().SetAside == 2
+	})
 	r.inOrder()
-	bustest.Wait(t, within, "both are set aside", func() bool { return r.up.Status().SetAside == 2 })
 	bustest.Wait(t, within, "somebody is told", func() bool { return len(r.told("uplink_refused")) > 0 })
 	reasons := map[string]bool{}
 	err := r.local.Conn(t, "operator").Tap(t.Context(), bus.TapOptions{Stream: bus.StreamDead, From: 1, Once: true}, func(m bus.Tapped) error {
@@ -283,6 +290,48 @@ func TestSetAside(t *testing.T) {
 		t.Errorf("dead letters here: %v, %v", reasons, err)
 	}
 	bustest.Wait(t, within, "they go on as dead letters", func() bool { return r.count(bus.StreamDead) == 2 })
+}
+
+// A user that may store nothing for the moment loses nothing: all waits, and it is told why.
+func TestAllDenied(t *testing.T) {
+	r := newRig(t)
+	r.o.Times.Deny = time.Millisecond
+	may := r.o.Central.CredsFile
+	rights := bus.SpoolRights(host)
+	rights.Publish = slices.DeleteFunc(rights.Publish, func(subject string) bool { return strings.HasPrefix(subject, "pw.metrics.") })
+	r.o.Central.CredsFile = grant(t, r.central, bus.User("another", bus.Agent), rights)
+	r.run()
+	r.make(30, 100)
+	bustest.Wait(t, within, "it is told", func() bool {
+		s := r.up.Status()
+		return s.State == telemetry.UplinkDenied && strings.Contains(s.Reason, bus.MetricsSubject(host, "cpu"))
+	})
+	bustest.Wait(t, within, "it has tried for long", func() bool { return r.up.central.Denied() > 400 }) // each 250 µs at most
+	if s := r.up.Status(); s.SetAside+s.Lost > 0 {
+		t.Errorf("%+v", s)
+	}
+	if s, err := r.local.Conn(t, "operator").StreamInfo(t.Context(), bus.StreamDead); err != nil || s.Messages > 0 {
+		t.Errorf("dead letters here: %+v, %v", s, err)
+	}
+	r.crash()
+	r.o.Central.CredsFile = may
+	r.run()
+	r.inOrder()
+	bustest.Wait(t, within, "all is well", func() bool { return r.up.Status().State == telemetry.UplinkOK })
+}
+
+// A message that is as large as the bus takes goes no further, and holds up nothing.
+func TestLargest(t *testing.T) {
+	r := newRig(t)
+	r.run()
+	m := bus.Message{Subject: bus.MetricsSubject(host, "cpu")}
+	m.Body = make([]byte, 1<<20-256-len(m.Subject))
+	if err := r.source.Publish(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	r.make(10, 100)
+	r.inOrder()
+	bustest.Wait(t, within, "it is set aside", func() bool { return r.up.Status().SetAside == 1 && r.count(bus.StreamDead) == 1 })
 }
 
 // Without the right to ask, ids that the stream over there remembers still keep everything from being there twice.
@@ -344,4 +393,103 @@ func TestSlowLink(t *testing.T) {
 	if up, now, reason := r.up.link.look(); !up || now != since {
 		t.Errorf("the connection was given up: %v", reason)
 	}
+}
+
+// The file with the place is older than what was settled, as after kill -9: what was settled since is no loss.
+func TestOldPlace(t *testing.T) {
+	r := newRig(t)
+	r.run()
+	r.make(10, 8<<10)
+	r.await(10)
+	r.end()
+	old, err := os.ReadFile(r.o.Place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.run()
+	r.make(300, 8<<10)
+	r.await(310)
+	r.end()
+	if err := os.WriteFile(r.o.Place, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.local.Limit(t, bus.StreamMetrics, bustest.Limits{MaxBytes: 1 << 20})
+	r.run()
+	r.make(10, 100)
+	r.inOrder()
+	if s := r.up.Status(); s.Lost > 0 {
+		t.Errorf("a false loss: %+v", s)
+	}
+}
+
+// The bus here has lost what its consumer had settled last, as at a power cut, and gives it out again: the file knows better, and the
+// stream over there is asked all the same.
+func TestGivenOutAgain(t *testing.T) {
+	f := func(name string, forgets func(*rig)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.central.Limit(t, bus.StreamMetrics, bustest.Limits{Duplicates: 100 * time.Millisecond})
+			r.run()
+			r.make(100, 100)
+			r.await(100)
+			r.end()
+			c := r.local.Conn(t, "operator")
+			if err := c.DeleteConsumer(t.Context(), bus.StreamMetrics, bus.Uplink); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.EnsureConsumer(t.Context(), r.up.carriers[0].input(bus.Uplink, 0)); err != nil {
+				t.Fatal(err)
+			}
+			forgets(r)
+			time.Sleep(300 * time.Millisecond) // the ids are forgotten by time alone
+			r.run()
+			r.make(10, 100)
+			r.inOrder()
+			if s := r.up.Status(); s.Known != 100 {
+				t.Errorf("%+v, want 100 known", s)
+			}
+		})
+	}
+	f("with the file", func(*rig) {})
+	f("without", func(r *rig) {
+		if err := os.Remove(r.o.Place); err != nil {
+			r.t.Fatal(err)
+		}
+	})
+}
+
+// Asking for what has arrived gets on, however often it is cut short. Two that ask at once do not disturb each other.
+func TestAsking(t *testing.T) {
+	const n = 1500
+	r := newRig(t)
+	r.run()
+	r.make(n, 10)
+	r.await(n)
+	c, long := r.up.carriers[0], time.Now().Add(-time.Hour)
+	r.link.Throttle(512 << 10)
+	cut := 0
+	bustest.Wait(t, within, "all is heard", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
+		defer cancel()
+		known, err := c.arrivedSince(ctx, "one", 0, long)
+		if cut++; err == nil && len(known) != n {
+			t.Errorf("%d ids of %d", len(known), n)
+		}
+		return err == nil
+	})
+	t.Logf("asked %d times", cut)
+	if cut == 1 {
+		t.Error("INVALID: it was not cut short")
+	}
+	r.link.Throttle(0)
+	var both sync.WaitGroup
+	for i := range 2 {
+		both.Go(func() {
+			if known, err := c.arrivedSince(t.Context(), fmt.Sprint(i), uint64(i), long); err != nil || len(known) != n-i {
+				t.Errorf("%d: %d ids, %v", i, len(known), err)
+			}
+		})
+	}
+	both.Wait()
 }

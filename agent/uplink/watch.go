@@ -167,12 +167,14 @@ func (u *Uplink) now() (state, reason string, since time.Time) {
 	state = telemetry.UplinkOK
 	for _, c := range u.carriers {
 		c.mu.Lock()
-		is, trouble := c.state, c.trouble
+		is, trouble, waits := c.state, c.trouble, c.waits
 		c.mu.Unlock()
 		switch {
 		case state != telemetry.UplinkOK:
 		case trouble != nil:
 			state, reason = telemetry.UplinkHalted, c.stream+": "+trouble.Error()
+		case waits != "":
+			state, reason = telemetry.UplinkDenied, waits
 		default:
 			state = stateOf(is)
 		}
