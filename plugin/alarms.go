@@ -34,11 +34,8 @@ const (
 	alarmStays = time.Minute // in heartbeats, after the last time
 )
 
-// Counters of batches that the stream has dropped before they were read.
-const (
-	dropUnread = "lost_unread_batches"
-	dropAway   = "lost_away_batches_at_most"
-)
+// dropUnread counts batches that the stream has dropped before they were read.
+const dropUnread = "lost_unread_batches"
 
 // alarmOf returns the type of the event of a kind, which is the flag in heartbeats too, and what is said of n; "" for what is not
 // worth an alarm.
@@ -55,8 +52,6 @@ func alarmOf(kind string, n uint64) (event, text string) {
 	case dropUnread:
 		return say(telemetry.FlagUnread, "%d batches were dropped by the stream before they were read: this plugin is too slow, "+
 			"or max_age and max_store of the bus are too small", n)
-	case dropAway:
-		return say(telemetry.FlagUnread, "at most %d batches were dropped by the stream while nobody read here: raise max_age and max_store of the bus", n)
 	case telemetry.FlagStorageFull:
 		return say(kind, "the bus has no room: what was made waits, and is sent when there is; free its disk, or raise max_store")
 	}

@@ -88,7 +88,6 @@ func TestAlarmFlags(t *testing.T) {
 		}
 		f(0)
 		a.add(dropUnread, 5)
-		a.add(dropAway, 5)
 		f(0, telemetry.FlagUnread) // both mean the same to who acts
 		a.set(telemetry.FlagStorageFull, true)
 		f(59*time.Second, telemetry.FlagUnread, telemetry.FlagStorageFull)
@@ -115,7 +114,6 @@ func TestAlarmTexts(t *testing.T) {
 	f(dropFlood, "dropped_flood", "12 points")
 	f(dropSeries, "series_limit", "raise max_series")
 	f(dropUnread, "lost_unread", "12 batches")
-	f(dropAway, "lost_unread", "at most 12 batches")
 	f(telemetry.FlagStorageFull, "storage_full", "max_store")
 	f("nan", "", "")
 }

@@ -401,15 +401,9 @@ func (l *life) tell(ctx context.Context, kind, text string) {
 	}
 }
 
-// unread counts batches that the limits of the stream took before this plugin had read them: n while it read, or at most n while
-// it was away.
-func (l *life) unread(n uint64, away bool) {
-	if away {
-		l.count.drop(dropAway, int(n))
-		return
-	}
-	l.count.drop(dropUnread, int(n))
-}
+// unread counts batches that the limits of the stream took before this plugin had read them. What they take while nobody reads, or
+// several do, its agent tells.
+func (l *life) unread(n uint64) { l.count.drop(dropUnread, int(n)) }
 
 // publishes notes how it goes with what is sent to the bus.
 func (l *life) publishes(state bus.PublisherState) {

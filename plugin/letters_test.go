@@ -107,30 +107,3 @@ func TestEventsAreNoGaps(t *testing.T) {
 	}
 	k.Stop()
 }
-
-// TestLostUnreadIsRaised checks that what the stream dropped before anybody read it is counted and raised as an event.
-func TestLostUnreadIsRaised(t *testing.T) {
-	b := bustest.New(t)
-	a := plugintest.NewAgent(t, b.URL, "web-1")
-	c := b.Conn(t, "hub")
-	in := a.Input(t, "tagged", "src")
-	small := bus.DefaultStreams()
-	small.MetricsMaxBytes, small.EventsMaxBytes, small.DeadMaxBytes = 4<<20, 4<<20, 4<<20
-	if err := c.EnsureStreams(t.Context(), small); err != nil {
-		t.Fatal(err)
-	}
-	junk := bytes.Repeat([]byte("cpu v=1\n"), 16<<10)
-	for range 64 {
-		storeRaw(t, c, "src", junk)
-	}
-	a.Input(t, "tagged", "src") // an agent looks after the consumer before each start: by that the plugin knows where the stream begins
-	a.Give("tagged", telemetry.Work{Inputs: []telemetry.Input{in}})
-	a.Start(t, tagging(), "tagged")
-	plugintest.Until(t, "the loss is counted", func() bool {
-		return a.Beat(t, "tagged").Stats.Dropped["lost_away_batches_at_most"] > 0
-	})
-	plugintest.Until(t, "and raised", func() bool {
-		s, err := c.StreamInfo(t.Context(), bus.StreamEvents)
-		return err == nil && s.Messages == 1
-	})
-}

@@ -68,7 +68,7 @@ type busLink struct {
 	conn         *bus.Conn
 	control      *bus.Conn
 	out          *bus.Publisher
-	unread       func(n uint64, away bool) // is told of batches that the stream dropped before they were read
+	unread       func(n uint64) // is told of batches that the stream dropped before they were read
 }
 
 func (l *busLink) send(ctx context.Context, m message, done func(error)) error {
@@ -101,9 +101,6 @@ func (l *busLink) read(ctx context.Context, in telemetry.Input) (source, error) 
 	if err != nil {
 		return nil, err
 	}
-	if n := c.Stats().LostAway; n > 0 {
-		l.unread(n, true)
-	}
 	return &busSource{link: l, consumer: c, stream: in.Stream, durable: in.Durable, end: in.End}, nil
 }
 
@@ -124,7 +121,7 @@ func (s *busSource) next(ctx context.Context) (*delivery, error) {
 		return nil, err
 	}
 	if lost := s.consumer.Stats().LostUnread; lost > s.lost {
-		s.link.unread(lost-s.lost, false)
+		s.link.unread(lost - s.lost)
 		s.lost = lost
 	}
 	subject, fault := bus.ParseSubject(d.Subject)

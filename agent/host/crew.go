@@ -15,10 +15,11 @@ type crew struct {
 	journal *journal.Journal
 	giving  sync.Mutex // who changes what the consumers give out
 
-	mu    sync.Mutex
-	reads []bus.Input       // what the consumers give out
-	until map[string]uint64 // by stream: where they may be narrowed to what is read; nil: they are, or somebody is about to
-	other string            // what another host wants of them that this one does not, or the other way round; "": nothing
+	mu     sync.Mutex
+	reads  []bus.Input       // what the consumers give out
+	unread unread            // what they have missed
+	until  map[string]uint64 // by stream: where they may be narrowed to what is read; nil: they are, or somebody is about to
+	other  string            // what another host wants of them that this one does not, or the other way round; "": nothing
 }
 
 // crewOf returns what a new process of a plugin shares with those that are there.

@@ -159,6 +159,7 @@ func (e *entry) status() telemetry.PluginStatus {
 	if s.State == running {
 		e.troubled(i, &s)
 	}
+	e.addUnread(&s, time.Now())
 	if s.State == running {
 		s.Reason = cmp.Or(s.Reason, e.crew.differs())
 	}

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 )
 
 const (
-	lagEvery  = 15 * time.Second
+	lagEvery  = 5 * time.Second
 	lagBegins = 0.5 // of what a stream may hold
 	lagEnds   = 0.4
 )
@@ -29,31 +30,54 @@ func (h *Host) watchLag(ctx context.Context) error {
 	}
 }
 
-// lookForLag asks how far each reader of this machine is. Processes that share a consumer are behind together.
+// lookForLag asks how far each reader of this machine is, and what it has missed. Processes that share a consumer are behind
+// together.
 func (h *Host) lookForLag(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	streams := map[string]bus.StreamState{}
-	lags := map[string]lag{}
+	r := round{h, map[string]bus.StreamState{}, map[string]look{}}
 	for _, e := range h.entries() {
 		p := e.plan()
-		var worst lag
-		for _, in := range p.inputs {
-			of, known := lags[in.Stream+" "+in.Durable]
-			if !known {
-				var err error
-				if of, err = h.lagOf(ctx, in, streams); err != nil {
-					h.log.Debug("nobody knows how far a plugin is", "plugin", p.name, "stream", in.Stream, "error", err)
-					return // the bus has other troubles
-				}
-				lags[in.Stream+" "+in.Durable] = of
-			}
-			if of.share > worst.share {
-				worst = of
-			}
+		worst, err := r.worst(ctx, e, p.inputs)
+		if err != nil {
+			h.log.Debug("nobody knows how far a plugin is", "plugin", p.name, "error", err)
+			return // the bus has other troubles
 		}
-		e.behind(worst, p.name == p.conf.Name)
+		first := p.name == p.conf.Name
+		e.behind(worst, first)
+		if first {
+			e.tellUnread(time.Now())
+		}
 	}
+}
+
+// A round asks for each stream and each consumer once.
+type round struct {
+	host    *Host
+	streams map[string]bus.StreamState
+	looks   map[string]look
+}
+
+// worst returns how far e is behind with that one of inputs with which it is farthest.
+func (r round) worst(ctx context.Context, e *entry, inputs []bus.Input) (worst lag, err error) {
+	for _, in := range inputs {
+		l, known := r.looks[consumerOf(in)]
+		if !known {
+			l, err = r.host.look(ctx, in, r.streams)
+			if errors.Is(err, bus.ErrNoConsumer) { // somebody has removed it: that of the others is asked for all the same
+				continue
+			}
+			if err != nil {
+				return lag{}, err
+			}
+			r.looks[consumerOf(in)] = l
+			e.crew.sees(consumerOf(in), l)
+		}
+		if of := r.host.lagOf(in, l); of.share > worst.share {
+			worst = of
+		}
+	}
+	return worst, nil
 }
 
 // A lag is what waits in a stream for one of its readers.
@@ -63,39 +87,24 @@ type lag struct {
 	share  float64 // of what the stream may hold, in bytes or in time: the larger one
 }
 
-// lagOf asks how far the reader of in is. streams has the states that are known already.
-func (h *Host) lagOf(ctx context.Context, in bus.Input, streams map[string]bus.StreamState) (lag, error) {
-	s, known := streams[in.Stream]
-	if !known {
-		var err error
-		if s, err = h.conn.StreamInfo(ctx, in.Stream); err != nil {
-			return lag{}, err
-		}
-		streams[in.Stream] = s
-	}
-	c, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
-	if err != nil {
-		return lag{}, err
-	}
+// lagOf returns how far the reader of in is behind.
+func (h *Host) lagOf(in bus.Input, of look) lag {
 	maxAge := h.o.Streams.MetricsMaxAge
 	if in.Stream == bus.StreamEvents {
 		maxAge = h.o.Streams.EventsMaxAge
 	}
-	l := measure(c, s, maxAge, time.Now())
+	l := measure(of, maxAge, time.Now())
 	l.stream = in.Stream
-	return l, nil
+	return l
 }
 
 // measure returns what a stream holds behind the place of a reader, by the average of its messages.
-func measure(c bus.ConsumerState, s bus.StreamState, maxAge time.Duration, now time.Time) lag {
+func measure(of look, maxAge time.Duration, now time.Time) lag {
+	c, s := of.reader, of.stream
 	if c.Pending == 0 && c.AckPending == 0 || s.Messages == 0 {
 		return lag{}
 	}
-	place := c.Delivered
-	if c.AckPending > 0 { // what was given out may have to be given again
-		place = c.AckFloor
-	}
-	place = max(place, s.FirstSeq-1)
+	place := max(of.settled(), of.gone())
 	if place >= s.LastSeq { // it has moved on since the stream was asked
 		return lag{}
 	}

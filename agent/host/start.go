@@ -48,12 +48,12 @@ func (i *instance) each() (supervise.Start, error) {
 	return s, nil
 }
 
-// refresh lets the consumers know where the stream begins now, by which the process that starts tells what it has missed.
+// refresh lets the consumers know where the stream begins now, and looks what their readers have missed before there is one.
 // Without the bus there are no points either.
 func (e *entry) refresh() {
 	ctx, cancel := context.WithTimeout(e.host.life, pingTime)
 	defer cancel()
-	if err := e.give(ctx, same); err != nil {
+	if err := errors.Join(e.give(ctx, same), e.firstLook(ctx)); err != nil {
 		e.host.log.Warn("consumer not looked after", "plugin", e.name, "error", err)
 	}
 }

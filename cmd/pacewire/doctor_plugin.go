@@ -143,8 +143,8 @@ func lostAtBounds(dropped map[string]uint64) string {
 	if n := dropped["lost_unread_batches"]; n > 0 {
 		parts = append(parts, fmt.Sprintf("%s %d batches", telemetry.FlagUnread, n))
 	}
-	if n := dropped["lost_away_batches_at_most"]; n > 0 {
-		parts = append(parts, fmt.Sprintf("while it was away %d batches at most", n))
+	if n := dropped["lost_unread_batches_at_most"]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%s at most %d batches", telemetry.FlagUnread, n))
 	}
 	return strings.Join(parts, ", ")
 }

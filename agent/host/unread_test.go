@@ -1,0 +1,153 @@
+package host
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+func TestMissed(t *testing.T) {
+	at := func(first, last, delivered, given, pending uint64) look {
+		return look{bus.StreamState{FirstSeq: first, LastSeq: last}, bus.ConsumerState{Delivered: delivered, Given: given, Pending: pending}}
+	}
+	f := func(what string, was, is look, want uint64) {
+		t.Helper()
+		if n := is.missed(was); n != want {
+			t.Errorf("%s: %d missed, want %d", what, n, want)
+		}
+	}
+	was := at(1, 100, 50, 50, 50)
+	f("nothing is gone", was, at(1, 120, 60, 60, 60), 0)
+	f("what was read is gone", was, at(51, 120, 60, 60, 60), 0)
+	f("it stands still", was, at(81, 160, 50, 50, 80), 30)
+	f("it went on behind what is gone", was, at(81, 160, 90, 60, 70), 30)
+	f("it read some of what is gone since", was, at(81, 160, 90, 70, 70), 20)
+	f("the stream is another one through and through", was, at(151, 250, 160, 60, 90), 100)
+	f("nothing waited, and what came was read", at(1, 100, 100, 100, 0), at(151, 250, 250, 250, 0), 0)
+	f("nothing was for it", at(1, 100, 10, 10, 0), at(81, 160, 10, 10, 0), 0)
+	f("few were for it", at(1, 100, 10, 10, 5), at(81, 160, 10, 10, 0), 5)
+	f("another consumer of the name", was, at(81, 160, 80, 0, 80), 0)
+	f("another stream of the name", was, at(1, 5, 50, 50, 0), 0)
+	f("what was gone before", at(31, 100, 10, 10, 70), at(31, 160, 10, 10, 130), 0)
+	f("and more now", at(31, 100, 10, 10, 70), at(41, 160, 10, 10, 120), 10)
+	f("an empty one", look{}, look{}, 0)
+	again := at(81, 160, 90, 70, 70)
+	again.reader.Redelivered = 1 // nobody knows how many of the 20 were new
+	f("given again", was, again, 30)
+}
+
+func TestUnread(t *testing.T) {
+	var u unread
+	now := time.Now()
+	at := func(first, delivered uint64) look {
+		return look{bus.StreamState{FirstSeq: first, LastSeq: 1000}, bus.ConsumerState{Delivered: delivered, Given: delivered, Pending: 1000 - delivered}}
+	}
+	f := func(what string, l look, exact bool, counted, want uint64, up bool) {
+		t.Helper()
+		now = now.Add(lagEvery)
+		u.see("METRICS hot", l, now)
+		if n := u.due(exact, counted, now); n != want || u.upAt(now) != up {
+			t.Errorf("%s: %d told, want %d; up: %v", what, n, want, u.upAt(now))
+		}
+	}
+	f("dropped before the first look", at(11, 5), false, 0, 5, true)
+	f("nothing new", at(11, 20), false, 0, 0, true)
+	f("told a moment ago", at(31, 20), false, 0, 0, true)
+	now = now.Add(unreadEvery)
+	f("together", at(36, 20), false, 0, 15, true)
+	now = now.Add(2 * unreadStays)
+	f("over", at(36, 40), true, 7, 0, false)
+	f("one that reads alone may count it", at(51, 40), true, 7, 0, false)
+	f("and does", at(51, 60), true, 17, 0, false)
+	now = now.Add(exactTime)
+	f("it is told by now", at(51, 60), true, 17, 0, false)
+	f("again", at(71, 60), true, 17, 0, false)
+	now = now.Add(exactTime)
+	f("but it does not", at(71, 80), true, 17, 10, true)
+	if u.told != 30 {
+		t.Errorf("%d in all", u.told)
+	}
+}
+
+// TestUnreadOfSeveral checks that what a full stream takes from two processes that share a consumer is told, and told once.
+func TestUnreadOfSeveral(t *testing.T) {
+	const sent = 1500
+	r := rigged(t, "collect: { feed: { use: facts } }\npublish: { hot: { use: sink, from: feed, journal: $J, mode: tells, replicas: 2 } }\n")
+	r.h.lookForLag(t.Context())
+	r.b.Limit(t, bus.StreamMetrics, bustest.Limits{MaxBytes: 16 << 10})
+	for range 5 {
+		send(t, r.h, "feed", sent/5)
+		r.h.lookForLag(t.Context())
+	}
+	bustest.Wait(t, soon, "it is told", func() bool {
+		s := r.status("hot")
+		return s.Stats != nil && s.Stats.Dropped[boundOfUnread] > 0 && slices.Contains(s.Flags, telemetry.FlagUnread)
+	})
+	if s := r.status("hot.2"); s.Stats != nil && s.Stats.Dropped[boundOfUnread] > 0 {
+		t.Error("the second process tells it too")
+	}
+	bustest.Wait(t, soon, "what is left is given out", func() bool { return !r.h.behind(t.Context(), r.h.find("hot").read()) })
+	r.h.lookForLag(t.Context())
+	u, took := r.h.find("hot").crew.unread, 0
+	bustest.Wait(t, soon, "no more is missing than is told", func() bool { // what they have in hand is not in the stream any more
+		took = len(slices.DeleteFunc(r.lines(), func(line string) bool { return !strings.HasPrefix(line, "hot_elsewhere_") }))
+		return uint64(sent-took) <= u.told+u.held
+	})
+	if u.told+u.held >= sent || took == sent {
+		t.Errorf("%d of %d read, and at most %d lost", took, sent, u.told+u.held)
+	}
+	t.Logf("%d of %d read, %d told and %d to be told", took, sent, u.told, u.held)
+	bustest.Wait(t, soon, "it is an event", func() bool { return r.eventsOf(telemetry.FlagUnread) > 0 })
+	told := 0
+	for _, line := range r.h.find("hot").journal.Page(0, 0, 0).Lines {
+		if strings.Contains(line.Text, "plugin has lost data: at most") {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times", told)
+	}
+}
+
+// eventsOf returns how many events of a type are stored.
+func (r *rig) eventsOf(kind string) uint64 {
+	r.Helper()
+	in := bus.Input{Stream: bus.StreamEvents, Durable: "events-" + kind, Start: "all", Filters: []string{bus.EventFilter(kind)}}
+	if err := r.h.conn.EnsureConsumer(r.Context(), in); err != nil {
+		r.Fatal(err)
+	}
+	state, err := r.h.conn.ConsumerInfo(r.Context(), in.Stream, in.Durable)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return state.Pending
+}
+
+// TestUnreadWhileAway checks that what was dropped while no agent ran is told when it looks first.
+func TestUnreadWhileAway(t *testing.T) {
+	b := bustest.New(t)
+	const text = "collect: { feed: { use: facts } }\npublish: { hot: { use: sink, from: feed } }\n"
+	h := connected(t, b, text)
+	b.Limit(t, bus.StreamMetrics, bustest.Limits{MaxBytes: 16 << 10})
+	send(t, h, "feed", 500)
+	h = connected(t, b, text)
+	e := h.find("hot")
+	if err := e.firstLook(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := h.conn.StreamInfo(t.Context(), bus.StreamMetrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.lookForLag(t.Context())
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if u := e.crew.unread; u.held+u.told != s.FirstSeq-1 || u.held+u.told == 0 {
+		t.Errorf("%+v, %d are gone", u, s.FirstSeq-1)
+	}
+}
