@@ -21,7 +21,8 @@ func (a *app) deadRetry() *cobra.Command {
 	c := &cobra.Command{
 		Use: "retry (ID... | --plugin NAME | --all)", Short: "Give dead letters to their plugins again", Args: cobra.ArbitraryArgs,
 		Long: "retry gives dead letters to the plugins that have set them aside, and to nobody else, beside what these read anyway. It ends\n" +
-			"when all are settled. What is refused again is a new letter.",
+			"when all are settled. What is refused again is a new letter. Letters of ~uplink are stored on this bus again, where they were: the\n" +
+			"uplink sends them on once more.",
 		Example: "  pacewire dead retry 17 18\n  pacewire dead retry --plugin influx --reason rejected",
 		RunE: func(c *cobra.Command, ids []string) error {
 			if err := errors.Join(to.check(), w.check(ids)); err != nil {
@@ -118,6 +119,9 @@ func (a *app) retryLetters(ctx context.Context, l *link, limit time.Duration, w 
 
 // retryOf gives the letters of one plugin again, and waits until all are settled.
 func (a *app) retryOf(ctx context.Context, l *link, plugin string, letters []bus.Letter, done *lettersDone) error {
+	if plugin == bus.Uplink {
+		return sendLetters(ctx, l.conn, letters, done)
+	}
 	if err := l.mayRetry(ctx, plugin); err != nil {
 		return err
 	}
@@ -145,6 +149,18 @@ func (a *app) retryOf(ctx context.Context, l *link, plugin string, letters []bus
 	return err
 }
 
+// sendLetters stores what an uplink has set aside once more, for it to send on: that is no plugin which could be given something again.
+func sendLetters(ctx context.Context, conn *bus.Conn, letters []bus.Letter, done *lettersDone) error {
+	for _, one := range letters {
+		if err := conn.SendLetter(ctx, one); err != nil {
+			return err
+		}
+		done.Retried = append(done.Retried, one.Seq)
+		done.Delivered++
+	}
+	return nil
+}
+
 // mayRetry checks that the agent has a plugin of that name that reads.
 func (l *link) mayRetry(ctx context.Context, plugin string) error {
 	list, err := ask(ctx, l.conn, l.host, "info", map[string]any{"plugin": plugin})
@@ -166,7 +182,7 @@ func refusedAgain(ctx context.Context, conn *bus.Conn, plugin string, letters []
 		sources[l.SourceID], last = true, max(last, l.Seq)
 	}
 	err = conn.Letters(ctx, plugin, last+1, func(l bus.Letter) error {
-		if sources[l.SourceID] {
+		if sources[l.SourceID] && !l.Again {
 			refused = append(refused, l.Seq)
 		}
 		return nil

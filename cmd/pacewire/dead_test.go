@@ -131,6 +131,19 @@ func TestDeadRetry(t *testing.T) {
 	expect(t, r.run("dead", "list"), 0, "db      rejected")
 }
 
+// What an uplink has set aside is stored again where it was.
+func TestDeadRetryOfUplink(t *testing.T) {
+	r := fleetOf(t, nil)
+	lay(t, r.bus, bus.Uplink, "denied", "no", string(telemetry.ContentLines), []byte("job v=9 1\n"))
+	respond(t, r.bus, "h1", map[string]answer{})
+	expect(t, r.run("dead", "retry", "--plugin", bus.Uplink), 0, "1 letter given again, 1 delivered, 0 refused again")
+	expect(t, r.run("dead", "list"), 0, "no dead letters")
+	s, err := r.bus.Conn(t, operator).StreamInfo(t.Context(), bus.StreamMetrics)
+	if err != nil || s.Messages != 1 {
+		t.Errorf("stream: %+v, %v", s, err)
+	}
+}
+
 func TestRefusedAgain(t *testing.T) {
 	b := bustest.New(t)
 	conn := b.Conn(t, operator)
