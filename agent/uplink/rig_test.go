@@ -199,3 +199,16 @@ func (r *rig) away() {
 	r.t.Helper()
 	bustest.Wait(r.t, within, "it is noticed", func() bool { return r.up.Status().State == telemetry.UplinkAway })
 }
+
+// onTheWay returns how many bytes of METRICS are on the way.
+func (r *rig) onTheWay() (n int) {
+	c := r.up.carriers[0]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.carried {
+		p.mu.Lock()
+		n += p.bytes
+		p.mu.Unlock()
+	}
+	return n
+}
