@@ -310,7 +310,11 @@ func (h *Host) end(ctx context.Context, e *entry, forget bool) telemetry.Change 
 	c := e.change(telemetry.ChangeStop, func() (err error) {
 		e.now.stop(ctx, notInConfig)
 		<-e.now.done
-		if last := h.remove(e); last && forget {
+		last := h.remove(e)
+		if last {
+			h.endAgain(ctx, e.plugin)
+		}
+		if last && forget {
 			unread, err = h.forget(ctx, slices.Concat(e.read(), h.errands.take(e.plugin)))
 		}
 		return err

@@ -287,6 +287,25 @@ func (h *Host) endErrand(ctx context.Context, plugin string) {
 	}
 }
 
+// endAgain gives a plugin that goes no dead letters any more. Those that it has not settled are letters again once their consumer is
+// gone, which stays where another host reads by it.
+func (h *Host) endAgain(ctx context.Context, plugin string) {
+	for _, in := range h.errands.of(plugin) {
+		if in.Stream != bus.StreamDead {
+			continue
+		}
+		h.errands.drop(plugin, in)
+		h.forgetAgain(ctx, plugin, in)
+		state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
+		if err == nil && state.Waiting == 0 {
+			err = h.conn.DeleteConsumer(ctx, in.Stream, in.Durable)
+		}
+		if err != nil {
+			h.log.Warn("dead letters stay under way to a plugin that is gone", "plugin", plugin, "error", err)
+		}
+	}
+}
+
 // through reports whether an errand is settled to its end, or its consumer is gone.
 func (h *Host) through(ctx context.Context, plugin string, in bus.Input, now time.Time) bool {
 	ctx, cancel := context.WithTimeout(ctx, pingTime)

@@ -284,6 +284,24 @@ func TestAgainTooLate(t *testing.T) {
 	}
 }
 
+// Letters under way when their plugin is taken from the config are letters again.
+func TestAgainWithoutPlugin(t *testing.T) {
+	r := rigged(t, strings.Replace(twins, "sink: { ", "sink: { mode: fails, ", 1))
+	copied, again := r.aside(1)
+	if err := errors.Join(again(copied(1)), r.h.conn.DropLetter(t.Context(), 1)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.h.conn.Letter(t.Context(), 2)
+	if !errors.Is(err, bus.ErrNoLetter) {
+		t.Errorf("a letter under way: %v", err)
+	}
+	r.reloaded("collect: { numbers: { attached: true } }\npublish: { copy: { use: sink, from: numbers, journal: $J } }\n")
+	bustest.Wait(t, soon, "it is a letter again", func() bool {
+		l, err := r.h.conn.Letter(t.Context(), 2)
+		return err == nil && l.Again
+	})
+}
+
 // An errand whose consumer claims that nothing is left, as one may that has just got another leader, is not over for that.
 func TestErrandNotOverTooEarly(t *testing.T) {
 	r := rigged(t, twins)

@@ -16,7 +16,7 @@ func TestMeasureLag(t *testing.T) {
 	full := bus.StreamState{Messages: 1000, Bytes: 800, MaxBytes: 1000, FirstSeq: 501, LastSeq: 1500, FirstTime: now.Add(-2 * time.Hour)}
 	f := func(c bus.ConsumerState, s bus.StreamState, bytes uint64, share float64) {
 		t.Helper()
-		if l := measure(look{s, c}, 10*time.Hour, now); l.bytes != bytes || l.share < share-0.001 || l.share > share+0.001 {
+		if l := measure(look{stream: s, reader: c}, 10*time.Hour, now); l.bytes != bytes || l.share < share-0.001 || l.share > share+0.001 {
 			t.Errorf("%+v: %d bytes, %.3f; want %d, %.3f", c, l.bytes, l.share, bytes, share)
 		}
 	}

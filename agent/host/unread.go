@@ -31,6 +31,14 @@ const (
 type look struct {
 	stream bus.StreamState
 	reader bus.ConsumerState
+	behind bool // something waits for it
+}
+
+// after returns the look as the next one after was. While a stream drops the server counts too little of what waits: who was given
+// nothing is still behind.
+func (l look) after(was look) look {
+	l.behind = l.reader.Pending > 0 || was.behind && l.reader.Given == was.reader.Given
+	return l
 }
 
 // look asks how it is with in. streams has the states that are known already.
@@ -44,7 +52,7 @@ func (h *Host) look(ctx context.Context, in bus.Input, streams map[string]bus.St
 		streams[in.Stream] = s
 	}
 	c, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
-	return look{s, c}, err
+	return look{stream: s, reader: c}, err
 }
 
 // gone is the last sequence that the stream has dropped.
@@ -56,8 +64,10 @@ func (l look) missed(was look) uint64 {
 	if l.reader.Delivered < was.reader.Delivered || l.reader.Given < was.reader.Given || gone <= from { // a consumer made anew begins where it begins
 		return 0
 	}
-	late := gone - min(gone, max(was.stream.LastSeq, from)) // came since, and is gone already
-	most := min(gone-from, was.reader.Pending+late)
+	most := gone - from
+	if !was.behind { // the place of one for whom nothing comes stays where it is
+		most = min(most, gone-min(gone, was.stream.LastSeq))
+	}
 	if was.reader.Redelivered == 0 && l.reader.Redelivered == 0 { // what was given out is not lost; given again it counts twice
 		passed, given := max(l.reader.Delivered, gone)-from, l.reader.Given-was.reader.Given
 		most = min(most, passed-min(passed, given))
@@ -89,6 +99,7 @@ type unread struct {
 // gone behind the place of the reader was dropped while no agent looked.
 func (u *unread) see(consumer string, l look, now time.Time) {
 	was, known := u.looks[consumer]
+	l = l.after(was)
 	if u.looks == nil {
 		u.looks = map[string]look{}
 	}

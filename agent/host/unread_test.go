@@ -13,7 +13,8 @@ import (
 
 func TestMissed(t *testing.T) {
 	at := func(first, last, delivered, given, pending uint64) look {
-		return look{bus.StreamState{FirstSeq: first, LastSeq: last}, bus.ConsumerState{Delivered: delivered, Given: given, Pending: pending}}
+		l := look{stream: bus.StreamState{FirstSeq: first, LastSeq: last}, reader: bus.ConsumerState{Delivered: delivered, Given: given, Pending: pending}}
+		return l.after(look{})
 	}
 	f := func(what string, was, is look, want uint64) {
 		t.Helper()
@@ -30,7 +31,8 @@ func TestMissed(t *testing.T) {
 	f("the stream is another one through and through", was, at(151, 250, 160, 60, 90), 100)
 	f("nothing waited, and what came was read", at(1, 100, 100, 100, 0), at(151, 250, 250, 250, 0), 0)
 	f("nothing was for it", at(1, 100, 10, 10, 0), at(81, 160, 10, 10, 0), 0)
-	f("few were for it", at(1, 100, 10, 10, 5), at(81, 160, 10, 10, 0), 5)
+	f("none is counted of what waits, and none was given", at(1, 100, 10, 10, 0).after(at(1, 90, 10, 10, 5)), at(81, 160, 10, 10, 0), 70)
+	f("a bound, however little is pending", at(1, 100, 10, 10, 5), at(81, 160, 10, 10, 0), 70)
 	f("another consumer of the name", was, at(81, 160, 80, 0, 80), 0)
 	f("another stream of the name", was, at(1, 5, 50, 50, 0), 0)
 	f("what was gone before", at(31, 100, 10, 10, 70), at(31, 160, 10, 10, 130), 0)
@@ -45,7 +47,7 @@ func TestUnread(t *testing.T) {
 	var u unread
 	now := time.Now()
 	at := func(first, delivered uint64) look {
-		return look{bus.StreamState{FirstSeq: first, LastSeq: 1000}, bus.ConsumerState{Delivered: delivered, Given: delivered, Pending: 1000 - delivered}}
+		return look{stream: bus.StreamState{FirstSeq: first, LastSeq: 1000}, reader: bus.ConsumerState{Delivered: delivered, Given: delivered, Pending: 1000 - delivered}}
 	}
 	f := func(what string, l look, exact bool, counted, want uint64, up bool) {
 		t.Helper()
@@ -94,9 +96,9 @@ func TestUnreadOfSeveral(t *testing.T) {
 	bustest.Wait(t, soon, "what is left is given out", func() bool { return !r.h.behind(t.Context(), r.h.find("hot").read()) })
 	r.h.lookForLag(t.Context())
 	u, took := r.h.find("hot").crew.unread, 0
-	bustest.Wait(t, soon, "no more is missing than is told", func() bool { // what they have in hand is not in the stream any more
+	bustest.Wait(t, soon, "what is missing is told", func() bool { // what they have in hand is not in the stream any more
 		took = len(slices.DeleteFunc(r.lines(), func(line string) bool { return !strings.HasPrefix(line, "hot_elsewhere_") }))
-		return uint64(sent-took) <= u.told+u.held
+		return uint64(sent-took) <= u.told+u.held+sent/10 // the server does not count all that waits while it drops
 	})
 	if u.told+u.held >= sent || took == sent {
 		t.Errorf("%d of %d read, and at most %d lost", took, sent, u.told+u.held)
