@@ -214,13 +214,14 @@ func (c *carrier) begin(ctx context.Context, stream bus.StreamState) ([]span, er
 	return all, err
 }
 
-// account notes how far a span has come, and counts what the limits of the stream have taken out of one that nobody carries.
+// account notes how far a span has come, and counts what the limits of the stream have taken out of it. What is given out to a passage
+// may arrive yet: see leave.
 func (c *carrier) account(s span, stream bus.StreamState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p := c.carried[c.key(s)]; p != nil {
+	p := c.carried[c.key(s)]
+	if p != nil {
 		p.confirmed(s.state.AckFloor)
-		return // who carries sees the gaps
 	}
 	if c.filters != nil {
 		return // what was filtered out is no loss
@@ -230,8 +231,16 @@ func (c *carrier) account(s span, stream bus.StreamState) {
 		gone = min(gone, s.end)
 	}
 	was, known := c.places.of(c.key(s))
-	at := max(was.Settled, s.state.AckFloor, s.from-min(s.from, 1)) // the file may be old
-	if gone > at && (known || at > 0) {                             // else nobody knows what there was
+	if p != nil {
+		if at := max(was.Counted, s.state.Delivered, s.from-min(s.from, 1)); gone > at {
+			c.counts.lost += gone - at
+			p.outrun = s.state.Delivered
+			c.places.change(c.key(s), func(p *place) { p.Counted = gone })
+		}
+		return
+	}
+	at := max(was.Settled, was.Counted, s.state.AckFloor, s.from-min(s.from, 1)) // the file may be old
+	if gone > at && (known || at > 0) {                                          // else nobody knows what there was
 		c.counts.lost += gone - at
 	}
 	c.places.change(c.key(s), func(p *place) { p.Settled = max(at, gone) })

@@ -33,6 +33,9 @@ type passage struct {
 	kick  chan struct{} // 1: settle should look
 	room  chan struct{} // 1: something was settled
 	marks marks         // of what is settled and not confirmed
+
+	settled uint64 // the last one
+	outrun  uint64 // all that was given out up to it the limits have taken since: it arrives, or is lost; guarded by the carrier's mu
 }
 
 // A parcel is a message on its way.
@@ -118,7 +121,7 @@ func (p *passage) leave() {
 	p.out.Close()
 	p.reader.Stop()
 	p.mu.Lock()
-	rest := p.queue
+	rest, settled := p.queue, p.settled
 	p.queue = nil
 	p.mu.Unlock()
 	for _, it := range rest {
@@ -133,6 +136,9 @@ func (p *passage) leave() {
 	}
 	p.carrier.mu.Lock()
 	defer p.carrier.mu.Unlock()
+	if settled = max(settled, p.span.state.AckFloor); p.outrun > settled {
+		p.counts.lost += p.outrun - settled
+	}
 	delete(p.carried, p.key(p.span))
 }
 
@@ -202,7 +208,12 @@ func (p *passage) gap(before, seq uint64) {
 	}
 	p.carrier.mu.Lock()
 	defer p.carrier.mu.Unlock()
-	p.counts.lost += seq - before - 1
+	p.places.change(p.key(p.span), func(at *place) {
+		if before = max(before, at.Counted); seq > before+1 {
+			p.counts.lost += seq - before - 1
+			at.Counted = seq - 1
+		}
+	})
 }
 
 // send puts one message on the way.
@@ -350,6 +361,7 @@ func (p *passage) settleOne(ctx context.Context, it *parcel) error {
 	}
 	p.mu.Lock()
 	p.marks.add(mark{it.StreamSeq, it.after})
+	p.settled = it.StreamSeq
 	p.queue[0] = nil
 	p.bytes -= len(it.Body)
 	if p.queue = p.queue[1:]; len(p.queue) == 0 {

@@ -15,6 +15,9 @@ type place struct {
 	// Settled is the last sequence here up to which everything is over there, set aside or lost, as the bus here has confirmed.
 	Settled uint64 `json:"settled"`
 
+	// Counted is the last sequence here up to which is counted what the limits took before it was given out.
+	Counted uint64 `json:"counted,omitzero"`
+
 	// Sent is the highest sequence here that was ever on the way.
 	Sent uint64 `json:"sent"`
 

@@ -316,6 +316,35 @@ func TestAllDenied(t *testing.T) {
 	bustest.Wait(t, within, "all is well", func() bool { return r.up.Status().State == telemetry.UplinkOK })
 }
 
+// What the limits take while nothing is taken over there is counted at once, and once.
+func TestLostWhileDenied(t *testing.T) {
+	r := newRig(t)
+	may := r.o.Central.CredsFile
+	rights := bus.SpoolRights(host)
+	rights.Publish = slices.DeleteFunc(rights.Publish, func(subject string) bool { return strings.HasPrefix(subject, "pw.metrics.") })
+	r.o.Central.CredsFile = grant(t, r.central, bus.User("another", bus.Agent), rights)
+	r.local.Limit(t, bus.StreamMetrics, bustest.Limits{MaxBytes: 4 << 20})
+	r.run()
+	r.make(10, 8<<10)
+	bustest.Wait(t, within, "it is told", func() bool { return r.up.Status().State == telemetry.UplinkDenied })
+	r.make(1500, 8<<10)
+	s, err := r.local.Conn(t, "operator").StreamInfo(t.Context(), bus.StreamMetrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := s.FirstSeq - 1
+	bustest.Wait(t, within, "the loss is told", func() bool { return r.up.Status().Lost > gone/2 }) // what is in hand may arrive yet
+	r.crash()
+	counted := r.up.Status().Lost // the next start sees the rest
+	r.o.Central.CredsFile = may
+	r.run()
+	r.await(r.next - int(gone))
+	counted += r.up.Status().Lost
+	if n := r.count(bus.StreamMetrics); n != r.next-int(gone) || counted != gone {
+		t.Errorf("%d of %d are over there, %d were gone and %d are counted", n, r.next, gone, counted)
+	}
+}
+
 // A message that is as large as the bus takes goes no further, and holds up nothing.
 func TestLargest(t *testing.T) {
 	r := newRig(t)
