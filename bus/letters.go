@@ -35,6 +35,9 @@ type Letter struct {
 	ContentEncoding string
 	Body            []byte
 
+	// Again says that it was given again, and that its plugin went before it was settled.
+	Again bool
+
 	header nats.Header
 }
 
@@ -57,33 +60,52 @@ func (l Letter) Points() (*telemetry.Batch, error) {
 }
 
 // Letters gives f the dead letters of a plugin, of all with an empty name, from a number on, the oldest first. Those that are
-// to be given again are none of them.
+// being given again are none of them.
 func (c *Conn) Letters(ctx context.Context, plugin string, from uint64, f func(Letter) error) error {
-	filter := Pattern(AreaDead, Any)
+	filters := []string{Pattern(AreaDead, Any), Pattern(AreaAgain, Any)}
 	if plugin != "" {
-		filter = DeadSubject(plugin)
+		filters = []string{DeadSubject(plugin), AgainSubject(plugin)}
 	}
-	return c.Tap(ctx, TapOptions{Stream: StreamDead, Filters: []string{filter}, From: max(1, from), Once: true}, func(t Tapped) error {
-		return f(letterOf(t.Subject, t.Seq, t.Stored, t.header, t.Body))
+	stranded := c.stranded()
+	return c.Tap(ctx, TapOptions{Stream: StreamDead, Filters: filters, From: max(1, from), Once: true}, func(t Tapped) error {
+		l := letterOf(t.Subject, t.Seq, t.Stored, t.header, t.Body)
+		if l.Again {
+			if is, err := stranded.has(ctx, l); err != nil || !is {
+				return err
+			}
+		}
+		return f(l)
 	})
 }
 
 // Letter returns the dead letter of a number. Errors: ErrNoLetter.
 func (c *Conn) Letter(ctx context.Context, seq uint64) (Letter, error) {
-	return c.letter(ctx, AreaDead, seq)
+	l, err := c.inDead(ctx, seq)
+	if err == nil && l.Again {
+		var is bool
+		if is, err = c.stranded().has(ctx, l); err == nil && !is {
+			err = fmt.Errorf("%w: %d is being given again", ErrNoLetter, seq)
+		}
+	}
+	return l, err
 }
 
 // HasAgain reports whether there is a copy for plugin at a place in DEAD: see GiveAgain. Where there is none, who has named the
 // place may have put it on another bus. Errors: ErrNoLetter.
 func (c *Conn) HasAgain(ctx context.Context, plugin string, seq uint64) error {
-	l, err := c.letter(ctx, AreaAgain, seq)
-	if err == nil && l.Plugin != plugin {
+	l, err := c.inDead(ctx, seq)
+	switch {
+	case err != nil:
+	case !l.Again:
+		err = fmt.Errorf("%w that is given again: %d", ErrNoLetter, seq)
+	case l.Plugin != plugin:
 		err = fmt.Errorf("%w: %d is one of %s", ErrNoLetter, seq, l.Plugin)
 	}
 	return err
 }
 
-func (c *Conn) letter(ctx context.Context, area string, seq uint64) (Letter, error) {
+// inDead returns the letter, or the copy of one, that lies at a place in DEAD.
+func (c *Conn) inDead(ctx context.Context, seq uint64) (Letter, error) {
 	stream, err := c.dead(ctx)
 	if err != nil {
 		return Letter{}, err
@@ -98,7 +120,7 @@ func (c *Conn) letter(ctx context.Context, area string, seq uint64) (Letter, err
 		return Letter{}, fmt.Errorf("dead letter %d: %w", seq, translate(whyEnded(ctx, err)))
 	}
 	s, err := ParseSubject(m.Subject)
-	if err != nil || s.Area != area {
+	if err != nil {
 		return Letter{}, fmt.Errorf("%w: %d", ErrNoLetter, seq)
 	}
 	return letterOf(s, m.Sequence, m.Time, m.Header, m.Data), nil
@@ -106,7 +128,7 @@ func (c *Conn) letter(ctx context.Context, area string, seq uint64) (Letter, err
 
 func letterOf(s Subject, seq uint64, at time.Time, h nats.Header, body []byte) Letter {
 	l := Letter{
-		Seq: seq, Plugin: s.Plugin, At: at, Body: body, header: h,
+		Seq: seq, Plugin: s.Plugin, At: at, Body: body, Again: s.Area == AreaAgain, header: h,
 		Reason: h.Get(HeaderReason), Error: h.Get(HeaderError), Subject: h.Get(HeaderSubject), SourceID: h.Get(HeaderSourceID),
 		ContentType: h.Get(headerType), ContentEncoding: h.Get(headerEncoding),
 	}
@@ -115,6 +137,8 @@ func letterOf(s Subject, seq uint64, at time.Time, h nats.Header, body []byte) L
 	l.Stored, _ = time.Parse(time.RFC3339Nano, h.Get(HeaderStored)) // none of before: the zero time
 	return l
 }
+
+const againID = "again/" // ids of copies begin so
 
 // GiveAgain puts a copy of l where its plugin is given it again once its agent says so, and returns the place of the copy in
 // DEAD. The letter itself stays. The same call again within two minutes makes no second copy.
@@ -146,7 +170,7 @@ func (l Letter) again() *nats.Msg {
 	if l.Stored.IsZero() { // a letter of an older version: points without a time are about as old as it is
 		m.Header.Set(HeaderStored, l.At.UTC().Format(time.RFC3339Nano))
 	}
-	m.Header.Set(headerID, "again/"+strconv.FormatUint(l.Seq, 10))
+	m.Header.Set(headerID, againID+strconv.FormatUint(l.Seq, 10))
 	return m
 }
 

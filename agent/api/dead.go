@@ -26,12 +26,16 @@ type deadLetter struct {
 	Deliveries int      `json:"deliveries"`
 	Points     int      `json:"points"`
 	Bytes      int      `json:"bytes"`
+	State      string   `json:"state,omitzero"` // "given again": its plugin went before it had settled it
 	Lines      []string `json:"lines,omitzero"` // of one that is asked for: its points as line protocol
 }
 
 func letterOf(l bus.Letter, whole bool) deadLetter {
 	d := deadLetter{ID: l.Seq, At: l.At.UnixNano(), Plugin: l.Plugin, Reason: l.Reason, Error: l.Error, SourceID: l.SourceID, Deliveries: l.Deliveries, Bytes: len(l.Body)}
 	d.Host, d.From = l.Source()
+	if l.Again {
+		d.State = "given again"
+	}
 	b, err := l.Points()
 	if err != nil {
 		return d

@@ -154,6 +154,7 @@ type letterRow struct {
 	Deliveries int       `json:"deliveries"`
 	Points     int       `json:"points"`
 	Bytes      int       `json:"bytes"`
+	State      string    `json:"state,omitzero"` // "given again": its plugin went before it had settled it
 
 	Lines []string `json:"lines,omitzero"` // line protocol, of show
 	Text  string   `json:"text,omitzero"`  // of what is no points
@@ -162,6 +163,9 @@ type letterRow struct {
 func rowOf(l bus.Letter) letterRow {
 	row := letterRow{ID: l.Seq, At: l.At.UTC(), Plugin: l.Plugin, Reason: l.Reason, Error: l.Error, SourceID: l.SourceID, Deliveries: l.Deliveries, Bytes: len(l.Body)}
 	row.Host, row.From = l.Source()
+	if l.Again {
+		row.State = "given again"
+	}
 	if b, err := l.Points(); err == nil {
 		row.Points = b.Len()
 	}
@@ -175,6 +179,11 @@ func (a *app) showLetters(list []bus.Letter) error {
 	}
 	if a.flags.output == "json" {
 		return json.NewEncoder(a.out).Encode(rows)
+	}
+	for i, r := range rows {
+		if r.State != "" {
+			rows[i].Error = r.State + ", and nobody reads it: " + r.Error
+		}
 	}
 	if len(rows) == 0 {
 		fmt.Fprintln(a.err, "no dead letters")
@@ -205,6 +214,9 @@ func (a *app) showLetter(l bus.Letter) error {
 		{"letter", strconv.FormatUint(row.ID, 10)}, {"set aside", row.At.Local().Format("2006-01-02 15:04:05") + " by " + row.Plugin},
 		{"reason", row.Reason}, {"error", row.Error}, {"from", row.Host + "/" + row.From}, {"id", row.SourceID},
 		{"given out", strconv.Itoa(row.Deliveries)}, {"points", strconv.Itoa(row.Points)}, {"size", bytesText(uint64(row.Bytes))},
+	}
+	if row.State != "" {
+		facts = append(facts, [2]string{"state", row.State + ", and nobody reads it: retry does so once more"})
 	}
 	for _, f := range facts {
 		fmt.Fprintf(a.out, "%-10s %s\n", f[0], printable(f[1]))

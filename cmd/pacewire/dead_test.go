@@ -124,7 +124,9 @@ func TestDeadRetry(t *testing.T) {
 	if want := `again {"from":4,"plugin":"db","to":5}`; asked[len(asked)-2] != want {
 		t.Errorf("asked %q, want %s", asked, want)
 	}
-	expect(t, r.run("dead", "list"), 0, "nobody there", "!decode")
+	expect(t, r.run("dead", "list"), 0, "nobody there", "decode", "given again, and nobody reads it: not points") // this agent only says so
+	expect(t, r.run("dead", "show", "5"), 0, "state      given again")
+	expect(t, r.run("dead", "drop", "5"), 0, "1 letter dropped")
 	refused = true
 	lay(t, r.bus, "db", "rejected", "no", string(telemetry.ContentLines), []byte("job v=9 1\n"))
 	expect(t, r.run("dead", "retry", "--plugin", "db"), exitFailed, "0 letters given again", "again db: no")
