@@ -223,6 +223,12 @@ func TestLive(t *testing.T) {
 		all, err := r.up.carriers[0].consumers(t.Context())
 		return err == nil && len(all) == 1
 	})
+	c := r.up.carriers[0]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.carried) > 1 {
+		t.Errorf("%d passages are remembered", len(c.carried))
+	}
 }
 
 // What the limits here take before it went on is counted and told; the rest goes on.
@@ -372,6 +378,13 @@ func TestMayNotAsk(t *testing.T) {
 	r.away()
 	r.link.Heal()
 	r.inOrder()
+	before := r.up.central.Denied()
+	if known, err := r.up.carriers[0].arrivedSince(t.Context(), "it", 0, time.Now()); err != nil || known != nil {
+		t.Errorf("%d ids, %v", len(known), err)
+	}
+	if r.up.central.Denied() == before {
+		t.Error("it does not try again whether it may ask")
+	}
 }
 
 // The bus of the fleet has no streams yet: nothing is lost, and it is told.
