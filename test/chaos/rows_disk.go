@@ -58,7 +58,7 @@ func (t *trial) mount(name string, args ...string) string {
 }
 
 const (
-	toldWithin = 5 * time.Second  // from a full disk to word of it
+	toldWithin = 10 * time.Second // from a full disk to word of it; each look starts a process
 	roomWithin = 30 * time.Second // from room on the disk to service
 )
 
@@ -69,9 +69,10 @@ func diskFull(t *trial) {
 	t.load(t.standard())
 	t.hold(2 * time.Second)
 	fill(disk + "/ballast")
-	t.bite("nothing more can be written")
+	full := time.Now()
 	p := t.awaitPlugin("in", toldWithin, "is told that the bus has no room", func(p lab.Plugin) bool { return strings.Contains(p.Reason, "no room") })
-	t.note("plugin list told %q", p.Reason)
+	t.bite("the collector is told %q", p.Reason)
+	t.note("plugin list told %q within %s", p.Reason, round(time.Since(full)))
 	acked := t.oracle.Acked()
 	t.hold(t.span(4*time.Second, 20*time.Second))
 	if n := t.oracle.Acked() - acked; n > 0 {
@@ -143,4 +144,5 @@ func (t *trial) recover(url string) {
 	if err != nil {
 		t.note("nothing can be read: %v", err)
 	}
+	t.must(ctx.Err(), "read all that is on the copy") // else a slow machine looks like a loss
 }

@@ -66,10 +66,7 @@ func (t *trial) up(p pipeline) {
 
 // apart starts a bus, and an agent that finds it at the address that via makes of its own: through a proxy, or straight.
 func (t *trial) apart(p pipeline, via func(address string) string) {
-	bus, url, err := lab.RawBus{Dir: t.place.Path("bus"), Sync: p.sync}.Start(t.ctx)
-	t.must(err, "start the bus")
-	t.cleanup(bus.Kill)
-	address := strings.TrimPrefix(url, "nats://")
+	bus, address := t.rawBus("", p.sync)
 	if via != nil {
 		address = via(address)
 	}
@@ -78,6 +75,21 @@ func (t *trial) apart(p pipeline, via func(address string) string) {
 	t.system.bus = bus
 	t.startAgent("agent")
 	t.awaitRunning()
+}
+
+// rawBus starts a bus with no agent around it, on a free port or where it was before, and returns its address.
+func (t *trial) rawBus(listen, sync string) (p *lab.Process, address string) {
+	p, url, err := lab.RawBus{Dir: t.place.Path("bus"), Listen: listen, Sync: sync}.Start(t.ctx)
+	t.must(err, "start the bus")
+	t.cleanup(p.Kill)
+	return p, strings.TrimPrefix(url, "nats://")
+}
+
+// hasBus tells whoever watches memory which process the bus is.
+func (s *system) hasBus(p *lab.Process) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bus = p
 }
 
 // begin prepares a system of which nothing runs yet.

@@ -22,6 +22,7 @@ type trial struct {
 	ctx    context.Context //nolint:containedctx // as that of a testing.T: it ends with the row
 	random *rand.Rand      // of the seed and the row: the same schedule again
 	place  lab.Place
+	beyond []lab.Place // those of agents at another bus
 	oracle *oracle.Oracle
 	sink   *sink
 
