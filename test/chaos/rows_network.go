@@ -6,7 +6,7 @@ import "time"
 func rowsOfNetwork() []row {
 	return []row{
 		{name: "F10", title: "agent and plugins cut off from the bus: reset, black hole, half open each way", run: busAway, doubles: true,
-			promise: "a minute each; the queue is bounded and the sender is told, all that was acknowledged arrives after healing"},
+			promise: "a minute each; nothing is acknowledged meanwhile, no process grows by more than 20 MB, all that was acknowledged arrives after healing"},
 	}
 }
 
@@ -18,6 +18,8 @@ func busAway(t *trial) {
 		return p.Address()
 	})
 	t.load(t.standard())
+	t.hold(t.span(3*time.Second, 20*time.Second)) // processes grow when they are young
+	memory := t.watchMemory()
 	faults := []struct {
 		name string
 		do   func()
@@ -41,5 +43,6 @@ func busAway(t *trial) {
 		p.Set(pass)
 		t.note("%s: recovered %s after healing", fault.name, round(t.healed(time.Now(), 2*time.Minute)))
 	}
+	t.noteMemory("while the bus was away, and after", memory, growth)
 	t.settle()
 }

@@ -27,9 +27,9 @@ func rowsOfProcesses() []row {
 		{name: "F5", title: "kill -9 of the bus and a restart", short: true, run: busKilled, doubles: true,
 			promise: "the bus is in the agent, so all plugins die with it; the publisher may die between the sink's answer and its acknowledgement"},
 		{name: "F8", title: "SIGSTOP of the bus", run: busHalted, doubles: true,
-			promise: "noticed by the plugins within 3.5 s; what a publisher could not acknowledge in time comes again"},
+			promise: "noticed by the plugins within 3.5 s by design, and 5 s with the scheduling of a busy machine; what a publisher could not acknowledge in time comes again"},
 		{name: "F9", title: "SIGSTOP of the processor", run: pluginHalted,
-			promise: "taken for hung after three heartbeats of 10 s, ended and started again"},
+			promise: "taken for hung after three heartbeats of 10 s, ended and started again: not before 20 s, and within 90 s"},
 		{name: "F19", title: "a second plugin of the same name on a host", short: true, run: nameTaken,
 			promise: "the second is refused with 78, the first goes on"},
 		{name: "F30", title: "a second agent on the same store", short: true, run: storeTaken,
@@ -116,19 +116,25 @@ func agentKilled(t *trial) {
 	t.settle()
 }
 
-// oneEach checks that each plugin has one process.
-func (t *trial) oneEach() {
-	count := map[string]int{}
+// processes are those of the plugins, by name, as the kernel knows them.
+func (t *trial) processes() map[string][]int {
+	byName := map[string][]int{}
 	for _, pid := range lab.Below(t.system.agent.PID()) {
 		environ, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)) // one that has ended has none
 		for entry := range strings.SplitSeq(string(environ), "\x00") {
 			if name, ok := strings.CutPrefix(entry, "PACEWIRE_PLUGIN="); ok {
-				count[name]++
+				byName[name] = append(byName[name], pid)
 			}
 		}
 	}
-	if len(count) != 3 || count["in"] != 1 || count["mid"] != 1 || count["out"] != 1 {
-		t.errorf("processes of the plugins: %v, want one of each", count)
+	return byName
+}
+
+// oneEach checks that each plugin has one process.
+func (t *trial) oneEach() {
+	all := t.processes()
+	if len(all) != 3 || len(all["in"]) != 1 || len(all["mid"]) != 1 || len(all["out"]) != 1 {
+		t.errorf("processes of the plugins: %v, want one of each", all)
 	}
 }
 
@@ -164,7 +170,7 @@ func busHalted(t *trial) {
 			return yet(ok)
 		})
 		t.bite("the collector noticed after %v", noticed.Time.Sub(halted))
-		if took := noticed.Time.Sub(halted); took > 3500*time.Millisecond {
+		if took := noticed.Time.Sub(halted); took > 5*time.Second {
 			t.errorf("noticed after %v", took)
 		}
 		t.hold(t.span(4*time.Second, 12*time.Second))
@@ -182,7 +188,11 @@ func pluginHalted(t *trial) {
 	halted := time.Now()
 	old := t.kill("mid", syscall.SIGSTOP)
 	t.back("mid", old, halted)
-	t.note("the halted process was replaced %v after the signal", time.Since(halted).Round(time.Second/10))
+	took := time.Since(halted)
+	t.note("the halted process was replaced, and what waited for it had arrived, %s after the signal", round(took))
+	if took < 20*time.Second {
+		t.errorf("a process that was silent for %v was taken for hung", took)
+	}
 	t.settle()
 }
 
