@@ -30,6 +30,7 @@ type settings struct {
 	failpoints string // empty: rows that need one build it
 	only       string
 	short      bool
+	long       bool
 	seed       uint64
 	soak       time.Duration
 	dir        string
@@ -53,8 +54,9 @@ func main() {
 	flag.StringVar(&s.failpoints, "failpoints", "", "the same, built with the tag failpoint; by default it is built where a row needs it")
 	flag.StringVar(&s.only, "rows", "", "run only these, such as F1,F5")
 	flag.BoolVar(&s.short, "short", false, "the rows of every change, with shorter faults and a smaller load")
+	flag.BoolVar(&s.long, "long", false, "rows of ten minutes instead of shorter ones of the same kind")
 	flag.Uint64Var(&s.seed, "seed", 0, "of the schedule of the faults; 0: one that is printed")
-	flag.DurationVar(&s.soak, "soak", 0, "run random rows for so long instead of each once")
+	flag.DurationVar(&s.soak, "soak", 0, "run random rows, and random mixes of faults, for so long instead of each row once")
 	flag.StringVar(&s.dir, "dir", "", "where stores are kept meanwhile; by default a temporary folder")
 	flag.StringVar(&s.write, "write", "", "a file whose table is to be replaced by this one, such as docs/reliability.md")
 	flag.Parse()
@@ -110,7 +112,7 @@ func (s settings) choose(all []row) ([]row, error) {
 		if len(names) > 0 {
 			return !slices.Contains(names, r.name)
 		}
-		return r.apart || s.short && !r.short
+		return r.part != nil && !r.part(s) || s.short && !r.short
 	}), nil
 }
 
@@ -134,9 +136,18 @@ func (s settings) runAll(ctx context.Context, rows []row) (results []result) {
 	for time.Since(begin) < s.soak && ctx.Err() == nil {
 		s.seed = random.Uint64N(1_000_000)
 		fmt.Fprintf(s.err, "seed %d\n", s.seed)
-		results = s.runOne(ctx, rows[random.IntN(len(rows))], results)
+		results = s.runOne(ctx, pick(random, rows), results)
 	}
 	return results
+}
+
+// pick returns a random row: at least every second time the mix of faults, if that is one of them.
+func pick(random *rand.Rand, rows []row) row {
+	mix := slices.IndexFunc(rows, func(r row) bool { return r.name == mixName })
+	if mix >= 0 && random.IntN(2) == 0 {
+		return rows[mix]
+	}
+	return rows[random.IntN(len(rows))]
 }
 
 func (s settings) runOne(ctx context.Context, r row, before []result) []result {

@@ -29,7 +29,7 @@ func TestRowsAreWhole(t *testing.T) {
 		}
 		seen[r.name] = true
 	}
-	for _, name := range []string{"F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9", "F10", "F11", "F12", "F13", "F14", "F15", "F16", "F17", "F18", "F19",
+	for _, name := range []string{"F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9", "F10", "F11", "F11L", "F11S", "F12", "F13", "F14", "F15", "F16", "F17", "F18", "F19",
 		"F20", "F21", "F22", "F23", "F24", "F25", "F26", "F27", "F28", "F30"} {
 		if !seen[name] {
 			t.Errorf("there is no row %s", name)
@@ -38,21 +38,21 @@ func TestRowsAreWhole(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	all := []row{{name: "F1", short: true}, {name: "F2"}, {name: "F3", short: true}, {name: "X", apart: true}}
-	f := func(only string, short bool, want ...string) {
+	all := []row{{name: "F1", short: true}, {name: "F2"}, {name: "F3", short: true}, {name: "L", part: func(s settings) bool { return s.long }}}
+	f := func(s settings, want ...string) {
 		t.Helper()
-		s := settings{only: only, short: short}
 		got, err := s.choose(all)
 		if err != nil || !slices.Equal(namesOf(got), want) {
-			t.Errorf("-rows %q, short %v: %v, %v; want %v", only, short, namesOf(got), err, want)
+			t.Errorf("%+v: %v, %v; want %v", s, namesOf(got), err, want)
 		}
 	}
-	f("", false, "F1", "F2", "F3")
-	f("", true, "F1", "F3")
-	f("F3,F2", false, "F2", "F3")
-	f("X", true, "X")
+	f(settings{}, "F1", "F2", "F3")
+	f(settings{short: true}, "F1", "F3")
+	f(settings{long: true}, "F1", "F2", "F3", "L")
+	f(settings{only: "F3,F2"}, "F2", "F3")
+	f(settings{only: "L", short: true}, "L")
 	s := settings{only: "F9"}
-	if _, err := s.choose(all); err == nil || !strings.Contains(err.Error(), "no row F9: the rows are F1, F2, F3, X") {
+	if _, err := s.choose(all); err == nil || !strings.Contains(err.Error(), "no row F9: the rows are F1, F2, F3, L") {
 		t.Errorf("an unknown row: %v", err)
 	}
 }

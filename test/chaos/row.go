@@ -20,15 +20,15 @@ import (
 //
 // The oracle judges afterwards: a loss, an invented or an altered point fails a row, as does a duplicate where doubles is not set.
 type row struct {
-	name    string        // F5
-	title   string        // kill -9 of the bus, and a restart
-	promise string        // what is published beside the figures: which window is named, what else was checked
-	short   bool          // runs on every change
-	doubles bool          // the same point may come twice, with the same id
-	loses   bool          // what was acknowledged may be lost: the row shows how much
-	apart   bool          // a row that is no part of the whole table: it runs only by its name
-	quiet   bool          // no points are under way, so none must have been acknowledged
-	within  time.Duration // what it may take; 0: rowWithin
+	name    string              // F5
+	title   string              // kill -9 of the bus, and a restart
+	promise string              // what is published beside the figures: which window is named, what else was checked
+	short   bool                // runs on every change
+	doubles bool                // the same point may come twice, with the same id
+	loses   bool                // what was acknowledged may be lost: the row shows how much
+	part    func(settings) bool // of the whole table; nil: always. Else the row runs only by its name
+	quiet   bool                // no points are under way, so none must have been acknowledged
+	within  time.Duration       // what it may take; 0: rowWithin
 	needs   []need
 	run     func(t *trial)
 }
@@ -60,5 +60,5 @@ func (r row) missing() string {
 
 // rows are the table, in its order. A file of rows gives its part by a function.
 func rows() []row {
-	return slices.Concat(rowsOfProcesses(), rowsOfCluster(), rowsOfNetwork(), rowsOfDisk(), rowsOfSinks(), rowsOfInput(), rowsOfTime(), rowsOfConfig(), rowsOfFleet(), rowsOfEdge())
+	return slices.Concat(rowsOfProcesses(), rowsOfCluster(), rowsOfNetwork(), rowsOfDisk(), rowsOfSinks(), rowsOfInput(), rowsOfTime(), rowsOfConfig(), rowsOfFleet(), rowsOfEdge(), rowsOfMixes())
 }
