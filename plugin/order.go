@@ -285,11 +285,13 @@ func (l *busLink) readInOrder(ctx context.Context, in telemetry.Input) (source, 
 	return &firstThings{source: src, left: place.AckPending, last: place.Delivered}, nil
 }
 
-// left returns where the process that read before has left the input, once it does not ask for more any more.
+// left returns where the process that read before has left the input, once it does not ask for more any more. The questions of a
+// machine that is gone stay for half a minute, those of a reader without order for ever: neither is waited for.
 func (l *busLink) left(ctx context.Context, in telemetry.Input) (bus.ConsumerState, error) {
+	until := time.Now().Add(leftMost)
 	for {
 		place, err := l.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
-		if err != nil || place.Waiting == 0 {
+		if err != nil || place.Waiting == 0 || time.Now().After(until) {
 			return place, err
 		}
 		if !sleep(ctx, leftLook) { // of one that was stopped, its last question ends by itself

@@ -180,3 +180,23 @@ func TestOrderAfterBusAway(t *testing.T) {
 		t.Errorf("it is %s", s)
 	}
 }
+
+// Who is to read in order does not wait for ever for another reader that asks and asks, as one without order on another machine does.
+func TestOrderBesideAReaderWithout(t *testing.T) {
+	b := bustest.New(t)
+	a := plugintest.NewAgent(t, b.URL, "web-1")
+	in := a.Ordered(t, "out", "app")
+	other, err := b.Conn(t, "hub").Consume(t.Context(), in.Stream, in.Durable, bus.ConsumeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(other.Stop)
+	w := &witness{got: map[string][]int64{}, from: map[string]int{}}
+	a.Give("out", telemetry.Work{Inputs: []telemetry.Input{in}, Order: telemetry.OrderSource})
+	a.Start(t, w.define("out"), "out")
+	conn := b.Conn(t, "app")
+	plugintest.Until(t, "it asks too", func() bool { // two lanes of each
+		is, err := conn.ConsumerInfo(t.Context(), in.Stream, in.Durable)
+		return err == nil && is.Waiting > 2
+	})
+}
