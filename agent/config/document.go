@@ -170,7 +170,7 @@ func common() map[string]any {
 		"every":  duration("the interval"), "cron": text("times, instead of every"), "timeout": duration("of one call"),
 		"tags": scalars("of its points"), "owner": text("who is asked about it"),
 		"enabled": map[string]any{"type": "boolean"}, "start": text("where a new reader begins: new, all, 24h ago, or a time"),
-		"replicas": count("processes: more than one is not carried out by this version"), "parallel": count("workers in its process"),
+		"replicas": count("processes, which share the work"), "parallel": count("workers in its process"),
 		"env": several("names of the environment that its process gets"),
 
 		"schedule": scheduleSchema(), "limits": limitsSchema(),
