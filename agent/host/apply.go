@@ -22,7 +22,7 @@ import (
 type step struct {
 	action string
 	reason string
-	entry  *entry // nil for one that is new
+	entry  *entry // nil for one that is new, until it is prepared
 	plan   plan
 }
 
@@ -101,6 +101,10 @@ func (p plan) difference(n plan) string {
 		{"interval", p.work.EveryMS != n.work.EveryMS || !reflect.DeepEqual(p.work.Schedule, n.work.Schedule)},
 		{"tags", !reflect.DeepEqual(p.work.Tags, n.work.Tags)},
 		{"timeout", p.work.TimeoutMS != n.work.TimeoutMS},
+		{"queue", p.work.QueueBytes != n.work.QueueBytes},
+		{"overflow", p.work.Overflow != n.work.Overflow},
+		{"max_rate", p.work.MaxRate != n.work.MaxRate},
+		{"max_series", p.work.MaxSeries != n.work.MaxSeries},
 		{"parallel", p.work.Parallel != n.work.Parallel},
 		{"order", p.work.Order != n.work.Order},
 	}
@@ -131,7 +135,7 @@ func (h *Host) apply(ctx context.Context, s *config.Settings, forget ...string) 
 		return nil, errors.Join(err, h.narrow(ctx, steps))
 	}
 	changes := planned(steps)
-	h.each(steps, changes, []string{telemetry.ChangeStart}, func(st step) telemetry.Change { return h.begin(st.plan) })
+	h.each(steps, changes, []string{telemetry.ChangeStart}, func(st step) telemetry.Change { return h.begin(st.entry) })
 	h.roll(steps, changes, func(st step) telemetry.Change { return st.change(ctx) })
 	for _, kind := range []string{config.Collector, config.Processor, config.Publisher} {
 		h.each(steps, changes, []string{telemetry.ChangeStop}, func(st step) telemetry.Change {
@@ -147,11 +151,14 @@ func (h *Host) apply(ctx context.Context, s *config.Settings, forget ...string) 
 
 // prepare lets the consumers give out what will be read.
 func (h *Host) prepare(ctx context.Context, steps []step) error {
-	for _, st := range steps {
+	crews := map[string]*crew{}
+	for i, st := range steps {
 		var err error
 		switch st.action {
 		case telemetry.ChangeStart:
-			err = h.supply(ctx, st.plan)
+			e := h.member(st.plan, cmp.Or(crews[st.plan.conf.Name], h.crewOf(st.plan)))
+			steps[i].entry, crews[e.plugin] = e, e.crew
+			err = e.supply(ctx)
 		case telemetry.ChangeConfigure, telemetry.ChangeSwap:
 			err = st.entry.widen(ctx, st.plan)
 		}
@@ -180,11 +187,15 @@ func (h *Host) narrow(ctx context.Context, steps []step) error {
 }
 
 // supply lets the consumers give out what a process that is new will read, besides what they give out to others of its plugin.
-func (h *Host) supply(ctx context.Context, p plan) error {
-	if crew := h.crew(p.conf.Name); len(crew) > 0 {
-		return crew[0].widen(ctx, p)
+// What a plugin that comes back has not read yet it reads to its end, though its config may not say so any more.
+func (e *entry) supply(ctx context.Context) error {
+	if crew := e.host.crew(e.plugin); len(crew) > 0 {
+		return crew[0].widen(ctx, e.plan())
 	}
-	return h.ensure(ctx, p.conf.Name, p.inputs)
+	if err := e.found(ctx); err != nil {
+		return err
+	}
+	return e.give(ctx, same)
 }
 
 // sideBySide is how many plugins are changed at a time: a swap starts a process.
@@ -250,8 +261,7 @@ func (h *Host) roll(steps []step, changes []telemetry.Change, do func(step) tele
 }
 
 // begin starts a plugin that is new.
-func (h *Host) begin(p plan) telemetry.Change {
-	e := h.entry(p)
+func (h *Host) begin(e *entry) telemetry.Change {
 	h.add(e)
 	return e.change(telemetry.ChangeStart, func() error {
 		e.now.start(h.life)

@@ -13,7 +13,7 @@ import (
 // A crew is what the processes of one plugin have in common: the consumers that they read together, and a journal of all.
 type crew struct {
 	journal *journal.Journal
-	giving  sync.Mutex // who changes what the consumers give out
+	giving  chan struct{} // 1: who changes what the consumers give out
 
 	mu     sync.Mutex
 	reads  []bus.Input       // what the consumers give out
@@ -27,7 +27,7 @@ func (h *Host) crewOf(p plan) *crew {
 	if all := h.crew(p.conf.Name); len(all) > 0 {
 		return all[0].crew
 	}
-	return &crew{journal: journal.New(0), reads: p.inputs}
+	return &crew{journal: journal.New(0), giving: make(chan struct{}, 1), reads: p.inputs}
 }
 
 // crew returns the processes of a plugin, in the order of their numbers.

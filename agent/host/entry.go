@@ -43,8 +43,11 @@ type shown struct {
 	since         time.Time
 }
 
-func (h *Host) entry(p plan) *entry {
-	e := &entry{host: h, name: p.name, plugin: p.conf.Name, crew: h.crewOf(p), turn: make(chan struct{}, 1), news: make(chan struct{})}
+func (h *Host) entry(p plan) *entry { return h.member(p, h.crewOf(p)) }
+
+// member returns a process of a crew.
+func (h *Host) member(p plan, c *crew) *entry {
+	e := &entry{host: h, name: p.name, plugin: p.conf.Name, crew: c, turn: make(chan struct{}, 1), news: make(chan struct{})}
 	e.journal = e.crew.journal
 	if e.name != e.plugin {
 		e.journal = journal.New(0)

@@ -107,6 +107,7 @@ type Host struct {
 	gathering *gathering
 	diary     *diary
 	disk      chan bool       // 1: whether that of the bus is full, the last word
+	wishing   atomic.Bool     // somebody looks at what others want of the consumers
 	homeless  bool            // its run folder was removed; of the goroutine of watch
 	operating chan struct{}   // as many as there may be operations at a time
 	changing  chan struct{}   // 1: who changes which plugins there are; he has the next three
@@ -260,7 +261,9 @@ func (h *Host) tryProvide(ctx context.Context) error {
 		if err := e.findErrands(ctx); err != nil {
 			return err
 		}
-		e.found(ctx)
+		if err := e.found(ctx); err != nil {
+			return err
+		}
 		if err := e.give(ctx, same); err != nil {
 			return err
 		}

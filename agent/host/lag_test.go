@@ -115,4 +115,10 @@ publish: { sink: { from: numbers }, other: { use: sink, from: first } }
 	if slices.Sort(told); !slices.Equal(told, []string{"first begun", "sink begun"}) {
 		t.Errorf("told %q", told)
 	}
+	if err := h.conn.DeleteConsumer(t.Context(), bus.StreamMetrics, "first"); err != nil { // which is asked for before that of sink
+		t.Fatal(err)
+	}
+	h.find("sink").behind(lag{}, false)
+	h.lookForLag(t.Context())
+	f("sink", true)
 }

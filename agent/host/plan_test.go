@@ -192,3 +192,18 @@ process:
 	h.o.TLS = bus.TLS{CAFile: "ca", CertFile: "c", KeyFile: "k"}
 	f("two", "WANTED=a=b", "EMPTY=", "PACEWIRE_BUS_CA=ca", "PACEWIRE_BUS_CERT=c", "PACEWIRE_BUS_KEY=k")
 }
+
+// What makes another revision has a name.
+func TestDifferenceHasAName(t *testing.T) {
+	f := func(n telemetry.Work, want string) {
+		t.Helper()
+		if got := (plan{}).difference(plan{work: n}); got != want+" changed" {
+			t.Errorf("%q, want %s", got, want)
+		}
+	}
+	f(telemetry.Work{QueueBytes: 1}, "queue")
+	f(telemetry.Work{Overflow: "block"}, "overflow")
+	f(telemetry.Work{MaxRate: 1}, "max_rate")
+	f(telemetry.Work{MaxSeries: 1}, "max_series")
+	f(telemetry.Work{Order: "source"}, "order")
+}

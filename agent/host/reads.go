@@ -39,8 +39,12 @@ func (e *entry) read() []bus.Input {
 // give makes the consumers give out what change makes of what they do. One at a time: a process that starts must not bring back
 // what a change has just left.
 func (e *entry) give(ctx context.Context, change func(now []bus.Input) []bus.Input) error {
-	e.crew.giving.Lock()
-	defer e.crew.giving.Unlock()
+	select {
+	case e.crew.giving <- struct{}{}:
+		defer func() { <-e.crew.giving }()
+	case <-ctx.Done():
+		return fmt.Errorf("consumers of %s: another change of them takes long: %w", e.plugin, ctx.Err())
+	}
 	inputs := change(e.read())
 	e.setRead(inputs) // before it is so: a process that starts after an error must not narrow them
 	if err := e.host.ensure(ctx, e.plugin, inputs); err != nil {
@@ -175,12 +179,16 @@ func (h *Host) past(ctx context.Context, inputs []bus.Input, until map[string]ui
 	})
 }
 
-// found widens what the plugin reads by what its consumers give out already: its config may have changed while no agent was here.
-func (e *entry) found(ctx context.Context) {
+// found widens what the plugin reads by what its consumers give out already: its config may have changed while no agent, or no
+// process of it, was here.
+func (e *entry) found(ctx context.Context) error {
 	for _, in := range e.read() {
 		c, err := e.host.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
-		if err != nil {
+		if errors.Is(err, bus.ErrNoConsumer) {
 			continue
+		}
+		if err != nil { // taken for none it would be narrowed at once
+			return fmt.Errorf("what %s has read: %w", e.plugin, err)
 		}
 		in.Filters = c.Readers[bus.Token(e.host.o.Host)].Filters
 		if len(c.Readers) == 0 { // it is older than they are
@@ -190,6 +198,7 @@ func (e *entry) found(ctx context.Context) {
 			e.setRead(union(e.read(), []bus.Input{in}))
 		}
 	}
+	return nil
 }
 
 // union returns both inputs, with the filters of both where they are of one consumer.

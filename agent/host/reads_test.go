@@ -1,6 +1,8 @@
 package host
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -290,4 +292,53 @@ func TestWidenWhileLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.reads("sink", "numbers")
+}
+
+// Who comes back with less to read reads what is there of the rest first.
+func TestDisabledReadsRest(t *testing.T) {
+	const n = 300
+	r := rigged(t, reading("from: [numbers, more]"))
+	r.reloaded(reading("from: [numbers, more], enabled: false"))
+	send(t, r.h, "more", n)
+	r.reloaded(reading("from: numbers"))
+	bustest.Wait(t, soon, "it is narrowed in the end", func() bool {
+		return slices.Equal(r.filters(bus.StreamMetrics, "sink"), []string{bus.MetricsFilter("numbers")})
+	})
+	r.stop()
+	if sums := ends(t, r.lines()); sums["sink"] != n {
+		t.Errorf("points %v, want %d", sums, n)
+	}
+}
+
+// Who cannot find out what a plugin has read does not go on as if that were nothing.
+func TestFound(t *testing.T) {
+	h := connected(t, bustest.New(t), "collect: { feed: { use: facts } }\npublish: { hot: { use: sink, from: feed } }\n")
+	e := h.find("hot")
+	if err := h.conn.DeleteConsumer(t.Context(), bus.StreamMetrics, "hot"); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.found(t.Context()); err != nil {
+		t.Errorf("there is none: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := e.found(ctx); err == nil || !strings.Contains(err.Error(), "what hot has read") {
+		t.Errorf("nobody knows: %v", err)
+	}
+}
+
+// Who changes what consumers give out does not wait for another one for longer than he has time.
+func TestGiveIsBounded(t *testing.T) {
+	h := connected(t, bustest.New(t), "collect: { feed: { use: facts } }\npublish: { hot: { use: sink, from: feed } }\n")
+	e := h.find("hot")
+	e.crew.giving <- struct{}{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := e.give(ctx, same); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	<-e.crew.giving
+	if err := e.give(t.Context(), same); err != nil {
+		t.Error(err)
+	}
 }

@@ -124,7 +124,7 @@ func TestReloadActions(t *testing.T) {
 
 	f(fmt.Sprintf(around, ", extra: { use: numbers }", ""), "extra", telemetry.ChangeStart, "it is new")
 	f(fmt.Sprintf(around, ", extra: { use: other }", ""), "extra", telemetry.ChangeSwap, "program changed")
-	f(fmt.Sprintf(around, "", "")+"process: { extra: { use: pass, from: numbers } }\n", "extra", telemetry.ChangeSwap, "kind, program, from, interval, tags changed")
+	f(fmt.Sprintf(around, "", "")+"process: { extra: { use: pass, from: numbers } }\n", "extra", telemetry.ChangeSwap, "kind, program, from, interval, tags, max_series changed")
 	f(fmt.Sprintf(around, ", extra: { use: other, enabled: false }", ""), "extra", telemetry.ChangeStop, "it is not in the config any more")
 	if r.h.find("extra") != nil {
 		t.Error("extra is still there")

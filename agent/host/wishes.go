@@ -17,6 +17,10 @@ const wishesEvery = 30 * time.Second
 // lookAtWishes looks at the consumers of all plugins: what this host wants of them is said again where another agent has
 // overwritten it, and once a day, by which others know that it still does.
 func (h *Host) lookAtWishes(ctx context.Context) {
+	if !h.wishing.CompareAndSwap(false, true) { // the bus is slow: the round before is still under way
+		return
+	}
+	defer h.wishing.Store(false)
 	for _, e := range h.entries() {
 		if e.name != e.plugin || ctx.Err() != nil {
 			continue
@@ -44,7 +48,8 @@ func (e *entry) compareWishes(ctx context.Context) bool {
 			return true // what was known holds still
 		}
 		said, ok := state.Readers[bus.Token(in.Host)]
-		noted = noted && ok && said.Day+1 >= bus.Today() // each day once
+		same := said.Ordered == in.Ordered && slices.Equal(slices.Sorted(slices.Values(said.Filters)), slices.Sorted(slices.Values(in.Filters)))
+		noted = noted && ok && same && said.Day+1 >= bus.Today() // each day once
 		if text == "" {
 			text = difference(in, state.Readers)
 		}

@@ -120,6 +120,23 @@ func TestTwoHostsDiffer(t *testing.T) {
 	gives("overwritten", "more")
 	first.lookAtWishes(t.Context())
 	gives("said again", "feed", "more")
+
+	// So it does when its own note is there, but an older one.
+	older := first.find("hot").read()[0]
+	older.Filters = []string{bus.MetricsFilter("more")}
+	if err := first.conn.EnsureConsumer(t.Context(), older); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.conn.LeaveConsumer(t.Context(), bus.StreamMetrics, "hot", "h2"); err != nil {
+		t.Fatal(err)
+	}
+	gives("rolled back", "more")
+	first.wishing.Store(true)
+	first.lookAtWishes(t.Context())
+	gives("while somebody else looks", "more")
+	first.wishing.Store(false)
+	first.lookAtWishes(t.Context())
+	gives("and once more", "feed")
 }
 
 func TestDifference(t *testing.T) {
