@@ -188,7 +188,7 @@ func (e *entry) found(ctx context.Context) error {
 			continue
 		}
 		if err != nil { // taken for none it would be narrowed at once
-			return fmt.Errorf("what %s has read: %w", e.plugin, err)
+			return fmt.Errorf("consumer of %s: %w", e.plugin, err)
 		}
 		in.Filters = c.Readers[bus.Token(e.host.o.Host)].Filters
 		if len(c.Readers) == 0 { // it is older than they are

@@ -322,7 +322,7 @@ func TestFound(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := e.found(ctx); err == nil || !strings.Contains(err.Error(), "what hot has read") {
+	if err := e.found(ctx); err == nil || !strings.Contains(err.Error(), "consumer of hot") {
 		t.Errorf("nobody knows: %v", err)
 	}
 }
