@@ -95,14 +95,13 @@ func TestInProgress(t *testing.T) {
 	fill(t, c, 20)
 	in := input("out")
 	in.AckWait = 2 * time.Second // a busy machine may stop the test for a while
-	k := consumer(t, c, in, bus.ConsumeOptions{Progress: 200 * time.Millisecond})
+	k := consumer(t, c, in, bus.ConsumeOptions{Progress: 200 * time.Millisecond, Messages: 8})
+	held := []*bus.Delivery{next(t, k)} // before the rival has all
 	rival, err := b.Conn(t, "h2_out").Consume(t.Context(), bus.StreamMetrics, "out", bus.ConsumeOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(rival.Stop)
-	var held []*bus.Delivery
-	held = append(held, next(t, k))
 	// All that the rival has is acknowledged; k keeps one and has more in its window.
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // more than twice AckWait
 	defer cancel()
