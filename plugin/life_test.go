@@ -150,8 +150,8 @@ func TestAgentRestarts(t *testing.T) {
 	if _, err := a.Ask(t.Context(), "count", "beat", telemetry.CtlRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	plugintest.Until(t, "a hello", func() bool { h := a.Last("count"); return h.Seq > before.Seq && h.Hello })
-	h := a.Last("count")
+	plugintest.Until(t, "a hello", func() bool { return a.Hello("count").Seq > before.Seq })
+	h := a.Hello("count")
 	if h.Manifest == nil || h.Manifest.Program != "counting" || h.Inst != before.Inst || h.ConfigRev != before.ConfigRev {
 		t.Errorf("hello %+v", h)
 	}

@@ -57,7 +57,10 @@ func respondHub(t testing.TB, b *bustest.Bus, verbs map[string]answer) *responde
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.stop = s.Stop
+	r.stop = func() {
+		s.Stop()
+		_ = conn.Flush(t.Context()) // the server knows that nobody listens; where it is away nobody does
+	}
 	if err := conn.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,10 @@ func respond(t testing.TB, b *bustest.Bus, host string, verbs map[string]answer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.stop = s.Stop
+	r.stop = func() {
+		s.Stop()
+		_ = conn.Flush(t.Context()) // the server knows that nobody listens; where it is away nobody does
+	}
 	if err := conn.Flush(t.Context()); err != nil { // the server knows who listens
 		t.Fatal(err)
 	}

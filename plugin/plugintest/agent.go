@@ -25,6 +25,7 @@ type Agent struct {
 	work  map[string]telemetry.Ack
 	held  map[string]bool
 	beats map[string]telemetry.Heartbeat
+	hello map[string]telemetry.Heartbeat
 	data  []telemetry.PluginData
 }
 
@@ -36,7 +37,7 @@ func NewAgent(t testing.TB, url, host string) *Agent {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	a := &Agent{Host: host, url: url, conn: conn, work: map[string]telemetry.Ack{}, held: map[string]bool{}, beats: map[string]telemetry.Heartbeat{}}
+	a := &Agent{Host: host, url: url, conn: conn, work: map[string]telemetry.Ack{}, held: map[string]bool{}, beats: map[string]telemetry.Heartbeat{}, hello: map[string]telemetry.Heartbeat{}}
 	decode := func(body []byte) (telemetry.Heartbeat, error) {
 		h, _, err := telemetry.DecodeHeartbeat(body)
 		return h, err
@@ -65,6 +66,9 @@ func (a *Agent) answer(_ context.Context, s bus.Subject, h telemetry.Heartbeat) 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.beats[s.Plugin] = h
+	if h.Hello {
+		a.hello[s.Plugin] = h
+	}
 	ack := a.work[s.Plugin]
 	ack.NextMS = a.Interval.Milliseconds()
 	ack.Version, ack.Server, ack.Seq, ack.Digest = telemetry.ProtocolVersion, "test", h.Seq, h.Digest
@@ -122,6 +126,13 @@ func (a *Agent) Last(name string) telemetry.Heartbeat {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.beats[name]
+}
+
+// Hello returns the last heartbeat by which a plugin has introduced itself.
+func (a *Agent) Hello(name string) telemetry.Heartbeat {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.hello[name]
 }
 
 // Beat asks a plugin for a heartbeat now, and returns the last that has come. It may be the one before.
