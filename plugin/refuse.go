@@ -57,8 +57,8 @@ func (h *haul) setAsidePoints(d *delivery, points *telemetry.Batch, reason error
 	}
 }
 
-// partOf returns the number of a part that is named by its content: when the delivery is given again, after a crash between
-// here and its end, the sink may refuse other points of it.
+// partOf returns the number of a part that is named by its content: the same points have the same number when the delivery is given
+// again, although the sink may refuse others of it then.
 func partOf(body []byte) int {
 	sum := fnv.New64a()
 	_, _ = sum.Write(body)

@@ -23,6 +23,24 @@ type Place struct {
 	Env    []string // more than every command gets
 }
 
+// Prepare returns the whole path of the program under test, and a folder for its places: dir, or without one a temporary folder,
+// which clean removes.
+func Prepare(program, dir, pattern string) (binary, folder string, clean func(), err error) {
+	if binary, err = filepath.Abs(program); err != nil {
+		return "", "", nil, err
+	}
+	if _, err := os.Stat(binary); err != nil {
+		return "", "", nil, fmt.Errorf("%w: make build makes it", err)
+	}
+	if dir != "" {
+		return binary, dir, func() {}, nil
+	}
+	if dir, err = os.MkdirTemp("", pattern); err != nil {
+		return "", "", nil, err
+	}
+	return binary, dir, func() { _ = os.RemoveAll(dir) }, nil // what is left of a temporary folder harms nobody
+}
+
 // NewPlace empties a folder, or makes it. What is mounted below it was left by a run that was killed.
 func NewPlace(dir, binary string) (Place, error) {
 	if err := errors.Join(unmountBelow(dir), os.RemoveAll(dir)); err != nil {

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -127,19 +126,12 @@ func sectionNames() []string {
 }
 
 func run(ctx context.Context, s settings) error {
-	var err error
-	if s.binary, err = filepath.Abs(s.binary); err != nil {
+	binary, dir, clean, err := lab.Prepare(s.binary, s.dir, "pacewire-bench-")
+	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(s.binary); err != nil {
-		return fmt.Errorf("%w: make build makes it", err)
-	}
-	if s.dir == "" {
-		if s.dir, err = os.MkdirTemp("", "pacewire-bench-"); err != nil {
-			return err
-		}
-		defer os.RemoveAll(s.dir)
-	}
+	defer clean()
+	s.binary, s.dir = binary, dir
 	chosen := strings.FieldsFunc(s.only, func(r rune) bool { return r == ',' || r == ' ' })
 	var rows []row
 	for _, sec := range sections() {

@@ -14,7 +14,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -75,19 +74,12 @@ func (s settings) main(ctx context.Context, out io.Writer) error {
 	if s.seed == 0 {
 		s.seed = rand.Uint64N(1_000_000) // short enough to be typed again
 	}
-	var err error
-	if s.binary, err = filepath.Abs(s.binary); err != nil {
+	binary, dir, clean, err := lab.Prepare(s.binary, s.dir, "pacewire-chaos-")
+	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(s.binary); err != nil {
-		return fmt.Errorf("%w: make build makes it", err)
-	}
-	if s.dir == "" {
-		if s.dir, err = os.MkdirTemp("", "pacewire-chaos-"); err != nil {
-			return err
-		}
-		defer os.RemoveAll(s.dir)
-	}
+	defer clean()
+	s.binary, s.dir = binary, dir
 	chosen, err := s.choose(rows())
 	if err != nil {
 		return err
