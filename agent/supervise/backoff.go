@@ -14,7 +14,8 @@ const (
 )
 
 // backoff decides how long a child that ended has to wait for its next start:
-// 0, 1, 2, 4 ... 60 s, each less up to a quarter so that many do not start as one.
+// 0, 1, 2, 4 ... 60 s, each and up to a quarter more so that many do not start as one. So a child that ends at once has
+// seven starts in its first minute.
 type backoff struct {
 	healthy time.Duration
 	random  func() float64 // in [0, 1)
@@ -45,5 +46,5 @@ func (b *backoff) ended(at time.Time) (pause time.Duration, tired bool) {
 	}
 	doubled := firstPause << min(b.crashes-2, 6)
 	pause = min(doubled, longestPause)
-	return pause - time.Duration(float64(pause)/4*b.random()), false
+	return pause + time.Duration(float64(pause)/4*b.random()), false
 }

@@ -55,6 +55,23 @@ func TestTiredAfterTenStartsInTenMinutes(t *testing.T) {
 	f(time.Millisecond, time.Millisecond, 0)
 }
 
+// Whatever the dice say, a child that ends at once is started seven times in its first minute (F20 of the table of faults).
+func TestStartsOfAMinute(t *testing.T) {
+	for _, dice := range []float64{0, 0.5, 0.999} {
+		b, now := newBackoff(time.Minute), time.Now()
+		b.random = func() float64 { return dice }
+		starts, end := 0, now.Add(time.Minute)
+		for ; now.Before(end); starts++ {
+			b.started(now)
+			pause, _ := b.ended(now)
+			now = now.Add(pause)
+		}
+		if starts > 7 {
+			t.Errorf("%d starts in a minute with dice of %v, want 7 at most", starts, dice)
+		}
+	}
+}
+
 func TestPausesAreSpread(t *testing.T) {
 	seen := map[time.Duration]bool{}
 	for range 100 {
@@ -63,8 +80,8 @@ func TestPausesAreSpread(t *testing.T) {
 		b.ended(now)
 		b.started(now)
 		pause, _ := b.ended(now)
-		if pause < firstPause*3/4 || pause > firstPause {
-			t.Fatalf("pause %v, want 750 ms to 1 s", pause)
+		if pause < firstPause || pause > firstPause*5/4 {
+			t.Fatalf("pause %v, want 1 to 1.25 s", pause)
 		}
 		seen[pause] = true
 	}
