@@ -34,7 +34,7 @@ type HostStatus struct {
 	HostUpMS   int64  `json:"host_up_ms,omitzero"`
 	Received   uint64 `json:"received,omitzero"` // beats of this process
 	Lost       uint64 `json:"lost,omitzero"`     // on the way here
-	AckLost    uint64 `json:"ack_lost,omitzero"` // on the way back
+	AckLost    uint64 `json:"ack_lost,omitzero"` // on the way back, since this hub heard it first
 	Late       uint64 `json:"late,omitzero"`     // out of order
 	Duplicate  uint64 `json:"duplicate,omitzero"`
 	Saved      uint64 `json:"probe_saved,omitzero"` // times that a probe found it alive

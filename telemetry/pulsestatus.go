@@ -22,7 +22,7 @@ type PulseStatus struct {
 	AgeMS      int64    `json:"age_ms,omitzero"`   // since that ACK came
 	Received   uint64   `json:"rcv,omitzero"`      // beats that the hub has received, as it says
 	Lost       uint64   `json:"lost,omitzero"`     // and those that it has missed
-	AckLost    uint64   `json:"ack_lost,omitzero"` // beats without an ACK
+	AckLost    uint64   `json:"ack_lost,omitzero"` // beats without an ACK, since the first of that hub
 	RTTUS      int64    `json:"rtt_us,omitzero"`   // filtered round trip
 	OffsetUS   int64    `json:"off_us,omitzero"`   // the hub's clock against ours, filtered
 	Steps      uint64   `json:"steps,omitzero"`    // times that our wall clock was set

@@ -127,7 +127,7 @@ func (x *host) view(p liveness.Peer, connected bool, now liveness.Instant) telem
 		Host: p.Host, Name: p.Name, State: stateOf(p, connected), Reason: p.Reason, Since: p.Since.UnixNano(), Stable: p.Stable, Flags: p.Flags,
 		Owner: x.owner, Site: x.site(), Labels: x.labels, Version: x.version, OS: x.os, Arch: x.arch,
 		IntervalMS: b.IntervalMS, Boot: b.Boot, Inst: b.Inst, Gen: p.Gen, HostUpMS: b.HostUpMS,
-		Received: p.Received, Lost: p.Lost, AckLost: b.AckLost, Late: p.Late, Duplicate: p.Duplicate, Saved: p.Saved,
+		Received: p.Received, Lost: p.Lost, AckLost: p.AckLost, Late: p.Late, Duplicate: p.Duplicate, Saved: p.Saved,
 		RTTUS: b.RTTUS, OffsetUS: b.OffsetUS, ConfigRev: b.ConfigRev, Plugins: b.Plugins, Load: b.Load,
 		Items: b.Items, Held: uint64(len(x.held)), Aliases: p.Aliases, Incident: p.Incident,
 	}

@@ -112,6 +112,7 @@ type Peer struct {
 	Arrived                   Instant             // of it
 	Seen                      time.Time           // of the last beat, also of before a restart
 	Received, Lost            uint64              // of this instance
+	AckLost                   uint64              // answers that this instance has missed since its first beat here
 	Late, Duplicate, Retired  uint64
 	Saved                     uint64  // times a probe found it alive
 	Gen                       uint64  // highest known

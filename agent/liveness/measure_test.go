@@ -65,13 +65,19 @@ func TestMeasures(t *testing.T) {
 	at(42*time.Second, 1, seq(6), says(9, 900_000, 1))
 	at(43*time.Second, 1, seq(5), says(50, 1, 1)) // late: it says nothing new
 	m := r.w.Measures()
+	acksLost := func() uint64 {
+		p, _ := r.w.Peer("h")
+		return p.AckLost
+	}
 	f("intervals", counted(m.Intervals), map[float64]uint64{1.05: 1, 0.5: 1, 3: 1})
 	f("round trips", counted(m.RTTs), map[float64]uint64{0.0005: 2, 1: 1})
 	f("offsets", counted(m.Offsets), map[float64]uint64{0.0001: 2, 10: 1})
 	f("lost beats", m.BeatsLost, uint64(2))
 	f("lost acks", m.AcksLost, uint64(2))
+	f("of the host", acksLost(), uint64(2))
 
-	at(143*time.Second, 2, says(0, math.MinInt64, math.MinInt64)) // another instance, out of its mind
+	at(143*time.Second, 2, says(5, math.MinInt64, math.MinInt64)) // another instance, out of its mind
+	f("of another instance", acksLost(), uint64(0))
 	at(153*time.Second, 2, says(math.MaxUint64, math.MaxInt64, math.MaxInt64))
 	at(163*time.Second, 2, seq(math.MaxUint64))
 	m = r.w.Measures()

@@ -53,6 +53,7 @@ type peer struct {
 	quietUntil time.Duration // the same; 0: none
 	ephemeral  bool
 	missesAcks bool
+	acksBefore uint64 // answers that it had missed by its first beat here
 	clock      clock
 }
 
@@ -152,7 +153,7 @@ func (w *Watch) peerOf(p *peer) Peer {
 	v := Peer{
 		Host: p.host, Inst: p.inst, Name: p.name, State: p.state, Reason: p.reason, From: p.was, Since: p.since, Changed: p.changed,
 		Stable: p.alive() && p.beats >= w.rules.Stable, Flags: w.flags[p.bits()], Last: p.last, Seen: p.seen,
-		Received: p.track.Received, Lost: p.track.Lost, Late: p.track.Late, Duplicate: p.track.Duplicate, Retired: p.oldBeats,
+		Received: p.track.Received, Lost: p.track.Lost, AckLost: p.last.AckLost - min(p.acksBefore, p.last.AckLost), Late: p.track.Late, Duplicate: p.track.Duplicate, Retired: p.oldBeats,
 		Saved: p.saved, Gen: p.gen, Aliases: p.aliases, Incident: p.incident, Until: p.until,
 	}
 	if p.beaten {

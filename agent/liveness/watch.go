@@ -115,6 +115,9 @@ func (w *Watch) take(p *peer, b *telemetry.Heartbeat, now Instant) {
 	b.Host, b.Inst = p.host, p.inst // the same strings, once
 	w.measures.measure(p, b)
 	p.missesAcks = p.beaten && b.AckLost > p.last.AckLost
+	if !p.beaten || p.last.Inst != b.Inst {
+		p.acksBefore = b.AckLost // which others owe it, or nobody: it may have been alone
+	}
 	w.pace(p, b)
 	p.from, p.seen = now.Mono, now.Wall
 	p.beaten, p.fresh, p.warm = true, true, false

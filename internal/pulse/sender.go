@@ -56,6 +56,7 @@ type Sender struct {
 	rejected bool    // the watcher has our hello, and refuses us: it is not told all of it again and again
 	missed   int     // beats without an ACK, in a row
 	lost     uint64  // beats without an ACK at all
+	before   uint64  // of those, before the first ACK of the watcher that is obeyed: nobody may have been there
 
 	seen    Instant       // when the clocks were looked at last
 	resumed time.Duration // sleep that no watcher knows of yet
@@ -139,6 +140,7 @@ func (s *Sender) Obey(a telemetry.Ack, now Instant) error {
 	}
 	if a.Server != s.ack.Server {
 		s.rounds = rounds{} // to another clock
+		s.before = s.lost
 	}
 	s.rounds.add(roundOf(a, s.sent.Wall, max(now.Mono-s.sent.Mono, 0)))
 	a.Work = nil
@@ -239,7 +241,7 @@ func (s *Sender) Status(now Instant) telemetry.PulseStatus {
 	best, a := s.rounds.best(), s.ack
 	p := telemetry.PulseStatus{
 		State: telemetry.PulseAlone, Host: s.o.Host, Inst: s.o.Inst, Gen: s.o.Gen, Seq: s.seq, IntervalMS: s.Interval().Milliseconds(),
-		Server: a.Server, Term: a.Term, Ack: a.Seq, Received: a.Received, Lost: a.Lost, AckLost: s.lost,
+		Server: a.Server, Term: a.Term, Ack: a.Seq, Received: a.Received, Lost: a.Lost, AckLost: s.lost - s.before,
 		RTTUS: best.trip.Microseconds(), OffsetUS: best.offset.Microseconds(), Steps: s.steps, Flags: a.Flags,
 	}
 	if a.Seq == 0 {

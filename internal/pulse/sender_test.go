@@ -267,8 +267,16 @@ func TestUnwatched(t *testing.T) {
 		b.beat()
 		b.s.Missed()
 	}
-	if p := b.s.Status(b.now); p.State != telemetry.PulseAlone || p.AgeMS != 30_000 || p.Ack != 7 || p.AckLost != 9 {
-		t.Errorf("%+v", p)
+	if p := b.s.Status(b.now); p.State != telemetry.PulseAlone || p.AgeMS != 30_000 || p.Ack != 7 || p.AckLost != 3 {
+		t.Errorf("%+v", p) // that there was nobody before the first answer is no loss
+	}
+	if h := b.beat(); h.AckLost != 9 {
+		t.Errorf("a beat tells of %d without an answer", h.AckLost)
+	}
+	b.s.Missed()
+	b.obeyed(0, func(a *telemetry.Ack) { a.Server = "another" })
+	if p := b.s.Status(b.now); p.AckLost != 0 {
+		t.Errorf("another hub has lost %d answers", p.AckLost)
 	}
 }
 
