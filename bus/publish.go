@@ -81,11 +81,11 @@ type Publisher struct {
 	sub   *nats.Subscription
 	watch watcher
 
-	turn chan struct{} // 1: held by the one Send that may wait for room, so nobody is overtaken
-	room chan struct{} // 1: something was released
-	wake chan struct{} // 1: the loop should look now
-	stop chan struct{}
-	done chan struct{}
+	sending chan struct{} // 1: held by the one Send that may wait for room, so nobody is overtaken
+	room    chan struct{} // 1: something was released
+	wake    chan struct{} // 1: the loop should look now
+	stop    chan struct{}
+	done    chan struct{}
 
 	mu       sync.Mutex
 	closed   bool
@@ -134,7 +134,7 @@ func NewPublisher(c *Conn, o PublisherOptions) (*Publisher, error) {
 	}
 	p := &Publisher{
 		conn: c, log: o.Log, opts: o, inbox: c.nc.NewInbox() + ".",
-		turn: make(chan struct{}, 1), room: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		sending: make(chan struct{}, 1), room: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{}),
 		slots: make([]slot, o.MaxMessages), free: make([]int, 0, o.MaxMessages),
 		ids: newIDs(o.Host, o.Plugin), state: StateOK, resting: true,
@@ -173,13 +173,13 @@ func (p *Publisher) Send(ctx context.Context, m Message, done func(error)) error
 		return err
 	}
 	select {
-	case p.turn <- struct{}{}:
+	case p.sending <- struct{}{}:
 	case <-ctx.Done():
 		return fmt.Errorf("publish %s: %w", m.Subject, ctx.Err())
 	case <-p.stop:
 		return fmt.Errorf("publish %s: %w", m.Subject, ErrClosed)
 	}
-	defer func() { <-p.turn }()
+	defer func() { <-p.sending }()
 	for {
 		if ok, err := p.start(m, size, done); ok || err != nil {
 			return err

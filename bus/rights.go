@@ -89,7 +89,7 @@ func (in Input) subjects() []string {
 		"$JS.ACK.*.*." + at + ".>",
 	}
 	if in.Ordered {
-		all = append(all, turnOf(in.Durable).subjects()...)
+		all = append(all, leaseInput(in.Durable).subjects()...)
 	}
 	return all
 }

@@ -191,7 +191,7 @@ type Input struct {
 	// ConsumerState; nothing stops there by itself.
 	End uint64
 
-	// Ordered lets the processes that share the consumer take turns: see TakeTurn.
+	// Ordered lets the processes that share the consumer read one at a time: see TakeLease.
 	Ordered bool
 
 	// MaxAckPending bounds what is given out and not settled; 0 means 256.
@@ -229,7 +229,7 @@ func (c *Conn) EnsureConsumer(ctx context.Context, in Input) error {
 		err = insist(ctx, func(ctx context.Context) error { return ensureConsumer(ctx, js, in, config) })
 	}
 	if err == nil && in.Ordered {
-		err = insist(ctx, func(ctx context.Context) error { return ensureTurn(ctx, js, in.Durable) })
+		err = insist(ctx, func(ctx context.Context) error { return ensureLease(ctx, js, in.Durable) })
 	}
 	if err != nil {
 		return fmt.Errorf("make consumer %s of %s: %w", in.Durable, in.Stream, missing(err))

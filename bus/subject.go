@@ -11,7 +11,7 @@ const (
 	AreaEvents  = "events"  // pw.events.<host>.<plugin>.<kind>
 	AreaDead    = "dead"    // pw.dead.<plugin>
 	AreaAgain   = "again"   // pw.again.<plugin>
-	AreaTurn    = "turn"    // pw.turn.<plugin>
+	AreaLease   = "lease"   // pw.lease.<plugin>
 	AreaBeat    = "hb"      // pw.hb.<host>.<plugin>.htb and .plg
 	AreaCtl     = "ctl"     // pw.ctl.<host>.<plugin>.<verb>
 	AreaLog     = "log"     // pw.log.<host>.<plugin>

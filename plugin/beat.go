@@ -160,7 +160,7 @@ func (l *life) flags() (flags []string) {
 	if v.standby {
 		flags = append(flags, telemetry.FlagStandby)
 	}
-	if v.alone || l.turn.waits() && l.def.Kind == Collector { // two would collect twice
+	if v.alone || l.gate.closed() && l.def.Kind == Collector { // two would collect twice
 		flags = append(flags, telemetry.FlagExclusive)
 	}
 	return flags
@@ -218,7 +218,7 @@ func (l *life) obey(ack telemetry.Ack) error {
 		return err
 	}
 	if !slices.Contains(ack.Flags, telemetry.FlagHold) {
-		l.turn.comes()
+		l.gate.open()
 	}
 	if fresh {
 		l.offer(offer{ack.ConfigRev, *ack.Work})

@@ -14,7 +14,7 @@ import (
 // TestEmitLeavesTheBatchAlone checks that after Emit a batch holds what it held, and nothing of others.
 func TestEmitLeavesTheBatchAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &slowLink{turn: make(chan struct{})}
+		l := &slowLink{token: make(chan struct{})}
 		s, _ := fakeSession(t, &l.fakeLink)
 		s.link, s.once = l, true
 		_ = s.Stream(t.Context(), func(_ context.Context, out *Outlet) error {
@@ -27,7 +27,7 @@ func TestEmitLeavesTheBatchAlone(t *testing.T) {
 			synctest.Wait()
 			wg.Go(func() { _ = out.Emit(b) })
 			synctest.Wait()
-			close(l.turn)
+			close(l.token)
 			wg.Wait()
 			if a.Len() != 1 {
 				t.Errorf("the caller's batch has %d points after Emit, had 1", a.Len())
@@ -40,7 +40,7 @@ func TestEmitLeavesTheBatchAlone(t *testing.T) {
 // TestEmitAgainRepeatsNobodyElse checks that an emit tried again after an error sends its own points only.
 func TestEmitAgainRepeatsNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &slowLink{turn: make(chan struct{})}
+		l := &slowLink{token: make(chan struct{})}
 		l.hold = true
 		s, _ := fakeSession(t, &l.fakeLink)
 		s.link, s.once = l, true
@@ -58,7 +58,7 @@ func TestEmitAgainRepeatsNobodyElse(t *testing.T) {
 			synctest.Wait()
 			wg.Go(func() { emitTwice(words(1)) })
 			synctest.Wait()
-			close(l.turn)
+			close(l.token)
 			synctest.Wait()
 			l.store(errors.New("refused"))
 			synctest.Wait()

@@ -71,7 +71,7 @@ func (l *life) keepTrying(ctx context.Context, j *job) {
 		case idle:
 			try = 0
 			continue
-		case errors.Is(err, errTurnLost): // no fault of the work
+		case errors.Is(err, errLeaseLost): // no fault of the work
 			l.log.Warn("another process may read", "reason", err)
 			try = 0
 			continue
@@ -131,7 +131,7 @@ func (l *life) lanes(ctx context.Context, j *job) error {
 func (l *life) session(work telemetry.Work, started chan<- struct{}) *Session {
 	s := &Session{
 		work: work, tags: sortedTags(work.Tags), link: l.link, count: &l.count, life: l.hard, suspect: l.suspect, refresh: l.refresh, log: l.log,
-		turn:   l.turn,
+		gate:   l.gate,
 		limits: l.limits,
 		status: sessionStatus{l, started},
 	}

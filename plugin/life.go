@@ -120,7 +120,7 @@ type life struct {
 	offers    chan offer
 	beatNow   chan struct{}
 	back      chan struct{} // the bus was away
-	turn      *turn
+	gate      *gate
 	hard      context.Context //nolint:containedctx // the life of the process itself: it ends when a drain has taken too long
 	giveUp    context.CancelFunc
 
@@ -151,7 +151,7 @@ func newLife(ctx context.Context, d Definition, o Options) (*life, error) {
 	}
 	o.Process = cmp.Or(o.Process, o.Plugin)
 	l := &life{
-		def: d, o: o, inst: cmp.Or(o.Inst, newInst()), clock: pulse.NewClock(), suspect: remember(o.Dir), turn: newTurn(),
+		def: d, o: o, inst: cmp.Or(o.Inst, newInst()), clock: pulse.NewClock(), suspect: remember(o.Dir), gate: newGate(),
 		refresh: make(chan refreshOrder, 16), // as many refreshes as are joined in one survey
 		offers:  make(chan offer, 1),         // the newest replaces one that nobody took yet
 		beatNow: make(chan struct{}, 1), back: make(chan struct{}, 1), queue: newQueue(), limits: newLimits(),

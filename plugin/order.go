@@ -13,27 +13,27 @@ import (
 )
 
 // An order keeps the batches of each source, a plugin of a host, one after the other, while several lanes work: one reads for
-// all, and what is of one source goes to one lane. Of several processes only the one reads that has the turn.
+// all, and what is of one source goes to one lane. Of several processes only the one reads that has the lease.
 type order struct {
-	take  func(ctx context.Context) (turn turnOf, err error)
+	take  func(ctx context.Context) (lease, error)
 	read  func(ctx context.Context, in telemetry.Input) (source, error)
 	stand func(by bool) // tells that it is another process that reads
 	lanes int
 
 	opening sync.Mutex // who opens an input; the other lanes wait for it
 	feeds   map[string]*feed
-	turn    turnOf        // nil: it was not taken yet
+	lease   lease         // nil: it was not taken yet
 	taken   chan struct{} // closed when it is
 }
 
-// turnOf is what lets this process read, and no other one.
-type turnOf interface {
+// lease is what lets this process read, and no other one.
+type lease interface {
 	Lost() <-chan struct{}
 	Release()
 }
 
-// errTurnLost ends the lanes of a process that was silent for so long that another one may read by now.
-var errTurnLost = errors.New("the turn of this process is over: it had no contact with the bus for too long")
+// errLeaseLost ends the lanes of a process that was silent for so long that another one may read by now.
+var errLeaseLost = errors.New("the lease of this process is over: it had no contact with the bus for too long")
 
 // orderOf returns what keeps the order that the work asks for, nil when it asks for none.
 func (l *life) orderOf(work telemetry.Work, lanes int) *order {
@@ -43,8 +43,8 @@ func (l *life) orderOf(work telemetry.Work, lanes int) *order {
 	b := l.link
 	return &order{
 		lanes: lanes, feeds: map[string]*feed{}, taken: make(chan struct{}), stand: l.standsBy,
-		take: func(ctx context.Context) (turnOf, error) {
-			return patient(ctx, func() (turnOf, error) { return b.conn.TakeTurn(ctx, b.plugin) })
+		take: func(ctx context.Context) (lease, error) {
+			return patient(ctx, func() (lease, error) { return b.conn.TakeLease(ctx, b.plugin) })
 		},
 		read: func(ctx context.Context, in telemetry.Input) (source, error) {
 			return patient(ctx, func() (source, error) { return b.readInOrder(ctx, in) })
@@ -52,7 +52,7 @@ func (l *life) orderOf(work telemetry.Work, lanes int) *order {
 	}
 }
 
-// awayLook is how often is tried what the bus does not answer: a turn is lost when it is away, so to look for another one is no
+// awayLook is how often is tried what the bus does not answer: a lease is lost when it is away, so to look for another one is no
 // fault.
 const awayLook = 500 * time.Millisecond
 
@@ -75,7 +75,7 @@ func (o *order) lane(l link, n int) link {
 	return laneLink{l, o, n}
 }
 
-// watch returns an error when the turn is lost before ctx ends.
+// watch returns an error when the lease is lost before ctx ends.
 func (o *order) watch(ctx context.Context) error {
 	if o == nil {
 		return nil
@@ -88,12 +88,12 @@ func (o *order) watch(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-o.turn.Lost():
-		return errTurnLost
+	case <-o.lease.Lost():
+		return errLeaseLost
 	}
 }
 
-// end closes what is open still, and gives the turn to the next process. All lanes have ended, some perhaps before they read.
+// end closes what is open still, and gives the lease to the next process. All lanes have ended, some perhaps before they read.
 func (o *order) end(ctx context.Context) error {
 	if o == nil {
 		return nil
@@ -102,8 +102,8 @@ func (o *order) end(ctx context.Context) error {
 	for _, f := range o.feeds {
 		all = append(all, f.end(ctx))
 	}
-	if o.turn != nil {
-		o.turn.Release()
+	if o.lease != nil {
+		o.lease.Release()
 	}
 	return errors.Join(all...)
 }
@@ -130,16 +130,16 @@ func (o *order) open(ctx context.Context, in telemetry.Input) (*feed, error) {
 
 // await returns when this process may read.
 func (o *order) await(ctx context.Context) error {
-	if o.turn != nil {
+	if o.lease != nil {
 		return nil
 	}
 	o.stand(true)
 	defer o.stand(false)
-	turn, err := o.take(ctx)
+	got, err := o.take(ctx)
 	if err != nil {
 		return err
 	}
-	o.turn = turn
+	o.lease = got
 	close(o.taken)
 	return nil
 }

@@ -16,24 +16,24 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// A fakeTurn is one that can be lost.
-type fakeTurn struct {
+// A fakeLease is one that can be lost.
+type fakeLease struct {
 	lost     chan struct{}
 	released int
 }
 
-func (t *fakeTurn) Lost() <-chan struct{} { return t.lost }
-func (t *fakeTurn) Release()              { t.released++ }
+func (l *fakeLease) Lost() <-chan struct{} { return l.lost }
+func (l *fakeLease) Release()              { l.released++ }
 
-// inOrder returns an order over a source, with its turn, and what it says of standing by.
-func inOrder(src source, lanes int) (*order, *fakeTurn, *[]bool) {
-	turn, stood := &fakeTurn{lost: make(chan struct{})}, new([]bool)
+// inOrder returns an order over a source, with its lease, and what it says of standing by.
+func inOrder(src source, lanes int) (*order, *fakeLease, *[]bool) {
+	held, stood := &fakeLease{lost: make(chan struct{})}, new([]bool)
 	return &order{
 		lanes: lanes, feeds: map[string]*feed{}, taken: make(chan struct{}),
 		stand: func(by bool) { *stood = append(*stood, by) },
-		take:  func(context.Context) (turnOf, error) { return turn, nil },
+		take:  func(context.Context) (lease, error) { return held, nil },
 		read:  func(context.Context, telemetry.Input) (source, error) { return src, nil },
-	}, turn, stood
+	}, held, stood
 }
 
 // from makes each delivery one of so many sources.
@@ -49,7 +49,7 @@ func TestOrderLanes(t *testing.T) {
 	src, _ := gives(deliveries, 1)
 	src.ends = true
 	from(src, sources)
-	o, turn, stood := inOrder(src, lanes)
+	o, held, stood := inOrder(src, lanes)
 	var wg sync.WaitGroup
 	got := make([][]*delivery, lanes)
 	for k := range lanes {
@@ -88,8 +88,8 @@ func TestOrderLanes(t *testing.T) {
 	if len(o.feeds) != 1 || !slices.Equal(*stood, []bool{true, false}) {
 		t.Errorf("%d feeds, stood by %v", len(o.feeds), *stood)
 	}
-	if err := o.end(t.Context()); err != nil || turn.released != 1 {
-		t.Errorf("released %d times, %v", turn.released, err)
+	if err := o.end(t.Context()); err != nil || held.released != 1 {
+		t.Errorf("released %d times, %v", held.released, err)
 	}
 }
 
@@ -131,29 +131,29 @@ func TestOrderGivesBack(t *testing.T) {
 // A lane that ended before it read keeps nobody from closing the input.
 func TestOrderEndsEarly(t *testing.T) {
 	src, _ := gives(30, 1)
-	o, turn, _ := inOrder(src, 4)
+	o, held, _ := inOrder(src, 4)
 	ctx, cancel := context.WithCancel(t.Context())
 	s, err := o.lane(&fakeLink{}, 0).read(ctx, telemetry.Input{Durable: "a"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cancel()
-	if err := s.close(t.Context()); err != nil || turn.released != 0 {
-		t.Errorf("%v, released %d times", err, turn.released)
+	if err := s.close(t.Context()); err != nil || held.released != 0 {
+		t.Errorf("%v, released %d times", err, held.released)
 	}
-	if err := o.end(t.Context()); err != nil || turn.released != 1 || !src.closed {
-		t.Errorf("%v, released %d times, the input is closed: %v", err, turn.released, src.closed)
+	if err := o.end(t.Context()); err != nil || held.released != 1 || !src.closed {
+		t.Errorf("%v, released %d times, the input is closed: %v", err, held.released, src.closed)
 	}
 }
 
-// A turn that is lost ends the lanes; without one nobody reads.
-func TestOrderTurn(t *testing.T) {
+// A lease that is lost ends the lanes; without one nobody reads.
+func TestOrderLease(t *testing.T) {
 	src, _ := gives(1, 1)
-	o, turn, _ := inOrder(src, 1)
+	o, held, _ := inOrder(src, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := o.watch(ctx); err != nil {
-		t.Errorf("without a turn: %v", err)
+		t.Errorf("without a lease: %v", err)
 	}
 	if _, err := o.lane(&fakeLink{}, 0).read(t.Context(), telemetry.Input{}); err != nil {
 		t.Fatal(err)
@@ -161,14 +161,14 @@ func TestOrderTurn(t *testing.T) {
 	if err := o.watch(ctx); err != nil {
 		t.Errorf("at the end: %v", err)
 	}
-	close(turn.lost)
-	if err := o.watch(t.Context()); !errors.Is(err, errTurnLost) {
+	close(held.lost)
+	if err := o.watch(t.Context()); !errors.Is(err, errLeaseLost) {
 		t.Errorf("lost: %v", err)
 	}
 
-	none := errors.New("no turns here")
+	none := errors.New("no leases here")
 	o, _, _ = inOrder(src, 1)
-	o.take = func(context.Context) (turnOf, error) { return nil, none }
+	o.take = func(context.Context) (lease, error) { return nil, none }
 	if _, err := o.lane(&fakeLink{}, 0).read(t.Context(), telemetry.Input{}); !errors.Is(err, none) {
 		t.Errorf("%v", err)
 	}

@@ -151,7 +151,7 @@ func feed(ctx context.Context, out *bus.Publisher, sources, each int) error {
 	return out.Flush(ctx)
 }
 
-// A process that loses the bus for longer than its turn lasts takes another turn when it is back.
+// A process that loses the bus for longer than its lease lasts takes another lease when it is back.
 func TestOrderAfterBusAway(t *testing.T) {
 	b := bustest.New(t)
 	a := plugintest.NewAgent(t, b.URL, "web-1")
@@ -160,7 +160,7 @@ func TestOrderAfterBusAway(t *testing.T) {
 	a.Start(t, w.define("out"), "out")
 	plugintest.Until(t, "it works", func() bool { return a.Last("out").State == "running" })
 	b.Stop(t)
-	plugintest.Until(t, "its turn is over", func() bool {
+	plugintest.Until(t, "its lease is over", func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return w.made == 2

@@ -35,7 +35,7 @@ func words(n int) *telemetry.Batch {
 // TestEmitsTravelTogether checks that who emits while a message leaves shares the next one, and hears when it is stored.
 func TestEmitsTravelTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &slowLink{turn: make(chan struct{})}
+		l := &slowLink{token: make(chan struct{})}
 		l.hold = true
 		s, _ := fakeSession(t, &l.fakeLink)
 		s.link, s.once = l, true
@@ -55,7 +55,7 @@ func TestEmitsTravelTogether(t *testing.T) {
 				stored.Go(emit)
 			}
 			synctest.Wait()
-			close(l.turn)
+			close(l.token)
 			synctest.Wait()
 			if m := len(l.messages()); m != 2 || heard.Load() != 0 {
 				t.Errorf("%d messages for %d emits, %d of them heard before they were stored", m, n, heard.Load())
@@ -131,12 +131,12 @@ func TestPostLingers(t *testing.T) {
 // A slowLink takes a message when the test says so.
 type slowLink struct {
 	fakeLink
-	turn chan struct{}
+	token chan struct{}
 }
 
 func (l *slowLink) send(ctx context.Context, m message, done func(error)) error {
 	select {
-	case <-l.turn:
+	case <-l.token:
 		return l.fakeLink.send(ctx, m, done)
 	case <-ctx.Done():
 		return ctx.Err()
@@ -147,7 +147,7 @@ func (l *slowLink) send(ctx context.Context, m message, done func(error)) error 
 // is let in afterwards.
 func TestPostBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &slowLink{turn: make(chan struct{})}
+		l := &slowLink{token: make(chan struct{})}
 		s, _ := fakeSession(t, &l.fakeLink)
 		s.link, s.once = l, true
 		const posters, each = 20, 1000
@@ -173,7 +173,7 @@ func TestPostBlocks(t *testing.T) {
 				t.Errorf("%d posts of %d bytes went in, want %d at most", entered, size, most)
 			}
 			mu.Unlock()
-			close(l.turn)
+			close(l.token)
 			wait.Wait()
 			return nil
 		})
@@ -186,7 +186,7 @@ func TestPostBlocks(t *testing.T) {
 // TestEndWhileBlocked checks that who waits is told when a drain takes too long.
 func TestEndWhileBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &slowLink{turn: make(chan struct{})}
+		l := &slowLink{token: make(chan struct{})}
 		s, _ := fakeSession(t, &l.fakeLink)
 		s.link, s.once = l, true
 		life, end := context.WithCancel(t.Context())
@@ -203,7 +203,7 @@ func TestEndWhileBlocked(t *testing.T) {
 					t.Errorf("emit: %v", err)
 				}
 			}
-			close(l.turn)
+			close(l.token)
 			return nil
 		})
 		if err != nil {

@@ -15,9 +15,9 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// A gatedBus takes a parcel for each turn, or any once it is open.
+// A gatedBus takes a parcel for each token, or any once it is open.
 type gatedBus struct {
-	turn chan struct{}
+	token chan struct{}
 
 	mu      sync.Mutex
 	sent    []int
@@ -25,7 +25,7 @@ type gatedBus struct {
 	why     error // of the last one refused
 }
 
-func newGatedBus() *gatedBus { return &gatedBus{turn: make(chan struct{})} }
+func newGatedBus() *gatedBus { return &gatedBus{token: make(chan struct{})} }
 
 // parcel returns number i, of size bytes all in all.
 func (b *gatedBus) parcel(i, size int) parcel {
@@ -37,7 +37,7 @@ func (b *gatedBus) parcel(i, size int) parcel {
 	return parcel{
 		size: size - parcelBytes,
 		send: func() {
-			<-b.turn
+			<-b.token
 			note(&b.sent)
 		},
 		refuse: func(err error) {
@@ -69,7 +69,7 @@ func TestQueuePolicies(t *testing.T) {
 			if n, bytes := q.state(); n != 4 || bytes != 4<<10 {
 				t.Errorf("%s: %d parcels of %d bytes wait, want 4 of 4096", policy, n, bytes)
 			}
-			close(b.turn)
+			close(b.token)
 			if err := q.flush(t.Context()); err != nil {
 				t.Error(err)
 			}
@@ -100,12 +100,12 @@ func TestQueueBlocks(t *testing.T) {
 		if in != 5 {
 			t.Errorf("%d parcels went in, want 4 that wait and the one under way", in)
 		}
-		b.turn <- struct{}{}
+		b.token <- struct{}{}
 		synctest.Wait()
 		if in != 6 {
 			t.Errorf("%d parcels went in after one was sent", in)
 		}
-		close(b.turn)
+		close(b.token)
 		synctest.Wait()
 		if want := []int{0, 1, 2, 3, 4, 5, 6, 7}; !slices.Equal(b.sent, want) || len(b.refused) > 0 {
 			t.Errorf("sent %v, refused %v", b.sent, b.refused)
@@ -124,7 +124,7 @@ func TestQueueBlocks(t *testing.T) {
 		if err := q.flush(life); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("flush: %v", err)
 		}
-		close(b.turn)
+		close(b.token)
 	})
 }
 
@@ -136,7 +136,7 @@ func TestQueueTakesTheLargest(t *testing.T) {
 			q.put(t.Context(), b.parcel(0, 1<<10))
 			synctest.Wait()
 			q.put(t.Context(), b.parcel(1, 1<<20))
-			close(b.turn)
+			close(b.token)
 			if err := q.flush(t.Context()); err != nil || !slices.Equal(b.sent, []int{0, 1}) {
 				t.Errorf("%s: sent %v, refused %v: %v", policy, b.sent, b.refused, err)
 			}
@@ -159,12 +159,12 @@ func TestQueueKeepsCount(t *testing.T) {
 				}
 				for range r.IntN(3) {
 					select {
-					case b.turn <- struct{}{}:
+					case b.token <- struct{}{}:
 					default:
 					}
 				}
 			}
-			close(b.turn)
+			close(b.token)
 			if err := q.flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +179,7 @@ func TestQueueKeepsCount(t *testing.T) {
 // TestEmitHearsOfOverflow checks that who waits for an answer is told that its points are dropped, and that who posts never waits.
 func TestEmitHearsOfOverflow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &slowLink{turn: make(chan struct{})}
+		l := &slowLink{token: make(chan struct{})}
 		s, _ := fakeSession(t, &l.fakeLink)
 		s.link, s.once, s.queue = l, true, newQueue()
 		s.queue.shape(telemetry.Work{QueueBytes: 256 << 10, Overflow: telemetry.OverflowDropOldest})
@@ -199,7 +199,7 @@ func TestEmitHearsOfOverflow(t *testing.T) {
 				t.Errorf("emit: %v", err)
 			}
 			synctest.Wait()
-			close(l.turn)
+			close(l.token)
 			if err := <-heard; err != nil {
 				t.Errorf("the first emit: %v", err)
 			}
@@ -217,12 +217,12 @@ func TestTicksGoOnWhileTheBusIsAway(t *testing.T) {
 	f := func(policy string, ticks int, missed bool) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
-			l := &slowLink{turn: make(chan struct{})}
+			l := &slowLink{token: make(chan struct{})}
 			s, _ := fakeSession(t, &l.fakeLink)
 			s.link, s.work.EveryMS, s.queue = l, 1000, newQueue()
 			s.queue.shape(telemetry.Work{QueueBytes: 1 << 20, Overflow: policy})
 			ctx, end := context.WithCancel(t.Context())
-			time.AfterFunc(time.Duration(ticks)*time.Second, func() { close(l.turn) })
+			time.AfterFunc(time.Duration(ticks)*time.Second, func() { close(l.token) })
 			time.AfterFunc(time.Duration(ticks+5)*time.Second, end)
 			made := 0
 			for range s.Ticks(ctx) {
@@ -245,7 +245,7 @@ func TestTicksGoOnWhileTheBusIsAway(t *testing.T) {
 
 // TestQueueMemory checks that a queue of many small messages holds what it says, though they were made in large buffers.
 func TestQueueMemory(t *testing.T) {
-	l := &slowLink{turn: make(chan struct{})}
+	l := &slowLink{token: make(chan struct{})}
 	s, _ := fakeSession(t, &l.fakeLink)
 	s.link, s.queue = l, newQueue()
 	s.queue.shape(telemetry.Work{QueueBytes: 2 << 20, Overflow: telemetry.OverflowDropOldest})
@@ -270,7 +270,7 @@ func TestQueueMemory(t *testing.T) {
 	if n, _ := s.queue.state(); n < 1000 || s.count.stats().Dropped[dropOverflow] == 0 {
 		t.Errorf("%d messages wait, dropped %v", n, s.count.stats().Dropped)
 	}
-	close(l.turn)
+	close(l.token)
 	if err := s.queue.flush(t.Context()); err != nil {
 		t.Error(err)
 	}

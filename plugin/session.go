@@ -29,7 +29,7 @@ type Session struct {
 	log     *slog.Logger
 	status  status
 	suspect *suspects
-	turn    *turn   // from when on it may work; nil: now
+	gate    *gate   // from when on it may work; nil: now
 	queue   *queue  // for what the bus does not take yet; nil: who sends waits
 	limits  *limits // of what it may send; nil: none
 

@@ -268,7 +268,7 @@ func (h *Host) forget(ctx context.Context, inputs []bus.Input) (unread uint64, e
 		unread += h.unread(ctx, []bus.Input{in})
 		err := h.conn.DeleteConsumer(ctx, in.Stream, in.Durable)
 		if err == nil && in.Ordered {
-			err = h.conn.DeleteConsumer(ctx, bus.StreamTurns, in.Durable)
+			err = h.conn.DeleteConsumer(ctx, bus.StreamLeases, in.Durable)
 		}
 		if err != nil {
 			return unread, err

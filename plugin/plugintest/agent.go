@@ -176,7 +176,7 @@ func (a *Agent) Input(t testing.TB, name string, from ...string) telemetry.Input
 	return a.input(t, bus.Input{Durable: bus.Token(name)}, from)
 }
 
-// Ordered is Input for a plugin whose processes take turns.
+// Ordered is Input for a plugin whose processes read one at a time.
 func (a *Agent) Ordered(t testing.TB, name string, from ...string) telemetry.Input {
 	t.Helper()
 	return a.input(t, bus.Input{Durable: bus.Token(name), Ordered: true}, from)

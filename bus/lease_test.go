@@ -12,8 +12,8 @@ import (
 	"github.com/pacewire/pacewire/bus/bustest"
 )
 
-// turns returns a bus with what the processes of p take turns by.
-func turns(t *testing.T) *bustest.Bus {
+// leases returns a bus with what the processes of p take their lease by.
+func leases(t *testing.T) *bustest.Bus {
 	t.Helper()
 	b := bustest.New(t)
 	in := input("p")
@@ -26,15 +26,15 @@ func turns(t *testing.T) *bustest.Bus {
 	return b
 }
 
-// taking takes the turn from another goroutine.
-func taking(t *testing.T, ctx context.Context, c *bus.Conn) <-chan *bus.Turn {
+// taking takes the lease from another goroutine.
+func taking(t *testing.T, ctx context.Context, c *bus.Conn) <-chan *bus.Lease {
 	t.Helper()
-	got := make(chan *bus.Turn, 1)
+	got := make(chan *bus.Lease, 1)
 	go func() {
 		defer close(got)
-		turn, err := c.TakeTurn(ctx, "p")
+		lease, err := c.TakeLease(ctx, "p")
 		if err == nil {
-			got <- turn
+			got <- lease
 		} else if ctx.Err() == nil {
 			t.Error(err)
 		}
@@ -42,19 +42,19 @@ func taking(t *testing.T, ctx context.Context, c *bus.Conn) <-chan *bus.Turn {
 	return got
 }
 
-// One at a time has the turn, and the next one when it is given back: at once, not after a wait.
-func TestTurn(t *testing.T) {
-	b := turns(t)
-	first, err := b.Conn(t, "p").TakeTurn(t.Context(), "p")
+// One at a time has the lease, and the next one when it is given back: at once, not after a wait.
+func TestLease(t *testing.T) {
+	b := leases(t)
+	first, err := b.Conn(t, "p").TakeLease(t.Context(), "p")
 	if err != nil {
 		t.Fatal(err)
 	}
 	second := taking(t, t.Context(), b.Conn(t, "p"))
 	select {
 	case <-second:
-		t.Fatal("two have the turn")
+		t.Fatal("two have the lease")
 	case <-first.Lost():
-		t.Fatal("the turn is lost")
+		t.Fatal("the lease is lost")
 	case <-time.After(2500 * time.Millisecond): // it is signalled, and looked after, meanwhile
 	}
 	begun := time.Now()
@@ -67,58 +67,58 @@ func TestTurn(t *testing.T) {
 }
 
 // Who waits may give up.
-func TestTurnGivenUp(t *testing.T) {
-	b := turns(t)
-	first, err := b.Conn(t, "p").TakeTurn(t.Context(), "p")
+func TestLeaseGivenUp(t *testing.T) {
+	b := leases(t)
+	first, err := b.Conn(t, "p").TakeLease(t.Context(), "p")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	second := taking(t, ctx, b.Conn(t, "p"))
 	cancel()
-	if turn := <-second; turn != nil {
-		t.Error("the turn of another is taken")
+	if lease := <-second; lease != nil {
+		t.Error("the lease of another is taken")
 	}
 	first.Release()
-	third, err := b.Conn(t, "p").TakeTurn(t.Context(), "p")
+	third, err := b.Conn(t, "p").TakeLease(t.Context(), "p")
 	if err != nil {
 		t.Fatal(err)
 	}
 	third.Release()
 }
 
-// The turn of one who is gone without a word is the next one's; who was only silent learns that it is lost, and does no harm by
+// The lease of one who is gone without a word is the next one's; who was only silent learns that it is lost, and does no harm by
 // what it says then.
-func TestTurnLost(t *testing.T) {
-	b := turns(t)
+func TestLeaseLost(t *testing.T) {
+	b := leases(t)
 	c := b.Conn(t, "p")
-	gone, err := c.TakeTurn(t.Context(), "p")
+	gone, err := c.TakeLease(t.Context(), "p")
 	if err != nil {
 		t.Fatal(err)
 	}
 	next := taking(t, t.Context(), b.Conn(t, "p"))
 	c.Close()
-	var turn *bus.Turn
+	var lease *bus.Lease
 	select {
-	case turn = <-next:
+	case lease = <-next:
 	case <-time.After(15 * time.Second):
-		t.Fatal("nobody gets the turn of who is gone")
+		t.Fatal("nobody gets the lease of who is gone")
 	}
 	<-gone.Lost()
 	gone.Release()
 
 	b.Stop(t)
 	select {
-	case <-turn.Lost():
+	case <-lease.Lost():
 	case <-time.After(15 * time.Second):
-		t.Fatal("the turn is not lost without a bus")
+		t.Fatal("the lease is not lost without a bus")
 	}
 	b.Start(t)
-	after, err := b.Conn(t, "p").TakeTurn(t.Context(), "p")
+	after, err := b.Conn(t, "p").TakeLease(t.Context(), "p")
 	if err != nil {
 		t.Fatal(err)
 	}
-	turn.Release()
+	lease.Release()
 	select {
 	case <-after.Lost():
 		t.Error("the one before has taken it away")
@@ -127,17 +127,17 @@ func TestTurnLost(t *testing.T) {
 	after.Release()
 }
 
-// A plugin whose batches are in order may take its own turn, and nobody else's.
-func TestTurnRights(t *testing.T) {
+// A plugin whose batches are in order may take its own lease, and nobody else's.
+func TestLeaseRights(t *testing.T) {
 	ordered, other := bus.Input{Stream: bus.StreamMetrics, Durable: "p", Ordered: true}, bus.Input{Stream: bus.StreamMetrics, Durable: "p"}
 	f := func(in bus.Input, want bool) {
 		t.Helper()
 		rights := bus.RightsOf(bus.RoleProcessor, "h1", "p", []bus.Input{in})
-		if may := slices.Contains(rights.Publish, "$JS.API.CONSUMER.MSG.NEXT.TURNS.p"); may != want {
-			t.Errorf("ordered %v: may take turns %v", in.Ordered, may)
+		if may := slices.Contains(rights.Publish, "$JS.API.CONSUMER.MSG.NEXT.LEASES.p"); may != want {
+			t.Errorf("ordered %v: may take leases %v", in.Ordered, may)
 		}
 		for _, s := range rights.Publish {
-			if strings.HasPrefix(s, "pw.turn") || strings.Contains(s, "TURNS") && !strings.Contains(s, "TURNS.p") {
+			if strings.HasPrefix(s, "pw.lease") || strings.Contains(s, "LEASES") && !strings.Contains(s, "LEASES.p") {
 				t.Errorf("may publish %s", s)
 			}
 		}
@@ -146,9 +146,9 @@ func TestTurnRights(t *testing.T) {
 	f(other, false)
 }
 
-func TestTurnWithoutStream(t *testing.T) {
+func TestLeaseWithoutStream(t *testing.T) {
 	b := bustest.New(t)
-	if _, err := b.Conn(t, "p").TakeTurn(t.Context(), "p"); !errors.Is(err, bus.ErrNoConsumer) && !errors.Is(err, bus.ErrNoStream) {
+	if _, err := b.Conn(t, "p").TakeLease(t.Context(), "p"); !errors.Is(err, bus.ErrNoConsumer) && !errors.Is(err, bus.ErrNoStream) {
 		t.Errorf("%v", err)
 	}
 }

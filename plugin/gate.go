@@ -8,42 +8,41 @@ import (
 	"time"
 )
 
-// A turn is the moment from which a process may work. Its agent holds it back while it takes over from another process of
-// its name: it makes itself ready meanwhile, so that nothing can go wrong when the other one ends. A turn that has come
-// does not go away.
-type turn struct {
-	come chan struct{}
-	once sync.Once
+// A gate keeps a process from its work. Its agent holds it closed while the process takes over from another one of its name: it makes
+// itself ready meanwhile, so that nothing can go wrong when the other one ends. A gate that was opened stays so.
+type gate struct {
+	opened chan struct{}
+	once   sync.Once
 }
 
-func newTurn() *turn { return &turn{come: make(chan struct{})} }
+func newGate() *gate { return &gate{opened: make(chan struct{})} }
 
-// comes lets the process work. A nil turn is one that has come.
-func (t *turn) comes() {
-	if t != nil {
-		t.once.Do(func() { close(t.come) })
+// open lets the process work. A nil gate is open.
+func (g *gate) open() {
+	if g != nil {
+		g.once.Do(func() { close(g.opened) })
 	}
 }
 
-func (t *turn) waits() bool {
-	if t == nil {
+func (g *gate) closed() bool {
+	if g == nil {
 		return false
 	}
 	select {
-	case <-t.come:
+	case <-g.opened:
 		return false
 	default:
 		return true
 	}
 }
 
-// await returns when it is our turn, and reports whether that was before ctx ended.
-func (t *turn) await(ctx context.Context) bool {
-	if t == nil {
+// await returns when the gate is open, and reports whether that was before ctx ended.
+func (g *gate) await(ctx context.Context) bool {
+	if g == nil {
 		return true
 	}
 	select {
-	case <-t.come:
+	case <-g.opened:
 		return true
 	case <-ctx.Done():
 		return false
@@ -60,10 +59,10 @@ func taken(err error) bool {
 	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, ErrTaken)
 }
 
-// prepare builds the work, and waits for the turn to begin it. What another process has still is built when that one has
+// prepare builds the work, and waits for the gate to begin it. What another process has still is built when that one has
 // gone. ok is false when ctx ended first.
 func (s *Session) prepare(ctx context.Context, build func() (any, error)) (p any, ok bool, err error) {
-	held := s.turn.waits()
+	held := s.gate.closed()
 	p, err = build()
 	switch {
 	case !held:
@@ -76,7 +75,7 @@ func (s *Session) prepare(ctx context.Context, build func() (any, error)) (p any
 		_, windowed := p.(interface{ Window() time.Duration }) // each would have a part of it
 		s.status.ready(windowed)
 	}
-	if !s.turn.await(ctx) {
+	if !s.gate.await(ctx) {
 		return p, false, nil
 	}
 	for end := time.Now().Add(moveOut); taken(err) && time.Now().Before(end) && sleep(ctx, moveLook); {

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// A turnStatus keeps whether a session that is ready says that it has to be alone.
-type turnStatus struct{ *fakeStatus }
+// A gateStatus keeps whether a session that is ready says that it has to be alone.
+type gateStatus struct{ *fakeStatus }
 
-func (s turnStatus) ready(alone bool) { s.say(fmt.Sprintf("ready alone=%v", alone)) }
+func (s gateStatus) ready(alone bool) { s.say(fmt.Sprintf("ready alone=%v", alone)) }
 
 // A windowed work has a part of each window in its memory.
 type windowed struct{}
@@ -34,17 +34,17 @@ type prepared struct {
 // A stage is a session that prepares itself.
 type stage struct {
 	s      *Session
-	status turnStatus
+	status gateStatus
 	built  int
 	cancel context.CancelFunc
 	done   chan prepared
 }
 
 // prepares runs prepare, with what New gives the first, second ... time; the last again and again.
-func prepares(t *testing.T, turn *turn, tries ...any) *stage {
+func prepares(t *testing.T, gate *gate, tries ...any) *stage {
 	s, status := fakeSession(t, &fakeLink{})
-	g := &stage{s: s, status: turnStatus{status}, done: make(chan prepared, 1)}
-	s.turn, s.status = turn, g.status
+	g := &stage{s: s, status: gateStatus{status}, done: make(chan prepared, 1)}
+	s.gate, s.status = gate, g.status
 	ctx, cancel := context.WithCancel(t.Context())
 	g.cancel = cancel
 	go func() {
@@ -88,40 +88,40 @@ var errInUse = &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscal
 
 // Who is not held begins at once, and is told of any error.
 func TestPrepareNotHeld(t *testing.T) {
-	gone := newTurn()
-	gone.comes()
-	for _, turn := range []*turn{nil, gone} {
+	gone := newGate()
+	gone.open()
+	for _, gate := range []*gate{nil, gone} {
 		synctest.Test(t, func(t *testing.T) {
-			g := prepares(t, turn, "work")
+			g := prepares(t, gate, "work")
 			g.returned(t, "work", true, nil, 1)
 			if len(g.status.said) > 0 {
 				t.Errorf("said %q", g.status.said)
 			}
 			for _, err := range []error{errInUse, ErrTaken, ErrNoData, errors.New("boom")} {
-				prepares(t, turn, err).returned(t, nil, true, err, 1)
+				prepares(t, gate, err).returned(t, nil, true, err, 1)
 			}
 		})
 	}
 }
 
-// Who is held makes itself ready, and begins with what it has made when its turn comes.
+// Who is held makes itself ready, and begins with what it has made when its gate opens.
 func TestPrepareHeld(t *testing.T) {
 	f := func(work any, says string) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
-			turn := newTurn()
-			g := prepares(t, turn, work)
+			gate := newGate()
+			g := prepares(t, gate, work)
 			g.waits(t, says)
 			time.Sleep(time.Hour)
 			g.waits(t, says)
-			turn.comes()
+			gate.open()
 			g.returned(t, work, true, nil, 1)
-			if turn.waits() {
-				t.Error("the turn has gone away")
+			if gate.closed() {
+				t.Error("the gate is closed again")
 			}
-			turn.comes() // again does nothing
+			gate.open() // again does nothing
 
-			g = prepares(t, newTurn(), work)
+			g = prepares(t, newGate(), work)
 			g.cancel() // drained while it waits
 			g.returned(t, work, false, nil, 1)
 		})
@@ -134,28 +134,28 @@ func TestPrepareHeld(t *testing.T) {
 func TestPrepareTaken(t *testing.T) {
 	for _, err := range []error{errInUse, fmt.Errorf("start: %w", ErrTaken), os.NewSyscallError("flock", syscall.EWOULDBLOCK)} {
 		synctest.Test(t, func(t *testing.T) {
-			turn := newTurn()
-			g := prepares(t, turn, err, err, err, "work")
+			gate := newGate()
+			g := prepares(t, gate, err, err, err, "work")
 			g.waits(t, "ready alone=true")
 			time.Sleep(time.Hour)
 			g.waits(t, "ready alone=true")
-			turn.comes()
+			gate.open()
 			time.Sleep(3 * moveLook)
 			g.returned(t, "work", true, nil, 4)
 
-			turn = newTurn() // it does not move out
-			g = prepares(t, turn, err)
-			turn.comes()
+			gate = newGate() // it does not move out
+			g = prepares(t, gate, err)
+			gate.open()
 			time.Sleep(moveOut + moveLook)
 			g.returned(t, nil, true, err, 1+int(moveOut/moveLook))
 
-			turn, boom := newTurn(), errors.New("boom") // it has, and now something else is wrong
-			g = prepares(t, turn, err, boom)
-			turn.comes()
+			gate, boom := newGate(), errors.New("boom") // it has, and now something else is wrong
+			g = prepares(t, gate, err, boom)
+			gate.open()
 			time.Sleep(moveLook)
 			g.returned(t, nil, true, boom, 2)
 
-			g = prepares(t, newTurn(), err)
+			g = prepares(t, newGate(), err)
 			g.cancel()
 			g.returned(t, nil, false, nil, 1)
 		})
@@ -166,7 +166,7 @@ func TestPrepareTaken(t *testing.T) {
 func TestPrepareFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, err := range []error{errors.New("boom"), ErrNoData, Permanent(errors.New("never"))} {
-			g := prepares(t, newTurn(), err)
+			g := prepares(t, newGate(), err)
 			g.returned(t, nil, true, err, 1)
 			if len(g.status.said) > 0 {
 				t.Errorf("%v: said %q", err, g.status.said)
@@ -179,7 +179,7 @@ func TestPrepareFails(t *testing.T) {
 func TestHeldAndDrained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, status := fakeSession(t, &fakeLink{})
-		s.turn = newTurn()
+		s.gate = newGate()
 		ctx, cancel := context.WithCancel(t.Context())
 		w := &closing{}
 		var g sync.WaitGroup

@@ -1,0 +1,148 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// StreamLeases has one message for each plugin of which only one process may read at a time: who holds it has the lease. It is
+// given out by a durable consumer as any message is, to one at a time; held, it is signalled as worked on; given back, or held by
+// somebody who is gone, it is the next one's. So a lease needs no more rights than reading does, and no clock that others share.
+const StreamLeases = "LEASES"
+
+// A Lease is held by the one process of a plugin that may read.
+type Lease struct {
+	conn     *Conn
+	plugin   string
+	consumer *Consumer
+	token    *Delivery
+	lost     chan struct{}
+	stop     context.CancelFunc
+	watched  chan struct{} // closed when nobody looks after the lease any more
+	once     sync.Once
+}
+
+const (
+	leaseLook  = time.Second
+	leaseTrust = 3 * time.Second // without word that it is ours it may be another's soon: AckWait, less the age of the last signal
+)
+
+// TakeLease waits until the lease of plugin is ours, or ctx ends.
+func (c *Conn) TakeLease(ctx context.Context, plugin string) (*Lease, error) {
+	k, err := c.Consume(ctx, StreamLeases, plugin, ConsumeOptions{Messages: lanes})
+	if err != nil {
+		return nil, fmt.Errorf("lease of %s: %w", plugin, err)
+	}
+	token, err := k.Next(ctx)
+	if err != nil {
+		k.Stop()
+		return nil, fmt.Errorf("lease of %s: %w", plugin, err)
+	}
+	looking, stop := context.WithCancel(context.WithoutCancel(ctx))
+	t := &Lease{conn: c, plugin: plugin, consumer: k, token: token, lost: make(chan struct{}), stop: stop, watched: make(chan struct{})}
+	go t.watch(looking)
+	return t, nil
+}
+
+// Lost is closed when another process may have the lease: this one was silent for too long.
+func (t *Lease) Lost() <-chan struct{} { return t.lost }
+
+// Release gives the lease to whoever waits for it. Again it does nothing.
+func (t *Lease) Release() {
+	t.once.Do(func() {
+		t.stop()
+		<-t.watched
+		t.consumer.Stop() // first: what is given back must not come to us again
+		select {
+		case <-t.lost: // a word of ours would take it from who has it now
+			t.token.drop()
+		default:
+			_ = t.token.Nak(0)
+		}
+		if t.conn.Connected() {
+			_ = t.conn.nc.FlushTimeout(stopWait) // lost, it is the next one's after AckWait
+		}
+	})
+}
+
+// drop settles d here, and says nothing of it.
+func (d *Delivery) drop() {
+	k := d.consumer
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !d.settled {
+		d.settled = true
+		k.held.remove(d)
+		k.checkIdle()
+	}
+}
+
+// watch asks again and again whether the lease is still ours.
+func (t *Lease) watch(ctx context.Context) {
+	defer close(t.watched)
+	look := time.NewTicker(leaseLook)
+	defer look.Stop()
+	ours := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		asked := time.Now()
+		is, err := t.ours(ctx)
+		switch {
+		case err == nil && is:
+			ours = asked
+		case err == nil, time.Since(ours) > leaseTrust:
+			close(t.lost)
+			return
+		}
+	}
+}
+
+// ours reports whether the token was given to nobody since it was to us.
+func (t *Lease) ours(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, leaseLook)
+	defer cancel()
+	state, err := t.conn.ConsumerInfo(ctx, StreamLeases, t.plugin)
+	return state.Given == t.token.consumerSeq && state.AckPending > 0, err
+}
+
+// leaseInput is the input by which the lease of plugin is taken.
+func leaseInput(plugin string) Input {
+	return Input{Stream: StreamLeases, Durable: plugin, Filters: []string{leaseSubject(plugin)}, Start: "all", MaxAckPending: 1}
+}
+
+func leaseSubject(plugin string) string { return Pattern(AreaLease, Name(plugin)) }
+
+// ensureLease makes what the processes of plugin take their lease by.
+func ensureLease(ctx context.Context, js jetstream.JetStream, plugin string) error {
+	metrics, err := js.Stream(ctx, StreamMetrics)
+	if err != nil {
+		return err
+	}
+	_, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name: StreamLeases, Subjects: []string{Pattern(AreaLease, Any)}, Storage: jetstream.FileStorage, Replicas: metrics.CachedInfo().Config.Replicas,
+		MaxMsgsPerSubject: 1, MaxBytes: minStream, MaxMsgSize: 1 << 10, Discard: jetstream.DiscardNew, DenyDelete: true, DenyPurge: true,
+	})
+	if err != nil {
+		return err
+	}
+	_, err = js.PublishMsg(ctx, nats.NewMsg(leaseSubject(plugin)), jetstream.WithExpectLastSequencePerSubject(0))
+	if api, ok := errors.AsType[*jetstream.APIError](err); err != nil && (!ok || api.ErrorCode != errWrongLast && api.ErrorCode != errWrongLastOfMany) { // it is there
+		return err
+	}
+	in := leaseInput(plugin)
+	config, err := in.config()
+	if err != nil {
+		return err
+	}
+	return ensureConsumer(ctx, js, in, config)
+}
