@@ -34,6 +34,10 @@ type PublisherOptions struct {
 	// OnState is told of each change of state; it must not block.
 	OnState func(PublisherState)
 
+	// LetterKey returns the secret of the plugin by which Dead makes ids, which its next process knows too: so that one which goes on
+	// where this one died stores no second letter. It is called for each letter. Nil, or an empty key: ids are random.
+	LetterKey func() []byte
+
 	// AckTimeout is how long an answer may take before the message is sent
 	// again; 0 means 10 s. Only a test needs another value.
 	AckTimeout time.Duration
