@@ -130,7 +130,8 @@ func ensureLease(ctx context.Context, js jetstream.JetStream, plugin string) err
 	}
 	_, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: StreamLeases, Subjects: []string{Pattern(AreaLease, Any)}, Storage: jetstream.FileStorage, Replicas: metrics.CachedInfo().Config.Replicas,
-		MaxMsgsPerSubject: 1, MaxBytes: minStream, MaxMsgSize: 1 << 10, Discard: jetstream.DiscardNew, DenyDelete: true, DenyPurge: true,
+		MaxMsgsPerSubject: 1, MaxBytes: minStream, MaxMsgSize: 1 << 10, Discard: jetstream.DiscardNew,
+		DenyDelete: true, // a purge of one subject is what ForgetLease does, by a right that no plugin has
 	})
 	if err != nil {
 		return err
@@ -145,4 +146,32 @@ func ensureLease(ctx context.Context, js jetstream.JetStream, plugin string) err
 		return err
 	}
 	return ensureConsumer(ctx, js, in, config)
+}
+
+// Leases returns the plugins whose processes take leases, by the tokens of their names.
+func (c *Conn) Leases(ctx context.Context) ([]string, error) {
+	names, err := c.Consumers(ctx, StreamLeases)
+	if errors.Is(err, ErrNoStream) {
+		return nil, nil // nobody needed one yet
+	}
+	return names, err
+}
+
+// ForgetLease removes the lease of a plugin that needs none any more. One that does not exist is no error.
+func (c *Conn) ForgetLease(ctx context.Context, plugin string) error {
+	js, err := c.jetStream()
+	if err != nil {
+		return err
+	}
+	stream, err := js.Stream(ctx, StreamLeases)
+	if err == nil {
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject(leaseSubject(plugin)))
+	}
+	if err == nil { // at last: Leases tells of what is left when we are cut off
+		err = c.DeleteConsumer(ctx, StreamLeases, plugin)
+	}
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("forget the lease of %s: %w", plugin, missing(err))
+	}
+	return nil
 }

@@ -152,3 +152,59 @@ func TestLeaseWithoutStream(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// The lease of a plugin that is gone leaves nothing behind, and those of others as they are.
+func TestForgetLease(t *testing.T) {
+	b := leases(t)
+	c := b.Conn(t, "agent")
+	in := input("q")
+	in.Ordered = true
+	if err := c.EnsureConsumer(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	held, err := b.Conn(t, "p").TakeLease(t.Context(), "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // of one that is forgotten there is nothing to forget
+		if err := c.ForgetLease(t.Context(), "q"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left, err := c.Leases(t.Context())
+	is, err2 := c.StreamInfo(t.Context(), bus.StreamLeases)
+	if err := errors.Join(err, err2); err != nil || !slices.Equal(left, []string{"p"}) || is.Messages != 1 {
+		t.Errorf("left are %q and %d messages, %v", left, is.Messages, err)
+	}
+	held.Release()
+	if err := c.ForgetLease(t.Context(), "p"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.EnsureConsumer(t.Context(), in); err != nil { // it comes back
+		t.Fatal(err)
+	}
+	again, err := b.Conn(t, "q").TakeLease(t.Context(), "q")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Release()
+}
+
+// Where no plugin keeps an order there is no lease.
+func TestNoLeases(t *testing.T) {
+	c := bustest.New(t).Conn(t, "agent")
+	left, err := c.Leases(t.Context())
+	if err := errors.Join(err, c.ForgetLease(t.Context(), "p")); err != nil || left != nil {
+		t.Errorf("%q, %v", left, err)
+	}
+}
+
+// No user of a plugin may take away the lease of another, or its own.
+func TestLeaseStaysWithPlugins(t *testing.T) {
+	in := input("out")
+	in.Ordered = true
+	h := turnHostile(t, bustest.Guarded(t), bus.RolePublisher, "h1", "out", in)
+	for _, subject := range []string{"$JS.API.STREAM.PURGE.LEASES", "$JS.API.CONSUMER.DELETE.LEASES.out", "$JS.API.STREAM.DELETE.LEASES", "pw.lease.out"} {
+		h.violates(t, subject, h.Publish(subject, nil))
+	}
+}

@@ -325,7 +325,7 @@ func (h *Host) end(ctx context.Context, e *entry, forget bool) telemetry.Change 
 			h.endAgain(ctx, e.plugin)
 		}
 		if last && forget {
-			unread, err = h.forget(ctx, slices.Concat(e.read(), h.errands.take(e.plugin)))
+			unread, err = h.forgetPlugin(ctx, e.plugin, slices.Concat(e.read(), h.errands.take(e.plugin)))
 		}
 		return err
 	})

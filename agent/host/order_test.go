@@ -105,6 +105,57 @@ func TestOrderUpgrade(t *testing.T) {
 	}
 }
 
+// ordering is a config with somebody who keeps the order, by what else it says.
+func ordering(how string) string {
+	return "collect: { feed: { use: facts } }\npublish: { stays: { use: sink, from: feed, journal: $J }" + how + " }\n"
+}
+
+// leases waits until only these plugins have a lease.
+func (r *rig) leases(want ...string) {
+	r.Helper()
+	bustest.Wait(r, soon, fmt.Sprintf("only %q have a lease", want), func() bool {
+		names, err := r.h.conn.Leases(r.Context())
+		if err != nil {
+			r.Fatal(err)
+		}
+		slices.Sort(names)
+		return slices.Equal(names, want)
+	})
+}
+
+// A lease outlives a plugin as its place in the stream does: unload takes both, the next start of the agent what nobody names.
+func TestLeasesGo(t *testing.T) {
+	const hot = ", hot: { use: sink, from: feed, journal: $J, order: source%s }"
+	r := rigged(t, ordering(""))
+	r.leases()
+	if _, err := r.h.Load(t.Context(), "publish: { hot: { use: sink, from: feed, on: monitoring, journal: "+r.journal+", order: source } }", false); err != nil {
+		t.Fatal(err)
+	}
+	r.leases("hot")
+	if _, err := r.h.Unload(t.Context(), "hot"); err != nil {
+		t.Fatal(err)
+	}
+	r.leases()
+
+	r.reloaded(ordering(fmt.Sprintf(hot, ", on: monitoring") + ", off: { use: sink, from: feed, journal: $J, order: source }"))
+	r.leases("hot", "off")
+	r.reloaded(ordering(fmt.Sprintf(hot, "") + ", off: { use: sink, from: feed, journal: $J, order: source, enabled: false }"))
+	r.forgets("hot", "off") // who does not read events any more has a lease still
+	bustest.Wait(t, soon, "hot reads", func() bool { return r.reader() == "hot" })
+	r.reloaded(ordering(", hot: { use: sink, from: feed, journal: $J }"))
+	r.leases("hot", "off")
+	r.forgets()
+}
+
+// forgets does what an agent does with what it finds when it starts, and checks whose leases are left then.
+func (r *rig) forgets(left ...string) {
+	r.Helper()
+	if err := r.h.forgetGone(r.Context()); err != nil {
+		r.Fatal(err)
+	}
+	r.leases(left...)
+}
+
 // feed publishes the points of some sources, from a number to another, in turn.
 func (r *rig) feed(sources, from, to int) {
 	r.Helper()

@@ -266,15 +266,20 @@ func (h *Host) forget(ctx context.Context, inputs []bus.Input) (unread uint64, e
 	}
 	for _, in := range inputs {
 		unread += h.unread(ctx, []bus.Input{in})
-		err := h.conn.DeleteConsumer(ctx, in.Stream, in.Durable)
-		if err == nil && in.Ordered {
-			err = h.conn.DeleteConsumer(ctx, bus.StreamLeases, in.Durable)
-		}
-		if err != nil {
+		if err := h.conn.DeleteConsumer(ctx, in.Stream, in.Durable); err != nil {
 			return unread, err
 		}
 	}
 	return unread, nil
+}
+
+// forgetPlugin removes all that the bus keeps for the readers of a plugin that is no more, and returns how many batches were not read.
+func (h *Host) forgetPlugin(ctx context.Context, plugin string, inputs []bus.Input) (unread uint64, err error) {
+	unread, err = h.forget(ctx, inputs)
+	if h.o.InProcess == nil {
+		return unread, err
+	}
+	return unread, errors.Join(err, h.conn.ForgetLease(ctx, plugin))
 }
 
 // leave takes back what this host wants of consumers that others may read.
@@ -289,8 +294,8 @@ func (h *Host) leave(ctx context.Context, inputs []bus.Input) error {
 	return errors.Join(all...)
 }
 
-// forgetGone removes the consumers of plugins that the config does not name any more, not even as disabled. Until the agent is
-// started again they stay: a file of the config may be away for a moment, and what was not read would be gone with them.
+// forgetGone removes the consumers and leases of plugins that the config does not name any more, not even as disabled. Until the agent
+// is started again they stay: a file of the config may be away for a moment, and what was not read would be gone with them.
 func (h *Host) forgetGone(ctx context.Context) error {
 	if h.o.InProcess == nil {
 		return nil
@@ -317,6 +322,29 @@ func (h *Host) forgetGone(ctx context.Context) error {
 			}
 			h.log.LogAttrs(ctx, slog.LevelInfo, "consumer of a plugin that is gone is removed", slog.String("plugin", name), slog.Uint64("unread", unread))
 		}
+	}
+	return h.forgetLeases(ctx)
+}
+
+// forgetLeases removes the leases of plugins that are gone, or that keep no order any more.
+func (h *Host) forgetLeases(ctx context.Context) error {
+	ordered := map[string]bool{}
+	for _, p := range h.inForce().Plugins {
+		ordered[bus.Token(p.Name)] = p.Order != ""
+	}
+	tokens, err := h.conn.Leases(ctx)
+	if err != nil {
+		return err
+	}
+	for _, token := range tokens {
+		name, hashed, err := bus.Untoken(token)
+		if ordered[token] || hashed || err != nil {
+			continue
+		}
+		if err := h.conn.ForgetLease(ctx, name); err != nil {
+			return err
+		}
+		h.log.LogAttrs(ctx, slog.LevelInfo, "lease that no plugin takes any more is removed", slog.String("plugin", name))
 	}
 	return nil
 }
