@@ -20,7 +20,7 @@ func (c *Conn) TellFull() (stop func(), err error) {
 			_ = s.Unsubscribe() // fails only when the connection is closed
 		}
 	}
-	for _, subject := range []string{AreaMetrics + ".>", AreaEvents + ".>", AreaDead + ".*"} {
+	for _, subject := range []string{AreaMetrics + ".>", AreaEvents + ".>", AreaDead + ".>"} {
 		s, err := c.nc.Subscribe(prefix+subject, func(m *nats.Msg) {
 			if _, inbox := inboxUser(m.Reply); inbox { // any other subject would make us say there what somebody else may not
 				_ = m.Respond(fullAnswer) // away: the publisher sends again

@@ -21,7 +21,7 @@ func TestTellFull(t *testing.T) {
 	}
 	p := publisher(t, b.Conn(t, "h1_cpu"), bus.PublisherOptions{})
 	o := newTally()
-	for _, subject := range []string{bus.MetricsSubject("h1", "cpu"), bus.EventSubject("h1", "cpu", "x"), bus.DeadSubject("cpu")} {
+	for _, subject := range []string{bus.MetricsSubject("h1", "cpu"), bus.EventSubject("h1", "cpu", "x"), bus.DeadSubject("cpu"), bus.CopySubject("h2", bus.DeadSubject("cpu"))} {
 		if err := p.Send(t.Context(), bus.Message{Subject: subject, Body: []byte("x")}, o.done(subject)); err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +32,7 @@ func TestTellFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	flush(t, p)
-	if stored, failed := o.counts(); stored != 3 || failed != 0 || p.State() != bus.StateOK {
+	if stored, failed := o.counts(); stored != 4 || failed != 0 || p.State() != bus.StateOK {
 		t.Errorf("stored %d, failed %d, state %s", stored, failed, p.State())
 	}
 }

@@ -62,10 +62,11 @@ func (l Letter) Points() (*telemetry.Batch, error) {
 // Letters gives f the dead letters of a plugin, of all with an empty name, from a number on, the oldest first. Those that are
 // being given again are none of them.
 func (c *Conn) Letters(ctx context.Context, plugin string, from uint64, f func(Letter) error) error {
-	filters := []string{Pattern(AreaDead, Any), Pattern(AreaAgain, Any)}
+	name := Any
 	if plugin != "" {
-		filters = []string{DeadSubject(plugin), AgainSubject(plugin)}
+		name = Name(plugin)
 	}
+	filters := []string{Pattern(AreaDead, name), Pattern(AreaDead, Any, name), Pattern(AreaAgain, name)}
 	stranded := c.stranded()
 	return c.Tap(ctx, TapOptions{Stream: StreamDead, Filters: filters, From: max(1, from), Once: true}, func(t Tapped) error {
 		l := letterOf(t.Subject, t.Seq, t.Stored, t.header, t.Body)

@@ -164,7 +164,7 @@ func (s StreamSettings) configs() []jetstream.StreamConfig {
 	events.MaxBytes, events.MaxAge = s.EventsMaxBytes, s.EventsMaxAge
 	events.MaxMsgSize, events.Compression, events.AllowDirect = maxEvent, jetstream.S2Compression, true
 
-	dead.Name, dead.Subjects = StreamDead, []string{prefix + AreaDead + ".*", prefix + AreaAgain + ".*"}
+	dead.Name, dead.Subjects = StreamDead, []string{Pattern(AreaDead, Any), Pattern(AreaDead, Any, Any), Pattern(AreaAgain, Any)}
 	dead.MaxBytes, dead.MaxAge = s.DeadMaxBytes, s.DeadMaxAge
 	dead.Compression, dead.AllowDirect = jetstream.S2Compression, true
 	dead.DenyDelete = false // letters are dropped one by one, by those whose rights say so

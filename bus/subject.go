@@ -9,7 +9,7 @@ import (
 const (
 	AreaMetrics = "metrics" // pw.metrics.<host>.<plugin>
 	AreaEvents  = "events"  // pw.events.<host>.<plugin>.<kind>
-	AreaDead    = "dead"    // pw.dead.<plugin>
+	AreaDead    = "dead"    // pw.dead.<plugin>, and pw.dead.<host>.<plugin> of what is a copy
 	AreaAgain   = "again"   // pw.again.<plugin>
 	AreaLease   = "lease"   // pw.lease.<plugin>
 	AreaBeat    = "hb"      // pw.hb.<host>.<plugin>.htb and .plg
@@ -89,6 +89,13 @@ func EventFilter(kind string) string { return Pattern(AreaEvents, Any, Any, Name
 // DeadSubject is where plugin puts batches that it can never deliver.
 func DeadSubject(plugin string) string { return prefix + AreaDead + "." + Token(plugin) }
 
+// CopySubject is where the uplink of host puts a copy of what lies on the subject of a dead letter there: no host can say something
+// of the plugins of others.
+func CopySubject(host, dead string) string {
+	const area = prefix + AreaDead + "."
+	return area + Token(host) + "." + strings.TrimPrefix(dead, area)
+}
+
 // AgainSubject is where dead letters are put that plugin is to be given again.
 func AgainSubject(plugin string) string { return prefix + AreaAgain + "." + Token(plugin) }
 
@@ -134,7 +141,7 @@ func userOf(host, plugin string) string {
 var shapes = map[string][]string{
 	AreaMetrics: {"hp"},
 	AreaEvents:  {"hpv"},
-	AreaDead:    {"p"},
+	AreaDead:    {"p", "hp"},
 	AreaAgain:   {"p"},
 	AreaBeat:    {"hpv"},
 	AreaCtl:     {"hpv"},

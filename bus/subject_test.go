@@ -25,6 +25,7 @@ func TestSubjects(t *testing.T) {
 	f(bus.MetricsSubject("web.1", "cpu"), "pw.metrics.web=2E1.cpu", s{Area: bus.AreaMetrics, Host: "web.1", Plugin: "cpu"})
 	f(bus.EventSubject("h", "p", "down"), "pw.events.h.p.down", s{Area: bus.AreaEvents, Host: "h", Plugin: "p", Verb: "down"})
 	f(bus.DeadSubject("influx"), "pw.dead.influx", s{Area: bus.AreaDead, Plugin: "influx"})
+	f(bus.CopySubject("web.1", bus.DeadSubject("a.b")), "pw.dead.web=2E1.a=2Eb", s{Area: bus.AreaDead, Host: "web.1", Plugin: "a.b"})
 	f(bus.HeartbeatSubject("h", bus.Agent, bus.HTB), "pw.hb.h.agent.htb", s{Area: bus.AreaBeat, Host: "h", Plugin: "agent", Verb: "htb"})
 	f(bus.CtlSubject("h", "p", "drain"), "pw.ctl.h.p.drain", s{Area: bus.AreaCtl, Host: "h", Plugin: "p", Verb: "drain"})
 	f(bus.LogSubject("h", "p"), "pw.log.h.p", s{Area: bus.AreaLog, Host: "h", Plugin: "p"})
@@ -121,7 +122,10 @@ func FuzzParseSubject(f *testing.F) {
 			bus.AreaHub:     bus.HubSubject(s.Verb),
 			bus.AreaHTTP:    bus.HTTPSubject(s.Host, s.Plugin),
 		}[s.Area]
-		if strings.Count(raw, ".") == 5 {
+		switch {
+		case s.Area == bus.AreaDead && strings.Count(raw, ".") == 3:
+			rebuilt = bus.CopySubject(s.Host, rebuilt)
+		case strings.Count(raw, ".") == 5:
 			rebuilt = bus.HTTPExchangeSubject(s.Host, s.Plugin, s.Exchange, s.Verb)
 		}
 		if rebuilt != raw {

@@ -19,10 +19,11 @@ func UplinkRights(host string) Rights {
 }
 
 // SpoolRights are what an agent with a spool does on the bus of the fleet: what each agent does, and as its uplink it stores dead
-// letters and asks what of its own host is stored there already. It needs no right to make streams, and of consumers only its own.
+// letters and asks what of its own host is stored there already. It needs no right to make streams, and of consumers it makes one alone
+// whose name and filter are its own. Nothing it publishes on is another host's, nor a plugin's of the fleet.
 func SpoolRights(host string) Rights {
 	r, h := agentRights(Token(host)), Name(host)
-	r.Publish = append(r.Publish, Pattern(AreaDead, Any))
+	r.Publish = append(r.Publish, Pattern(AreaDead, h, Any))
 	for stream, own := range map[string]string{StreamMetrics: Pattern(AreaMetrics, h, ">"), StreamEvents: Pattern(AreaEvents, h, ">")} {
 		at := stream + "." + Token(UplinkOf(host))
 		r.Publish = append(r.Publish, "$JS.API.CONSUMER.CREATE."+at+"."+own, "$JS.API.CONSUMER.MSG.NEXT."+at, "$JS.API.CONSUMER.DELETE."+at)

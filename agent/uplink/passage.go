@@ -262,10 +262,13 @@ func (p *passage) postAgain(ctx context.Context) error {
 
 const denyPause = 5 * time.Second
 
-// message is d as it goes on. Ids of dead letters say nothing of their host, and some messages have none: those get one that is the
-// same each time.
+// message is d as it goes on. Subjects and ids of dead letters say nothing of their host, and some messages have no id: those get one
+// that is the same each time.
 func (p *passage) message(d *bus.Delivery) bus.Message {
 	m := d.Relay()
+	if p.stream == bus.StreamDead {
+		m.Subject = bus.CopySubject(p.o.Host, m.Subject)
+	}
 	switch {
 	case m.ID == "":
 		m.ID = bus.Token(p.o.Host) + "/" + bus.Token(bus.Uplink) + "/" + p.stream + "/" + strconv.FormatUint(d.StreamSeq, 10) + "-" + strconv.FormatInt(d.Stored.UnixNano(), 36)

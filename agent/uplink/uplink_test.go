@@ -31,11 +31,11 @@ func TestCarries(t *testing.T) {
 	send(bus.EventSubject(host, "cpu", "up"), "event-1")
 	send(bus.DeadSubject("file"), "dead/file/7")
 	r.inOrder()
-	f := func(stream, subject, id string) {
+	f := func(stream, from, subject, id string) {
 		t.Helper()
 		bustest.Wait(t, within, stream, func() bool { return r.count(stream) == 1 })
 		err := r.sees.Tap(t.Context(), bus.TapOptions{Stream: stream, From: 1, Once: true}, func(m bus.Tapped) error {
-			if m.Subject.Raw != subject || m.ID != id || m.ContentType != "text/plain" || string(m.Body) != subject {
+			if m.Subject.Raw != subject || m.ID != id || m.ContentType != "text/plain" || string(m.Body) != from {
 				t.Errorf("%s: %+v", stream, m)
 			}
 			return nil
@@ -44,8 +44,9 @@ func TestCarries(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	f(bus.StreamEvents, bus.EventSubject(host, "cpu", "up"), "event-1")
-	f(bus.StreamDead, bus.DeadSubject("file"), "h1/dead/file/7") // its number is of a stream of this host
+	up := bus.EventSubject(host, "cpu", "up")
+	f(bus.StreamEvents, up, up, "event-1")
+	f(bus.StreamDead, bus.DeadSubject("file"), "pw.dead.h1.file", "h1/dead/file/7") // plugin and number are of this host
 	bustest.Wait(t, within, "it says so", func() bool {
 		s := r.up.Status()
 		return s.State == telemetry.UplinkOK && s.Messages == 0 && s.Sent == 42 && s.Lost+s.SetAside == 0
