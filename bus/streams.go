@@ -381,6 +381,7 @@ func (c *Conn) DeleteConsumer(ctx context.Context, stream, durable string) error
 type StreamState struct {
 	Messages, Bytes uint64
 	MaxBytes        int64
+	MaxAge          time.Duration // 0: no limit
 	FirstSeq        uint64
 	LastSeq         uint64
 	FirstTime       time.Time
@@ -403,7 +404,7 @@ func (c *Conn) StreamInfo(ctx context.Context, stream string) (StreamState, erro
 	}
 	info := handle.CachedInfo()
 	s := StreamState{
-		Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes,
+		Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes, MaxAge: info.Config.MaxAge,
 		FirstSeq: info.State.FirstSeq, LastSeq: info.State.LastSeq,
 		FirstTime: info.State.FirstTime, Consumers: info.State.Consumers, Replicas: info.Config.Replicas,
 	}

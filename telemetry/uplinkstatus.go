@@ -19,6 +19,8 @@ type UplinkStatus struct {
 	AgeMS    int64   `json:"age_ms"`          // of the state
 	Messages uint64  `json:"backlog"`         // that wait here
 	Bytes    uint64  `json:"backlog_bytes"`   // of these, about
+	Filled   float64 `json:"filled"`          // share of what a stream may hold that waits, in bytes or in time; at 1 the limits take the oldest
+	Lags     bool    `json:"lags,omitzero"`   // that is much: there is time to do something yet
 	Rate     float64 `json:"rate"`            // messages a second that went on lately
 	ByteRate float64 `json:"byte_rate"`
 	Sent     uint64  `json:"sent"`               // messages, since the agent was started

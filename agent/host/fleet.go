@@ -127,7 +127,7 @@ func addUplink(b *telemetry.Batch, s *telemetry.UplinkStatus) {
 		return
 	}
 	b.Add("uplink", telemetry.Fields{
-		"connected": s.State == telemetry.UplinkOK, "age_ms": s.AgeMS, "backlog": s.Messages, "backlog_bytes": s.Bytes, "rate": s.Rate,
+		"connected": s.State == telemetry.UplinkOK, "age_ms": s.AgeMS, "backlog": s.Messages, "backlog_bytes": s.Bytes, "filled": s.Filled, "rate": s.Rate,
 		"byte_rate": s.ByteRate, "sent": s.Sent, "known": s.Known, "lost_spool": s.Lost, "set_aside": s.SetAside,
 	}, telemetry.Tags{"state": s.State})
 }

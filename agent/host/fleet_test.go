@@ -21,10 +21,10 @@ func beyond(fleet *bustest.Bus, u telemetry.UplinkStatus) func(*Options) {
 func TestBeatsToFleet(t *testing.T) {
 	b, fleet := bustest.New(t), bustest.New(t)
 	local, hub := newTestHub(t, b, "local"), newTestHub(t, fleet, "hub-1")
-	u := telemetry.UplinkStatus{State: telemetry.UplinkOK, Messages: 7, Bytes: 900, Lost: 2}
+	u := telemetry.UplinkStatus{State: telemetry.UplinkOK, Messages: 7, Bytes: 900, Filled: 0.6, Lags: true, Lost: 2}
 	h, _, _ := hearted(t, b, beyond(fleet, u))
 	beat := hub.next(2)
-	if beat.Load["uplink_backlog"] != 7 || beat.Load["uplink_backlog_bytes"] != 900 || beat.Load["lost_spool"] != 2 {
+	if beat.Load["uplink_backlog"] != 7 || beat.Load["uplink_backlog_bytes"] != 900 || beat.Load["uplink_filled"] != 0.6 || beat.Load["lost_spool"] != 2 {
 		t.Errorf("load %v", beat.Load)
 	}
 	pulseIs(t, h, "the hub beyond", watched)
@@ -102,9 +102,9 @@ func TestAddUplink(t *testing.T) {
 	if b.Len() != 0 {
 		t.Errorf("%d points of no uplink", b.Len())
 	}
-	addUplink(&b, &telemetry.UplinkStatus{State: telemetry.UplinkAway, Messages: 7, Rate: 1.5})
+	addUplink(&b, &telemetry.UplinkStatus{State: telemetry.UplinkAway, Messages: 7, Filled: 0.6, Rate: 1.5})
 	for p := range b.Points() {
-		if p.Series != "uplink" || p.Tags["state"] != telemetry.UplinkAway || p.Fields["backlog"] != uint64(7) || p.Fields["connected"] != false {
+		if p.Series != "uplink" || p.Tags["state"] != telemetry.UplinkAway || p.Fields["backlog"] != uint64(7) || p.Fields["filled"] != 0.6 || p.Fields["connected"] != false {
 			t.Errorf("%+v", p)
 		}
 	}

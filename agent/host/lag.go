@@ -10,11 +10,7 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-const (
-	lagEvery  = 5 * time.Second
-	lagBegins = 0.5 // of what a stream may hold
-	lagEnds   = 0.4
-)
+const lagEvery = 5 * time.Second
 
 // watchLag tells of plugins that are so far behind that the limits of a stream may take what they have not read, until ctx ends.
 func (h *Host) watchLag(ctx context.Context) error {
@@ -73,7 +69,7 @@ func (r round) worst(ctx context.Context, e *entry, inputs []bus.Input) (worst l
 			r.looks[consumerOf(in)] = l
 			e.crew.sees(consumerOf(in), l)
 		}
-		if of := r.host.lagOf(in, l); of.share > worst.share {
+		if of := lagOf(in.Stream, l, time.Now()); of.share > worst.share {
 			worst = of
 		}
 	}
@@ -87,36 +83,13 @@ type lag struct {
 	share  float64 // of what the stream may hold, in bytes or in time: the larger one
 }
 
-// lagOf returns how far the reader of in is behind.
-func (h *Host) lagOf(in bus.Input, of look) lag {
-	maxAge := h.o.Streams.MetricsMaxAge
-	if in.Stream == bus.StreamEvents {
-		maxAge = h.o.Streams.EventsMaxAge
-	}
-	l := measure(of, maxAge, time.Now())
-	l.stream = in.Stream
-	return l
-}
-
-// measure returns what a stream holds behind the place of a reader, by the average of its messages.
-func measure(of look, maxAge time.Duration, now time.Time) lag {
-	c, s := of.reader, of.stream
-	if c.Pending == 0 && c.AckPending == 0 || s.Messages == 0 {
+// lagOf returns how far a reader of stream is behind.
+func lagOf(stream string, of look, now time.Time) lag {
+	if of.reader.Pending == 0 && of.reader.AckPending == 0 {
 		return lag{}
 	}
-	place := max(of.settled(), of.gone())
-	if place >= s.LastSeq { // it has moved on since the stream was asked
-		return lag{}
-	}
-	part := min(1, float64(s.LastSeq-place)/float64(s.Messages))
-	l := lag{bytes: uint64(part * float64(s.Bytes))}
-	if s.MaxBytes > 0 {
-		l.share = float64(l.bytes) / float64(s.MaxBytes)
-	}
-	if maxAge > 0 {
-		l.share = max(l.share, part*float64(now.Sub(s.FirstTime))/float64(maxAge))
-	}
-	return l
+	bytes, share := of.stream.After(of.settled(), now)
+	return lag{stream, bytes, share}
 }
 
 // behind notes how far the plugin is behind, and tells of it when that begins or ends; one of those that share a consumer does.
@@ -124,7 +97,7 @@ func (e *entry) behind(l lag, tells bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	was := e.lag != ""
-	is := l.share > lagBegins || was && l.share > lagEnds
+	is := bus.Lags(l.share, was)
 	e.lag = ""
 	if is {
 		e.lag = fmt.Sprintf("it is behind: %d MiB of %s wait for it, %.0f%% of what that may hold", l.bytes>>20, l.stream, 100*l.share)

@@ -13,10 +13,10 @@ import (
 
 func TestMeasureLag(t *testing.T) {
 	now := time.Now()
-	full := bus.StreamState{Messages: 1000, Bytes: 800, MaxBytes: 1000, FirstSeq: 501, LastSeq: 1500, FirstTime: now.Add(-2 * time.Hour)}
+	full := bus.StreamState{Messages: 1000, Bytes: 800, MaxBytes: 1000, MaxAge: 10 * time.Hour, FirstSeq: 501, LastSeq: 1500, FirstTime: now.Add(-2 * time.Hour)}
 	f := func(c bus.ConsumerState, s bus.StreamState, bytes uint64, share float64) {
 		t.Helper()
-		if l := measure(look{stream: s, reader: c}, 10*time.Hour, now); l.bytes != bytes || l.share < share-0.001 || l.share > share+0.001 {
+		if l := lagOf(bus.StreamMetrics, look{stream: s, reader: c}, now); l.bytes != bytes || l.share < share-0.001 || l.share > share+0.001 {
 			t.Errorf("%+v: %d bytes, %.3f; want %d, %.3f", c, l.bytes, l.share, bytes, share)
 		}
 	}

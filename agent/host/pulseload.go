@@ -87,7 +87,7 @@ func (h *Host) loads() map[string]float64 {
 		m["refused"] = float64(n)
 	}
 	if u := h.uplink(); u != nil {
-		m["uplink_backlog"], m["uplink_backlog_bytes"], m["lost_spool"] = float64(u.Messages), float64(u.Bytes), float64(u.Lost)
+		m["uplink_backlog"], m["uplink_backlog_bytes"], m["uplink_filled"], m["lost_spool"] = float64(u.Messages), float64(u.Bytes), u.Filled, float64(u.Lost)
 	}
 	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
 		maps.Copy(m, parseLoads(string(text)))

@@ -263,6 +263,50 @@ func TestLostSpool(t *testing.T) {
 	}
 }
 
+// Somebody is told that the spool fills before it is full, and when there is room again. Nothing is lost meanwhile.
+func TestLag(t *testing.T) {
+	r := newRig(t)
+	r.local.Limit(t, bus.StreamMetrics, bustest.Limits{MaxBytes: 4 << 20})
+	r.run()
+	r.make(10, 100)
+	r.await(10)
+	r.link.Cut()
+	r.away()
+	r.make(200, 8<<10)
+	bustest.Wait(t, within, "what waits is known", func() bool { s := r.up.Status(); return s.Filled > 0.3 && !s.Lags })
+	r.make(200, 8<<10)
+	bustest.Wait(t, within, "it is told", func() bool { return r.up.Status().Lags && len(r.told(telemetry.FlagLag)) == 1 })
+	if s := r.up.Status(); s.Filled < 0.7 || s.Filled > 0.95 || s.Lost > 0 || !strings.Contains(r.told(telemetry.FlagLag)[0], "bus.max_store") {
+		t.Errorf("%+v, %q", s, r.told(telemetry.FlagLag))
+	}
+	r.link.Heal()
+	bustest.Wait(t, within, "its end is told", func() bool { return len(r.told(telemetry.FlagLag)) == 2 })
+	r.inOrder()
+	if s := r.up.Status(); s.Filled > 0 || s.Lags || s.Lost > 0 || len(r.told(telemetry.FlagLag)) != 2 {
+		t.Errorf("%+v, %q", s, r.told(telemetry.FlagLag))
+	}
+}
+
+// What the limits take first is the oldest of what waits, however much has overtaken it.
+func TestFills(t *testing.T) {
+	now := time.Now()
+	stream := bus.StreamState{Messages: 100, Bytes: 800, MaxBytes: 1000, FirstSeq: 1, LastSeq: 100, FirstTime: now}
+	f := func(s span, want float64) {
+		t.Helper()
+		if got := s.fills(stream, now); got < want-0.001 || got > want+0.001 {
+			t.Errorf("%+v fills %v, want %v", s, got, want)
+		}
+	}
+	f(span{state: bus.ConsumerState{Pending: 75, AckFloor: 25}}, 0.6)
+	f(span{from: 1, end: 50, state: bus.ConsumerState{Pending: 75, AckFloor: 25}}, 0.6) // 51 to 100 are over there already
+	f(span{from: 1, end: 50, state: bus.ConsumerState{Pending: 50, AckFloor: 50}}, 0)
+	f(span{from: 51, state: bus.ConsumerState{Pending: 50}}, 0.4)
+	f(span{from: 51, state: bus.ConsumerState{AckFloor: 100}}, 0)
+	stream.FirstSeq, stream.Messages = 61, 40
+	f(span{from: 1, end: 50, state: bus.ConsumerState{AckFloor: 25}}, 0) // gone
+	f(span{state: bus.ConsumerState{Pending: 40, AckFloor: 25}}, 0.8)
+}
+
 // What the bus of the fleet refuses for good is set aside, and holds up nothing.
 func TestSetAside(t *testing.T) {
 	r := newRig(t)

@@ -21,13 +21,17 @@ type watch struct {
 	since  time.Time
 	wait   backlog
 	rate   rate
+	lags   bool      // so much waits that somebody was told
 	behind time.Time // since when it has to catch up; zero: it has not
 	told   counts    // of losses and refusals
 	toldAt time.Time
 }
 
 // backlog is what waits.
-type backlog struct{ messages, bytes uint64 }
+type backlog struct {
+	messages, bytes uint64
+	filled          float64 // share of what a stream may hold
+}
 
 // rate is how fast messages go on lately.
 type rate struct {
@@ -79,6 +83,7 @@ func (w *watch) look(ctx context.Context) uint64 {
 		}
 		sum.messages += b.messages
 		sum.bytes += b.bytes
+		sum.filled = max(sum.filled, b.filled)
 	}
 	n := w.u.sum()
 	w.mu.Lock()
@@ -110,6 +115,7 @@ func (c *carrier) waiting(ctx context.Context) (b backlog, err error) {
 	}
 	for _, s := range all {
 		c.account(s, stream)
+		b.filled = max(b.filled, s.fills(stream, time.Now()))
 		if s.end == 0 {
 			b.messages += s.state.Pending + uint64(s.state.AckPending)
 		} else if at := max(s.state.AckFloor, stream.FirstSeq-min(stream.FirstSeq, 1)); at < s.end {
@@ -120,6 +126,19 @@ func (c *carrier) waiting(ctx context.Context) (b backlog, err error) {
 		b.bytes = uint64(float64(stream.Bytes) / float64(stream.Messages) * float64(min(b.messages, stream.Messages)))
 	}
 	return b, nil
+}
+
+// fills returns the share of what a stream may hold that lies behind the place of a span, for which something waits: the limits take
+// the oldest first, whatever has gone on beside it.
+func (s span) fills(stream bus.StreamState, now time.Time) (share float64) {
+	switch {
+	case s.past(stream.FirstSeq):
+		return 0
+	case s.end == 0 && s.state.Pending == 0 && s.state.AckPending == 0:
+		return 0
+	}
+	_, share = stream.After(max(s.state.AckFloor, s.from-min(s.from, 1)), now)
+	return share
 }
 
 // sum adds up what the carriers have counted.
@@ -212,6 +231,7 @@ func (w *watch) status(now time.Time) telemetry.UplinkStatus {
 	}
 	s.State, s.Reason, s.AgeMS = state, reason, now.Sub(w.since).Milliseconds()
 	s.Messages, s.Bytes, s.Rate, s.ByteRate = w.wait.messages, w.wait.bytes, w.rate.perSecond, w.rate.bytesPerSecond
+	s.Filled, s.Lags = w.wait.filled, bus.Lags(w.wait.filled, w.lags)
 	return s
 }
 
@@ -233,7 +253,23 @@ func (w *watch) tell(now time.Time) {
 		w.u.log.Info("uplink has caught up", "took", now.Sub(w.behind).Round(time.Second))
 		w.behind = time.Time{}
 	}
+	w.tellLag(s)
 	w.tellLosses(s, now)
+}
+
+// tellLag tells when so much waits that the limits will take the oldest if nothing is done, and when it does no more.
+func (w *watch) tellLag(s telemetry.UplinkStatus) {
+	w.mu.Lock()
+	was := w.lags
+	w.lags = s.Lags
+	w.mu.Unlock()
+	switch {
+	case s.Lags && !was:
+		w.say(telemetry.FlagLag, s, fmt.Sprintf("what waits for the bus of the fleet fills %.0f%% of the spool (%d messages, %d MiB): when that is full the oldest is lost: look why it does not go on, or raise bus.max_store and bus.max_age",
+			100*s.Filled, s.Messages, s.Bytes>>20), "begun")
+	case was && !s.Lags:
+		w.say(telemetry.FlagLag, s, "what waits for the bus of the fleet no longer fills the spool", "ended")
+	}
 }
 
 // tellLosses tells what was lost or set aside, now and then.

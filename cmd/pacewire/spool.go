@@ -81,6 +81,9 @@ func uplinkFault(u *telemetry.UplinkStatus) string {
 	since := (time.Duration(u.AgeMS) * time.Millisecond).Round(time.Second)
 	switch u.State {
 	case telemetry.UplinkOK:
+		if u.Lags {
+			return fmt.Sprintf("uplink: what waits here fills %.0f%% of the spool: %d messages (%s)", 100*u.Filled, u.Messages, bytesText(u.Bytes))
+		}
 		return ""
 	case telemetry.UplinkAway:
 		return strings.TrimSuffix(fmt.Sprintf("the bus of the fleet is away for %v, and %s: %s", since, waits, printable(u.Reason)), ": ")
@@ -92,6 +95,9 @@ func uplinkFault(u *telemetry.UplinkStatus) string {
 func uplinkText(u *telemetry.UplinkStatus) (state, waits string) {
 	state = fmt.Sprintf("%s\tto %s for %v", printable(u.State), printable(u.Bus), (time.Duration(u.AgeMS) * time.Millisecond).Round(time.Second))
 	waits = fmt.Sprintf("%d messages, %s, wait; %.1f messages/s, %s/s go on, %s first", u.Messages, bytesText(u.Bytes), u.Rate, bytesText(uint64(u.ByteRate)), printable(u.Order))
+	if u.Lags {
+		waits += fmt.Sprintf("; that fills %.0f%% of the spool", 100*u.Filled)
+	}
 	if u.Lost > 0 {
 		waits += fmt.Sprintf("; %d lost by the limits of the spool", u.Lost)
 	}
@@ -106,8 +112,12 @@ func (d *doctor) uplink(u *telemetry.UplinkStatus) {
 	if u == nil {
 		return
 	}
-	if fault := uplinkFault(u); fault != "" {
+	if fault := uplinkFault(u); fault != "" && u.State != telemetry.UplinkOK {
 		d.find("uplink", "pacewire status", "%s", fault)
+	}
+	if u.Lags {
+		d.find("uplink", "bus: { max_store: 4GiB, max_age: 24h } in the config, and start the agent again",
+			"what waits for the bus of the fleet fills %.0f%% of the spool: when that is full the oldest is lost", 100*u.Filled)
 	}
 	if u.Lost > 0 {
 		d.find("uplink", "bus: { max_store: 4GiB, max_age: 24h } in the config, and start the agent again",

@@ -45,6 +45,8 @@ func TestUplinkShown(t *testing.T) {
 	f(telemetry.UplinkStatus{State: telemetry.UplinkAway, Reason: "no route", Messages: 7, Bytes: 2048}, "the bus of the fleet is away for 1m30s, and 7 messages (2.0 KiB) wait here: no route",
 		"7 messages, 2.0 KiB")
 	f(telemetry.UplinkStatus{State: telemetry.UplinkAway}, "the bus of the fleet is away for 1m30s, and 0 messages (0 B) wait here")
+	f(telemetry.UplinkStatus{State: telemetry.UplinkOK, Filled: 0.2}, "")
+	f(telemetry.UplinkStatus{State: telemetry.UplinkOK, Filled: 0.724, Lags: true}, "uplink: what waits here fills 72% of the spool: 0 messages (0 B)", "fills 72% of the spool")
 	f(telemetry.UplinkStatus{State: telemetry.UplinkFull, Lost: 5, SetAside: 6}, "uplink: storage_full for 1m30s, and 0 messages (0 B) wait here",
 		"5 lost", "6 refused")
 }
@@ -56,8 +58,8 @@ func TestDoctorOfUplink(t *testing.T) {
 	if len(d.findings) > 0 || len(d.looked) != 1 {
 		t.Errorf("%+v, looked at %q", d.findings, d.looked)
 	}
-	d.uplink(&telemetry.UplinkStatus{State: telemetry.UplinkAway, Lost: 3, SetAside: 4})
-	if len(d.findings) != 3 {
+	d.uplink(&telemetry.UplinkStatus{State: telemetry.UplinkAway, Filled: 0.9, Lags: true, Lost: 3, SetAside: 4})
+	if len(d.findings) != 4 {
 		t.Errorf("%+v", d.findings)
 	}
 }
