@@ -90,11 +90,12 @@ func TestConsumeThroughRestarts(t *testing.T) {
 // Held messages, in the caller's hand or still in the window, are not given
 // again however long they are held.
 func TestInProgress(t *testing.T) {
+	t.Parallel() // it waits
 	b := bustest.New(t)
 	c := b.Conn(t, "h1_out")
 	fill(t, c, 20)
 	in := input("out")
-	in.AckWait = 2 * time.Second // a busy machine may stop the test for a while
+	in.AckWait = 5 * time.Second // a busy machine may stop the test for a while
 	k := consumer(t, c, in, bus.ConsumeOptions{Progress: 200 * time.Millisecond, Messages: 8})
 	held := []*bus.Delivery{next(t, k)} // before the rival has all
 	rival, err := b.Conn(t, "h2_out").Consume(t.Context(), bus.StreamMetrics, "out", bus.ConsumeOptions{})
@@ -103,7 +104,7 @@ func TestInProgress(t *testing.T) {
 	}
 	t.Cleanup(rival.Stop)
 	// All that the rival has is acknowledged; k keeps one and has more in its window.
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // more than twice AckWait
+	ctx, cancel := context.WithTimeout(t.Context(), 2*in.AckWait+2*time.Second)
 	defer cancel()
 	for {
 		d, err := rival.Next(ctx)
@@ -186,16 +187,22 @@ func TestSettle(t *testing.T) {
 	}
 }
 
+// patient is an input whose messages are not given again by themselves while a test lasts.
+func patient(durable string) bus.Input {
+	in := input(durable)
+	in.AckWait = time.Hour
+	return in
+}
+
 // Stop gives back what was fetched: another process has it at once, long before
 // AckWait.
 func TestStopReleases(t *testing.T) {
 	b := bustest.New(t)
 	c := b.Conn(t, "h1_out")
 	fill(t, c, 50)
-	k := consumer(t, c, input("out"), bus.ConsumeOptions{})
+	k := consumer(t, c, patient("out"), bus.ConsumeOptions{})
 	kept := next(t, k)
 	bustest.Wait(t, limit, "a full window", func() bool { return k.Ready() > 10 })
-	start := time.Now()
 	k.Stop()
 	k.Stop()
 	if _, err := k.Next(t.Context()); !errors.Is(err, bus.ErrStopped) {
@@ -210,9 +217,6 @@ func TestStopReleases(t *testing.T) {
 		if err := next(t, other).Ack(); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if d := time.Since(start); d > 4*time.Second {
-		t.Errorf("messages came after %v", d)
 	}
 	if err := kept.Ack(); err != nil {
 		t.Errorf("Ack after Stop: %v", err)
@@ -230,8 +234,7 @@ func TestStopThenCutOff(t *testing.T) {
 	hub := b.Conn(t, "hub")
 	const count = 100
 	fill(t, hub, count)
-	in := input("out")
-	in.AckWait = time.Minute // longer than the test
+	in := patient("out")
 	if err := hub.EnsureConsumer(t.Context(), in); err != nil {
 		t.Fatal(err)
 	}
@@ -447,7 +450,7 @@ func TestShared(t *testing.T) {
 	c := b.Conn(t, "hub")
 	const count = 400
 	fill(t, c, count)
-	if err := c.EnsureConsumer(t.Context(), input("out")); err != nil {
+	if err := c.EnsureConsumer(t.Context(), patient("out")); err != nil {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex

@@ -49,7 +49,7 @@ func command(body []byte) (string, error) {
 // raw is a connection without our rules: what an attacker has.
 func raw(t *testing.T, b *bustest.Bus) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(b.URL)
+	nc, err := nats.Connect(b.URL, nats.Timeout(limit))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,21 @@ func credentials(t testing.TB, user, password string) string {
 	return path
 }
 
+// fails dials with o until the reason why it does not connect is known: want is a part of it.
+func fails(t *testing.T, o bus.Options, want string) (err error) {
+	t.Helper()
+	o.Wait = 300 * time.Millisecond
+	bustest.Wait(t, limit, want, func() bool {
+		var c *bus.Conn
+		if c, err = bus.Dial(t.Context(), o); err == nil {
+			c.Close()
+			t.Fatalf("%+v: connected; want %q", o, want)
+		}
+		return strings.Contains(err.Error(), want)
+	})
+	return err
+}
+
 func TestDialRefuses(t *testing.T) {
 	f := func(o bus.Options, want string) {
 		t.Helper()
@@ -102,10 +117,8 @@ func TestInProcess(t *testing.T) {
 
 func TestWrongPassword(t *testing.T) {
 	b := bustest.Guarded(t)
-	_, err := bus.Dial(t.Context(), bus.Options{
-		URL: b.URL, User: "h1_cpu", CredsFile: credentials(t, "h1_cpu", "wrong"), Wait: 300 * time.Millisecond,
-	})
-	if !errors.Is(err, bus.ErrTimeout) || !strings.Contains(err.Error(), "uthorization") {
+	err := fails(t, bus.Options{URL: b.URL, User: "h1_cpu", CredsFile: credentials(t, "h1_cpu", "wrong")}, "uthorization")
+	if !errors.Is(err, bus.ErrTimeout) {
 		t.Errorf("dial with a wrong password: %v", err)
 	}
 }
@@ -138,9 +151,9 @@ func TestRequestErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer deaf.Stop()
-	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
 	bustest.Wait(t, limit, "a listener", func() bool {
+		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
 		_, err := c.Request(short, bus.HubSubject("get"), []byte("x"))
 		return errors.Is(err, bus.ErrTimeout)
 	})

@@ -237,12 +237,14 @@ func TestWatchOfClosedConn(t *testing.T) {
 // Deletions are remembered for a day; a watch that was away for longer could not know of them.
 func TestWatchThatWasAwayTooLong(t *testing.T) {
 	b := bustest.Bare(t, embedded.Options{})
-	k := bucket(t, b.Conn(t, bus.Hub), bus.BucketSettings{})
+	away := make(chan error, 10) // more than there are
+	k := bucket(t, b.Dial(t, bus.Options{User: bus.Hub, OnDisconnect: func(err error) { away <- err }}), bus.BucketSettings{})
 	bus.RememberDeletions(k, time.Second)
 	put(t, k, "h1", "1")
 	f := follow(t, k, ">")
 	f.wants(t, "h1=1", "ready")
 	b.Stop(t)
+	<-away
 	time.Sleep(1100 * time.Millisecond) // the span itself is what is tested
 	b.Start(t)
 	f.ends(t, bus.ErrDisconnected)

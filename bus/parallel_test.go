@@ -77,6 +77,9 @@ func TestParallel(t *testing.T) {
 	}
 	p.tell(t, 10)
 	bustest.Wait(t, limit, "three calls", func() bool { return p.now.Load() == 3 })
+	if err := p.client.Flush(t.Context()); err != nil { // the others have been sent to the handler
+		t.Fatal(err)
+	}
 	close(p.letGo)
 	if err := p.Drain(t.Context()); err != nil {
 		t.Error(err)

@@ -27,7 +27,7 @@ type hostile struct {
 
 func (h *hostile) dial(b *bustest.Bus, password string) (err error) {
 	h.errs = make(chan error, 64) // more than any test causes
-	h.Conn, err = nats.Connect(b.URL, nats.UserInfo(h.user, password), nats.CustomInboxPrefix("_INBOX_"+h.user), nats.NoReconnect(),
+	h.Conn, err = nats.Connect(b.URL, nats.UserInfo(h.user, password), nats.CustomInboxPrefix("_INBOX_"+h.user), nats.NoReconnect(), nats.Timeout(limit),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { h.errs <- err }))
 	return err
 }

@@ -18,7 +18,7 @@ func TestStaleConnection(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		c, err := staleDialer{time.Second, stale}.Dial("tcp", l.Addr().String())
+		c, err := staleDialer{time.Minute, stale}.Dial("tcp", l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +36,7 @@ func TestStaleConnection(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
-		_ = server.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = server.SetReadDeadline(time.Now().Add(time.Minute))
 		if _, err := server.Read(make([]byte, 8)); !errors.Is(err, want) {
 			t.Errorf("silent for %v: the other end sees %v, want %v", stale, err, want)
 		}

@@ -143,7 +143,7 @@ func TestResetConsumer(t *testing.T) {
 			}
 		}
 	}
-	bustest.Wait(t, 10*time.Second, "three are settled", func() bool {
+	bustest.Wait(t, limit, "three are settled", func() bool {
 		s, err := c.ConsumerInfo(t.Context(), in.Stream, in.Durable)
 		return err == nil && s.AckFloor == 3
 	})

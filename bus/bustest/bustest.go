@@ -27,8 +27,9 @@ type Bus struct {
 
 const (
 	storeBytes = 256 << 20
-	startWait  = 10 * time.Second
-	electWait  = 60 * time.Second // a cluster takes up to 9 s for an attempt
+	startWait  = time.Minute
+	electWait  = 2 * time.Minute // a cluster takes up to 9 s for an attempt
+	calmPing   = time.Minute     // a machine that is busy with other tests is no dead server
 )
 
 // New starts a bus with small streams.
@@ -129,7 +130,7 @@ func (b *Bus) Conn(t testing.TB, user string) *bus.Conn {
 	return b.Dial(t, bus.Options{User: user})
 }
 
-// Dial connects with o, whose URL, Log and Wait may be left empty. A guarded bus
+// Dial connects with o, whose URL, Log, Ping and Wait may be left empty. A guarded bus
 // gives a user who comes without credentials all rights.
 func (b *Bus) Dial(t testing.TB, o bus.Options) *bus.Conn {
 	t.Helper()
@@ -138,6 +139,9 @@ func (b *Bus) Dial(t testing.TB, o bus.Options) *bus.Conn {
 	}
 	if o.URL == "" && o.InProcess == nil {
 		o.URL = b.URL
+	}
+	if o.Ping == 0 {
+		o.Ping = calmPing
 	}
 	return dial(t, o)
 }

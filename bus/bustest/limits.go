@@ -18,7 +18,7 @@ type Limits struct {
 // Limit changes the settings of a stream.
 func (b *Bus) Limit(t testing.TB, stream string, l Limits) {
 	t.Helper()
-	var opts []nats.Option
+	opts := []nats.Option{nats.Timeout(startWait)}
 	if b.Users != nil {
 		g, _ := b.Grant(t, "limits", nil)
 		opts = append(opts, nats.UserInfo(g.User, g.Password))
