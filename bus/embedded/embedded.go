@@ -211,6 +211,8 @@ func (s *Server) await(ctx context.Context, run *server.Server, fatal <-chan str
 		return s.explain(text)
 	case <-ctx.Done():
 		return fmt.Errorf("start server: %w", ctx.Err())
+	case <-s.stop:
+		return errors.New("start server: it was shut down meanwhile")
 	case ok := <-ready:
 		if !ok {
 			return fmt.Errorf("server is not ready after %v", readyWait)
@@ -247,6 +249,7 @@ func (s *Server) config() (*server.Options, error) {
 		JetStreamMaxMemory: maxMemory, JetStreamMaxStore: store,
 		SyncAlways: sync == 0, SyncInterval: sync,
 		MaxPayload: 1 << 20, MaxPending: 64 << 20, WriteDeadline: 10 * time.Second,
+		AuthTimeout:  10, // seconds: who starts many plugins at once keeps the first ones waiting for longer than the usual 2
 		PingInterval: 20 * time.Second, MaxPingsOut: 3, LameDuckDuration: 10 * time.Second, LameDuckGracePeriod: 2 * time.Second,
 	}
 	if s.opts.TLS != nil {

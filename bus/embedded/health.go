@@ -111,9 +111,8 @@ func (s *Server) setHealth(err error) {
 // store. Clients reconnect by themselves.
 func (s *Server) restart() error {
 	s.halt()
-	ctx, cancel := context.WithTimeout(context.Background(), readyWait)
-	defer cancel()
-	if err := s.launch(ctx); err != nil {
+	// However long it takes: a large store on a slow disk would need as long the next time.
+	if err := s.launch(context.Background()); err != nil {
 		return fmt.Errorf("restart bus server: %w", err)
 	}
 	return s.examine()

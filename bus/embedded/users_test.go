@@ -22,7 +22,7 @@ func as(g embedded.Grant) nats.Option { return nats.UserInfo(g.User, g.Password)
 
 func refused(t *testing.T, url string, o ...nats.Option) {
 	t.Helper()
-	nc, err := nats.Connect(url, o...)
+	nc, err := nats.Connect(url, append(o, nats.Timeout(limit))...)
 	if !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("connect: %v; want a refusal", err)
 		nc.Close()
@@ -33,7 +33,7 @@ func refused(t *testing.T, url string, o ...nats.Option) {
 // wait for each other, so all the client sees is that it cannot go on.
 func refusedInside(t *testing.T, s *embedded.Server, o ...nats.Option) {
 	t.Helper()
-	if nc, err := nats.Connect("", append(o, nats.InProcessServer(s), nats.FlusherTimeout(100*time.Millisecond))...); err == nil {
+	if nc, err := nats.Connect("", append(o, nats.InProcessServer(s), nats.FlusherTimeout(time.Second))...); err == nil {
 		t.Error("connected in this process")
 		nc.Close()
 	}
@@ -203,7 +203,7 @@ func TestRights(t *testing.T) {
 			t.Errorf("not told of %s", user)
 		}
 	}
-	some, someErrs := client("some", &embedded.Rights{Publish: []string{"a"}, Subscribe: []string{"_INBOX.>", "q"}, Responses: 1, ResponseTime: time.Second})
+	some, someErrs := client("some", &embedded.Rights{Publish: []string{"a"}, Subscribe: []string{"_INBOX.>", "q"}, Responses: 1, ResponseTime: limit})
 	none, noneErrs := client("none", &embedded.Rights{})
 	all, _ := client("all", nil)
 	denied(some, someErrs, "b")
