@@ -47,6 +47,11 @@ type Options struct {
 	// Data says that the connection carries batches, not control messages.
 	Data bool
 
+	// Compress deflates what passes, each way. Every URL must be one of WebSocket
+	// then, for NATS compresses no other connection; a server that does not is
+	// talked to as it is.
+	Compress bool
+
 	// Ping is how often the server is asked whether it is there; 0 is what suits
 	// the way to it. A server that says nothing to two of them is gone.
 	Ping time.Duration
@@ -182,6 +187,7 @@ func (c *Conn) options() ([]nats.Option, error) {
 		nats.ReconnectBufSize(-1),  // what is published while away would arrive late and unasked
 		nats.CustomInboxPrefix("_INBOX_" + o.User),
 		nats.PermissionErrOnSubscribe(true),
+		nats.Compression(o.Compress),
 		nats.ConnectHandler(c.onUp),
 		nats.ReconnectHandler(c.onUp),
 		nats.DisconnectErrHandler(c.onDown),

@@ -18,6 +18,7 @@ func (l *loader) bus(s *source, n *yaml.Node) Bus {
 		b.Embedded = b.URLs == nil
 		return b
 	}
+	var compress *yaml.Node
 	embedded := map[string]func(*yaml.Node){
 		"listen":    func(n *yaml.Node) { b.Listen = s.loopback("bus.listen", n, s.address("bus.listen", n), busWay) },
 		"store":     func(n *yaml.Node) { b.Store = s.text("bus.store", n) },
@@ -27,7 +28,7 @@ func (l *loader) bus(s *source, n *yaml.Node) Bus {
 	}
 	external := map[string]func(*yaml.Node){
 		"replicas": func(n *yaml.Node) { b.Replicas = s.count("bus.replicas", n, 5) },
-		"spool":    func(n *yaml.Node) { b.Spool = s.spool(n) },
+		"spool":    func(n *yaml.Node) { b.Spool, compress = s.spool(n) },
 		"creds_file": func(n *yaml.Node) {
 			b.CredsFile = s.text("bus.creds_file", n)
 			l.secretFile(s, "bus.creds_file", n)
@@ -39,6 +40,9 @@ func (l *loader) bus(s *source, n *yaml.Node) Bus {
 	maps.Copy(known, external)
 	s.fields("bus", n, known, []string{"urls", "listen", "store", "sync", "max_store", "max_age", "creds_file", "tls", "replicas", "spool"})
 	b.Embedded = b.URLs == nil
+	if compress != nil {
+		l.compressible(s, compress, b.URLs)
+	}
 	for _, e := range entries(n) {
 		switch {
 		case embedded[e.name] != nil && !b.Embedded && b.Spool == nil:
@@ -50,20 +54,40 @@ func (l *loader) bus(s *source, n *yaml.Node) Bus {
 	return b
 }
 
-// spool reads spool: as true, or as a map of how it is sent on; nil: there is none.
-func (s *source) spool(n *yaml.Node) *Spool {
-	p := &Spool{Order: SpoolOldest}
+// spool reads spool: as true, or as a map of how it is sent on, compressed where compress says so; nil: there is none.
+func (s *source) spool(n *yaml.Node) (p *Spool, compress *yaml.Node) {
+	p = &Spool{Order: SpoolOldest}
 	if n.Kind != yaml.MappingNode {
 		if !s.flag("bus.spool", n) {
-			return nil
+			return nil, nil
 		}
-		return p
+		return p, nil
 	}
 	s.fields("bus.spool", n, map[string]func(*yaml.Node){
 		"order":  func(n *yaml.Node) { p.Order = s.oneOf("bus.spool.order", n, SpoolOldest, SpoolLive) },
 		"window": func(n *yaml.Node) { p.Window = s.window(n) },
-	}, []string{"order", "window"})
-	return p
+		"compress": func(n *yaml.Node) {
+			if p.Compress = s.flag("bus.spool.compress", n); p.Compress {
+				compress = n
+			}
+		},
+	}, []string{"order", "window", "compress"})
+	return p, compress
+}
+
+// compressible refuses to compress, which stands at n, where the way there cannot be.
+func (l *loader) compressible(s *source, n *yaml.Node, urls []string) {
+	if l.BusURL != "" {
+		urls = strings.Split(l.BusURL, ",")
+	}
+	for _, text := range urls {
+		if scheme, _, _ := strings.Cut(strings.TrimSpace(text), "://"); scheme == "ws" || scheme == "wss" {
+			continue
+		}
+		s.fault(n, "name where its servers take WebSocket connections, such as wss://bus.example:443, or leave compress out",
+			"bus.spool.compress: NATS compresses WebSocket connections alone, and %s is none", text)
+		return
+	}
 }
 
 // window reads how much may be on the way at a time: a message at least, and no more than a server takes from one connection.

@@ -52,3 +52,26 @@ func TestKeepOnABadBus(t *testing.T) {
 		}
 	}
 }
+
+// What is compressed has to be a WebSocket connection, whoever names it.
+func TestCompressNeedsWebSocket(t *testing.T) {
+	f := func(url, text string, good bool) {
+		t.Helper()
+		o := options()
+		o.BusURL = url
+		s, err := Parse(o, "a.yaml", []byte("bus: "+text+"\ncollect: { cpu: {} }\n"))
+		if good != (err == nil) || err != nil && (len(messages(err)) != 1 || !strings.Contains(err.Error(), "NATS compresses WebSocket connections alone")) {
+			t.Errorf("bus %q, %s: %v", url, text, err)
+		}
+		if good && s.Bus.Spool.Compress != strings.Contains(text, "compress: true") {
+			t.Errorf("%s: %+v", text, s.Bus.Spool)
+		}
+	}
+	f("", "{ urls: wss://b, spool: { compress: true } }", true)
+	f("", "{ spool: { compress: true }, urls: [ws://b, wss://c] }", true)
+	f("", "{ urls: tls://b, spool: { compress: false } }", true)
+	f("", "{ urls: tls://b, spool: { compress: true } }", false)
+	f("", "{ urls: [wss://b, nats://c], spool: { compress: true } }", false)
+	f("nats://b", "{ urls: wss://b, spool: { compress: true } }", false)
+	f("ws://b,wss://c", "{ urls: nats://b, spool: { compress: true } }", true)
+}

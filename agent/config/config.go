@@ -106,8 +106,9 @@ func (b Bus) Own() bool { return b.Embedded || b.Spool != nil }
 // Spool says how an agent keeps what is on its way to a bus elsewhere. Listen, Store, Sync, MaxStore and MaxAge of Bus are of the
 // bus that it keeps it in.
 type Spool struct {
-	Order  string // SpoolOldest or SpoolLive
-	Window int64  // bytes on the way at a time; 0: the default
+	Order    string // SpoolOldest or SpoolLive
+	Window   int64  // bytes on the way at a time; 0: the default
+	Compress bool   // what goes there; the URLs are of WebSocket
 }
 
 // Orders of a spool that has fallen behind.

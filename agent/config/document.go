@@ -80,8 +80,9 @@ func busSchema() map[string]any {
 
 func spoolSchema() map[string]any {
 	m := object("elsewhere: keep here what is on its way there", map[string]any{
-		"order":  map[string]any{"enum": []string{SpoolOldest, SpoolLive}, "description": "what goes first after the bus was away"},
-		"window": text("bytes on the way at a time, such as 8MiB"),
+		"order":    map[string]any{"enum": []string{SpoolOldest, SpoolLive}, "description": "what goes first after the bus was away"},
+		"window":   text("bytes on the way at a time, such as 8MiB"),
+		"compress": map[string]any{"type": "boolean", "description": "deflate what goes there; its urls have to be of WebSocket"},
 	})
 	m["type"] = []string{"boolean", "object"}
 	return m

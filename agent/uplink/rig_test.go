@@ -15,10 +15,14 @@ import (
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/bus/embedded"
+	"github.com/pacewire/pacewire/internal/cluster"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	cluster.Serve() // a server of another config than the one in this process is a process of this program
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/pacewire/pacewire/internal/process.spawn"))
+}
 
 const (
 	host   = "h1"

@@ -20,6 +20,7 @@ type Link struct {
 	ends   map[net.Conn]struct{}
 	pipes  sync.WaitGroup
 	rate   atomic.Int64
+	sent   atomic.Int64
 }
 
 type linkState int
@@ -63,6 +64,9 @@ func (k *Link) Deafen() { k.set(deaf) }
 
 // Throttle lets so many bytes a second through in each direction of each connection; 0: as many as come.
 func (k *Link) Throttle(bytesPerSecond int64) { k.rate.Store(bytesPerSecond) }
+
+// Sent is how many bytes have come from clients.
+func (k *Link) Sent() int64 { return k.sent.Load() }
 
 // Heal makes it whole. Connections that have lost something are reset.
 func (k *Link) Heal() { k.set(whole) }
@@ -152,6 +156,9 @@ func (k *Link) pipe(from, to net.Conn, lossy linkState) {
 		}
 		if state, _ := k.look(); state == hole || state == lossy {
 			continue // lost; Heal resets the connection
+		}
+		if lossy == hole { // it is the way of the client
+			k.sent.Add(int64(n))
 		}
 		if rate := k.rate.Load(); rate > 0 {
 			time.Sleep(time.Duration(int64(n) * int64(time.Second) / rate))

@@ -144,7 +144,7 @@ func (p *station) spool(s *config.Settings, d *door, name string, log *slog.Logg
 	p.uplink = uplink.New(uplink.Options{
 		Host: name, Live: s.Bus.Spool.Order == config.SpoolLive, Window: s.Bus.Spool.Window, Place: filepath.Join(state, "uplink.json"),
 		Local:   bus.Options{URL: p.URL, InProcess: p.InProcess, CredsFile: file},
-		Central: bus.Options{URL: far.URL, CredsFile: far.Creds, TLS: far.TLS},
+		Central: bus.Options{URL: far.URL, CredsFile: far.Creds, TLS: far.TLS, Compress: s.Bus.Spool.Compress},
 		Log:     log.With("part", "uplink"),
 		Tell: func(v telemetry.Event) {
 			if h := p.host.Load(); h != nil {

@@ -15,9 +15,12 @@ import (
 // Options say what a cluster is like.
 type Options struct {
 	Dir      string // below it each server has a folder
-	Servers  int    // 0: 3
+	Servers  int    // 0: 3; 1: a server that is in no cluster
 	Sync     string // "always", or the duration between two syncs; empty: 2m
 	MaxStore int64  // bytes of each server; 0: 8 GiB
+
+	WebSocket string // settings of a listener for WebSocket connections, beside its address: see Node.WebSocket; empty: there is none
+	More      string // settings of each server besides
 }
 
 // A Cluster is some servers that know each other.
@@ -33,14 +36,14 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if o.Servers == 0 {
 		o.Servers = 3
 	}
-	ports, err := freePorts(2 * o.Servers)
+	ports, err := freePorts(3 * o.Servers)
 	if err != nil {
 		return nil, fmt.Errorf("start cluster: %w", err)
 	}
 	c := new(Cluster)
 	var routes []string
 	for i := range o.Servers {
-		n := &Node{Name: fmt.Sprint("n", i+1), port: ports[2*i], route: ports[2*i+1]}
+		n := &Node{Name: fmt.Sprint("n", i+1), port: ports[3*i], route: ports[3*i+1], web: ports[3*i+2]}
 		n.Dir = filepath.Join(o.Dir, n.Name)
 		c.Nodes = append(c.Nodes, n)
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", n.route))

@@ -18,8 +18,9 @@ type Node struct {
 	Name string
 	Dir  string // its store, config and log
 
-	port, route int
-	child       *process.Process // nil: it does not run
+	port, route, web int
+
+	child *process.Process // nil: it does not run
 }
 
 // config is what a server reads. The machine is shared with its rivals, so it gets little memory.
@@ -29,7 +30,7 @@ listen: "127.0.0.1:%d"
 max_payload: 1MB
 log_file: %q
 jetstream { store_dir: %q, max_memory_store: 64MB, max_file_store: %d, sync_interval: %s }
-cluster { name: "test", listen: "127.0.0.1:%d", routes: [%s] }
+%s
 `
 
 func (n *Node) configure(o Options, routes []string) error {
@@ -42,7 +43,14 @@ func (n *Node) configure(o Options, routes []string) error {
 	if err := os.MkdirAll(n.Dir, 0o700); err != nil {
 		return err
 	}
-	text := fmt.Sprintf(config, n.Name, n.port, n.log(), filepath.Join(n.Dir, "store"), o.MaxStore, o.Sync, n.route, strings.Join(routes, ","))
+	more := o.More
+	if o.Servers > 1 {
+		more += fmt.Sprintf("\ncluster { name: \"test\", listen: \"127.0.0.1:%d\", routes: [%s] }", n.route, strings.Join(routes, ","))
+	}
+	if o.WebSocket != "" {
+		more += fmt.Sprintf("\nwebsocket { listen: \"127.0.0.1:%d\", %s }", n.web, o.WebSocket)
+	}
+	text := fmt.Sprintf(config, n.Name, n.port, n.log(), filepath.Join(n.Dir, "store"), o.MaxStore, o.Sync, more)
 	return os.WriteFile(n.file(), []byte(text), 0o600)
 }
 
@@ -51,6 +59,9 @@ func (n *Node) log() string  { return filepath.Join(n.Dir, "nats.log") }
 
 // URL is where clients of this server connect.
 func (n *Node) URL() string { return fmt.Sprintf("nats://127.0.0.1:%d", n.port) }
+
+// WebSocket is the address where it takes WebSocket connections.
+func (n *Node) WebSocket() string { return fmt.Sprintf("127.0.0.1:%d", n.web) }
 
 // Start starts a server that was killed, and returns when it takes connections.
 func (n *Node) Start(ctx context.Context) error {
