@@ -189,13 +189,23 @@ func (l *life) dial(ctx context.Context) error {
 	if l.data, err = bus.Dial(ctx, options); err != nil {
 		return noBus(err)
 	}
-	out, err := bus.NewPublisher(l.data, bus.PublisherOptions{Host: l.o.Host, Plugin: l.o.Plugin, Log: l.o.Log, OnState: l.publishes})
+	out, err := bus.NewPublisher(l.data, bus.PublisherOptions{Host: l.o.Host, Plugin: l.o.Plugin, Log: l.o.Log, OnState: l.publishes,
+		LetterKey: sync.OnceValue(l.letterKey)})
 	if err != nil {
 		return err
 	}
 	l.link = &busLink{host: l.o.Host, plugin: l.o.Plugin, process: l.o.Process, conn: l.data, control: l.control, out: out,
 		unread: l.unread}
 	return nil
+}
+
+// letterKey returns the secret of the plugin; none where it cannot be kept.
+func (l *life) letterKey() []byte {
+	key, err := letterKey(l.o.Dir)
+	if err != nil {
+		l.log.Warn("a batch that is set aside when this process dies may be set aside twice: the secret for the ids of dead letters cannot be kept", "error", err)
+	}
+	return key
 }
 
 // noBus tells errors of dialling that waiting mends from those that it does not.
