@@ -47,6 +47,14 @@ var (
 	// more: it was dropped or given again, or the limits of DEAD took it.
 	ErrNoLetter = errors.New("no such dead letter")
 
+	// ErrNoContent is returned when a dead letter is to be given again that is only
+	// a description, as its batch was too large for one: look at it, and drop it.
+	ErrNoContent = errors.New("dead letter without content")
+
+	// ErrElsewhere is returned when a dead letter is to be given again that an
+	// uplink has brought: the machine that it is from keeps it, and can do so.
+	ErrElsewhere = errors.New("dead letter of another machine")
+
 	// ErrKept is returned by DropLetter when DEAD was made by a version whose
 	// streams let nobody delete, which cannot be undone: what is in it leaves by
 	// age, or with the stream.

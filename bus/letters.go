@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -38,6 +40,13 @@ type Letter struct {
 	// Again says that it was given again, and that its plugin went before it was settled.
 	Again bool
 
+	// Home is the host that keeps it, where its plugin can be given it again: what is here is a copy that the uplink of that host has
+	// brought. Empty: it was set aside here.
+	Home string
+
+	// LeftOut is how many bytes of content it is without: with them it had been too large.
+	LeftOut int
+
 	header nats.Header
 }
 
@@ -57,6 +66,20 @@ func (l Letter) Points() (*telemetry.Batch, error) {
 		return b, fmt.Errorf("dead letter %d: %w", l.Seq, err)
 	}
 	return b, nil
+}
+
+// Retryable returns why the letter cannot be given again here; nil when it can. Errors: ErrNoContent, ErrElsewhere.
+func (l Letter) Retryable() error {
+	switch {
+	case l.LeftOut > 0:
+		return fmt.Errorf("%w: %d: its %d bytes were left out, as the bus does not take so much in one message: there is nothing to give again, "+
+			"it can only be looked at and dropped", ErrNoContent, l.Seq, l.LeftOut)
+	case len(l.Body) == 0:
+		return fmt.Errorf("%w: %d: the batch was empty: there is nothing to give again, it can only be looked at and dropped", ErrNoContent, l.Seq)
+	case l.Home != "" && l.Plugin != Uplink: // what an uplink has set aside can be stored here too, see SendLetter
+		return fmt.Errorf("%w: %d is a copy: host %s keeps the letter, and its plugin %s can be given it again there", ErrElsewhere, l.Seq, l.Home, l.Plugin)
+	}
+	return nil
 }
 
 // Letters gives f the dead letters of a plugin, of all with an empty name, from a number on, the oldest first. Those that are
@@ -135,15 +158,37 @@ func letterOf(s Subject, seq uint64, at time.Time, h nats.Header, body []byte) L
 	}
 	l.SourceSeq, _ = strconv.ParseUint(h.Get(HeaderStreamSeq), 10, 64)
 	l.Deliveries, _ = strconv.Atoi(h.Get(HeaderDeliveries))
+	l.LeftOut, _ = strconv.Atoi(h.Get(HeaderLeftOut))
+	l.Home = cmp.Or(s.Host, homeOf(h.Get(headerID)))
 	l.Stored, _ = time.Parse(time.RFC3339Nano, h.Get(HeaderStored)) // none of before: the zero time
 	return l
+}
+
+// homeOf returns the host whose uplink has brought a letter of this id: it puts its host before the id that the letter had. Uplinks of
+// older versions do not name it in the subject.
+func homeOf(id string) string {
+	token, had, _ := strings.Cut(id, "/")
+	if !strings.HasPrefix(had, deadID) && !strings.HasPrefix(had, Token(Uplink)+"/"+StreamDead+"/") { // the second: it had none
+		return ""
+	}
+	switch host, hashed, err := Untoken(token); {
+	case err != nil:
+		return ""
+	case hashed:
+		return token
+	default:
+		return host
+	}
 }
 
 const againID = "again/" // ids of copies begin so
 
 // GiveAgain puts a copy of l where its plugin is given it again once its agent says so, and returns the place of the copy in
-// DEAD. The letter itself stays. The same call again within two minutes makes no second copy.
+// DEAD. The letter itself stays. The same call again within two minutes makes no second copy. Errors: those of Retryable.
 func (c *Conn) GiveAgain(ctx context.Context, l Letter) (seq uint64, err error) {
+	if err := l.Retryable(); err != nil {
+		return 0, err
+	}
 	m := l.again()
 	ack, err := c.publishAgain(ctx, m)
 	if err == nil && ack.Duplicate {

@@ -158,6 +158,51 @@ func TestGiveAgainUnderStolenID(t *testing.T) {
 	}
 }
 
+// What cannot be given again is not, and why is said: a letter that is only a description, and the copy of another machine's.
+func TestRetryable(t *testing.T) {
+	b := bustest.New(t)
+	c := b.Conn(t, "hub")
+	p := publisher(t, c, bus.PublisherOptions{Host: "h1", Plugin: "out"})
+	lay := func(m bus.Message) bus.Letter {
+		t.Helper()
+		if err := p.Publish(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		l, err := c.Letter(t.Context(), streamState(t, c, bus.StreamDead).LastSeq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	f := func(m bus.Message, home string, want error, says string) {
+		t.Helper()
+		l := lay(m)
+		err := l.Retryable()
+		if l.Home != home || !errors.Is(err, want) || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%s %s: of host %q, %v; want %q, %v", m.Subject, m.ID, l.Home, err, home, want)
+		}
+		if _, again := c.GiveAgain(t.Context(), l); !errors.Is(again, want) {
+			t.Errorf("%s %s: given again: %v, want %v", m.Subject, m.ID, again, want)
+		}
+	}
+	here, body := bus.DeadSubject("out"), []byte("x v=1 1")
+	f(bus.Message{Subject: here, Body: body}, "", nil, "")
+	f(bus.Message{Subject: here, ID: "dead/out/7/x", Body: body}, "", nil, "")
+	f(bus.Message{Subject: here}, "", bus.ErrNoContent, "the batch was empty")
+	f(bus.Message{Subject: here, Header: map[string]string{bus.HeaderLeftOut: "1048000"}}, "", bus.ErrNoContent, "its 1048000 bytes were left out")
+	f(bus.Message{Subject: bus.CopySubject("edge 1", here), Body: body}, "edge 1", bus.ErrElsewhere, "host edge 1 keeps the letter, and its plugin out can")
+	f(bus.Message{Subject: here, ID: "edge=201/dead/out/7", Body: body}, "edge 1", bus.ErrElsewhere, "host edge 1 ") // of an uplink of before
+	f(bus.Message{Subject: here, ID: "edge/=7Euplink/DEAD/7-x", Body: body}, "edge", bus.ErrElsewhere, "host edge ")
+	f(bus.Message{Subject: bus.CopySubject("edge", here)}, "edge", bus.ErrNoContent, "dropped")
+	f(bus.Message{Subject: bus.CopySubject("edge", bus.DeadSubject(bus.Uplink)), Body: body}, "edge", nil, "")
+	if got := len(lettersOf(t, c, "out")); got != 8 {
+		t.Errorf("%d letters of out, with its copies", got)
+	}
+	if got := len(lettersOf(t, c, "")); got != 9 {
+		t.Errorf("%d letters", got)
+	}
+}
+
 // large puts n letters of 400 KiB onto the bus.
 func large(t *testing.T, c *bus.Conn, n int) (letters []bus.Letter) {
 	t.Helper()
@@ -271,7 +316,7 @@ func TestDropFromOldStream(t *testing.T) {
 	}
 	fill(t, c, 1)
 	setAside(t, c, consumer(t, c, input("out"), bus.ConsumeOptions{}), "out", 1)
-	_, err = c.GiveAgain(t.Context(), bus.Letter{Seq: 1, Plugin: "out", At: time.Now()})
+	_, err = c.GiveAgain(t.Context(), bus.Letter{Seq: 1, Plugin: "out", At: time.Now(), Body: []byte("0")})
 	wantErr(t, "to give again before the stream is updated", err, bus.ErrNoStream)
 	if err := c.EnsureStreams(t.Context(), smallStreams()); err != nil {
 		t.Fatal(err)

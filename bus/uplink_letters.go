@@ -10,11 +10,11 @@ import (
 )
 
 // SendLetter stores what an uplink has set aside where it was before, with the id it had, and removes the letter: the uplink of this bus
-// sends it on once more. On the bus of the fleet it is there then. Errors: ErrNoLetter for one without its content; ErrRefused while the stream
+// sends it on once more. On the bus of the fleet it is there then. Errors: ErrNoContent; ErrRefused while the stream
 // remembers the id, for two minutes; ErrKept as RetryLetters.
 func (c *Conn) SendLetter(ctx context.Context, l Letter) error {
-	if l.header.Get(HeaderLeftOut) != "" {
-		return fmt.Errorf("%w with its content: %d: it was too large for the bus, and can only be dropped", ErrNoLetter, l.Seq)
+	if err := l.Retryable(); err != nil {
+		return err
 	}
 	s, err := ParseSubject(l.Subject)
 	if err != nil || s.Area != AreaMetrics && s.Area != AreaEvents {

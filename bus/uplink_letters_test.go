@@ -42,7 +42,7 @@ func TestDeadTooLarge(t *testing.T) {
 		!strings.Contains(list[0].Error, "the sink says no") {
 		t.Fatalf("letters: %+v", list)
 	}
-	if err := c.SendLetter(t.Context(), list[0]); !errors.Is(err, bus.ErrNoLetter) {
+	if err := c.SendLetter(t.Context(), list[0]); !errors.Is(err, bus.ErrNoContent) {
 		t.Errorf("sent: %v", err)
 	}
 }
