@@ -60,6 +60,7 @@ type Times struct {
 	Operate   time.Duration // how long an agent may work on an operation: 90 s
 	Ask       time.Duration // how long an agent may take to tell something: 5 s
 	Connect   time.Duration // between two looks for a bus: 1 s
+	Header    time.Duration // how long a client may take to send the header of a request: 5 s
 }
 
 // A Server answers HTTP.
@@ -143,6 +144,7 @@ func (t Times) orDefault() Times {
 	set(&t.Operate, 90*time.Second)
 	set(&t.Ask, 5*time.Second)
 	set(&t.Connect, time.Second)
+	set(&t.Header, 5*time.Second)
 	return t
 }
 
@@ -154,11 +156,10 @@ func (s *Server) Recent() *recent.Store { return s.store }
 
 // Times of a connection. Handlers that take longer say so themselves.
 const (
-	headerTime = 5 * time.Second
-	readTime   = 15 * time.Second
-	writeTime  = 30 * time.Second
-	idleTime   = time.Minute
-	endTime    = 5 * time.Second
+	readTime  = 15 * time.Second
+	writeTime = 30 * time.Second
+	idleTime  = time.Minute
+	endTime   = 5 * time.Second
 )
 
 // Run serves on l, and keeps recent values, until ctx ends.
@@ -168,7 +169,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	srv := &http.Server{
-		Handler: s, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, IdleTimeout: idleTime,
+		Handler: s, ReadHeaderTimeout: s.o.Times.Header, ReadTimeout: readTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: 4 * mostHeader, // what is between has a problem for an answer
 		ConnContext:    connContext,
 		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),

@@ -24,7 +24,7 @@ func TestGraph(t *testing.T) {
 	for range 3 {
 		s.values("web1", "cpu", func(b *telemetry.Batch) { b.Add("cpu", telemetry.Fields{"v": 1}, nil) })
 	}
-	bustest.Wait(t, 5*time.Second, "the consumer to count them", func() bool {
+	bustest.Wait(t, soon, "the consumer to count them", func() bool {
 		is, err := c.ConsumerInfo(t.Context(), bus.StreamMetrics, "tidy")
 		return err == nil && is.Pending == 3
 	})
@@ -66,6 +66,7 @@ func TestGraph(t *testing.T) {
 // TestGraphIsDrawnOnce has many ask for the graph at once.
 func TestGraphIsDrawnOnce(t *testing.T) {
 	r := start(t, bustest.New(t), nil)
+	begun := time.Now()
 	var all sync.WaitGroup
 	for _, format := range []string{"json", "dot", "mermaid", "json", "dot", "mermaid", "json", "dot", "mermaid", "json"} {
 		all.Go(func() {
@@ -74,7 +75,6 @@ func TestGraphIsDrawnOnce(t *testing.T) {
 			}
 		})
 	}
-	begun := time.Now()
 	all.Wait()
 	if n, most := r.fleet.lists.Load(), 1+int64(time.Since(begun)/drawnFresh); n > most {
 		t.Errorf("the fleet was listed %d times, want %d", n, most)
@@ -100,7 +100,7 @@ func TestBacklogs(t *testing.T) {
 		})
 	}
 	var g Graph
-	bustest.Wait(t, 10*time.Second, "all of them to be counted", func() bool {
+	bustest.Wait(t, soon, "all of them to be counted", func() bool {
 		r.get("/api/v1/graph", &g)
 		return len(g.Nodes) == 1 && g.Nodes[0].Backlog != nil && *g.Nodes[0].Backlog == many
 	})

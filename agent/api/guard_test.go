@@ -228,24 +228,25 @@ func TestSlow(t *testing.T) {
 		t.Skip("takes 5 s: run without -short")
 	}
 	r := start(t, nil, nil)
-	begun := time.Now()
 	c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	fmt.Fprint(c, "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
-	_ = c.SetReadDeadline(begun.Add(20 * time.Second))
-	_, err = io.ReadAll(c)
-	if err != nil || time.Since(begun) > 3*headerTime {
-		t.Errorf("a header that never ends is read for %v: %v", time.Since(begun), err)
+	_ = c.SetReadDeadline(time.Now().Add(soon))
+	if _, err = io.ReadAll(c); err != nil {
+		t.Errorf("a header that never ends is read on: %v", err)
 	}
-	bustest.Wait(t, 5*time.Second, "the connection's slot to be free", func() bool { return r.open.Load() == 0 })
+	bustest.Wait(t, soon, "the connection's slot to be free", func() bool { return r.open.Load() == 0 })
 }
+
+// patient makes a server that does not cut off who sends nothing.
+func patient(o *Options) { o.Times.Header = 10 * soon }
 
 // TestMostConnections fills the server with connections: the next one waits until one of them ends.
 func TestMostConnections(t *testing.T) {
-	r := start(t, nil, nil)
+	r := start(t, nil, patient)
 	dial := func() net.Conn {
 		t.Helper()
 		c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
@@ -259,11 +260,11 @@ func TestMostConnections(t *testing.T) {
 	for range mostConns - 1 {
 		dial()
 	}
-	bustest.Wait(t, 3*time.Second, "all to be accepted", func() bool { return r.open.Load() == mostConns })
+	bustest.Wait(t, soon, "all to be accepted", func() bool { return r.open.Load() == mostConns })
 	last := dial()
 	fmt.Fprint(last, "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	first.Close()
-	_ = last.SetReadDeadline(time.Now().Add(4 * time.Second))
+	_ = last.SetReadDeadline(time.Now().Add(soon))
 	a, err := http.ReadResponse(bufio.NewReader(last), nil)
 	if err != nil {
 		t.Fatalf("the one that waited: %v", err)
@@ -279,7 +280,7 @@ func TestAudit(t *testing.T) {
 		t.Helper()
 		before := len(r.log.String())
 		send()
-		bustest.Wait(t, 5*time.Second, "a line with "+want, func() bool { return strings.Contains(r.log.String()[before:], want) })
+		bustest.Wait(t, soon, "a line with "+want, func() bool { return strings.Contains(r.log.String()[before:], want) })
 		if text := r.log.String()[before:]; strings.Count(text, "\n") != 1 || strings.Contains(text, token) {
 			t.Errorf("lines %q, want one with %q", text, want)
 		}
@@ -344,7 +345,7 @@ func TestOwnSite(t *testing.T) {
 
 // TestVital takes all slots and nearly all connections: what restarts the server when it does not answer still has its answer.
 func TestVital(t *testing.T) {
-	r := start(t, bustest.New(t), nil)
+	r := start(t, bustest.New(t), patient)
 	for range mostRequests {
 		r.busy <- struct{}{}
 	}
@@ -355,7 +356,7 @@ func TestVital(t *testing.T) {
 		r.heavy <- struct{}{}
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-	bustest.Wait(t, 5*time.Second, "no connection to be open", func() bool { return r.open.Load() == 0 })
+	bustest.Wait(t, soon, "no connection to be open", func() bool { return r.open.Load() == 0 })
 	for range mostConns - reserveConns {
 		c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
 		if err != nil {
@@ -363,7 +364,7 @@ func TestVital(t *testing.T) {
 		}
 		t.Cleanup(func() { c.Close() })
 	}
-	bustest.Wait(t, 4*time.Second, "them to be accepted", func() bool { return r.open.Load() == mostConns-reserveConns })
+	bustest.Wait(t, soon, "them to be accepted", func() bool { return r.open.Load() == mostConns-reserveConns })
 	for range 2 * reserveConns { // each gives its connection back
 		if a := r.ask("GET", "/-/healthy", ""); a.StatusCode != http.StatusOK || !a.Close {
 			t.Fatalf("%s %s", a.Status, a.text)
@@ -389,7 +390,7 @@ func TestHeavy(t *testing.T) {
 	}
 	done := make(chan answer)
 	go func() { done <- r.ask("GET", "/api/v1/graph", "") }()
-	bustest.Wait(t, 4*time.Second, "it to wait", func() bool { return len(r.busy) == 1 })
+	bustest.Wait(t, soon, "it to wait", func() bool { return len(r.busy) == 1 })
 	<-r.heavy
 	if a := <-done; a.StatusCode != http.StatusOK {
 		t.Errorf("%s %s", a.Status, a.text)
@@ -414,7 +415,7 @@ func TestRequestID(t *testing.T) {
 	}
 	logged := func(id, what string) {
 		t.Helper()
-		bustest.Wait(t, 5*time.Second, "a line of "+id, func() bool {
+		bustest.Wait(t, soon, "a line of "+id, func() bool {
 			for line := range strings.Lines(r.log.String()) {
 				if strings.Contains(line, "request="+id) && strings.Contains(line, what) {
 					return true

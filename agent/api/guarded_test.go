@@ -33,7 +33,7 @@ func TestRights(t *testing.T) {
 	if m := r.listen("/api/v1/events/stream?after=0").next(); m.id != "1" {
 		t.Errorf("%+v", m)
 	}
-	bustest.Wait(t, 10*time.Second, "values", func() bool {
+	bustest.Wait(t, soon, "values", func() bool {
 		s.values("web1", "host", func(b *telemetry.Batch) { b.Add("cpu", telemetry.Fields{"v": 1}, nil) })
 		return r.store.Stats().Series == 1
 	})
@@ -63,7 +63,7 @@ func TestPointsNeedARight(t *testing.T) {
 	r := start(t, nil, func(o *Options) { o.Conn = func() *bus.Conn { return c } })
 	begun := time.Now()
 	a := r.ask("POST", "/api/v1/points", "cpu v=1", "Content-Type: text/x-influx")
-	if a.StatusCode != 503 || a.code() != "bus_denied" || time.Since(begun) > 10*time.Second {
+	if a.StatusCode != 503 || a.code() != "bus_denied" || time.Since(begun) > soon {
 		t.Errorf("%s %s after %v", a.Status, a.text, time.Since(begun))
 	}
 	allowed := startGuarded(t, bustest.Guarded(t), "pw.metrics.>")

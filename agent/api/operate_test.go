@@ -113,7 +113,7 @@ func TestLongOperation(t *testing.T) {
 		t.Errorf("%+v", j)
 	}
 	close(end)
-	bustest.Wait(t, 5*time.Second, "the job to end", func() bool {
+	bustest.Wait(t, soon, "the job to end", func() bool {
 		r.get(a.Header.Get("Location"), &j)
 		return j.State == jobDone
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func bareOptions() embedded.Options { return embedded.Options{} }
 // stored returns what a stream has, as lines.
 func stored(t *testing.T, c *bus.Conn) (lines, ids []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
 	var b telemetry.Batch
 	err := c.Tap(ctx, bus.TapOptions{Stream: bus.StreamMetrics, From: 1, Once: true}, func(m bus.Tapped) error {
@@ -121,7 +122,7 @@ func TestValues(t *testing.T) {
 	r := start(t, b, nil)
 	s := newSource(t, b)
 	usage := 0.0
-	bustest.Wait(t, 10*time.Second, "values", func() bool {
+	bustest.Wait(t, soon, "values", func() bool {
 		usage++
 		s.values("web1", "host", func(b *telemetry.Batch) {
 			b.Add("cpu", telemetry.Fields{"usage": usage}, telemetry.Tags{"core": "0"})
@@ -158,8 +159,8 @@ func TestValues(t *testing.T) {
 		t.Errorf("%+v", past)
 	}
 	last := past.Series[0].Values
-	if a, b := last[len(last)-1], last[len(last)-2]; (a == nil || *a != 2) && (b == nil || *b != 2) {
-		t.Errorf("the last slots are %v, %v", a, b)
+	if last = last[len(last)-10:]; !slices.ContainsFunc(last, func(v *float64) bool { return v != nil && *v == 2 }) {
+		t.Errorf("the last slots are %v", last)
 	}
 	var catalog struct{ Series []recent.Series }
 	if r.get("/api/v1/series", &catalog); len(catalog.Series) != 2 || catalog.Series[0].Sets != 2 {
@@ -178,7 +179,7 @@ func TestBudget(t *testing.T) {
 	s := newSource(t, b)
 	pad := strings.Repeat("x", 10_000)
 	small := uint64(0)
-	bustest.Wait(t, 10*time.Second, "the reader", func() bool {
+	bustest.Wait(t, soon, "the reader", func() bool {
 		small++
 		s.values("web1", "p", func(b *telemetry.Batch) { b.Add("s", telemetry.Fields{"v": 1}, nil) })
 		return r.read.read.Load() > 0
@@ -188,7 +189,7 @@ func TestBudget(t *testing.T) {
 	for i := range sent {
 		s.values("web1", "p", func(b *telemetry.Batch) { b.Add("flood", telemetry.Fields{"text": pad, "n": i}, nil) })
 	}
-	bustest.Wait(t, 20*time.Second, "the newest", func() bool {
+	bustest.Wait(t, soon, "the newest", func() bool {
 		small++
 		s.values("web1", "p", func(b *telemetry.Batch) { b.Add("newest", telemetry.Fields{"v": 1}, nil) })
 		return len(r.store.Catalog(recent.Query{Series: "newest"}, time.Now())) == 1
@@ -207,7 +208,7 @@ func TestForeign(t *testing.T) {
 	b := bustest.New(t)
 	r := start(t, b, nil)
 	s := newSource(t, b)
-	bustest.Wait(t, 10*time.Second, "it to be counted", func() bool {
+	bustest.Wait(t, soon, "it to be counted", func() bool {
 		m := bus.Message{Subject: bus.MetricsSubject("web1", "p"), Body: []byte("\xff\xff")}
 		if err := s.out.Publish(t.Context(), m); err != nil {
 			t.Fatal(err)
@@ -222,7 +223,7 @@ func TestTapStream(t *testing.T) {
 	s := newSource(t, b)
 	l := r.listen("/api/v1/tap/stream?plugin=host")
 	n := 0
-	bustest.Wait(t, 10*time.Second, "a point", func() bool {
+	bustest.Wait(t, soon, "a point", func() bool {
 		n++
 		s.values("web1", "other", func(b *telemetry.Batch) { b.Add("os", telemetry.Fields{"v": n}, nil) })
 		s.values("web1", "host", func(b *telemetry.Batch) {
@@ -246,9 +247,9 @@ func TestTapRate(t *testing.T) {
 	r := start(t, b, nil)
 	s := newSource(t, b)
 	l := r.listen("/api/v1/tap/stream?rate=3")
-	points, skipped := 0, uint64(0)
-	for end := time.Now().Add(20 * time.Second); skipped == 0; {
-		if time.Now().After(end) {
+	points, skipped, begun := 0, uint64(0), time.Now()
+	for skipped == 0 {
+		if time.Since(begun) > soon {
 			t.Fatalf("%d points, nothing skipped", points)
 		}
 		s.values("web1", "host", func(b *telemetry.Batch) {
@@ -266,7 +267,7 @@ func TestTapRate(t *testing.T) {
 			}
 		}
 	}
-	if points > 10 || skipped < 7 {
-		t.Errorf("%d points came, %d were skipped", points, skipped)
+	if most := 3 * (time.Since(begun).Seconds() + 2); float64(points) > most || skipped < 7 {
+		t.Errorf("%d points came, want %.0f at most, and %d were skipped", points, most, skipped)
 	}
 }

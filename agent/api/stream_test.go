@@ -82,7 +82,7 @@ func (l *listener) read(lines *bufio.Scanner) {
 // next returns the next message that is no comment.
 func (l *listener) next() message {
 	l.t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(soon)
 	for {
 		select {
 		case m, ok := <-l.got:
@@ -157,7 +157,7 @@ func TestFollowEvents(t *testing.T) {
 	f(r.listen("/api/v1/events/stream", "Last-Event-ID: 2"), "three")
 	fresh := r.listen("/api/v1/events/stream")
 	beyond := r.listen("/api/v1/events/stream", "Last-Event-ID: 99") // of a stream before
-	bustest.Wait(t, 5*time.Second, "both to hear what is new", func() bool {
+	bustest.Wait(t, soon, "both to hear what is new", func() bool {
 		s.event("web2", "up", "later")
 		return len(fresh.got) > 0 && len(beyond.got) > 0
 	})
@@ -167,7 +167,7 @@ func TestFollowEvents(t *testing.T) {
 		t.Errorf("%d streams are open, want 6", n)
 	}
 	all.stop()
-	bustest.Wait(t, 5*time.Second, "its place to be free", func() bool { return len(r.streams) == 5 })
+	bustest.Wait(t, soon, "its place to be free", func() bool { return len(r.streams) == 5 })
 }
 
 func TestListEvents(t *testing.T) {
@@ -311,7 +311,7 @@ func TestReplayWaits(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan bool)
 	go func() { tell(ctx, false, mostFrames+1); close(done) }()
-	bustest.Wait(t, 5*time.Second, "the queue to be full", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.queue) == mostFrames })
+	bustest.Wait(t, soon, "the queue to be full", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.queue) == mostFrames })
 	select {
 	case <-done:
 		t.Error("it does not wait")
@@ -359,7 +359,7 @@ func (l *listener) ends(code string) {
 		if more {
 			l.t.Errorf("%+v behind the problem", m)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(soon):
 		l.t.Error("the stream goes on")
 	}
 }
@@ -373,7 +373,7 @@ func TestKeepAlive(t *testing.T) {
 			if m.event != "comment" {
 				t.Errorf("%+v", m)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(soon):
 			t.Fatal("no comment")
 		}
 	}
@@ -442,7 +442,7 @@ func TestSlowReader(t *testing.T) {
 		f.push(frame{data: []byte(fmt.Sprint(i))})
 	}
 	close(w.free)
-	bustest.Wait(t, 5*time.Second, "the rest", func() bool { return strings.Contains(w.String(), fmt.Sprintf("data: %d\n", mostFrames+6)) })
+	bustest.Wait(t, soon, "the rest", func() bool { return strings.Contains(w.String(), fmt.Sprintf("data: %d\n", mostFrames+6)) })
 	if !strings.Contains(w.String(), "event: lost\ndata: {\"lost\":7}\n\n") {
 		t.Errorf("%.300s", w.String())
 	}
