@@ -63,7 +63,8 @@ class Watched:
         message = {"v": 1, "host": self.o.host, "plugin": self.name, "name": socket.gethostname(), "inst": self.inst, "seq": self.seq,
                    "int_ms": round(1000 * self.interval), "t1": time.time_ns(), "mono1": time.monotonic_ns(), "state": "running",
                    "cfg_rev": self.rev, "inv": self.inv, "inv_n": len(self.entries), "ack": self.acked, **more}
-        if not self.greeted:
+        self.greeting = not self.greeted
+        if self.greeting:
             message.update(hello=True, manifest=self.manifest)
         if not self.greeted or self.held_there != self.inv:
             message["inv_list"] = self.entries
@@ -73,13 +74,14 @@ class Watched:
     def obey(self, ack):
         if ack["v"] != 1 or ack.get("term", 0) < self.term:
             return
-        first, self.greeted = not self.greeted, ack["state"] == "accepted"
+        first, accepted = not self.greeted, ack["state"] == "accepted"
+        self.greeted = accepted and (self.greeted or self.greeting)  # who asked for a hello has it when that was the last beat
         self.term, self.acked, self.held_there = ack.get("term", 0), ack["seq"], ack.get("inv", "")
         self.interval = max(ack["next_ms"] / 1000, 1) if ack.get("next_ms") else self.interval
         rev, self.rev = self.rev, ack["cfg_rev"] if "config" in ack else self.rev  # in force at once: there is nothing to set
         self.due = time.monotonic() + (self.interval * random.uniform(0.95, 1.05) if rev == self.rev else 0)
         self.tell(["info"] if first and self.greeted else [])
-        if not self.greeted:
+        if not accepted:
             print("refused:", ack.get("reason"), file=sys.stderr, flush=True)
             return sys.exit(78) if self.o.plugin else None
 

@@ -80,10 +80,15 @@ func (c *apiClient) send(method, path, token, body string) (status int, text str
 	return r.StatusCode, string(all)
 }
 
-// get reads what is there, as JSON into v where that is not nil.
+// get reads what is there, as JSON into v where that is not nil. Where somebody does not answer in time it asks again.
 func (c *apiClient) get(path string, v any) string {
 	c.t.Helper()
-	status, text := c.send(http.MethodGet, path, "", "")
+	var status int
+	var text string
+	await(c.t, readyWithin, "GET "+path+" is answered", func() bool {
+		status, text = c.send(http.MethodGet, path, "", "")
+		return status != http.StatusServiceUnavailable && status != http.StatusGatewayTimeout
+	})
 	if status != http.StatusOK {
 		c.t.Fatalf("GET %s: %d\n%s", path, status, text)
 	}
@@ -132,16 +137,15 @@ func TestAPI(t *testing.T) {
 	t.Parallel()
 	s := up(t, inventoried)
 	c := s.api()
-	if status, _ := c.send(http.MethodGet, "/-/ready", "", ""); status != http.StatusOK {
-		t.Errorf("ready: %d", status)
-	}
+	c.get("/-/ready", nil)
 	c.get("/-/healthy", nil)
 	c.tellsHost(s)
 	c.restarts(s)
 
+	readers := consumers(s, "EVENTS")
 	stopped := c.follow("/api/v1/events/stream?host=alpha&plugin=load", func(v telemetry.Event) bool { return v.Type == "left" })
 	followed := s.start("events", "--follow", "--plugin", "load", "-o", "json")
-	s.await(readyWithin, "events are followed", func() bool { return consumers(s, "EVENTS") >= 2 })
+	s.await(readyWithin, "events are followed", func() bool { return consumers(s, "EVENTS") >= readers+2 }) // both: the stream's head came before it reads
 	s.do("plugin", "stop", "load")
 	if v, ok := <-stopped; !ok || v.Host != "alpha" || v.Plugin != "load" || v.Owner != "ops" {
 		t.Errorf("the stream of events has told %+v, %v", v, ok)
@@ -151,7 +155,9 @@ func TestAPI(t *testing.T) {
 	})
 	s.do("plugin", "start", "load")
 
-	contains(t, "metrics", c.get("/metrics", nil), "pacewire_hub_ready 1\n", "pacewire_hub_voice 1\n", `pacewire_hosts{state="UP"} 1`, "pacewire_api_requests_total{")
+	for _, part := range []string{"pacewire_hub_ready 1\n", "pacewire_hub_voice 1\n", `pacewire_hosts{state="UP"} 1`, "pacewire_api_requests_total{"} {
+		s.await(readyWithin, "metrics have "+part, func() bool { return strings.Contains(c.get("/metrics", nil), part) })
+	}
 	c.keepsSecrets(s)
 	s.drain()
 }
@@ -177,21 +183,23 @@ func (c *apiClient) tellsHost(s *system) {
 		return len(list.Hosts) == 1 && list.Hosts[0] == host{"alpha", telemetry.HostUp, "ops"}
 	})
 	var one host
-	if c.get("/api/v1/hosts/alpha", &one); one != list.Hosts[0] {
-		c.t.Errorf("one host: %+v", one)
-	}
+	s.await(readyWithin, "one host is told of as in the list", func() bool {
+		c.get("/api/v1/hosts/alpha", &one)
+		return one == list.Hosts[0]
+	})
 	var plugins struct {
 		Plugins []struct{ Name, State string }
 		Source  string
 	}
-	c.get("/api/v1/hosts/alpha/plugins", &plugins)
-	var names []string
-	for _, p := range plugins.Plugins {
-		names = append(names, p.Name)
-	}
-	if slices.Sort(names); fmt.Sprintf("%s by the %s", names, plugins.Source) != "[file influx load os packages] by the agent" {
-		c.t.Errorf("plugins %q by the %s", names, plugins.Source)
-	}
+	s.await(readyWithin, "its agent tells of its plugins", func() bool {
+		c.get("/api/v1/hosts/alpha/plugins", &plugins)
+		var names []string
+		for _, p := range plugins.Plugins {
+			names = append(names, p.Name)
+		}
+		slices.Sort(names)
+		return fmt.Sprintf("%s by the %s", names, plugins.Source) == "[file influx load os packages] by the agent"
+	})
 	s.await(readyWithin, "values come", func() bool {
 		return strings.Contains(c.get("/api/v1/values?plugin=load", nil), `"load"`)
 	})
@@ -206,7 +214,7 @@ func (c *apiClient) tellsHost(s *system) {
 func (c *apiClient) restarts(s *system) {
 	c.t.Helper()
 	const path = "/api/v1/hosts/alpha/plugins/load/restart"
-	before := s.plugins()["load"]
+	before := s.now()["load"]
 	for _, token := range []string{"", "wrong" + c.token} {
 		status, text := c.send(http.MethodPost, path, token, "")
 		if status != http.StatusUnauthorized {
@@ -214,7 +222,7 @@ func (c *apiClient) restarts(s *system) {
 		}
 		contains(c.t, "the problem", text, "http.token")
 	}
-	if is := s.plugins()["load"]; is.PID != before.PID {
+	if is := s.now()["load"]; is.PID != before.PID {
 		c.t.Errorf("load was %+v, is %+v", before, is)
 	}
 	status, text := c.send(http.MethodPost, path, c.token, "")
@@ -236,12 +244,12 @@ func (c *apiClient) keepsSecrets(s *system) {
 	var inventory struct {
 		Items []struct{ Plugin, Type string }
 	}
-	c.get(host+"/inventory", &inventory)
+	s.await(readyWithin, "the inventory is there", func() bool {
+		c.get(host+"/inventory", &inventory)
+		return len(inventory.Items) >= 10
+	})
 	for _, it := range inventory.Items {
 		paths = append(paths, host+"/inventory/"+it.Plugin+"/"+it.Type)
-	}
-	if len(inventory.Items) < 10 {
-		c.t.Errorf("entries of the inventory: %+v", inventory.Items)
 	}
 	for _, path := range paths {
 		c.get(path, nil)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// lostWithin is how long an agent waits for the heartbeats of a plugin that it has not started: three, at 10 s each.
+// lostWithin is how long an agent that has time waits for the heartbeats of a plugin that it has not started: three, at 10 s each.
 const lostWithin = 45 * time.Second
 
 // A plugin that a shell starts is one like the others: it gets its config, is listed as attached, and as lost when it is silent.
@@ -54,8 +54,9 @@ publish: { file: { use: lines, from: all, path: points.lp } }
 		t.Errorf("the second one of the name: exit code %d", code)
 	}
 	contains(t, "the second one", second.Stderr.(*strings.Builder).String(), "name_taken")
-	if p := s.plugins()["mine"]; p.State != "running" || !alive(first.Process.Pid) {
-		t.Errorf("the first one after that: %+v", p)
+	s.awaitPlugin("mine", readyWithin, "goes on", func(p plugin) bool { return p.State == "running" })
+	if !alive(first.Process.Pid) {
+		t.Error("the first one has ended")
 	}
 
 	if err := first.Process.Kill(); err != nil {
@@ -63,7 +64,7 @@ publish: { file: { use: lines, from: all, path: points.lp } }
 	}
 	begin := time.Now()
 	_ = first.Wait() // it was killed
-	p = s.awaitPlugin("mine", lostWithin, "is lost", func(p plugin) bool { return p.State == "lost" })
+	p = s.awaitPlugin("mine", lostWithin+readyWithin, "is lost", func(p plugin) bool { return p.State == "lost" })
 	contains(t, "its reason", p.Reason, "no heartbeat for")
 	t.Logf("lost %v after it was killed", time.Since(begin).Round(time.Second))
 

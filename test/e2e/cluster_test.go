@@ -27,10 +27,12 @@ func TestOnCluster(t *testing.T) {
 	s := p.start("agent", "-c", "pacewire.yaml")
 	s.awaitRunning()
 	reader := c.Conn(t, "operator")
-	if state, err := reader.StreamInfo(t.Context(), bus.StreamMetrics); err != nil || state.Replicas != 3 {
-		t.Fatalf("METRICS %+v, %v", state, err)
-	}
-	contains(t, "host list", s.do("host", "wait", "one", "--timeout", "30s")+s.do("host", "list"), "UP")
+	s.await(readyWithin, "three servers keep METRICS", func() bool {
+		state, err := reader.StreamInfo(t.Context(), bus.StreamMetrics)
+		return err == nil && state.Replicas == 3
+	})
+	contains(t, "host wait", s.do("host", "wait", "one", "--timeout", operates), "UP")
+	s.await(readyWithin, "host list shows it", func() bool { return strings.Contains(s.verb("host", "list").out, "UP") })
 
 	w := writeTo(t, s.listening("in"))
 	rounds := 1
@@ -52,7 +54,7 @@ func TestOnCluster(t *testing.T) {
 	}
 	acked := w.stop()
 	seen := map[string]int{}
-	s.await(time.Minute, "all that was acknowledged", func() bool {
+	s.await(2*readyWithin, "all that was acknowledged", func() bool {
 		clear(seen)
 		for _, line := range lines(t, s.path("points.lp")) {
 			_, n, _ := strings.Cut(line, " n=")
@@ -136,7 +138,7 @@ func (w *writer) more(n int) {
 	w.t.Helper()
 	count := func() int { w.mu.Lock(); defer w.mu.Unlock(); return len(w.acked) }
 	want := count() + n
-	await(w.t, time.Minute, "points that are acknowledged", func() bool { return count() >= want })
+	await(w.t, readyWithin, "points that are acknowledged", func() bool { return count() >= want })
 }
 
 func (w *writer) stop() []string {

@@ -121,6 +121,8 @@ func TestDeadLetters(t *testing.T) {
 	if n := len(s.letters()); n != 0 || db.count("bad=") != 2 || db.count("good=") != 2 {
 		t.Errorf("%d letters, %d bad and %d good points", n, db.count("bad="), db.count("good="))
 	}
+	s.await(readyWithin, "the other publisher has written all points", func() bool { return len(lines(t, s.path("points.lp"))) >= 4 })
+	hold(t, time.Second) // for what comes too often
 	if n := len(lines(t, s.path("points.lp"))); n != 4 {
 		t.Errorf("the other publisher has written %d points", n)
 	}
@@ -135,11 +137,15 @@ func TestDeadLetterOutlivesAgent(t *testing.T) {
 	s.send("job,k=a bad=1\n")
 	s.await(readyWithin, "the point is set aside", func() bool { return len(s.letters()) == 1 })
 	db.be(true, true)
-	r := s.verb("dead", "retry", "--all", "--timeout", "2s")
-	if r.code != 75 {
-		t.Errorf("while the sink is away: exit code %d", r.code)
-	}
-	contains(t, "while the sink is away", r.err, "it goes on", "--timeout")
+	limit := 2 * time.Second
+	s.await(readyWithin, "the letter is under way, and the verb does not see its end", func() bool {
+		r := s.verb("dead", "retry", "--all", "--timeout", limit.String())
+		if r.code != 75 {
+			t.Fatalf("while the sink is away: exit code %d: %s", r.code, r.err)
+		}
+		limit *= 2 // it may have been too short to begin
+		return strings.Contains(r.err, "it goes on; --timeout")
+	})
 	if err := s.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -202,6 +208,7 @@ func TestReplay(t *testing.T) {
 	if early, late := db.count("early="), db.count("late="); early != 2 || late != 3 {
 		t.Errorf("%d and %d points", early, late)
 	}
+	s.await(readyWithin, "the other publisher has written both points", func() bool { return len(lines(t, s.path("points.lp"))) >= 2 })
 	if n := len(lines(t, s.path("points.lp"))); n != 2 {
 		t.Errorf("the other publisher has written %d points", n)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -42,9 +43,12 @@ func agentsFallSilent(t *testing.T) {
 	e.awaitUp("stopped", "killed", "cut", "leaving", "steady")
 	plugins := map[string]map[string]plugin{}
 	for host, s := range agents {
-		plugins[host] = s.plugins()
+		plugins[host] = s.now()
 	}
-	beats := e.ages("cut")
+	beats := map[string]*ages{"stopped": e.ages("stopped"), "killed": e.ages("killed"), "cut": e.ages("cut")}
+	await(t, readyWithin, "they beat", func() bool {
+		return !slices.ContainsFunc(slices.Collect(maps.Values(beats)), func(a *ages) bool { n, _ := a.look(); return n == 0 })
+	})
 
 	faults := map[string]time.Time{"stopped": agents["stopped"].pause(), "killed": agents["killed"].kill9(), "cut": time.Now()}
 	g.shut.Store(true)
@@ -61,10 +65,10 @@ func agentsFallSilent(t *testing.T) {
 
 	for host, reason := range map[string]string{"stopped": "silent", "killed": "disconnected", "cut": "silent"} {
 		down := e.awaitEvent(downWithin, host, "down", 1)
-		took := down.stored.Sub(faults[host])
+		took, silent := down.stored.Sub(faults[host]), down.stored.Sub(beats[host].last())
 		t.Logf("%s is DOWN, %s, after %v", host, down.Reason, took.Round(10*time.Millisecond))
-		if down.Reason != reason || down.To != telemetry.HostDown || took < downLimit-2*time.Second || took > downWithin {
-			t.Errorf("%s: want %s within %v, got %+v after %v", host, reason, downWithin, down.Event, took)
+		if down.Reason != reason || down.To != telemetry.HostDown || silent < downLimit-time.Second || took > 2*downWithin {
+			t.Errorf("%s: want %s after %v, got %+v after %v, and a silence of %v", host, reason, downLimit, down.Event, took, silent)
 		}
 	}
 	e.tellsStale(hub, "stopped", "killed", "cut")
@@ -73,17 +77,15 @@ func agentsFallSilent(t *testing.T) {
 	}
 
 	opened := time.Now()
-	beats.forget()
+	beats["cut"].forget()
 	g.shut.Store(false)
 	agents["stopped"].resume()
 	for _, host := range []string{"stopped", "cut"} {
-		up := e.awaitEvent(readyWithin, host, "up", 2)
-		t.Logf("%s is UP again after %v", host, up.stored.Sub(opened).Round(10*time.Millisecond))
-		agents[host].await(readyWithin, host+" answers", func() bool { return agents[host].plugins() != nil })
+		t.Logf("%s is UP again after %v", host, e.awaitUpAgain(host).stored.Sub(opened).Round(10*time.Millisecond))
 		agents[host].untouched(plugins[host])
 	}
-	await(t, readyWithin, "the cut one beats", func() bool { n, _ := beats.look(); return n >= 3 })
-	if n, oldest := beats.look(); oldest > 2*time.Second {
+	await(t, readyWithin, "the cut one beats", func() bool { n, _ := beats["cut"].look(); return n >= 3 })
+	if n, oldest := beats["cut"].look(); oldest > downLimit { // what had waited for the link would be as old as the outage, and more than that
 		t.Errorf("of %d beats behind the link one was %v old", n, oldest)
 	}
 	if downs := e.since(0, "down", "conflict", "mass_overdue"); len(downs) != 3 {
@@ -92,29 +94,32 @@ func agentsFallSilent(t *testing.T) {
 	agents["steady"].untouched(plugins["steady"])
 }
 
-// refreshTells checks what a refresh of all says of those who do not answer.
+// refreshTells checks what a refresh of all says of those who do not answer. One who is only slow answers another time.
 func (e *estate) refreshTells(hub *system, gone string, mute ...string) {
 	e.t.Helper()
-	begin := time.Now()
-	r := hub.verb("host", "refresh", "--all", "--mode", "cached", "--bus", e.bus.URL, "-o", "json")
-	var job struct {
-		Total, Missing uint64
-		NotConnected   []string `json:"not_connected"`
-		Timeout        []string
-		Failed         []string
-	}
-	if err := json.Unmarshal([]byte(r.out), &job); err != nil || r.code != 1 {
-		e.t.Fatalf("host refresh: exit code %d, %v\n%s%s", r.code, err, r.out, r.err)
-	}
-	e.t.Logf("refresh of all: %+v in %v", job, time.Since(begin).Round(10*time.Millisecond))
-	if !slices.Contains(job.NotConnected, gone) || !slices.Equal(job.Timeout, mute) || len(job.Failed) > 0 {
-		e.t.Errorf("host refresh tells of %+v", job)
-	}
-	text := hub.verb("host", "refresh", "--mode", "cached", "--bus", e.bus.URL, gone, mute[0], "steady")
-	if text.code != 1 {
-		e.t.Errorf("host refresh: exit code %d", text.code)
-	}
-	contains(e.t, "host refresh", text.out, "not connected:\n  "+gone, "timeout:\n  "+mute[0], "1 of 3 hosts answered")
+	hub.await(readyWithin, "a refresh of all tells who does not answer", func() bool {
+		begin := time.Now()
+		r := hub.verb("host", "refresh", "--all", "--mode", "cached", "--bus", e.bus.URL, "-o", "json")
+		var job struct {
+			Total, Missing uint64
+			NotConnected   []string `json:"not_connected"`
+			Timeout        []string
+			Failed         []string
+		}
+		if err := json.Unmarshal([]byte(r.out), &job); err != nil || r.code != 1 {
+			e.t.Fatalf("host refresh: exit code %d, %v\n%s%s", r.code, err, r.out, r.err)
+		}
+		e.t.Logf("refresh of all: %+v in %v", job, time.Since(begin).Round(10*time.Millisecond))
+		return slices.Contains(job.NotConnected, gone) && slices.Equal(job.Timeout, mute) && len(job.Failed) == 0
+	})
+	hub.await(readyWithin, "a refresh of three tells who does not answer", func() bool {
+		text := hub.verb("host", "refresh", "--mode", "cached", "--bus", e.bus.URL, gone, mute[0], "steady")
+		if text.code != 1 {
+			e.t.Errorf("host refresh: exit code %d", text.code)
+		}
+		contains(e.t, "host refresh", text.out, "not connected:\n  "+gone, "timeout:\n  "+mute[0])
+		return strings.Contains(text.out, "1 of 3 hosts answered")
+	})
 }
 
 // tellsStale checks that nothing is said of the plugins of hosts that are not heard.
@@ -136,25 +141,23 @@ type ages struct {
 	mu     sync.Mutex
 	n      int
 	oldest time.Duration
+	newest time.Time // when the last was sent
 }
 
 // ages listens to the beats of a host.
 func (e *estate) ages(host string) *ages {
 	e.t.Helper()
-	nc, err := nats.Connect(e.bus.URL)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	e.t.Cleanup(nc.Close)
+	nc := rawConn(e.t, e.bus.URL)
 	a := new(ages)
-	_, err = nc.Subscribe(bus.HeartbeatSubject(host, bus.Agent, bus.HTB), func(m *nats.Msg) {
+	_, err := nc.Subscribe(bus.HeartbeatSubject(host, bus.Agent, bus.HTB), func(m *nats.Msg) {
 		b, _, err := telemetry.DecodeHeartbeat(m.Data)
 		if err != nil {
 			e.t.Error(err)
 		}
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.n, a.oldest = a.n+1, max(a.oldest, time.Since(time.Unix(0, b.T1)))
+		a.newest = time.Unix(0, b.T1)
+		a.n, a.oldest = a.n+1, max(a.oldest, time.Since(a.newest))
 	})
 	if err == nil {
 		err = nc.Flush()
@@ -169,6 +172,13 @@ func (a *ages) look() (n int, oldest time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.n, a.oldest
+}
+
+// last returns when the last beat was sent.
+func (a *ages) last() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.newest
 }
 
 // forget begins anew.
@@ -186,8 +196,8 @@ func agentsAreFrozen(t *testing.T) {
 	frozen, watching := e.agent(e.bus.URL, "frozen"), e.agent(e.bus.URL, "watching")
 	own := up(t, oneCollector+"publish: { file: { use: lines, from: all, path: points.lp } }\n")
 	e.awaitUp("frozen", "watching")
-	before := map[*system]map[string]plugin{frozen: frozen.plugins(), own: own.plugins()}
-	hung := watching.plugins()["load"]
+	before := map[*system]map[string]plugin{frozen: frozen.now(), own: own.now()}
+	hung := watching.now()["load"]
 
 	begin := time.Now()
 	frozen.pause()
@@ -195,7 +205,7 @@ func agentsAreFrozen(t *testing.T) {
 	if err := syscall.Kill(hung.PID, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	fresh := watching.awaitPlugin("load", lostWithin, "is replaced", func(p plugin) bool { return p.State == "running" && p.PID != hung.PID })
+	fresh := watching.awaitPlugin("load", lostWithin+readyWithin, "is replaced", func(p plugin) bool { return p.State == "running" && p.PID != hung.PID })
 	t.Logf("a plugin that hung was replaced after %v", time.Since(begin).Round(100*time.Millisecond))
 	if fresh.Restarts != hung.Restarts+1 || alive(hung.PID) {
 		t.Errorf("it was %+v, is %+v; the first process is alive: %v", hung, fresh, alive(hung.PID))
@@ -206,12 +216,12 @@ func agentsAreFrozen(t *testing.T) {
 	e.awaitEvents(readyWithin, "an event tells of it", func(all []happening) bool { return slices.ContainsFunc(all, told) })
 
 	hold(t, time.Until(begin.Add(lostWithin))) // longer than any plugin may be silent
+	e.awaitEvent(downWithin, "frozen", "down", 1)
 	frozen.resume()
 	own.resume()
-	e.awaitEvent(readyWithin, "frozen", "up", 2)
+	e.awaitUpAgain("frozen")
 	hold(t, 5*time.Second) // for verdicts that are wrong
 	for s, was := range before {
-		s.await(readyWithin, "it answers", func() bool { return s.plugins() != nil })
 		s.untouched(was)
 	}
 	for _, v := range e.events() {
@@ -223,7 +233,7 @@ func agentsAreFrozen(t *testing.T) {
 
 // A bus that is started again costs nobody anything: no host is DOWN, no plugin is started again.
 func busRestarts(t *testing.T) {
-	hosts := 100
+	hosts := 30
 	if long {
 		hosts = 1000
 	}
@@ -232,32 +242,34 @@ func busRestarts(t *testing.T) {
 	e.fleet(hosts)
 	agents := []*system{e.agent(e.bus.URL, "one"), e.agent(e.bus.URL, "two")}
 	e.awaitUp("one", "two")
-	before := [2]map[string]plugin{agents[0].plugins(), agents[1].plugins()}
+	before := [2]map[string]plugin{agents[0].now(), agents[1].now()}
 	had := len(e.events())
-	for range 2 {
+	for i := range 2 {
 		e.bus.Stop(t)
 		hold(t, 3*time.Second)
+		for _, s := range agents {
+			s.await(readyWithin, "it has lost the bus", func() bool { return strings.Count(s.text(), `"bus disconnected"`) > i })
+		}
 		e.bus.Start(t)
 		hold(t, 3*time.Second)
+		for _, s := range agents {
+			s.now()
+		}
 	}
 	hold(t, span(downLimit+5*time.Second, time.Minute))
-	if events := e.since(had, "up", "down", "overdue", "conflict", "restarted", "mass_overdue", "left"); len(events) > 0 {
+	if events := e.since(had, "up", "down", "conflict", "restarted", "mass_overdue", "left"); len(events) > 0 {
 		t.Errorf("two restarts of the bus: %q", events)
 	}
 	for i, s := range agents {
-		s.await(readyWithin, "it answers", func() bool { return s.plugins() != nil })
 		s.untouched(before[i])
-		if n := strings.Count(s.text(), `"bus disconnected"`); n < 2 {
-			t.Errorf("an agent has lost the bus %d times", n)
+	}
+	agents[0].await(readyWithin, "all hosts are UP", func() bool {
+		states := map[string]int{}
+		for _, h := range e.hosts(agents[0]) {
+			states[h.State]++
 		}
-	}
-	states := map[string]int{}
-	for _, h := range e.hosts(agents[0]) {
-		states[h.State]++
-	}
-	if states[telemetry.HostUp] != hosts+len(agents) || len(states) != 1 {
-		t.Errorf("hosts by state: %v", states)
-	}
+		return states[telemetry.HostUp] == hosts+len(agents) && len(states) == 1
+	})
 }
 
 // hosts asks as place does for all hosts.
@@ -273,10 +285,11 @@ func (e *estate) hosts(as *system) (list []beating) {
 // A machine that is called otherwise is the host it was, under its new name.
 func agentIsRenamed(t *testing.T) {
 	e := newEstate(t)
+	e.limits = "hub: { interval: 1s, spread: 0, warmup: 1s, down: 300 }\n" // it may be away for as long as a busy machine needs to start it
 	hub := e.hub()
 	e.awaitHub(hub)
 	p := newPlace(t)
-	p.write("pacewire.yaml", "bus: { urls: "+e.bus.URL+" }\n"+hubLimits+oneCollector)
+	p.write("pacewire.yaml", "bus: { urls: "+e.bus.URL+" }\n"+e.limits+oneCollector)
 	first := p.called("former-name")
 	first.awaitRunning()
 	e.awaitUp("former-name")
@@ -292,10 +305,10 @@ func agentIsRenamed(t *testing.T) {
 			Host, Name, State string
 			Aliases           []string
 		}
-		err := json.Unmarshal([]byte(hub.do("host", "info", name, "--bus", e.bus.URL, "-o", "json")), &h)
-		if got := fmt.Sprint(h, err); got != "{former-name later-name UP [former-name]} <nil>" {
-			t.Errorf("host info %s: %s", name, got)
-		}
+		hub.await(readyWithin, "host info "+name+" tells both names", func() bool {
+			err := json.Unmarshal([]byte(hub.do("host", "info", name, "--bus", e.bus.URL, "-o", "json")), &h)
+			return fmt.Sprint(h, err) == "{former-name later-name UP [former-name]} <nil>"
+		})
 	}
 	second.drain()
 }

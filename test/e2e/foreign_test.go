@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,9 @@ publish: { file: { use: lines, from: all, path: points.lp } }
 	contains(t, "the file", strings.Join(lines(t, s.path("points.lp")), "\n"), "site=lab")
 	contains(t, "plugin info", s.do("plugin", "info", "plain"), "foreign 1.2.3", "running")
 
+	s.await(readyWithin, "fails has been called", func() bool {
+		return slices.ContainsFunc(s.records(), func(r record) bool { return r.Plugin == "fails" && r.Msg == "call failed" })
+	})
 	printed := ""
 	for _, r := range s.records() { // each line of the log is JSON
 		if !utf8.ValidString(r.Line) || strings.ContainsAny(r.Line, "\x00\x07\x1b\n") {
@@ -95,17 +99,12 @@ publish: { file: { use: lines, from: [deaf, send], path: points.lp } }
 `, "deaf")
 	s.send("a,host=h v=1 1700000000000000001\n")
 	s.await(readyWithin, "the neighbour works", func() bool { return len(lines(t, s.path("points.lp"))) == 1 })
-	pids := s.family(4)            // two plugins, and the children of the deaf one
-	const limit = 15 * time.Second // 5 s after TERM it is killed
+	pids := s.family(4) // two plugins, and the children of the deaf one
 	begin := time.Now()
 	s.interrupt()
-	if code := s.exit(limit); code != 0 {
+	if code := s.exit(endWithin); code != 0 { // 5 s after TERM it is killed
 		t.Errorf("exit code %d", code)
 	}
 	t.Logf("stopped within %v", time.Since(begin).Round(time.Millisecond))
-	for _, pid := range pids {
-		if alive(pid) {
-			t.Errorf("process %d is left", pid)
-		}
-	}
+	await(t, readyWithin, "no process is left", func() bool { return !slices.ContainsFunc(pids, alive) })
 }

@@ -147,7 +147,11 @@ func TestHostileBatches(t *testing.T) {
 		return n
 	}
 	s.await(readyWithin, "the good batch is in the file, by itself and by tidy", func() bool { return count() == 2 })
-	codes := s.dead("tidy")
+	var codes []string
+	s.await(readyWithin, "the others are dead letters", func() bool {
+		codes = append(codes, s.dead("tidy")...)
+		return len(codes) >= len(hostile)
+	})
 	if len(codes) != len(hostile) {
 		t.Errorf("%d of %d are dead letters: %v", len(codes), len(hostile), codes)
 	}

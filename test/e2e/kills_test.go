@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -45,7 +47,7 @@ func TestKillsAtRandom(t *testing.T) {
 		hold(t, time.Until(begin.Add(lasts*time.Duration(i)/time.Duration(kills))))
 		w.kill(random, uint64(most))
 	}
-	s.await(2*time.Minute, "all work again, and each kill is a restart", w.settled)
+	s.await(2*readyWithin, "all work again, and each kill is a restart", w.settled)
 	close(enough)
 	<-watched
 	for _, fault := range w.faults {
@@ -64,13 +66,14 @@ func TestKillsAtRandom(t *testing.T) {
 	left := s.goroutines()
 	t.Logf("before %+v, after %+v", before, after)
 	t.Logf("an agent without kills has %+v, this one %+v", ideal, left)
-	if left.all > ideal.all+5 || left.connections > ideal.connections { // 5: requests that are under way
+	const passing = 5 // requests that are under way, and connections of verbs that have ended; of those that are kept there would be one for each kill
+	if left.all > ideal.all+2*passing || left.connections > ideal.connections+passing {
 		t.Error("there are more goroutines or connections")
 	}
 }
 
-// maxBehind is how long an agent may take to see that a process has ended, on a machine that has much to do.
-const maxBehind = 2 * time.Second
+// maxBehind is how long an agent may take to see that a process has ended, on a machine that has much else to do.
+const maxBehind = 30 * time.Second
 
 // upMany runs so many plugins that do little.
 func upMany(t testing.TB, n int) *system {
@@ -81,7 +84,9 @@ func upMany(t testing.TB, n int) *system {
 		process += fmt.Sprintf("  p%d: { use: filter, from: [a%d, b%d], series: [load] }\n", i, i, i)
 		publish += fmt.Sprintf("  f%d: { use: lines, from: p%d, path: f%d.lp }\n", i, i, i)
 	}
-	return up(t, "collect:\n"+collect+"process:\n"+process+"publish:\n"+publish)
+	s := up(t, "collect:\n"+collect+"process:\n"+process+"publish:\n"+publish)
+	s.do("status", "--wait", operates) // so that all is there that it has for itself
+	return s
 }
 
 // line is a connection as an operator's that is used again and again: one more would be seen in the descriptors.
@@ -98,7 +103,9 @@ func (s *system) statuses(conn *bus.Conn) ([]telemetry.PluginStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := conn.Request(s.t.Context(), bus.CtlSubject(n.Host, bus.Agent, "list"), body)
+	ctx, cancel := context.WithTimeout(s.t.Context(), readyWithin)
+	defer cancel()
+	answer, err := conn.Request(ctx, bus.CtlSubject(n.Host, bus.Agent, "list"), body)
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +150,9 @@ func (w *witness) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	list, err := w.statuses(w.conn)
+	if errors.Is(err, bus.ErrTimeout) {
+		return // it has other things to do
+	}
 	if err != nil {
 		w.faults = append(w.faults, err.Error())
 		return

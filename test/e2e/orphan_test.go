@@ -94,7 +94,7 @@ func TestNothingSurvivesKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-s.done
-	await(t, 5*time.Second, "no process is left", func() bool { return len(marked(t, mark)) == 0 })
+	await(t, readyWithin, "no process is left", func() bool { return len(marked(t, mark)) == 0 })
 	t.Logf("%d processes were gone %v after the agent", wildCount, time.Since(begin).Round(time.Millisecond))
 
 	if after := other.pidsOf(); fmt.Sprint(after) != fmt.Sprint(before) {
@@ -114,7 +114,7 @@ func TestGuard(t *testing.T) {
 	guard := guardOf(t, mark)
 	pss, cpu := cost(t, guard)
 	t.Logf("the guard has %d kB (PSS) and has used %d ticks of the CPU", pss, cpu)
-	if pss > 2<<10 || cpu > 5 {
+	if pss > 2<<10 || cpu > 100 { // hundredths of a second; one is usual
 		t.Errorf("the guard has %d kB and used %d ticks", pss, cpu)
 	}
 	s.await(readyWithin, "three processes are shed", func() bool { return len(lines(t, s.path("shed"))) == 3 })
@@ -146,17 +146,13 @@ func TestGuard(t *testing.T) {
 	}
 	next := s.start("up", "--plain", "pacewire.yaml")
 	next.await(readyWithin, "the next agent has all its processes", func() bool { return len(marked(t, mark)) == wildCount })
-	if slices.ContainsFunc(left, alive) {
-		t.Errorf("of %v some are left", left)
-	}
-	contains(t, "the log", next.text(), "processes of an earlier agent were ended")
+	await(t, readyWithin, "none of the earlier agent is left", func() bool { return !slices.ContainsFunc(left, alive) })
+	next.awaitLog("processes of an earlier agent were ended")
 	next.interrupt()
 	if code := next.exit(endWithin); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if left := marked(t, mark); len(left) > 0 {
-		t.Errorf("processes %v are left", left)
-	}
+	await(t, readyWithin, "no process is left", func() bool { return len(marked(t, mark)) == 0 })
 }
 
 // cost is the memory of a process in kB, with its part of what is shared, and its CPU in hundredths of a second.

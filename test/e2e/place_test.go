@@ -7,13 +7,29 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-const verbWithin = time.Minute
+const (
+	verbWithin = 5 * time.Minute
+	operates   = "4m" // what an agent does may take as long, where a verb does not say otherwise: one as long as a busy machine needs
+)
+
+// patient gives a verb that waits for what an agent does more time than its default.
+func patient(args []string) []string {
+	n := 1
+	if args[0] == "plugin" && len(args) > 1 && slices.Contains([]string{"start", "stop", "restart", "load", "unload", "swap", "upgrade"}, args[1]) {
+		n = 2
+	}
+	if n == 1 && args[0] != "reload" || slices.Contains(args, "--timeout") {
+		return args
+	}
+	return slices.Insert(slices.Clone(args), n, "--timeout", operates)
+}
 
 // A place is a folder with the state, the run folder and the files of one test.
 type place struct {
@@ -69,7 +85,7 @@ func (p place) verbWith(stdin string, args ...string) result {
 func (p place) begin(stdin string, args ...string) (end func() result) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), verbWithin)
-	c := p.command(ctx, args...)
+	c := p.command(ctx, patient(args)...)
 	var out, err bytes.Buffer
 	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(stdin), &out, &err
 	if err := c.Start(); err != nil {
@@ -131,13 +147,4 @@ func (p place) plugins() map[string]plugin {
 		byName[one.Name] = one
 	}
 	return byName
-}
-
-// pidsOf are the processes of the plugins.
-func (p place) pidsOf() map[string]int {
-	pids := map[string]int{}
-	for name, one := range p.plugins() {
-		pids[name] = one.PID
-	}
-	return pids
 }

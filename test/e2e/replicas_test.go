@@ -76,7 +76,7 @@ func scale(t *testing.T, settings string, load loadtest.Load, at func(i int)) {
 	hold(t, time.Second)
 
 	sent := stop()
-	if _, err := sink.Settle(t.Context(), sent, 3*ackWait); err != nil {
+	if _, err := sink.Settle(t.Context(), sent, patience); err != nil {
 		t.Fatal(err)
 	}
 	s.awaitSettled("mid", "out")
@@ -91,17 +91,19 @@ func scale(t *testing.T, settings string, load loadtest.Load, at func(i int)) {
 // killReader kills a process of mid that has work: with an order that is only one of them.
 func (s *system) killReader() {
 	s.t.Helper()
-	for name, p := range s.plugins() {
-		if !strings.HasPrefix(name, "mid") || strings.Contains(p.Reason, "stands by") {
-			continue
+	var reader plugin
+	s.await(readyWithin, "a process reads", func() bool {
+		for name, p := range s.plugins() {
+			if strings.HasPrefix(name, "mid") && p.State == "running" && !strings.Contains(p.Reason, "stands by") {
+				reader = p
+			}
 		}
-		if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil {
-			s.t.Fatal(err)
-		}
-		s.awaitPlugin(name, readyWithin, "works again", func(now plugin) bool { return now.PID != p.PID && now.State == "running" })
-		return
+		return reader.PID != 0
+	})
+	if err := syscall.Kill(reader.PID, syscall.SIGKILL); err != nil {
+		s.t.Fatal(err)
 	}
-	s.t.Error("INVALID: no process reads")
+	s.awaitPlugin(reader.Name, readyWithin, "works again", func(now plugin) bool { return now.PID != reader.PID && now.State == "running" })
 }
 
 // The verbs for plugins take the name of the plugin for all its processes, and a number for one.
@@ -110,21 +112,18 @@ func TestReplicasVerbs(t *testing.T) {
 	crew := []string{"mid", "mid.2", "mid.3"}
 	states := func(when, want string, names ...string) {
 		t.Helper()
-		is := s.plugins()
 		for _, name := range names {
-			if is[name].State != want {
-				t.Errorf("%s: %s is %s, want %s", when, name, is[name].State, want)
-			}
+			s.awaitPlugin(name, readyWithin, when+" is "+want, func(p plugin) bool { return p.State == want })
 		}
 	}
 	contains(t, "list", s.do("plugin", "list"), crew...)
 	contains(t, "stop", s.do("plugin", "stop", "mid"), crew...)
-	states("stopped", "stopped", crew...)
+	states("after a stop", "stopped", crew...)
 	s.do("plugin", "start", "mid")
-	states("started", "running", crew...)
+	states("after a start", "running", crew...)
 	s.do("plugin", "stop", "mid.2")
-	states("one is stopped", "stopped", "mid.2")
-	states("one is stopped", "running", "mid", "mid.3")
+	states("after the stop of one", "stopped", "mid.2")
+	states("after the stop of one", "running", "mid", "mid.3")
 	s.do("plugin", "start", "mid.2")
 	contains(t, "info", s.do("plugin", "info", "mid"), "processes", "mid.2 running", "mid.3 running")
 	if text := s.do("plugin", "info", "mid.2"); strings.Contains(text, "mid.3") {

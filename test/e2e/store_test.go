@@ -15,7 +15,7 @@ func TestSecondUp(t *testing.T) {
 	t.Parallel()
 	const config = `publish: { file: { use: lines, from: send, path: points.lp } }`
 	first := up(t, config)
-	before := first.plugins()
+	before := first.now()
 
 	second := newPlace(t)
 	second.write("pacewire.yaml", fmt.Sprintf("bus: { store: %q }\n%s\n", first.path("state/bus"), config))
@@ -63,7 +63,7 @@ publish: { file: { use: lines, from: [tidy, send], path: points.lp } }
 	}
 	<-s.done
 	killed := time.Now()
-	await(t, 2*time.Second, "no process of a plugin is left", func() bool { return !slices.ContainsFunc(pids, alive) })
+	await(t, readyWithin, "no process of a plugin is left", func() bool { return !slices.ContainsFunc(pids, alive) })
 	t.Logf("%d processes gone %v after their agent", len(pids), time.Since(killed).Round(time.Millisecond))
 
 	r := s.verb("plugin", "list", "-o", "json") // its note is still there

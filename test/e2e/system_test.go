@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -15,9 +16,9 @@ import (
 )
 
 const (
-	readyWithin = 30 * time.Second // a loaded machine; a fifth of a second is usual
-	drainWithin = 5 * time.Second
-	endWithin   = 40 * time.Second // of a program that drains as long as it may
+	readyWithin = 2 * time.Minute  // for what takes a fifth of a second, on a machine that has other things to do
+	drainWithin = 30 * time.Second // half a second is usual
+	endWithin   = 2 * time.Minute  // of a program that drains as long as it may
 )
 
 // A system is a running pacewire: an agent, the bus in it, and its plugins.
@@ -146,6 +147,34 @@ func (s *system) await(limit time.Duration, what string, cond func() bool) {
 	})
 }
 
+// now returns the plugins as somebody sees them who asks again where there is no answer in time.
+func (s *system) now() (all map[string]plugin) {
+	s.t.Helper()
+	s.await(readyWithin, "the agent tells of its plugins", func() bool {
+		all = s.plugins()
+		return all != nil
+	})
+	return all
+}
+
+// pidsOf are the processes of the plugins.
+func (s *system) pidsOf() map[string]int {
+	s.t.Helper()
+	pids := map[string]int{}
+	for name, one := range s.now() {
+		pids[name] = one.PID
+	}
+	return pids
+}
+
+// awaitLog waits until the log has each of the parts.
+func (s *system) awaitLog(parts ...string) {
+	s.t.Helper()
+	for _, part := range parts {
+		s.await(readyWithin, fmt.Sprintf("the log says %q", part), func() bool { return strings.Contains(s.text(), part) })
+	}
+}
+
 // awaitPlugin waits until a plugin is as cond says, and returns it.
 func (s *system) awaitPlugin(name string, limit time.Duration, what string, cond func(plugin) bool) (p plugin) {
 	s.t.Helper()
@@ -227,7 +256,7 @@ func (s *system) connect() (*bus.Conn, string) {
 	if !ok {
 		s.t.Fatal("no agent runs")
 	}
-	conn, err := bus.Dial(s.t.Context(), bus.Options{URL: n.URL, CredsFile: n.Creds, User: "operator", Wait: 5 * time.Second})
+	conn, err := bus.Dial(s.t.Context(), bus.Options{URL: n.URL, CredsFile: n.Creds, User: "operator", Wait: readyWithin})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -121,12 +121,12 @@ func outage(t *testing.T, publisher string, server interface {
 	s.send(typed(time.Now()))
 	hold(t, away/2)
 	server.Start()
-	after := arrived(2 * time.Minute) // whom the server has failed for a minute waits up to a minute
+	after := arrived(2 * readyWithin) // whom the server has failed for a minute waits up to a minute
 	t.Logf("%d points before, %d after %v without the server", before, after, away)
 	if after-before < int(away/time.Second) {
 		t.Errorf("only %d points came meanwhile: the outage shows nothing", after-before)
 	}
-	if p := s.plugins()["out"]; p.State != "running" || p.Restarts > 0 {
+	if p := s.awaitPlugin("out", readyWithin, "works", func(p plugin) bool { return p.State == "running" }); p.Restarts > 0 {
 		t.Errorf("the publisher is %+v", p)
 	}
 	s.drain()

@@ -53,7 +53,7 @@ func TestSendAndTap(t *testing.T) {
 	s := up(t, `publish: { file: { use: lines, from: send, path: points.lp } }`)
 	_, host := s.connect()
 
-	tap := s.tap("send", "-n", "4", "-d", "30s")
+	tap := s.tap("send", "-n", "4", "-d", operates)
 	f := func(text, said string) {
 		t.Helper()
 		r := s.verbWith(text, "send")
