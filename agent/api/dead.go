@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -26,12 +27,15 @@ type deadLetter struct {
 	Deliveries int      `json:"deliveries"`
 	Points     int      `json:"points"`
 	Bytes      int      `json:"bytes"`
-	State      string   `json:"state,omitzero"` // "given again": its plugin went before it had settled it
-	Lines      []string `json:"lines,omitzero"` // of one that is asked for: its points as line protocol
+	State      string   `json:"state,omitzero"`    // "given again": its plugin went before it had settled it
+	KeptAt     string   `json:"kept_at,omitzero"`  // the host that keeps it, and can give it to its plugin again: what is here is a copy
+	LeftOut    int      `json:"left_out,omitzero"` // bytes of content that it is without, as they were too many for a letter
+	Lines      []string `json:"lines,omitzero"`    // of one that is asked for: its points as line protocol
 }
 
 func letterOf(l bus.Letter, whole bool) deadLetter {
-	d := deadLetter{ID: l.Seq, At: l.At.UnixNano(), Plugin: l.Plugin, Reason: l.Reason, Error: l.Error, SourceID: l.SourceID, Deliveries: l.Deliveries, Bytes: len(l.Body)}
+	d := deadLetter{ID: l.Seq, At: l.At.UnixNano(), Plugin: l.Plugin, Reason: l.Reason, Error: l.Error, SourceID: l.SourceID, Deliveries: l.Deliveries, Bytes: len(l.Body),
+		KeptAt: l.Home, LeftOut: l.LeftOut}
 	d.Host, d.From = l.Source()
 	if l.Again {
 		d.State = "given again"
@@ -147,6 +151,9 @@ func (c *call) retryLetter() error {
 	if err != nil {
 		return err
 	}
+	if err := retryable(l); err != nil {
+		return err
+	}
 	host, err := c.reader(l.Plugin)
 	if err != nil {
 		return err
@@ -162,6 +169,21 @@ func (c *call) retryLetter() error {
 		return err
 	}
 	return c.json(http.StatusOK, retried{l.Seq, l.Plugin, host})
+}
+
+// retryable returns why a letter cannot be given again here.
+func retryable(l bus.Letter) error {
+	err := l.Retryable()
+	switch {
+	case l.Plugin == bus.Uplink: // what is here is a copy: the bus of such a machine has no hub
+		host := cmp.Or(l.Home, "its machine")
+		return problem(http.StatusConflict, "kept_elsewhere", "the uplink of host %s has set the letter aside, and sends on what it is given there", host).
+			hint("on that machine: pacewire dead retry --plugin '%s'", l.Plugin)
+	case errors.Is(err, bus.ErrElsewhere):
+		return problem(http.StatusConflict, "kept_elsewhere", "%v", err).
+			hint("on the machine of host %s: pacewire dead retry --plugin '%s', or pacewire dead list for its number there", l.Home, l.Plugin)
+	}
+	return err
 }
 
 // reader returns the host whose plugin is given a letter: the one that is asked for, else the first where it runs.

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,6 +101,53 @@ func TestRetryAndDropLetter(t *testing.T) {
 	r.get("/api/v1/dead", &page)
 	if list := page.Letters; len(list) != 2 || list[0].ID != 2 || list[0].State != "" || list[1].ID != 4 || list[1].State != "given again" {
 		t.Errorf("%+v: want the one that its plugin was not given, and the copy that nobody reads here", page)
+	}
+}
+
+// What cannot be given again here is refused, with where or what can be done, and nobody is told of it.
+func TestRetryOfUnfitLetter(t *testing.T) {
+	b := bustest.New(t)
+	r := start(t, b, nil)
+	p, err := bus.NewPublisher(b.Conn(t, "hub"), bus.PublisherOptions{Host: "web1", Plugin: "tidy"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	here, body := bus.DeadSubject("tidy"), []byte("job v=1 1\n")
+	for _, m := range []bus.Message{
+		{Subject: here, Header: map[string]string{bus.HeaderLeftOut: "1048000"}},
+		{Subject: bus.CopySubject("edge", here), Body: body},
+		{Subject: bus.CopySubject("edge", bus.DeadSubject(bus.Uplink)), Body: body},
+		{Subject: here, Body: body},
+	} {
+		if err := p.Publish(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := func(id, query string, status int, code, detail, hint string) {
+		t.Helper()
+		a := r.ask("POST", "/api/v1/dead/"+id+"/retry"+query, "")
+		if p := a.problem(); a.StatusCode != status || p.Code != code || !strings.Contains(p.Detail, detail) || !strings.Contains(p.Hint, hint) {
+			t.Errorf("%s: %s %s", id, a.Status, a.text)
+		}
+		if told := r.fleet.orders(); told != "" {
+			t.Errorf("%s: told %s", id, told)
+		}
+	}
+	f("1", "", 422, "no_content", "1048000 bytes", "DELETE")
+	f("2", "", 409, "kept_elsewhere", "host edge keeps", "pacewire dead retry --plugin 'tidy'")
+	f("2", "?host=web1", 409, "kept_elsewhere", "host edge keeps", "on the machine of host edge")
+	f("3", "", 409, "kept_elsewhere", "the uplink of host edge", "pacewire dead retry --plugin '~uplink'")
+	var page deadPage
+	r.get("/api/v1/dead", &page)
+	if list := page.Letters; len(list) != 4 || list[0].LeftOut != 1048000 || list[1].KeptAt != "edge" || list[2].KeptAt != "edge" || list[3].KeptAt != "" || list[3].LeftOut != 0 {
+		t.Errorf("%+v", page)
+	}
+	if a := r.ask("POST", "/api/v1/dead/4/retry", ""); a.StatusCode != http.StatusOK {
+		t.Errorf("the others go on: %s %s", a.Status, a.text)
+	}
+	if a := r.ask("DELETE", "/api/v1/dead/1", ""); a.StatusCode != http.StatusNoContent {
+		t.Errorf("dropped: %s %s", a.Status, a.text)
 	}
 }
 

@@ -97,6 +97,7 @@ var known = []struct {
 	{hub.ErrNotSpeaker, http.StatusServiceUnavailable, "not_speaker", "GET /api/v1/status names the hub that speaks: ask that one"},
 	{hub.ErrBusy, http.StatusTooManyRequests, "hub_busy", "as many refreshes as are done at a time are under way: try again when one has ended"},
 	{bus.ErrNoLetter, http.StatusNotFound, "no_letter", "GET /api/v1/dead lists them"},
+	{bus.ErrNoContent, http.StatusUnprocessableEntity, "no_content", "GET /api/v1/dead/{letter} tells what is known of it, DELETE removes it"},
 	{bus.ErrKept, http.StatusConflict, "letter_kept", "what is in it leaves by age; without the stream the hub makes another one"},
 	{bus.ErrFull, http.StatusInsufficientStorage, "bus_full", "drop what is of no use, or give the bus more room"},
 	{bus.ErrDenied, http.StatusServiceUnavailable, "bus_denied", "the bus refuses this to the hub's user: pacewire doctor"},

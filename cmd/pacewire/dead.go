@@ -154,14 +154,17 @@ type letterRow struct {
 	Deliveries int       `json:"deliveries"`
 	Points     int       `json:"points"`
 	Bytes      int       `json:"bytes"`
-	State      string    `json:"state,omitzero"` // "given again": its plugin went before it had settled it
+	State      string    `json:"state,omitzero"`    // "given again": its plugin went before it had settled it
+	KeptAt     string    `json:"kept_at,omitzero"`  // the host that keeps it, and can give it to its plugin again: what is here is a copy
+	LeftOut    int       `json:"left_out,omitzero"` // bytes of content that it is without, as they were too many for a letter
 
 	Lines []string `json:"lines,omitzero"` // line protocol, of show
 	Text  string   `json:"text,omitzero"`  // of what is no points
 }
 
 func rowOf(l bus.Letter) letterRow {
-	row := letterRow{ID: l.Seq, At: l.At.UTC(), Plugin: l.Plugin, Reason: l.Reason, Error: l.Error, SourceID: l.SourceID, Deliveries: l.Deliveries, Bytes: len(l.Body)}
+	row := letterRow{ID: l.Seq, At: l.At.UTC(), Plugin: l.Plugin, Reason: l.Reason, Error: l.Error, SourceID: l.SourceID, Deliveries: l.Deliveries, Bytes: len(l.Body),
+		KeptAt: l.Home, LeftOut: l.LeftOut}
 	row.Host, row.From = l.Source()
 	if l.Again {
 		row.State = "given again"
@@ -183,6 +186,9 @@ func (a *app) showLetters(list []bus.Letter) error {
 	for i, r := range rows {
 		if r.State != "" {
 			rows[i].Error = r.State + ", and nobody reads it: " + r.Error
+		}
+		if r.KeptAt != "" {
+			rows[i].Error = "kept at " + r.KeptAt + ": " + r.Error
 		}
 	}
 	if len(rows) == 0 {
@@ -217,6 +223,12 @@ func (a *app) showLetter(l bus.Letter) error {
 	}
 	if row.State != "" {
 		facts = append(facts, [2]string{"state", row.State + ", and nobody reads it: retry does so once more"})
+	}
+	if row.KeptAt != "" {
+		facts = append(facts, [2]string{"kept at", row.KeptAt + ": there pacewire dead retry gives it to its plugin again"})
+	}
+	if row.LeftOut > 0 {
+		facts = append(facts, [2]string{"left out", bytesText(uint64(row.LeftOut)) + " of content, too large for a letter: it can only be dropped"})
 	}
 	for _, f := range facts {
 		fmt.Fprintf(a.out, "%-10s %s\n", f[0], printable(f[1]))

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -22,7 +24,7 @@ func (a *app) deadRetry() *cobra.Command {
 		Use: "retry (ID... | --plugin NAME | --all)", Short: "Give dead letters to their plugins again", Args: cobra.ArbitraryArgs,
 		Long: "retry gives dead letters to the plugins that have set them aside, and to nobody else, beside what these read anyway. It ends\n" +
 			"when all are settled. What is refused again is a new letter. Letters of ~uplink are stored on this bus again, where they were: the\n" +
-			"uplink sends them on once more.",
+			"uplink sends them on once more. What has no content any more, or is a copy of what another machine keeps, is left, and the others go on.",
 		Example: "  pacewire dead retry 17 18\n  pacewire dead retry --plugin influx --reason rejected",
 		RunE: func(c *cobra.Command, ids []string) error {
 			if err := errors.Join(to.check(), w.check(ids)); err != nil {
@@ -92,8 +94,10 @@ func (w *chosenLetters) letters(ctx context.Context, conn *bus.Conn, ids []strin
 // lettersDone is what -o json shows of letters that something was done to; its keys are stable.
 type lettersDone struct {
 	Retried   []uint64 `json:"retried"`
-	Delivered int      `json:"delivered"` // of these, those that are settled and not refused again
-	Refused   []uint64 `json:"refused"`   // new letters of those that were refused again
+	Delivered int      `json:"delivered"`        // of these, those that are settled and not refused again
+	Waiting   int      `json:"waiting,omitzero"` // of these, those that were not settled yet when it ended
+	Left      []uint64 `json:"left,omitempty"`   // that were to be given again, and were not
+	Refused   []uint64 `json:"refused"`          // new letters of those that were refused again
 	Dropped   []uint64 `json:"dropped"`
 	Error     *failure `json:"error,omitzero"`
 }
@@ -103,16 +107,17 @@ func (a *app) retryLetters(ctx context.Context, l *link, limit time.Duration, w 
 	faults := []error{ofLetters(err)}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	groups := map[string][]bus.Letter{}
-	for _, one := range list {
-		groups[one.Plugin] = append(groups[one.Plugin], one)
-	}
 	done := newLettersDone()
+	groups, unfit := sortLetters(list)
+	for _, u := range unfit {
+		done.Left = append(done.Left, u.seqs...)
+		faults = append(faults, exitWith(exitUsage, u))
+	}
 	for _, plugin := range slices.Sorted(maps.Keys(groups)) {
 		faults = append(faults, ofLetters(a.retryOf(ctx, l, plugin, groups[plugin], &done)))
 	}
 	if a.flags.output != "json" {
-		fmt.Fprintf(a.out, "%s given again, %d delivered, %d refused again\n", lettersText(len(done.Retried)), done.Delivered, len(done.Refused))
+		fmt.Fprintln(a.out, done.text())
 	}
 	return a.finishLetters(done, faults)
 }
@@ -126,39 +131,73 @@ func (a *app) retryOf(ctx context.Context, l *link, plugin string, letters []bus
 		return err
 	}
 	defer a.progress(fmt.Sprintf("%s is given %s again", plugin, lettersText(len(letters))))()
+	var begin uint64 // of the copies: what is refused again lies behind
 	given, err := l.conn.RetryLetters(ctx, letters, func(ctx context.Context, from, to uint64) error {
+		begin = cmp.Or(begin, from)
 		_, err := l.request(ctx, "again", map[string]any{"plugin": plugin, "from": from, "to": to})
 		return err
 	})
-	for _, one := range letters[:given] {
-		done.Retried = append(done.Retried, one.Seq)
+	done.Retried = append(done.Retried, seqsOf(letters[:given])...)
+	switch {
+	case errors.Is(err, bus.ErrKept):
+		err = fmt.Errorf("%s was given its letters again, and they stay in the list: %w", plugin, bus.ErrKept)
+	case err != nil:
+		err = done.cut(letters[given:], err)
 	}
-	kept := errors.Is(err, bus.ErrKept)
-	if err != nil && !kept {
-		return err
+	return errors.Join(err, settleLetters(ctx, l.conn, letters[:given], begin, done))
+}
+
+// settleLetters waits until the letters that a plugin was given again are settled, and notes what has become of them, or how far they
+// are when nobody waits any longer. Copies of them lie from begin on.
+func settleLetters(ctx context.Context, conn *bus.Conn, letters []bus.Letter, begin uint64, done *lettersDone) error {
+	if len(letters) == 0 {
+		return nil
 	}
-	if err := awaitErrand(ctx, l.conn, bus.Errands(plugin, nil), func(bus.ConsumerState) {}); err != nil {
-		return err
+	errands := bus.Errands(letters[0].Plugin, nil)
+	err := awaitErrand(ctx, conn, errands, func(bus.ConsumerState) {})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTime) // a look is due, whatever has ended the wait
+	defer cancel()
+	waiting := 0
+	if err != nil {
+		waiting = min(len(letters), unsettled(ctx, conn, errands))
 	}
-	refused, err := refusedAgain(ctx, l.conn, plugin, letters)
+	refused, unseen := refusedAgain(ctx, conn, letters, begin)
 	done.Refused = append(done.Refused, refused...)
-	done.Delivered += max(0, len(letters)-len(refused))
-	if kept {
-		return errors.Join(err, fmt.Errorf("%s was given its letters again, and they stay in the list: %w", plugin, bus.ErrKept))
+	done.Waiting += waiting
+	done.Delivered += max(0, len(letters)-waiting-len(refused))
+	return errors.Join(err, unseen)
+}
+
+// unsettled returns how much the consumers of errands have not settled yet; where that is not known, more than there can be.
+func unsettled(ctx context.Context, conn *bus.Conn, errands []bus.Input) (n int) {
+	for _, in := range errands {
+		s, err := conn.ConsumerInfo(ctx, in.Stream, in.Durable)
+		switch {
+		case err == nil:
+			n += int(s.Pending) + s.AckPending
+		case !errors.Is(err, bus.ErrNoConsumer):
+			return math.MaxInt
+		}
 	}
-	return err
+	return n
 }
 
 // sendLetters stores what an uplink has set aside once more, for it to send on: that is no plugin which could be given something again.
 func sendLetters(ctx context.Context, conn *bus.Conn, letters []bus.Letter, done *lettersDone) error {
-	for _, one := range letters {
-		if err := conn.SendLetter(ctx, one); err != nil {
-			return err
+	var faults []error
+	for i, one := range letters {
+		err := conn.SendLetter(ctx, one)
+		switch {
+		case err == nil:
+			done.Retried = append(done.Retried, one.Seq)
+			done.Delivered++
+		case errors.Is(err, bus.ErrRefused), errors.Is(err, bus.ErrNoLetter): // the others may go
+			faults = append(faults, done.cut(letters[i:i+1], err))
+		default: // it would be the same with the next
+			return errors.Join(append(faults, done.cut(letters[i:], err))...)
 		}
-		done.Retried = append(done.Retried, one.Seq)
-		done.Delivered++
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // mayRetry checks that the agent has a plugin of that name that reads.
@@ -175,13 +214,14 @@ func (l *link) mayRetry(ctx context.Context, plugin string) error {
 	return nil
 }
 
-// refusedAgain returns the letters that were made of letters which were given again.
-func refusedAgain(ctx context.Context, conn *bus.Conn, plugin string, letters []bus.Letter) (refused []uint64, err error) {
-	sources, last := map[string]bool{}, uint64(0)
+// refusedAgain returns the letters that were made of letters which were given again, by copies that lie from begin on. Other parts of
+// the same batches, which were not given again, lie before.
+func refusedAgain(ctx context.Context, conn *bus.Conn, letters []bus.Letter, begin uint64) (refused []uint64, err error) {
+	sources := map[string]bool{}
 	for _, l := range letters {
-		sources[l.SourceID], last = true, max(last, l.Seq)
+		sources[l.SourceID] = l.SourceID != ""
 	}
-	err = conn.Letters(ctx, plugin, last+1, func(l bus.Letter) error {
+	err = conn.Letters(ctx, letters[0].Plugin, begin, func(l bus.Letter) error {
 		if sources[l.SourceID] && !l.Again {
 			refused = append(refused, l.Seq)
 		}
@@ -209,6 +249,29 @@ func (a *app) dropLetters(ctx context.Context, conn *bus.Conn, w chosenLetters, 
 		fmt.Fprintf(a.out, "%s dropped\n", lettersText(len(done.Dropped)))
 	}
 	return a.finishLetters(done, faults)
+}
+
+// cut notes letters that were not given again, and returns err with how to go on with them.
+func (d *lettersDone) cut(left []bus.Letter, err error) error {
+	seqs := seqsOf(left)
+	d.Left = append(d.Left, seqs...)
+	again := "--plugin '" + left[0].Plugin + "'"
+	if len(seqs) <= mostNamed {
+		again = seqsText(seqs)
+	}
+	return fmt.Errorf("%s not given again: %w: pacewire dead retry %s goes on", lettersText(len(left)), err, again)
+}
+
+// text says what was given again, and what was not.
+func (d *lettersDone) text() string {
+	text := fmt.Sprintf("%s given again, %d delivered, %d refused again", lettersText(len(d.Retried)), d.Delivered, len(d.Refused))
+	if d.Waiting > 0 {
+		text += fmt.Sprintf(", %d not settled yet", d.Waiting)
+	}
+	if len(d.Left) > 0 {
+		text += fmt.Sprintf(", %d not given again", len(d.Left))
+	}
+	return text
 }
 
 func lettersText(n int) string {

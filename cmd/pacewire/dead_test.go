@@ -156,8 +156,12 @@ func TestRefusedAgain(t *testing.T) {
 	}
 	lay(t, b, "db", "rejected", "still no", l.ContentType, l.Body) // of the same source
 	lay(t, b, "db", "rejected", "no", l.ContentType, []byte("other v=1 1\n"))
-	got, err := refusedAgain(t.Context(), conn, "db", []bus.Letter{l})
-	if err != nil || fmt.Sprint(got) != "[4]" {
-		t.Errorf("%v, %v", got, err)
+	f := func(begin uint64, want string) {
+		t.Helper()
+		if got, err := refusedAgain(t.Context(), conn, []bus.Letter{l}, begin); err != nil || fmt.Sprint(got) != want {
+			t.Errorf("behind %d: %v, %v", begin, got, err)
+		}
 	}
+	f(4, "[4]")
+	f(5, "[]") // that is another part of the batch, of before
 }
