@@ -189,7 +189,7 @@ func TestDrainVerb(t *testing.T) {
 	if reply, err := a.Ask(t.Context(), "count", "drain", telemetry.CtlRequest{}); err != nil || !reply.OK {
 		t.Errorf("%+v, %v", reply, err)
 	}
-	if err := p.Wait(t); err != nil || a.Last("count").Bye != "shutdown" {
+	if err := p.Wait(t); err != nil || a.Bye(t, "count").Bye != "shutdown" {
 		t.Errorf("%v, %+v", err, a.Last("count"))
 	}
 }
@@ -204,7 +204,8 @@ func TestLogsOnTheBus(t *testing.T) {
 		r, _, err := telemetry.DecodeLogRecord(body)
 		return r, err
 	}
-	if _, err := bus.Handle(b.Conn(t, "reader"), bus.LogSubject("web-1", "talker"), bus.Rules{}, decode,
+	reader := b.Conn(t, "reader")
+	if _, err := bus.Handle(reader, bus.LogSubject("web-1", "talker"), bus.Rules{}, decode,
 		func(_ context.Context, _ bus.Subject, r telemetry.LogRecord) ([]byte, error) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -213,6 +214,10 @@ func TestLogsOnTheBus(t *testing.T) {
 		}); err != nil {
 		t.Fatal(err)
 	}
+	if err := reader.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
 	a.Give("talker", telemetry.Work{EveryMS: 3600_000})
 	a.Start(t, collector.Define(collector.Spec[struct{}]{Program: "talker", Summary: "Talks.",
 		New: func(_ context.Context, _ struct{}, env plugin.Env) (collector.Collector, error) {
@@ -228,8 +233,8 @@ func TestLogsOnTheBus(t *testing.T) {
 	plugintest.Until(t, "records", func() bool { mu.Lock(); defer mu.Unlock(); return len(got) >= 40 })
 	mu.Lock()
 	defer mu.Unlock()
-	if len(got) > 110 { // two seconds, if it struck one in between
-		t.Errorf("%d records", len(got))
+	if most := 55 * (2 + int(time.Since(begun).Seconds())); len(got) > most { // in each second that was begun
+		t.Errorf("%d records, want %d at most", len(got), most)
 	}
 	for _, r := range got {
 		if r.Message == "not on the bus" {
@@ -352,7 +357,7 @@ func TestRepeatIsStoredOnce(t *testing.T) {
 	p := a.Start(t, tagging(), "tagged")
 	plugintest.Until(t, "some outputs", func() bool { return a.Beat(t, "tagged").Stats.BatchesOut > 20 })
 	_ = c.Stop(t)
-	in := a.Last("count").Stats.BatchesOut
+	in := a.Bye(t, "count").Stats.BatchesOut
 	stored := func() uint64 {
 		state, err := conn.StreamInfo(t.Context(), bus.StreamMetrics)
 		if err != nil {
@@ -413,7 +418,8 @@ func TestDeniedRaisesAnEvent(t *testing.T) {
 	}
 }
 
-// TestSilentAgent checks that a plugin says once that its agent is gone, works on, and says when it is back.
+// TestSilentAgent checks that a plugin says once that its agent is gone, works on, and says when it is back. On a busy machine it
+// may say so before, too.
 func TestSilentAgent(t *testing.T) {
 	b := bustest.New(t)
 	a := plugintest.NewAgent(t, b.URL, "web-1")
@@ -429,7 +435,10 @@ func TestSilentAgent(t *testing.T) {
 	plugintest.Until(t, "work", func() bool { h := a.Last("count"); return h.Stats != nil && h.Stats.PointsOut > 0 })
 	a.Leave()
 	const gone, back = "agent does not answer", "agent answers again"
-	plugintest.Until(t, "the complaint", func() bool { return strings.Contains(log.String(), gone) })
+	plugintest.Until(t, "the complaint", func() bool {
+		text := log.String()
+		return strings.LastIndex(text, gone) > strings.LastIndex(text, back)
+	})
 	n := a.Last("count").Stats.PointsOut
 	second := plugintest.NewAgent(t, b.URL, "web-1")
 	second.Interval = a.Interval
@@ -438,13 +447,21 @@ func TestSilentAgent(t *testing.T) {
 		h := second.Last("count")
 		return h.Stats != nil && h.Stats.PointsOut > n && h.AckLost >= 3
 	})
-	plugintest.Until(t, "relief", func() bool { return strings.Contains(log.String(), back) })
+	plugintest.Until(t, "relief", func() bool {
+		text := log.String()
+		return strings.LastIndex(text, back) > strings.LastIndex(text, gone)
+	})
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if got := log.String(); strings.Count(got, gone) != 1 || strings.Count(got, back) != 1 {
-		t.Errorf("log %s", got)
+	away := false
+	for line := range strings.Lines(log.String()) {
+		goes, comes := strings.Contains(line, gone), strings.Contains(line, back)
+		if goes && away || comes && !away {
+			t.Errorf("said twice: %s of\n%s", line, log.String())
+		}
+		away = away && !comes || goes
 	}
 }
 

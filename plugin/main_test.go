@@ -271,7 +271,7 @@ func TestServesUnderAgent(t *testing.T) {
 	plugintest.Until(t, "work", func() bool { return a.Beat(t, "count").Stats.PointsOut > 3 })
 	w.Close()
 	e := <-ended
-	if e.status != 0 || a.Last("count").Bye != "shutdown" {
+	if e.status != 0 || a.Bye(t, "count").Bye != "shutdown" {
 		t.Errorf("ended with %d and the heartbeat %+v", e.status, a.Last("count"))
 	}
 	for line := range strings.Lines(e.logs) {

@@ -32,7 +32,7 @@ type Agent struct {
 // NewAgent connects an agent for host to the bus at url. It ends with the test.
 func NewAgent(t testing.TB, url, host string) *Agent {
 	t.Helper()
-	conn, err := bus.Dial(t.Context(), bus.Options{URL: url, User: bus.User(host, bus.Agent), NoEcho: true, Wait: 10 * time.Second})
+	conn, err := bus.Dial(t.Context(), bus.Options{URL: url, User: bus.User(host, bus.Agent), NoEcho: true, Wait: patience, Ping: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +57,9 @@ func NewAgent(t testing.TB, url, host string) *Agent {
 		a.data = append(a.data, d)
 		return nil, nil
 	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Flush(t.Context()); err != nil { // from now on it hears who beats
 		t.Fatal(err)
 	}
 	return a
@@ -138,11 +141,23 @@ func (a *Agent) Hello(name string) telemetry.Heartbeat {
 // Beat asks a plugin for a heartbeat now, and returns the last that has come. It may be the one before.
 func (a *Agent) Beat(t testing.TB, name string) telemetry.Heartbeat {
 	t.Helper()
-	_, _ = a.Ask(t.Context(), name, "beat", telemetry.CtlRequest{}) // not there yet: then there is none
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // who polls asks again, and the question may be lost with the bus
+	defer cancel()
+	_, _ = a.Ask(ctx, name, "beat", telemetry.CtlRequest{}) // not there yet: then there is none
 	h := a.Last(name)
 	if h.Stats == nil {
 		h.Stats = &telemetry.Stats{}
 	}
+	return h
+}
+
+// Bye waits for the goodbye of a plugin that ends, and returns it.
+func (a *Agent) Bye(t testing.TB, name string) (h telemetry.Heartbeat) {
+	t.Helper()
+	Until(t, "the goodbye of "+name, func() bool {
+		h = a.Last(name)
+		return h.Bye != ""
+	})
 	return h
 }
 
@@ -160,7 +175,7 @@ func (a *Agent) Ask(ctx context.Context, name, verb string, r telemetry.CtlReque
 	if err != nil {
 		return telemetry.CtlReply{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	reply, err := a.conn.Request(ctx, bus.CtlSubject(a.Host, name, verb), body)
 	if err != nil {
@@ -207,7 +222,7 @@ func (a *Agent) Start(t testing.TB, d plugin.Definition, name string) *Process {
 	p := &Process{cancel: cancel, done: make(chan error, 1)}
 	of, _ := telemetry.PluginOf(name)
 	o := plugin.Options{Bus: a.url, Host: a.Host, Plugin: of, Process: name, Dir: t.TempDir(),
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Wait: 10 * time.Second, LeastBeat: a.Interval}
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Wait: patience, LeastBeat: a.Interval}
 	go func() { p.done <- plugin.Serve(ctx, d, o) }()
 	t.Cleanup(func() { _ = p.Stop(t) })
 	return p
@@ -216,9 +231,12 @@ func (a *Agent) Start(t testing.TB, d plugin.Definition, name string) *Process {
 // Stop drains the plugin, waits for its end and returns its error.
 func (p *Process) Stop(t testing.TB) error {
 	t.Helper()
-	p.cancel()
+	p.Drain()
 	return p.Wait(t)
 }
+
+// Drain asks the plugin to end.
+func (p *Process) Drain() { p.cancel() }
 
 // Wait waits for the plugin's end and returns its error.
 func (p *Process) Wait(t testing.TB) error {
@@ -227,16 +245,19 @@ func (p *Process) Wait(t testing.TB) error {
 	case err := <-p.done:
 		p.done <- err // for the next one who asks
 		return err
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("plugin does not end")
 		return nil
 	}
 }
 
-// Until polls until ok, and fails the test after a time that is long enough for any machine.
+// patience is long enough for any machine.
+const patience = time.Minute
+
+// Until polls until ok, and fails the test when that takes too long.
 func Until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain: %s", what)
 		}

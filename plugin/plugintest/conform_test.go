@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 type recorder struct {
 	testing.TB
 	faults []string
+	told   func() // of each; nil: nobody
 }
 
 func (r *recorder) Helper() {}
@@ -29,6 +31,9 @@ func (r *recorder) Logf(string, ...any) {}
 
 func (r *recorder) Errorf(format string, args ...any) {
 	r.faults = append(r.faults, fmt.Sprintf(format, args...))
+	if r.told != nil {
+		r.told()
+	}
 }
 
 // broken returns what Conform has against d.
@@ -229,6 +234,7 @@ func settings[C any](c C) plugin.Definition {
 
 // TestBrokenLives checks the promises about the life of an instance.
 func TestBrokenLives(t *testing.T) {
+	t.Parallel() // it waits
 	f := func(d plugin.Definition, want string) {
 		t.Helper()
 		faults := broken(t, d)
@@ -253,13 +259,16 @@ func TestBrokenLives(t *testing.T) {
 	f(spec(nil, func(context.Context, *telemetry.Batch) error { panic("in Collect") }), "Collect panics: in Collect")
 
 	release := make(chan struct{})
-	time.AfterFunc(3*time.Second, func() { close(release) })
-	f(spec(nil, func(ctx context.Context, out *telemetry.Batch) error {
+	late := recorder{TB: t, told: sync.OnceFunc(func() { close(release) })}
+	plugintest.Conform(&late, spec(nil, func(ctx context.Context, out *telemetry.Batch) error {
 		if ctx.Err() != nil {
 			<-release
 		}
 		return nil
-	}), "Collect does not return within 1s")
+	}))
+	if len(late.faults) == 0 || !strings.Contains(late.faults[0], "Collect does not return within 1s") {
+		t.Errorf("found %q of a collector that does not end", late.faults)
+	}
 
 	stop := make(chan struct{})
 	t.Cleanup(func() { close(stop) })
