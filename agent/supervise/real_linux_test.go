@@ -73,7 +73,7 @@ func TestLinesAndEnvironment(t *testing.T) {
 	}
 }
 
-// Kill -9 from outside: back at once, and known to be so.
+// Kill -9 from outside: back, and known to be so. That there is no pause before it is what the tests in a bubble show.
 func TestBackAfterKill(t *testing.T) {
 	c := run(t, Spec{Command: []string{"sleep", "60"}})
 	old := await(t, c, "it runs", isRunning).PID
@@ -83,16 +83,16 @@ func TestBackAfterKill(t *testing.T) {
 	}
 	st := await(t, c, "it is back", func(st Status) bool { return isRunning(st) && st.PID != old })
 	t.Logf("back after %v", time.Since(begin))
-	if took := time.Since(begin); took > time.Second || st.Restarts != 1 || st.LastExit.Signal != "SIGKILL" {
-		t.Errorf("after %v: %+v", took, st)
+	if st.Restarts != 1 || st.LastExit.Signal != "SIGKILL" {
+		t.Errorf("%+v", st)
 	}
 	if u, err := c.Usage(); err != nil || u.RSS == 0 {
 		t.Errorf("Usage: %+v, %v", u, err)
 	}
 }
 
-// Each kind of child that hangs is gone within the deadline and four seconds, with all it has started. The scripts write the
-// pids of what they start to the file $PIDS, "ready" last.
+// Each kind of child that hangs is gone after the deadline, with all it has started: nobody waits for what sleeps. The scripts
+// write the pids of what they start to the file $PIDS, "ready" last.
 func TestStopLeavesNothing(t *testing.T) {
 	const deadline = 200 * time.Millisecond
 	f := func(name, script string, others int) {
@@ -111,24 +111,22 @@ func TestStopLeavesNothing(t *testing.T) {
 				return ready
 			})
 			family = append(family, c.Status().PID)
-			begin := time.Now()
-			if err := c.Stop(t.Context()); err != nil {
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			if err := c.Stop(ctx); err != nil {
 				t.Fatal(err)
-			}
-			if took := time.Since(begin); took > deadline+4*time.Second {
-				t.Errorf("took %v", took)
 			}
 			if len(family) != others+1 || slices.ContainsFunc(family, alive) {
 				t.Errorf("of the processes %v some are left, or there were not %d others", family, others)
 			}
 		})
 	}
-	f("ignores TERM", `trap "" TERM; sleep 60 & echo $! ready >$PIDS; while :; do sleep 60; done`, 1)
-	f("background grandchild holds stdout", `(trap "" TERM; sleep 60) & echo $! ready >$PIDS; exec sleep 60`, 1)
-	f("setsid grandchild", `(trap "" TERM; exec setsid sh -c 'echo $$ ready >$PIDS; exec sleep 60') & wait; wait`, 1)
-	f("shell pipeline", `sleep 60 | sh -c 'trap "" TERM; echo $$ ready >$PIDS; cat; sleep 60' | cat`, 1)
-	f("stopped", `(until grep -q 'State:.T' /proc/$$/status; do :; done; echo ready >$PIDS) & kill -STOP $$; sleep 60`, 0)
-	f("double fork", `(setsid sh -c 'echo $$ ready >$PIDS; exec sleep 60' &); exec sleep 60`, 1)
+	f("ignores TERM", `trap "" TERM; sleep 3600 & echo $! ready >$PIDS; while :; do sleep 3600; done`, 1)
+	f("background grandchild holds stdout", `(trap "" TERM; sleep 3600) & echo $! ready >$PIDS; exec sleep 3600`, 1)
+	f("setsid grandchild", `(trap "" TERM; exec setsid sh -c 'echo $$ ready >$PIDS; exec sleep 3600') & wait; wait`, 1)
+	f("shell pipeline", `sleep 3600 | sh -c 'trap "" TERM; echo $$ ready >$PIDS; cat; sleep 3600' | cat`, 1)
+	f("stopped", `(until grep -q 'State:.T' /proc/$$/status; do :; done; echo ready >$PIDS) & kill -STOP $$; sleep 3600`, 0)
+	f("double fork", `(setsid sh -c 'echo $$ ready >$PIDS; exec sleep 3600' &); exec sleep 3600`, 1)
 }
 
 // readPids reads pids that end with "ready".
@@ -148,7 +146,7 @@ func readPids(path string) (pids []int, ready bool) {
 func TestFlood(t *testing.T) {
 	var mu sync.Mutex
 	longest, count := 0, 0
-	before := allocated()
+	before, ended := allocated(), make(chan struct{})
 	c := run(t, Spec{
 		Command: []string{os.Args[0]},
 		Env:     []string{role + "=flooder"},
@@ -157,9 +155,15 @@ func TestFlood(t *testing.T) {
 			defer mu.Unlock()
 			longest, count = max(longest, len(line)), count+1
 		},
+		OnChange: func(st Status) {
+			if st.State == Failed {
+				close(ended)
+			}
+		},
 		NoRestart: func(code int) bool { return code == 64 },
 	})
-	st := await(t, c, "it has printed all", func(st Status) bool { return st.State == Failed })
+	<-ended // to ask again and again takes memory too
+	st := c.Status()
 	if st.Reason != "exit code 64" || longest != maxLine+len(cutMark) || count != 1 {
 		t.Errorf("%d lines, the longest of %d bytes, %+v", count, longest, st)
 	}
@@ -217,7 +221,7 @@ func TestKilledSupervisorLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(5 * time.Second); alive(pid); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(limit); alive(pid); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			t.Fatalf("child %d is left", pid)
@@ -293,15 +297,17 @@ func run(t *testing.T, spec Spec) *Child {
 	return c
 }
 
+const limit = time.Minute // of any wait in these tests
+
 func await(t *testing.T, c *Child, what string, f func(Status) bool) Status {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
 		st := c.Status()
 		if f(st) {
 			return st
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s: %+v", what, st)
+			t.Fatalf("not within %v: %s: %+v", limit, what, st)
 		}
 	}
 }
