@@ -19,6 +19,7 @@ type crew struct {
 	reads  []bus.Input       // what the consumers give out
 	unread unread            // what they have missed
 	until  map[string]uint64 // by stream: where they may be narrowed to what is read; nil: they are, or somebody is about to
+	past   lull              // they have said that they are there
 	other  string            // what another host wants of them that this one does not, or the other way round; "": nothing
 }
 

@@ -20,7 +20,7 @@ import (
 type errands struct {
 	mu    sync.Mutex
 	all   map[string][]bus.Input // by plugin
-	quiet map[string]time.Time   // since when nothing is left for their consumers, as far as was seen
+	quiet map[string]lull        // whether nothing is left for their consumers, as far as was seen
 }
 
 func (x *errands) of(plugin string) []bus.Input {
@@ -70,23 +70,15 @@ func (x *errands) take(plugin string) []bus.Input {
 func (x *errands) seen(in bus.Input, quiet bool, now time.Time) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	key := in.Stream + "/" + in.Durable
-	if !quiet {
-		delete(x.quiet, key)
-		return false
-	}
 	if x.quiet == nil {
-		x.quiet = map[string]time.Time{}
+		x.quiet = map[string]lull{}
 	}
-	if _, before := x.quiet[key]; !before {
-		x.quiet[key] = now
-	}
-	return now.Sub(x.quiet[key]) >= quietLook
+	key := in.Stream + "/" + in.Durable
+	l := x.quiet[key]
+	lasts := l.lasts(quiet, now)
+	x.quiet[key] = l
+	return lasts
 }
-
-// quietLook is how long nothing may be left of an errand before that is believed: a server that has just begun to lead its
-// consumer may say so too early.
-const quietLook = 3 * time.Second
 
 // without returns all but those that are read by the consumers of some.
 func without(all, some []bus.Input) []bus.Input {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -45,11 +46,13 @@ func (e *entry) give(ctx context.Context, change func(now []bus.Input) []bus.Inp
 	case <-ctx.Done():
 		return fmt.Errorf("consumers of %s: another change of them takes long: %w", e.plugin, ctx.Err())
 	}
-	inputs := change(e.read())
-	e.setRead(inputs) // before it is so: a process that starts after an error must not narrow them
+	is := e.read()
+	inputs := change(is)
+	e.setRead(union(is, inputs)) // until it is done: a process that starts after an error must not narrow them
 	if err := e.host.ensure(ctx, e.plugin, inputs); err != nil {
 		return err
 	}
+	e.setRead(inputs)
 	e.compareWishes(ctx)
 	return nil
 }
@@ -73,43 +76,44 @@ func (e *entry) widen(ctx context.Context, p plan) error {
 // narrow lets the consumers give out what the plugin reads under the plan in force, and removes those that it has no use for,
 // once they have given out what was there for it until now. What takes longer than a moment is left to inspect: see catchesUp.
 func (e *entry) narrow(ctx context.Context) error {
-	switch {
-	case !e.wide():
-		return nil
-	case e.host.caughtUp(ctx, e.read()):
-		return e.narrowNow(ctx)
-	}
-	return e.narrowLater(ctx)
+	return e.narrowOnce(ctx, e.host.caughtUp)
 }
 
 // narrowEarly is narrow before there is a process that could catch up.
 func (e *entry) narrowEarly(ctx context.Context) error {
-	switch {
-	case !e.wide():
+	return e.narrowOnce(ctx, func(ctx context.Context, inputs []bus.Input) bool { return !e.host.behind(ctx, inputs) })
+}
+
+// narrowOnce narrows the consumers now if they have given out all, else later. On a bus of others one answer does not tell: see lull.
+func (e *entry) narrowOnce(ctx context.Context, all func(context.Context, []bus.Input) bool) error {
+	if !e.wide() {
 		return nil
-	case !e.host.behind(ctx, e.read()):
-		return e.narrowNow(ctx)
 	}
-	return e.narrowLater(ctx)
+	var err error
+	if e.host.o.InProcess != nil && all(ctx, e.read()) {
+		if err = e.narrowNow(ctx); err == nil {
+			return nil
+		}
+	}
+	e.narrowLater(ctx)
+	return err
 }
 
 // narrowLater notes up to where the plugin is to read what it has read before.
-func (e *entry) narrowLater(ctx context.Context) error {
-	until, err := e.host.ends(ctx, e.read())
-	if err != nil {
-		return err
-	}
-	e.setUntil(until)
+func (e *entry) narrowLater(ctx context.Context) {
+	e.setUntil(e.host.ends(ctx, e.read(), nil))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.say(slog.LevelInfo, "plugin has another input by now, and reads the one before to its end first")
-	return nil
 }
 
 func (e *entry) setUntil(until map[string]uint64) {
 	e.crew.mu.Lock()
 	defer e.crew.mu.Unlock()
 	e.crew.until = until
+	if until == nil {
+		e.crew.past = lull{}
+	}
 }
 
 // upTo returns up to where the consumers are to give out what was read before, nil when they are not.
@@ -146,7 +150,7 @@ func (e *entry) catchesUp(ctx context.Context) {
 		return
 	}
 	until := e.upTo() // it may be another one since
-	if until == nil || !e.host.past(ctx, e.read(), until) {
+	if until == nil || !e.passes(ctx, until) {
 		return
 	}
 	if err := e.narrowNow(ctx); err != nil {
@@ -156,26 +160,41 @@ func (e *entry) catchesUp(ctx context.Context) {
 	e.setUntil(nil)
 }
 
-// ends returns the last sequence of each stream that inputs read.
-func (h *Host) ends(ctx context.Context, inputs []bus.Input) (map[string]uint64, error) {
-	ends := map[string]uint64{}
-	for _, in := range inputs {
-		state, err := h.conn.StreamInfo(ctx, in.Stream)
-		if err != nil {
-			return nil, err
-		}
-		ends[in.Stream] = state.LastSeq
-	}
-	return ends, nil
-}
-
-// past reports whether the consumers are past a sequence of each stream.
-func (h *Host) past(ctx context.Context, inputs []bus.Input, until map[string]uint64) bool {
+// passes reports whether the consumers are past until, which is completed by what the bus has not told before.
+func (e *entry) passes(ctx context.Context, until map[string]uint64) bool {
+	h := e.host
 	ctx, cancel := context.WithTimeout(ctx, pingTime)
 	defer cancel()
+	until = h.ends(ctx, e.read(), until)
+	e.setUntil(until)
+	past := h.past(ctx, e.read(), until)
+	e.crew.mu.Lock()
+	defer e.crew.mu.Unlock()
+	return e.crew.past.lasts(past, time.Now()) || past && h.o.InProcess != nil
+}
+
+// ends completes known by the last sequence of each stream that inputs read. What the bus does not tell, or a server that has just
+// begun tells as 0, is asked for another time.
+func (h *Host) ends(ctx context.Context, inputs []bus.Input, known map[string]uint64) map[string]uint64 {
+	ends := map[string]uint64{}
+	maps.Copy(ends, known)
+	for _, in := range inputs {
+		if ends[in.Stream] > 0 {
+			continue
+		}
+		if state, err := h.conn.StreamInfo(ctx, in.Stream); err == nil {
+			ends[in.Stream] = state.LastSeq
+		}
+	}
+	return ends
+}
+
+// past reports whether the consumers are past a sequence of each stream, as far as is known, or have nothing left at all.
+func (h *Host) past(ctx context.Context, inputs []bus.Input, until map[string]uint64) bool {
 	return !slices.ContainsFunc(inputs, func(in bus.Input) bool {
 		c, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
-		return err != nil || (c.Pending > 0 || c.AckPending > 0) && c.AckFloor < until[in.Stream]
+		end := until[in.Stream]
+		return err != nil || !c.Quiet() && (end == 0 || c.AckFloor < end)
 	})
 }
 
@@ -228,6 +247,9 @@ func sameInput(a, b bus.Input) bool {
 
 // caughtUp waits, but not for long, until consumers have nothing more to give out, and reports whether it came to that.
 func (h *Host) caughtUp(ctx context.Context, inputs []bus.Input) bool {
+	if !h.conn.Connected() {
+		return false // nobody will tell
+	}
 	ctx, cancel := context.WithTimeout(ctx, catchUp)
 	defer cancel()
 	for h.behind(ctx, inputs) {
@@ -240,11 +262,11 @@ func (h *Host) caughtUp(ctx context.Context, inputs []bus.Input) bool {
 	return ctx.Err() == nil // else there was no answer in time
 }
 
-// behind reports whether a consumer has something to give out, or given out and not settled.
+// behind reports whether a consumer has something to give out, or given out and not settled. So may one have that nobody tells of.
 func (h *Host) behind(ctx context.Context, inputs []bus.Input) bool {
 	return slices.ContainsFunc(inputs, func(in bus.Input) bool {
 		state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
-		return err == nil && (state.Pending > 0 || state.AckPending > 0)
+		return err != nil || !state.Quiet()
 	})
 }
 
