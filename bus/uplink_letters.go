@@ -10,8 +10,9 @@ import (
 )
 
 // SendLetter stores what an uplink has set aside where it was before, with the id it had, and removes the letter: the uplink of this bus
-// sends it on once more. On the bus of the fleet it is there then. Errors: ErrNoContent; ErrRefused while the stream
-// remembers the id, for two minutes; ErrKept as RetryLetters.
+// sends it on once more. On the bus of the fleet it is there then. Errors: ErrNoContent; ErrElsewhere for a copy that
+// claims to be of another host than the one it is from; ErrRefused while the stream remembers the id, for two minutes; ErrKept as
+// RetryLetters.
 func (c *Conn) SendLetter(ctx context.Context, l Letter) error {
 	if err := l.Retryable(); err != nil {
 		return err
@@ -19,6 +20,10 @@ func (c *Conn) SendLetter(ctx context.Context, l Letter) error {
 	s, err := ParseSubject(l.Subject)
 	if err != nil || s.Area != AreaMetrics && s.Area != AreaEvents {
 		return fmt.Errorf("%w that was a batch: %d was on %.80q", ErrNoLetter, l.Seq, l.Subject)
+	}
+	if l.Home != "" && l.Home != s.Host { // else a machine could have us store what it has no right to
+		return fmt.Errorf("%w: %d is a copy from host %s, and was on %s, on which that host may not publish here: give its user the right, and retry there",
+			ErrElsewhere, l.Seq, l.Home, l.Subject)
 	}
 	js, err := c.jetStream()
 	if err != nil {

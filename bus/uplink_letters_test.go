@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 )
@@ -72,4 +74,38 @@ func TestSendLetter(t *testing.T) {
 	if list := deadOf(t, c, bus.Uplink); len(list) > 0 {
 		t.Errorf("letters: %+v", list)
 	}
+}
+
+// A machine may have sent a letter of its uplink that says it was on the subject of another: what is stored by it is of that machine alone.
+func TestSendLetterOfOthers(t *testing.T) {
+	b := bustest.Guarded(t)
+	edge, operator := turnHostileEdge(t, b, "h1"), b.Conn(t, "operator")
+	f := func(subject string, want error) {
+		t.Helper()
+		m := nats.NewMsg(bus.CopySubject("h1", bus.DeadSubject(bus.Uplink)))
+		m.Data = []byte("x")
+		m.Header.Set(bus.HeaderSubject, subject)
+		if _, err := edge.RequestMsg(m, limit); err != nil {
+			t.Fatal(err)
+		}
+		list := deadOf(t, operator, bus.Uplink)
+		if len(list) != 1 {
+			t.Fatalf("letters: %+v", list)
+		}
+		before := streamState(t, operator, bus.StreamMetrics).Messages
+		if err := operator.SendLetter(t.Context(), list[0]); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", subject, err, want)
+		}
+		if n := streamState(t, operator, bus.StreamMetrics).Messages - before; (n == 1) != (want == nil) {
+			t.Errorf("%s: %d messages", subject, n)
+		}
+		if want != nil {
+			if err := operator.DropLetter(t.Context(), list[0].Seq); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	f(bus.MetricsSubject("h1", "cpu"), nil)
+	f(bus.MetricsSubject("h2", "cpu"), bus.ErrElsewhere)
+	f(bus.AgainSubject("out"), bus.ErrNoLetter)
 }
