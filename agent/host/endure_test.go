@@ -80,7 +80,7 @@ func TestStopInHandOver(t *testing.T) {
 // A version that dies at work while it has to prove itself leaves its place to the old one. Meanwhile it is the one that is
 // shown, and afterwards nothing is left of it that stands in the way.
 func TestRelieveDies(t *testing.T) {
-	r := rigged(t, strings.Replace(couple, "%s", "", 1), probation(500*time.Millisecond))
+	r := rigged(t, strings.Replace(couple, "%s", "", 1), probation(4*diesAfter))
 	old := r.status("numbers")
 	seen, _, err := r.swap("numbers", entryOther("numbers", "dies"))
 	if err == nil || !strings.Contains(err.Error(), "it was ready, but does not work; the old one is started again: its process ended: exit code 3") {
@@ -168,7 +168,7 @@ func TestHoldProgram(t *testing.T) {
 
 // A version whose calls fail is no better than one that does not start, unless those of the old one failed as well.
 func TestSwapFailing(t *testing.T) {
-	r := rigged(t, strings.Replace(couple, "%s", "", 1), probation(500*time.Millisecond))
+	r := rigged(t, strings.Replace(couple, "%s", "", 1), probation(soon))
 	f := func(name, entry string) {
 		t.Helper()
 		_, _, err := r.swap(name, entry)
@@ -186,7 +186,9 @@ func TestSwapFailing(t *testing.T) {
 	if r.status("sink").PID != sink {
 		t.Error("the old one was stopped")
 	}
+	r.h.o.Times.Probation = 5 * time.Second // the whole of it passes, before it works
 	f("numbers", entryOther("numbers", "fails"))
+	r.h.o.Times.Probation = 250 * time.Millisecond
 
 	r.reloaded(strings.Replace(couple, "%s", ", mode: fails", 1))
 	bustest.Wait(t, soon, "its calls fail", func() bool { return r.status("numbers").Reason == "no luck" })

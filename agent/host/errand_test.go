@@ -127,7 +127,6 @@ func TestReplayStopped(t *testing.T) {
 	caught(t, r.h, "sink", "copy")
 	pid := int(r.status("sink").PID)
 	args := map[string]any{"plugin": "sink", "since": ago(time.Hour)}
-	r.h.o.Times.Ready = 300 * time.Millisecond
 	r.reloaded(strings.Replace(twins, "sink: { ", "sink: { mode: fails, ", 1))
 	if _, err := r.told("replay", args); err != nil {
 		t.Fatal(err)

@@ -132,13 +132,16 @@ func (c journaled) worker(env plugin.Env) (*worker, error) {
 	return &worker{name: env.Name, journal: c.Journal, lock: c.Lock, mode: c.Mode}, nil
 }
 
+// diesAfter is how long one works that dies: so long that it is seen.
+const diesAfter = 2 * time.Second
+
 // call is what goes wrong at work.
 func (w *worker) call() error {
 	switch w.mode {
 	case "fails":
 		return errors.New("no luck")
 	case "dies":
-		time.AfterFunc(200*time.Millisecond, func() { os.Exit(3) })
+		time.AfterFunc(diesAfter, func() { os.Exit(3) })
 	}
 	return nil
 }
@@ -182,7 +185,7 @@ func (w *worker) tell(in *telemetry.Batch) error {
 // Close tells how many points there were.
 func (w *worker) Close() error {
 	if w.mode == "slow_end" {
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(3 * time.Second) // so that it is seen
 	}
 	if w.lock != "" {
 		if err := os.Remove(w.lock); err != nil {
@@ -286,7 +289,7 @@ func run(t testing.TB, h *Host) (stop func()) {
 			if err != nil {
 				t.Errorf("run: %v", err)
 			}
-		case <-time.After(2 * stopTime):
+		case <-time.After(quietTime + 2*stopTime):
 			t.Error("the host does not end")
 		}
 	}
@@ -294,4 +297,4 @@ func run(t testing.TB, h *Host) (stop func()) {
 	return stop
 }
 
-const soon = 20 * time.Second // for what happens at once on a machine that has time
+const soon = time.Minute // for what happens at once on a machine that has time

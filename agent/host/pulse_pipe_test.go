@@ -133,7 +133,8 @@ func TestFullPipeOfPlugin(t *testing.T) {
 		}
 		return track.Received >= begun+20
 	})
-	if track.Lost+track.Late+track.Duplicate != 0 || beat.AckLost != lost {
+	// A busy machine may take its time for an answer; behind the flood all would be lost.
+	if track.Lost+track.Late+track.Duplicate != 0 || beat.AckLost-lost > (track.Received-begun)/2 {
 		t.Errorf("%+v, %d acks lost", track, beat.AckLost-lost)
 	}
 	free()

@@ -86,6 +86,33 @@ func (u *testHub) next(n int) telemetry.Heartbeat {
 	return u.heard()[before+n-1]
 }
 
+// hears does something, and waits for the first beat from then on that is as cond says.
+func (u *testHub) hears(what string, do func(), cond func(telemetry.Heartbeat) bool) (found telemetry.Heartbeat) {
+	u.t.Helper()
+	before := len(u.heard())
+	do()
+	bustest.Wait(u.t, soon, what, func() bool {
+		list := u.heard()[before:]
+		i := slices.IndexFunc(list, cond)
+		if i >= 0 {
+			found = list[i]
+		}
+		return i >= 0
+	})
+	return found
+}
+
+// last waits for the goodbye, and returns it.
+func (u *testHub) last() (last telemetry.Heartbeat) {
+	u.t.Helper()
+	bustest.Wait(u.t, soon, "a goodbye", func() bool {
+		list := u.heard()
+		last = list[len(list)-1]
+		return last.Bye != ""
+	})
+	return last
+}
+
 // hearted returns a host whose heart beats, without plugins that run, and what stops the heart. It beats fast.
 func hearted(t testing.TB, b *bustest.Bus, edit ...func(*Options)) (h *Host, log *locked, stop func()) {
 	t.Helper()
@@ -140,8 +167,8 @@ func TestAgentHello(t *testing.T) {
 	if first.Plugins == nil || first.Plugins.OK+first.Plugins.Fail+first.Plugins.Late != 0 {
 		t.Errorf("plugins that were never started: %+v", first.Plugins)
 	}
-	later := u.next(2)
-	if later.Hello || later.Manifest != nil || later.Inventory != nil || later.Ack == 0 || later.AckLost != 0 || later.RTTUS <= 0 || later.ConfigRev != first.ConfigRev {
+	later := u.hears("a beat that knows of an ACK", func() {}, func(b telemetry.Heartbeat) bool { return b.Ack > 0 && !b.Hello })
+	if later.Manifest != nil || later.Inventory != nil || later.RTTUS <= 0 || later.ConfigRev != first.ConfigRev {
 		t.Errorf("%+v", later)
 	}
 	if p := h.Pulse(); p.Server != "hub-1" || p.Host != "h1" || p.Inst != h.inst || p.Gen != 7 || p.Received == 0 || p.IntervalMS != 50 || p.RTTUS <= 0 {
@@ -205,6 +232,7 @@ func TestAgentRefused(t *testing.T) {
 			a.State, a.Reason = telemetry.Refused, fmt.Sprint(reason, ": ", a.Received)
 		})
 		h, log, stop := hearted(t, b)
+		u.hears("a beat that is no hello", func() {}, func(b telemetry.Heartbeat) bool { return b.Inst == h.inst && !b.Hello })
 		if later := u.next(5); later.Hello || later.Manifest != nil || later.Inventory != nil {
 			t.Errorf("%s: who refuses the host is told of it again and again: %+v", reason, later)
 		}
@@ -242,10 +270,12 @@ func TestAgentInterval(t *testing.T) {
 	pulseIs(t, h, "an hour", func(p telemetry.PulseStatus) bool { return p.IntervalMS == telemetry.MaxIntervalMS })
 	h.heart.hurry()
 	n := h.Pulse().Seq
-	if _, err := h.beatNow(t.Context(), telemetry.CtlRequest{}); err != nil {
-		t.Error(err)
-	}
-	if got := u.next(1); !got.Hello || got.Manifest == nil || got.Seq != n+1 {
+	got := u.hears("the next beat", func() {
+		if _, err := h.beatNow(t.Context(), telemetry.CtlRequest{}); err != nil {
+			t.Error(err)
+		}
+	}, func(b telemetry.Heartbeat) bool { return b.Seq > n })
+	if !got.Hello || got.Manifest == nil || got.Seq != n+1 {
 		t.Errorf("asked to greet: %+v", got)
 	}
 }
@@ -265,8 +295,7 @@ func TestGoodbye(t *testing.T) {
 		u.mute = mute
 		u.mu.Unlock()
 		stop()
-		last := u.heard()[len(u.heard())-1]
-		if last.Bye != want || last.State != draining {
+		if last := u.last(); last.Bye != want || last.State != draining {
 			t.Errorf("last words %q in state %s, want %q", last.Bye, last.State, want)
 		}
 	}
@@ -289,8 +318,7 @@ func TestGoodbyeOfAll(t *testing.T) {
 		return len(list) > 0 && list[len(list)-1].Plugins.OK == 2
 	})
 	stop()
-	last := u.heard()[len(u.heard())-1]
-	if last.Bye != "shutdown" || last.Plugins.OK+last.Plugins.Fail != 0 {
+	if last := u.last(); last.Bye != "shutdown" || last.Plugins.OK+last.Plugins.Fail != 0 {
 		t.Errorf("last words %q, %+v", last.Bye, last.Plugins)
 	}
 }
@@ -397,7 +425,7 @@ func TestAgentInventory(t *testing.T) {
 	b := bustest.New(t)
 	u := newTestHub(t, b, "hub-1")
 	var held telemetry.Digest
-	u.says(func(a *telemetry.Ack, _ telemetry.Heartbeat) { a.Digest, a.NextMS = held, 60_000 })
+	u.says(func(a *telemetry.Ack, _ telemetry.Heartbeat) { a.Digest, a.NextMS = held, telemetry.MaxIntervalMS })
 	h, _, stop := hearted(t, b)
 	pulseIs(t, h, "the hub watches", watched)
 	stop()
@@ -405,22 +433,18 @@ func TestAgentInventory(t *testing.T) {
 	h.heart.lists = l
 	t.Cleanup(h.heart.start())
 
-	l.add(2)
-	got := u.next(1) // a minute before it is due
+	got := u.hears("the list, an hour before it is due", func() { l.add(2) }, func(b telemetry.Heartbeat) bool { return b.Items > 0 })
 	_, digest := l.list()
 	if got.Items != 2 || got.Digest != digest || len(got.Inventory) != 2 || got.Hello {
 		t.Errorf("%+v", got)
 	}
 	u.says(func(a *telemetry.Ack, b telemetry.Heartbeat) { a.Digest, a.NextMS = b.Digest, 30 })
-	l.add(1)
-	if got := u.next(1); len(got.Inventory) != 3 {
+	if got := u.hears("one more", func() { l.add(1) }, func(b telemetry.Heartbeat) bool { return b.Items == 3 }); len(got.Inventory) != 3 {
 		t.Errorf("%+v", got)
 	}
-	if got := u.next(2); got.Inventory != nil || got.Items != 3 {
-		t.Errorf("the hub holds it: %+v", got)
-	}
-	l.add(8000) // more than a beat has room for: the hub asks for it
-	if got := u.next(2); got.Inventory != nil || got.Items != 8003 {
+	u.hears("a beat without the list, which the hub holds", func() {}, func(b telemetry.Heartbeat) bool { return b.Items == 3 && b.Inventory == nil })
+	got = u.hears("more than a beat has room for: the hub asks for it", func() { l.add(8000) }, func(b telemetry.Heartbeat) bool { return b.Items == 8003 })
+	if got.Inventory != nil {
 		t.Errorf("%d of %d entries", len(got.Inventory), got.Items)
 	}
 }
@@ -470,10 +494,10 @@ func TestGoodbyeOfPlugins(t *testing.T) {
 		if err := end(); err != nil {
 			t.Fatal(err)
 		}
-		e.set(func() {
-			if old.last.Bye != want {
-				t.Errorf("%s: goodbye %q, want %q", name, old.last.Bye, want)
-			}
+		bustest.Wait(t, soon, name+" says goodbye: "+want, func() bool {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			return old.last.Bye == want
 		})
 	}
 	for _, name := range []string{"pass", "numbers"} {

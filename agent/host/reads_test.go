@@ -122,7 +122,7 @@ func TestReloadLate(t *testing.T) {
 
 // A process that is killed while the new one proves itself starts again, and does not turn the consumer back.
 func TestSwapKilledReads(t *testing.T) {
-	r := rigged(t, reading("from: numbers"), probation(800*time.Millisecond))
+	r := rigged(t, reading("from: numbers"), probation(5*time.Second))
 	e, done := r.h.find("sink"), make(chan error, 1)
 	old := int(r.status("sink").PID)
 	go func() {

@@ -46,7 +46,7 @@ func rigged(t *testing.T, text string, edit ...func(*Options)) *rig {
 		Loaded: filepath.Join(t.TempDir(), "loaded"),
 	}
 	o.Files, o.Admit, o.InProcess = config.Files(r.file), r.admit, r.b.Server()
-	o.Times = Times{Hello: 10 * time.Second, Ready: 10 * time.Second, Probation: 250 * time.Millisecond, Take: 5 * time.Second, Start: 10 * time.Second}
+	o.Times = Times{Hello: soon, Ready: soon, Probation: 250 * time.Millisecond, Take: soon, Start: soon}
 	for _, e := range edit {
 		e(&o)
 	}

@@ -18,7 +18,7 @@ func (e *entry) shows(t *testing.T, state, reason string) {
 	t.Helper()
 	var s telemetry.PluginStatus
 	for end := time.Now().Add(soon); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if s = e.status(); s.State == state && s.Reason == reason {
+		if s = e.status(); s.State == state && (s.Reason == reason || state == lost && strings.HasPrefix(s.Reason, reason)) {
 			return
 		}
 	}
@@ -60,6 +60,8 @@ func TestStatesOfRunning(t *testing.T) {
 	if s := e.status(); !slices.Equal(s.Flags, []string{telemetry.FlagOverflow, telemetry.FlagSeries}) {
 		t.Errorf("flags %v", s.Flags)
 	}
+	f(telemetry.Heartbeat{State: "running", Flags: []string{telemetry.FlagRefused}}, running,
+		"points are refused, and kept by their senders: more a second than max_rate allows")
 	f(telemetry.Heartbeat{State: "running", Flags: []string{telemetry.FlagStorageFull}}, running, "the bus has no room: points wait")
 	e.behind(lag{bus.StreamMetrics, 1 << 30, 0.9}, true)
 	f(telemetry.Heartbeat{State: "running"}, running, "it is behind: 1024 MiB of METRICS wait for it, 90% of what that may hold")
@@ -106,9 +108,10 @@ func TestStatesOfEnded(t *testing.T) {
 	write("echo no licence >&2; sleep 0.05; exit 1")
 	look() // another program: another try
 	e.shows(t, backingOff, "exit code 1: no licence")
-	if s := e.status(); s.Next <= time.Now().Add(-time.Minute).UnixNano() || s.PID != 0 {
-		t.Errorf("%+v", s)
-	}
+	bustest.Wait(t, soon, "it tells when it starts again", func() bool {
+		s := e.status()
+		return s.State == backingOff && s.PID == 0 && s.Next > time.Now().Add(-time.Minute).UnixNano()
+	})
 
 	write("trap '' TERM; while :; do sleep 0.01; done")
 	e.now.child.Retry("test")
@@ -134,7 +137,7 @@ func TestStatesOfEnded(t *testing.T) {
 
 // One that was refused, and ends for that reason, is shown with why it was refused.
 func TestStateOfRefusedEnd(t *testing.T) {
-	h := connected(t, bustest.New(t), "collect: { p: { run: [sh, -c, 'sleep 0.3; exit 78'] } }\n")
+	h := connected(t, bustest.New(t), "collect: { p: { run: [sh, -c, 'sleep 3; exit 78'] } }\n")
 	e := h.find("p")
 	begin(t, e)
 	e.shows(t, starting, "")
@@ -170,7 +173,7 @@ func TestStatesOfAttached(t *testing.T) {
 	e.says(telemetry.Heartbeat{State: "running"})
 	e.set(func() { e.now.arrived = time.Now().Add(-silentLeast - time.Second/2) })
 	h.inspect(t.Context(), time.Now().Add(-watchEvery), time.Now())
-	e.shows(t, lost, "no heartbeat for 15s")
+	e.shows(t, lost, "no heartbeat for ")
 	e.says(telemetry.Heartbeat{State: "running"})
 	e.shows(t, running, "")
 	e.now.stop(t.Context(), "it is not in the config any more")

@@ -37,7 +37,7 @@ func (r *rig) swap(name, entry string) (seen []telemetry.PluginStatus, processes
 // Processors and publishers work side by side until the new process has proved itself. A collector must be alone: its new
 // process is ready when the old one ends. Nothing is lost on the way.
 func TestSwap(t *testing.T) {
-	r := rigged(t, chain)
+	r := rigged(t, chain, probation(2*time.Second)) // so that both are seen
 	for _, name := range []string{"pass", "sink", "numbers"} {
 		old := r.status(name).PID
 		seen, processes, err := r.swap(name, entryOther(name, ""))
@@ -93,7 +93,7 @@ func ends(t *testing.T, lines []string) map[string]int {
 
 // Whatever is wrong with a new version, the old one has never stopped, and nothing is left of the new one.
 func TestSwapFails(t *testing.T) {
-	r := rigged(t, chain, probation(time.Second))
+	r := rigged(t, chain, probation(soon))
 	before := r.pids()
 	f := func(name, entry, want string) {
 		t.Helper()
@@ -136,11 +136,11 @@ func TestSwapFails(t *testing.T) {
 // One that hangs at hello is waited for no longer than it may take to be ready.
 func TestSwapMute(t *testing.T) {
 	r := rigged(t, chain)
-	r.h.o.Times.Ready = 500 * time.Millisecond
+	r.h.o.Times.Ready = 3 * time.Second
 	before := r.pids()
 	for _, name := range []string{"numbers", "pass", "sink"} {
 		seen, processes, err := r.swap(name, strings.Replace(entryOther(name, ""), "other", "mute", 1))
-		if err == nil || !strings.Contains(err.Error(), "it is not ready within 500ms: no heartbeat came") {
+		if err == nil || !strings.Contains(err.Error(), "it is not ready within 3s: no heartbeat came") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if len(seen) != 1 || seen[0].State != running || seen[0].PID != before[name] || processes != 4 {
@@ -154,7 +154,7 @@ func TestSwapMute(t *testing.T) {
 func TestSwapLock(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
 	text := "collect: { numbers: { every: 10ms } }\npublish: { sink: { from: numbers, lock: " + lock + " } }\n"
-	r := rigged(t, text)
+	r := rigged(t, text, probation(2*time.Second))
 	old := r.status("sink").PID
 	seen, processes, err := r.swap("sink", "publish: { sink: { use: other, from: numbers, lock: "+lock+" } }")
 	if err != nil || processes != 3 {

@@ -149,7 +149,7 @@ func TestUnreadWhileAway(t *testing.T) {
 	h.lookForLag(t.Context())
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if u := e.crew.unread; u.held+u.told != s.FirstSeq-1 || u.held+u.told == 0 {
+	if u := e.crew.unread; u.away+u.told != s.FirstSeq-1 || u.away+u.told == 0 {
 		t.Errorf("%+v, %d are gone", u, s.FirstSeq-1)
 	}
 }
