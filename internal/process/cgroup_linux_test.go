@@ -140,7 +140,7 @@ func TestCgroupFindsEverybody(t *testing.T) {
 		t.Error(err)
 	}
 	p.Terminate(100 * time.Millisecond)
-	ended(t, p, 5*time.Second)
+	ended(t, p)
 	gone(t, hidden)
 	removed(p)
 
@@ -150,7 +150,7 @@ func TestCgroupFindsEverybody(t *testing.T) {
 		t.Error(err)
 	}
 	gone(t, hidden)
-	ended(t, p, 5*time.Second)
+	ended(t, p)
 	removed(p)
 }
 

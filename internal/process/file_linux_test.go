@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // What was opened is what runs, whatever lies under its name by then.
@@ -24,7 +23,7 @@ func TestOpenFile(t *testing.T) {
 	for range 3 { // it can be started again
 		var out buffer
 		p := start(t, Command{Args: []string{"my-sh", "-c", `tr '\0' ' ' </proc/$$/cmdline`}, Env: []string{"PATH=" + os.Getenv("PATH")}, File: f, Stdout: &out})
-		if e := ended(t, p, 5*time.Second); e.Code != 0 || !strings.HasPrefix(out.String(), "my-sh -c ") {
+		if e := ended(t, p); e.Code != 0 || !strings.HasPrefix(out.String(), "my-sh -c ") {
 			t.Errorf("%v, command line %q", e, out.String())
 		}
 	}

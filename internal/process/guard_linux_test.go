@@ -74,10 +74,10 @@ func testID(t *testing.T) string {
 func TestGuardAfterKill(t *testing.T) {
 	id, other := testID(t), testID(t)+"-other"
 	o, neighbour := startOwner(t, id), startOwner(t, other)
-	before := marks(other)
-	if n := len(marks(id)); n != len(o.family)+1 {
-		t.Errorf("%d processes have the mark, want %v and the guard", n, o.family)
+	for mark, of := range map[string]owned{id: o, other: neighbour} {
+		eventually(t, "all have the mark, and the guard", func() bool { return len(marks(mark)) == len(of.family)+1 })
 	}
+	before := marks(other)
 	begin := time.Now()
 	_ = o.cmd.Process.Kill()
 	_ = o.cmd.Wait()
@@ -140,13 +140,11 @@ func TestGuardBelowAnother(t *testing.T) {
 		Env: []string{role + "=owner", "ID=" + testID(t), "PATH=" + os.Getenv("PATH")}})
 	pids := family(t, r)
 	go func() { _, _ = io.Copy(io.Discard, r) }()
-	if all := p.survivors(); len(all) != len(pids)+2 {
-		t.Errorf("processes %v, want %v, the owner and its guard", all, pids)
-	}
+	eventually(t, "all are there, the owner and its guard", func() bool { return len(p.survivors()) == len(pids)+2 })
 	if err := p.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	ended(t, p, 5*time.Second)
+	ended(t, p)
 	if left := p.survivors(); len(left) > 0 {
 		t.Errorf("processes %v are left", left)
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,7 +32,7 @@ func TestConfinedTooLate(t *testing.T) {
 	p := start(t, Command{Args: []string{"sh", "-c", script}, Env: []string{"PATH=" + os.Getenv("PATH")}, Stdout: &out})
 	eventually(t, "it has a child", func() bool { return out.String() == "up\n" && len(childrenNow(p.PID())) == 1 })
 	confine(p.PID(), Limits{Files: 77})
-	if e := ended(t, p, 5*time.Second); e.Code != 0 || out.String() != "up\n77\n" {
+	if e := ended(t, p); e.Code != 0 || out.String() != "up\n77\n" {
 		t.Errorf("%v, %q", e, out.String())
 	}
 }
@@ -54,7 +53,7 @@ func TestNoDescriptorsButThree(t *testing.T) {
 		t.Helper()
 		var out buffer
 		c.Args, c.Stdout = []string{"ls", "/proc/self/fd"}, &out
-		ended(t, start(t, c), 5*time.Second)
+		ended(t, start(t, c))
 		if got := strings.Fields(out.String()); !slices.Equal(got, []string{"0", "1", "2", "3"}) { // 3 is the folder
 			t.Errorf("%s: descriptors %q", name, got)
 		}
@@ -70,7 +69,7 @@ func TestOverMemory(t *testing.T) {
 	f := func(args ...string) {
 		t.Helper()
 		p := start(t, Command{Args: args, Env: []string{role + "=eater"}, Limits: Limits{Memory: 64 << 20}})
-		e := ended(t, p, 10*time.Second)
+		e := ended(t, p)
 		if !e.OOM || e.Signal != "SIGKILL" || e.String() != "over its memory limit of 64 MiB" {
 			t.Errorf("%q: %+v", args, e)
 		}
@@ -86,7 +85,7 @@ func TestWithinMemory(t *testing.T) {
 	eventually(t, "it has eaten", func() bool { return strings.Contains(out.String(), "full") })
 	limitWatch.look()
 	p.Stdin().Close()
-	if e := ended(t, p, 5*time.Second); e.Over != "" || e.OOM || e.Signal != "" {
+	if e := ended(t, p); e.Over != "" || e.OOM || e.Signal != "" {
 		t.Errorf("%+v", e)
 	}
 }
@@ -96,7 +95,7 @@ func TestOverProcesses(t *testing.T) {
 		t.Skip("a cgroup refuses the process before anybody is above the limit")
 	}
 	p := start(t, Command{Args: []string{"sh", "-c", `for i in 1 2 3 4 5 6; do sleep 60 & done; wait`}, Limits: Limits{Processes: 4}})
-	e := ended(t, p, 10*time.Second)
+	e := ended(t, p)
 	if e.OOM || e.String() != "over its limit of 4 processes and threads" {
 		t.Errorf("%+v", e)
 	}

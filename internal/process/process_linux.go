@@ -163,10 +163,11 @@ func processes() iter.Seq2[int, stat] {
 func hasMark(pid int, mark string) bool { return marked(environ(pid), mark) }
 
 // environ reads the environment of a process, "" if we may not or there is none. While one becomes another program its
-// environment reads as empty: empty counts when it stays so.
+// environment reads as empty: empty counts when it stays so. That takes a moment, on a busy machine a long one.
 func environ(pid int) string {
-	const looks, enough = 100, 3
-	for look, empty := 0, 0; look < looks && empty < enough; look++ {
+	const longest, enough = 2 * time.Second, 3
+	begin := time.Now()
+	for empty := 0; empty < enough && time.Since(begin) < longest; {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 		if err != nil || len(text) > 0 {
 			return string(text)

@@ -27,7 +27,7 @@ func TestChildOutlivesTheAskingThread(t *testing.T) {
 		return os.IsNotExist(err)
 	})
 	p.Stdin().Close()
-	if e := ended(t, p, 5*time.Second); e.Code != 0 {
+	if e := ended(t, p); e.Code != 0 {
 		t.Errorf("%v, want exit code 0: it died with the thread", e)
 	}
 }

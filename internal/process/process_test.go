@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 func TestExit(t *testing.T) {
 	f := func(script string, code int, signal, text string) {
 		t.Helper()
-		e := ended(t, shell(t, script, nil), 5*time.Second)
+		e := ended(t, shell(t, script, nil))
 		if e.Code != code || e.Signal != signal || e.String() != text {
 			t.Errorf("%s: %d %q %q, want %d %q %q", script, e.Code, e.Signal, e, code, signal, text)
 		}
@@ -93,7 +93,7 @@ func TestEnvironmentIsOnlyWhatIsGiven(t *testing.T) {
 	t.Setenv("BUS_PASSWORD", "secret")
 	var out bytes.Buffer
 	p := start(t, Command{Args: []string{"env"}, Env: []string{"TZ=UTC", Mark + "=forged"}, Stdout: &out})
-	ended(t, p, 5*time.Second)
+	ended(t, p)
 	got := strings.Fields(out.String())
 	slices.Sort(got)
 	if want := []string{p.mark, "TZ=UTC"}; !slices.Equal(got, want) {
@@ -124,7 +124,7 @@ func TestProgramIsFoundOnItsOwnPath(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "tool"), "#!/bin/sh\nexit 42\n", 0o755)
 	p := start(t, Command{Args: []string{"tool"}, Env: []string{"PATH=relative:" + dir}})
-	if e := ended(t, p, 5*time.Second); e.Code != 42 {
+	if e := ended(t, p); e.Code != 42 {
 		t.Errorf("exit %v, want 42", e)
 	}
 }
@@ -139,7 +139,7 @@ func TestStdinStaysOpenUntilClosed(t *testing.T) {
 	if err := p.Stdin().Close(); err != nil {
 		t.Fatal(err)
 	}
-	if e := ended(t, p, 5*time.Second); e.Code != 0 {
+	if e := ended(t, p); e.Code != 0 {
 		t.Errorf("exit %v, want 0", e)
 	}
 }
@@ -151,14 +151,14 @@ func TestTerminateOnlyShortensTheGrace(t *testing.T) {
 	p.Terminate(time.Hour)
 	p.Terminate(time.Millisecond)
 	p.Terminate(time.Hour)
-	if e := ended(t, p, 2*time.Second); e.Signal != "SIGKILL" {
+	if e := ended(t, p); e.Signal != "SIGKILL" {
 		t.Errorf("%v, want signal SIGKILL", e)
 	}
 }
 
 func TestSignalAfterTheEnd(t *testing.T) {
 	p := shell(t, "exit 0", nil)
-	ended(t, p, 5*time.Second)
+	ended(t, p)
 	if err := p.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
 		t.Errorf("Signal: %v, want os.ErrProcessDone", err)
 	}
@@ -178,7 +178,7 @@ func TestUsageAndPeak(t *testing.T) {
 		t.Errorf("Usage() = %+v, %v; want more than %d bytes and some CPU", u, err, eaten)
 	}
 	p.Stdin().Close()
-	if e := ended(t, p, 5*time.Second); e.MaxRSS < eaten || e.CPU < u.CPU {
+	if e := ended(t, p); e.MaxRSS < eaten || e.CPU < u.CPU {
 		t.Errorf("exit %+v, want a peak above %d", e, eaten)
 	}
 }
@@ -186,7 +186,7 @@ func TestUsageAndPeak(t *testing.T) {
 // The kernel charges our own peak to each child; what we cannot know we do not say.
 func TestPeakOfASmallChildIsNotOurs(t *testing.T) {
 	p := shell(t, "exit 0", nil)
-	if e := ended(t, p, 5*time.Second); e.MaxRSS >= p.base {
+	if e := ended(t, p); e.MaxRSS >= p.base {
 		t.Errorf("peak of sh is %d, our own is %d", e.MaxRSS, p.base)
 	}
 }
@@ -242,22 +242,24 @@ func shell(t *testing.T, script string, env []string) *Process {
 	return start(t, Command{Args: []string{"sh", "-c", script}, Env: env})
 }
 
-func ended(t *testing.T, p *Process, within time.Duration) Exit {
+const limit = time.Minute // of any wait in these tests
+
+func ended(t *testing.T, p *Process) Exit {
 	t.Helper()
 	select {
 	case <-p.Done():
 		return p.Exit()
-	case <-time.After(within):
-		t.Fatalf("process %d has not ended after %v", p.PID(), within)
+	case <-time.After(limit):
+		t.Fatalf("process %d has not ended after %v", p.PID(), limit)
 		return Exit{}
 	}
 }
 
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !f(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(limit); !f(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
+			t.Fatalf("not within %v: %s", limit, what)
 		}
 	}
 }

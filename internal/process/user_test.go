@@ -60,7 +60,7 @@ func TestUser(t *testing.T) {
 		t.Errorf("it is %q, want %q", got, want)
 	}
 	p.Terminate(100 * time.Millisecond)
-	ended(t, p, 5*time.Second)
+	ended(t, p)
 	if left := p.survivors(); len(left) > 0 {
 		t.Errorf("%v are left", left)
 	}
@@ -74,7 +74,7 @@ func TestUser(t *testing.T) {
 	}
 	defer f.Close()
 	out = buffer{}
-	e := ended(t, start(t, Command{Args: []string{"echo", "hello"}, Dir: "/", User: "nobody", File: f, Stdout: &out}), 5*time.Second)
+	e := ended(t, start(t, Command{Args: []string{"echo", "hello"}, Dir: "/", User: "nobody", File: f, Stdout: &out}))
 	if e.Code != 0 || out.String() != "hello\n" {
 		t.Errorf("%v, %q", e, out.String())
 	}
