@@ -46,6 +46,8 @@ func alarmOf(kind string, n uint64) (event, text string) {
 		return say(telemetry.FlagOverflow, "%d points were dropped: the bus did not take them, and the queue was full; look at the bus, or raise queue", n)
 	case dropFlood:
 		return say(telemetry.FlagFlood, "%d points were dropped: there were more a second than max_rate allows", n)
+	case refusedFlood:
+		return say(telemetry.FlagRefused, "%d points were refused, and their senders keep them: there were more a second than max_rate allows", n)
 	case dropSeries:
 		return say(telemetry.FlagSeries, "%d points were dropped: they are of more series than max_series allows; "+
 			"take away a tag that has another value each time, or raise max_series", n)

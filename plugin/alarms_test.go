@@ -112,6 +112,7 @@ func TestAlarmTexts(t *testing.T) {
 	}
 	f(dropOverflow, "overflow", "raise queue")
 	f(dropFlood, "dropped_flood", "12 points")
+	f(refusedFlood, "refused_flood", "12 points were refused, and their senders keep them")
 	f(dropSeries, "series_limit", "raise max_series")
 	f(dropUnread, "lost_unread", "12 batches")
 	f(telemetry.FlagStorageFull, "storage_full", "max_store")

@@ -135,12 +135,13 @@ func (l *life) heartbeat(bye string) (telemetry.Heartbeat, time.Duration) {
 	return h, l.sender.Patience()
 }
 
-// stats returns what is counted, and what waits for the bus now.
+// stats returns what is counted, what waits for the bus now, and what was sent to it again.
 func (l *life) stats() *telemetry.Stats {
 	s := l.count.stats()
 	n, bytes := l.queue.state()
-	under := l.link.out.Stats()
-	s.Queue, s.QueueBytes = uint64(n+under.InFlight), uint64(bytes+under.InFlightBytes)
+	out := l.link.out.Stats()
+	s.Queue, s.QueueBytes = uint64(n+out.InFlight), uint64(bytes+out.InFlightBytes)
+	s.Resent, s.LateResent = out.Resent, out.LateResent
 	return s
 }
 

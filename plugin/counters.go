@@ -19,22 +19,28 @@ type counters struct {
 	mu      sync.Mutex
 	errors  map[string]uint64 // by class
 	dropped map[string]uint64 // points, by reason
+	refused map[string]uint64 // likewise, those that their senders keep
 	last    *telemetry.Fault
 	lastAt  time.Time
 
-	lost func(reason string, n int) // is told of each drop; nil: nobody is
+	lost func(reason string, n int) // is told of each drop and refusal; nil: nobody is
 }
 
-// drop counts n points that are not delivered, by reason.
-func (c *counters) drop(reason string, n int) {
+// drop counts n points that are lost, by reason.
+func (c *counters) drop(reason string, n int) { c.add(&c.dropped, reason, n) }
+
+// refuse counts n points that their sender was told to keep, by reason.
+func (c *counters) refuse(reason string, n int) { c.add(&c.refused, reason, n) }
+
+func (c *counters) add(to *map[string]uint64, reason string, n int) {
 	if n == 0 {
 		return
 	}
 	c.mu.Lock()
-	if c.dropped == nil {
-		c.dropped = map[string]uint64{}
+	if *to == nil {
+		*to = map[string]uint64{}
 	}
-	c.dropped[reason] += uint64(n)
+	(*to)[reason] += uint64(n)
 	c.mu.Unlock()
 	if c.lost != nil {
 		c.lost(reason, n)
@@ -92,7 +98,7 @@ func (c *counters) stats() *telemetry.Stats {
 	s.Calls, s.CallP50US, s.CallP99US, s.CallMaxUS = c.calls.summary()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.Errors, s.Dropped = clone(c.errors), clone(c.dropped)
+	s.Errors, s.Dropped, s.Refused = clone(c.errors), clone(c.dropped), clone(c.refused)
 	return s
 }
 

@@ -70,16 +70,18 @@ func TestBuckets(t *testing.T) {
 
 func TestCounters(t *testing.T) {
 	var c counters
-	if s := c.stats(); s.LastError != nil || s.Errors != nil || s.Dropped != nil {
+	if s := c.stats(); s.LastError != nil || s.Errors != nil || s.Dropped != nil || s.Refused != nil {
 		t.Errorf("counts of nothing: %+v", s)
 	}
 	c.drop("nan", 0)
 	c.drop("nan", 2)
 	c.drop("nan", 3)
+	c.refuse(refusedFlood, 0)
+	c.refuse(refusedFlood, 4)
 	c.fail("error", errors.New("first"))
 	c.fail("timeout", errors.New(strings.Repeat("long ", 100)))
 	s := c.stats()
-	if s.Dropped["nan"] != 5 || s.Errors["error"] != 1 || s.Errors["timeout"] != 1 || s.LastError.Code != "timeout" || len(s.LastError.Message) > 210 {
+	if s.Dropped["nan"] != 5 || len(s.Dropped) != 1 || s.Refused[refusedFlood] != 4 || s.Errors["error"] != 1 || s.Errors["timeout"] != 1 || s.LastError.Code != "timeout" || len(s.LastError.Message) > 210 {
 		t.Errorf("%+v, %+v", s, s.LastError)
 	}
 	s.Errors["error"] = 9

@@ -25,7 +25,7 @@ var (
 	ErrOverflow = errors.New("the queue to the bus is full, and the points are dropped")
 
 	// ErrFlood is returned to who waits for points to be stored when there are more a second than max_rate allows, and none
-	// of them is: they may be sent again later.
+	// of them is: they may be sent again later. They are counted as refused, not as dropped.
 	ErrFlood = errors.New("more points a second than max_rate allows")
 
 	// ErrRefused is returned by Serve when the agent does not want this plugin; the reason is wrapped with it.

@@ -22,11 +22,12 @@ type limits struct {
 	mask   []bool   // likewise
 }
 
-// Reasons for which points are dropped, as counters, heartbeats and events name them.
+// Reasons for which points are dropped, or refused, as counters, heartbeats and events name them.
 const (
 	dropOverflow = "overflow"      // the queue to the bus was full
 	dropFlood    = "dropped_flood" // more than max_rate
 	dropSeries   = "series_limit"  // of more series than max_series
+	refusedFlood = "refused_flood" // more than max_rate, and their sender waits for an answer: it keeps them
 )
 
 func newLimits() *limits { return &limits{seed: maphash.MakeSeed(), begun: time.Now()} }
@@ -100,7 +101,11 @@ func (s *Session) limit(b *telemetry.Batch, host string, whole bool) error {
 		return nil
 	}
 	flood, series := s.limits.apply(b, host, whole)
-	s.count.drop(dropFlood, flood)
+	if whole {
+		s.count.refuse(refusedFlood, flood)
+	} else {
+		s.count.drop(dropFlood, flood)
+	}
 	s.count.drop(dropSeries, series)
 	switch {
 	case series > 0:

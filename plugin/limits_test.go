@@ -85,8 +85,8 @@ func TestMaxRateOfAnswers(t *testing.T) {
 			f(3*time.Second, 500, nil)
 			return nil
 		})
-		if n := s.count.stats().Dropped[dropFlood]; err != nil || n != 602 {
-			t.Errorf("%d points counted as %s: %v", n, dropFlood, err)
+		if c := s.count.stats(); err != nil || c.Refused[refusedFlood] != 602 || len(c.Refused) != 1 || c.Dropped != nil {
+			t.Errorf("refused %v, dropped %v: %v; who was refused has kept all", c.Refused, c.Dropped, err)
 		}
 	})
 }

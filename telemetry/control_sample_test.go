@@ -41,7 +41,8 @@ func fullHello() Heartbeat {
 func fullStats() Stats {
 	return Stats{
 		PointsIn: 1000, PointsOut: 998, BatchesIn: 12, BatchesOut: 11, BytesIn: 56800, BytesOut: 55000,
-		Errors: map[string]uint64{"timeout": 2, "denied": 1}, Redelivered: 3, Dead: 1, Dropped: map[string]uint64{"nan": 2}, Ticks: 90, Missed: 1,
+		Errors: map[string]uint64{"timeout": 2, "denied": 1}, Redelivered: 3, Dead: 1, Dropped: map[string]uint64{"nan": 2},
+		Refused: map[string]uint64{"refused_flood": 70}, Resent: 5, LateResent: 1, Ticks: 90, Missed: 1,
 		Queue: 4, QueueBytes: 4096, Calls: 91, CallP50US: 250, CallP99US: 1900, CallMaxUS: 20000,
 		LastError: &Fault{Code: FaultTimeout, Message: "post: deadline exceeded", AgeMS: 60000},
 	}

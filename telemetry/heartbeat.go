@@ -65,6 +65,7 @@ const FlagStandby = "standby"
 const (
 	FlagOverflow    = "overflow"      // points were dropped: the bus did not take them, and the queue was full
 	FlagFlood       = "dropped_flood" // points were dropped: more a second than max_rate
+	FlagRefused     = "refused_flood" // points were refused, and their senders keep them: more a second than max_rate
 	FlagSeries      = "series_limit"  // points were dropped: of more series than max_series
 	FlagUnread      = "lost_unread"   // batches were dropped by the stream before they were read
 	FlagStorageFull = "storage_full"  // the bus has no room, and points wait

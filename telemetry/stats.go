@@ -11,7 +11,10 @@ type Stats struct {
 	Errors      map[string]uint64 `json:"errors,omitzero"`      // by class
 	Redelivered uint64            `json:"redelivered,omitzero"` // batches given again
 	Dead        uint64            `json:"dead,omitzero"`        // batches set aside
-	Dropped     map[string]uint64 `json:"dropped,omitzero"`     // points, by reason
+	Dropped     map[string]uint64 `json:"dropped,omitzero"`     // points that are lost, by reason
+	Refused     map[string]uint64 `json:"refused,omitzero"`     // points that their senders were told to keep, by reason; each time they come
+	Resent      uint64            `json:"resent,omitzero"`      // messages sent to the bus again, as it had not answered
+	LateResent  uint64            `json:"resent_late,omitzero"` // of these, so late that the stream may have stored them twice
 	Ticks       uint64            `json:"ticks,omitzero"`
 	Missed      uint64            `json:"missed,omitzero"` // ticks
 	Queue       uint64            `json:"queue,omitzero"`  // batches waiting now

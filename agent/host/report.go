@@ -55,7 +55,8 @@ func addStatus(b *telemetry.Batch, s telemetry.PluginStatus) {
 		fields["bytes_in"], fields["bytes_out"] = c.BytesIn, c.BytesOut
 		fields["redelivered"], fields["dead"] = c.Redelivered, c.Dead
 		fields["ticks"], fields["missed"] = c.Ticks, c.Missed
-		fields["errors"], fields["dropped"] = sum(c.Errors), sum(c.Dropped)
+		fields["errors"], fields["dropped"], fields["refused"] = sum(c.Errors), sum(c.Dropped), sum(c.Refused)
+		fields["resent"], fields["resent_late"] = c.Resent, c.LateResent
 		fields["queue"], fields["queue_bytes"] = c.Queue, c.QueueBytes
 		fields["call_p50_us"], fields["call_p99_us"], fields["call_max_us"] = c.CallP50US, c.CallP99US, c.CallMaxUS
 	}

@@ -120,6 +120,7 @@ func troubles(flags []string) (found []trouble) {
 		{telemetry.FlagOverflow, "points are dropped: the bus does not take them, and the queue is full"},
 		{telemetry.FlagUnread, "batches were dropped by the stream before they were read"},
 		{telemetry.FlagFlood, "points are dropped: more a second than max_rate allows"},
+		{telemetry.FlagRefused, "points are refused, and kept by their senders: more a second than max_rate allows"},
 		{telemetry.FlagSeries, "points are dropped: of more series than max_series allows"},
 	} {
 		if slices.Contains(flags, t.flag) {

@@ -124,6 +124,12 @@ func (d *doctor) work(p telemetry.PluginStatus, c telemetry.Stats, logs string) 
 	if lost := lostAtBounds(c.Dropped); lost != "" {
 		d.findAt(p.Name, "pacewire plugin info "+p.Name, "since its start it has lost at its bounds: %s", lost)
 	}
+	if len(c.Refused) > 0 {
+		d.findAt(p.Name, "pacewire plugin info "+p.Name, "since its start it has refused points at its bounds, which their senders keep: %s", counts(c.Refused))
+	}
+	if c.LateResent > 0 {
+		d.findAt(p.Name, logs, "%d messages were sent to the bus again so late that they may be stored twice: it was cut off, or the bus stood still", c.LateResent)
+	}
 	if c.Missed*fewTicks > c.Ticks {
 		d.findAt(p.Name, logs, "it missed %d of %d ticks: a call takes %v (p99), longer than its interval", c.Missed, c.Ticks+c.Missed, time.Duration(c.CallP99US)*time.Microsecond)
 	}

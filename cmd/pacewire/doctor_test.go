@@ -119,6 +119,9 @@ func TestNotCollecting(t *testing.T) {
 	f(p, "", "its last error is 30s old: timeout: too slow", "2 batches were set aside", "it missed 5 of 15 ticks: a call takes 12s (p99), longer than its interval")
 	p.Stats = &telemetry.Stats{Dropped: map[string]uint64{"overflow": 6, "series_limit": 2, "nan": 9, "lost_unread_batches": 4}}
 	f(p, "", "since its start it has lost at its bounds: overflow 6 points, series_limit 2 points, lost_unread 4 batches  →  pacewire plugin info host")
+	p.Stats = &telemetry.Stats{Refused: map[string]uint64{"refused_flood": 70}, Resent: 5, LateResent: 3}
+	f(p, "", "since its start it has refused points at its bounds, which their senders keep: refused_flood 70  →  pacewire plugin info host",
+		"3 messages were sent to the bus again so late that they may be stored twice")
 	p.Stats = &telemetry.Stats{Ticks: 10}
 	f(p, "", "it was asked 10 times and gave no points  →  pacewire once host")
 	p.Stats = nil

@@ -146,7 +146,7 @@ func TestEventsDoubted(t *testing.T) {
 	list := sampleHosts()
 	r := fleetOf(t, map[string]answer{"host": oneOf(list), "hosts": pages(list, 10)})
 	expect(t, r.run("events", "--type", "dwon"), 0, "note: --type dwon is none that pacewire has: did you mean down?")
-	for _, kind := range []string{"denied", "dropped_flood", "lag"} { // of plugins, and of agents about them
+	for _, kind := range []string{"denied", "dropped_flood", "refused_flood", "lag"} { // of plugins, and of agents about them
 		expect(t, r.run("events", "--type", kind), 0, "!note")
 	}
 	expect(t, r.run("events", "--type", "bogus"), 0, "those of hosts and plugins are up, overdue, down")

@@ -185,10 +185,16 @@ func countersOf(c telemetry.Stats, row func(string, any)) {
 	if c.Queue > 0 {
 		row("queue", fmt.Sprintf("%d batches, %s wait for the bus", c.Queue, size(c.QueueBytes)))
 	}
+	if c.Resent > 0 {
+		row("sent again", fmt.Sprintf("%d messages that the bus had not answered, %d so late that they may be stored twice", c.Resent, c.LateResent))
+	}
 	row("calls", fmt.Sprintf("%d, p50 %dus, p99 %dus, max %dus", c.Calls, c.CallP50US, c.CallP99US, c.CallMaxUS))
 	row("ticks", fmt.Sprintf("%d, missed %d", c.Ticks, c.Missed))
 	row("errors", counts(c.Errors))
 	row("dropped", counts(c.Dropped))
+	if len(c.Refused) > 0 {
+		row("refused", counts(c.Refused)+" points, which their senders keep")
+	}
 }
 
 // dueText says when a plugin is due, if that is no plain interval.
