@@ -17,6 +17,10 @@ type ConsumeOptions struct {
 	Bytes    int // of these; 0 means 4 MiB
 	Log      *slog.Logger
 
+	// Expires is how long the stream remembers that we ask for more, and may give it to us though we are gone or suspended; 0 means
+	// 30 s. Each time costs a message.
+	Expires time.Duration
+
 	// Progress is how often the stream is told that unsettled deliveries are
 	// still worked on; 0 means 1.5 s. Only a test needs another value.
 	Progress time.Duration
@@ -25,7 +29,7 @@ type ConsumeOptions struct {
 const (
 	defaultFetch    = 64
 	defaultProgress = 1500 * time.Millisecond
-	pullExpires     = 30 * time.Second
+	defaultExpires  = 30 * time.Second
 	pullHeartbeat   = 5 * time.Second // each wakes an idle plugin
 	pullHeartbeats  = 2 * time.Second // of a cluster, where another server may lead while the one that was asked hangs
 	lanes           = 2
@@ -107,6 +111,9 @@ func (c *Conn) Consume(ctx context.Context, stream, durable string, o ConsumeOpt
 	if o.Progress <= 0 {
 		o.Progress = defaultProgress
 	}
+	if o.Expires <= 0 {
+		o.Expires = defaultExpires
+	}
 	o.Messages = max(o.Messages, lanes)
 	o.Bytes = max(o.Bytes, lanes*(maxMsg+64<<10)) // else the largest message never fits a lane
 	place, err := c.ConsumerInfo(ctx, stream, durable)
@@ -163,6 +170,7 @@ func (k *Consumer) reset() {
 	if k.conn.nc.ConnectedClusterName() != "" {
 		k.beat = pullHeartbeats
 	}
+	k.beat = min(k.beat, k.opts.Expires/2) // or the server refuses
 	for i := range k.lanes {
 		l := &k.lanes[i]
 		l.left, l.retry = 0, time.Time{}
@@ -192,7 +200,7 @@ func (k *Consumer) pull(l *lane) {
 	l.reply = l.inbox + strconv.Itoa(l.pull)
 	l.left = l.share
 	var buf [160]byte
-	b := strconv.AppendInt(append(buf[:0], `{"expires":`...), int64(pullExpires), 10)
+	b := strconv.AppendInt(append(buf[:0], `{"expires":`...), int64(k.opts.Expires), 10)
 	b = strconv.AppendInt(append(b, `,"batch":`...), int64(l.share), 10)
 	b = strconv.AppendInt(append(b, `,"max_bytes":`...), int64(k.opts.Bytes/lanes), 10)
 	b = strconv.AppendInt(append(b, `,"idle_heartbeat":`...), int64(k.beat), 10)

@@ -139,9 +139,9 @@ func (k *Consumer) giveAllBack() {
 }
 
 // giveBack offers a message to others at once. Lost, it is given again after the
-// stream's own wait.
+// stream's own wait. So is a lease, which may be another's by now: what we say of it would take it from him.
 func (k *Consumer) giveBack(msg *nats.Msg) {
-	if msg.Reply != "" {
+	if msg.Reply != "" && k.stream != StreamLeases {
 		_ = k.conn.nc.Publish(msg.Reply, nakBody)
 	}
 }

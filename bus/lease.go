@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,6 +23,7 @@ type Lease struct {
 	plugin   string
 	consumer *Consumer
 	token    *Delivery
+	sure     atomic.Pointer[time.Time] // when was asked last that was answered: it is ours
 	lost     chan struct{}
 	stop     context.CancelFunc
 	watched  chan struct{} // closed when nobody looks after the lease any more
@@ -31,42 +33,74 @@ type Lease struct {
 const (
 	leaseLook  = time.Second
 	leaseTrust = 3 * time.Second // without word that it is ours it may be another's soon: AckWait, less the age of the last signal
+
+	// LeaseExpires is for how long who is suspended may be given the lease, or something to read that others wait for. When the
+	// stream believes him gone this is over.
+	LeaseExpires = leaseTrust
 )
 
 // TakeLease waits until the lease of plugin is ours, or ctx ends.
 func (c *Conn) TakeLease(ctx context.Context, plugin string) (*Lease, error) {
-	k, err := c.Consume(ctx, StreamLeases, plugin, ConsumeOptions{Messages: lanes})
+	k, err := c.Consume(ctx, StreamLeases, plugin, ConsumeOptions{Messages: lanes, Expires: LeaseExpires})
 	if err != nil {
 		return nil, fmt.Errorf("lease of %s: %w", plugin, err)
 	}
-	token, err := k.Next(ctx)
-	if err != nil {
+	return c.takeLease(ctx, plugin, k)
+}
+
+func (c *Conn) takeLease(ctx context.Context, plugin string, k *Consumer) (*Lease, error) {
+	looking, stop := context.WithCancel(context.WithoutCancel(ctx))
+	l := &Lease{conn: c, plugin: plugin, consumer: k, lost: make(chan struct{}), stop: stop, watched: make(chan struct{})}
+	if err := l.take(ctx); err != nil {
+		stop()
 		k.Stop()
 		return nil, fmt.Errorf("lease of %s: %w", plugin, err)
 	}
-	looking, stop := context.WithCancel(context.WithoutCancel(ctx))
-	t := &Lease{conn: c, plugin: plugin, consumer: k, token: token, lost: make(chan struct{}), stop: stop, watched: make(chan struct{})}
-	go t.watch(looking)
-	return t, nil
+	go l.watch(looking)
+	return l, nil
+}
+
+// take waits for the token. One that was given to us while we were suspended may be another's by the time we see it: it is left to him.
+func (l *Lease) take(ctx context.Context) (err error) {
+	for {
+		if l.token, err = l.consumer.Next(ctx); err != nil {
+			return err
+		}
+		ours, why := l.look(context.WithoutCancel(ctx), leaseTrust) // who does not wait any more gives it back in order
+		if ours {
+			return nil
+		}
+		l.token.drop()
+		if errors.Is(why, ErrDenied) {
+			return why
+		}
+	}
 }
 
 // Lost is closed when another process may have the lease: this one was silent for too long.
-func (t *Lease) Lost() <-chan struct{} { return t.lost }
+func (l *Lease) Lost() <-chan struct{} { return l.lost }
+
+// Sure reports whether the lease was ours a moment ago. For who was suspended, or whose machine has slept, that is not so until it has
+// asked again: what it has in hand another process may have by now.
+func (l *Lease) Sure() bool {
+	at, now := *l.sure.Load(), time.Now()
+	return now.Sub(at) <= leaseTrust && now.Round(0).Sub(at.Round(0)) <= leaseTrust // the wall clock goes on while a machine sleeps
+}
 
 // Release gives the lease to whoever waits for it. Again it does nothing.
-func (t *Lease) Release() {
-	t.once.Do(func() {
-		t.stop()
-		<-t.watched
-		t.consumer.Stop() // first: what is given back must not come to us again
+func (l *Lease) Release() {
+	l.once.Do(func() {
+		l.stop()
+		<-l.watched
+		l.consumer.Stop() // first: what is given back must not come to us again
 		select {
-		case <-t.lost: // a word of ours would take it from who has it now
-			t.token.drop()
+		case <-l.lost: // a word of ours would take it from who has it now
+			l.token.drop()
 		default:
-			_ = t.token.Nak(0)
+			_ = l.token.Nak(0)
 		}
-		if t.conn.Connected() {
-			_ = t.conn.nc.FlushTimeout(stopWait) // lost, it is the next one's after AckWait
+		if l.conn.Connected() {
+			_ = l.conn.nc.FlushTimeout(stopWait) // lost, it is the next one's after AckWait
 		}
 	})
 }
@@ -84,35 +118,34 @@ func (d *Delivery) drop() {
 }
 
 // watch asks again and again whether the lease is still ours.
-func (t *Lease) watch(ctx context.Context) {
-	defer close(t.watched)
+func (l *Lease) watch(ctx context.Context) {
+	defer close(l.watched)
 	look := time.NewTicker(leaseLook)
 	defer look.Stop()
-	ours := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-look.C:
 		}
-		asked := time.Now()
-		is, err := t.ours(ctx)
-		switch {
-		case err == nil && is:
-			ours = asked
-		case err == nil, time.Since(ours) > leaseTrust:
-			close(t.lost)
+		if is, err := l.look(ctx, leaseLook); !is && (err == nil || !l.Sure()) {
+			close(l.lost)
 			return
 		}
 	}
 }
 
-// ours reports whether the token was given to nobody since it was to us.
-func (t *Lease) ours(ctx context.Context) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, leaseLook)
+// look asks whether the token was given to nobody since it was to us.
+func (l *Lease) look(ctx context.Context, limit time.Duration) (ours bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	state, err := t.conn.ConsumerInfo(ctx, StreamLeases, t.plugin)
-	return state.Given == t.token.consumerSeq && state.AckPending > 0, err
+	asked := time.Now()
+	state, err := l.conn.ConsumerInfo(ctx, StreamLeases, l.plugin)
+	if err != nil || state.Given != l.token.consumerSeq || state.AckPending == 0 {
+		return false, err
+	}
+	l.sure.Store(&asked)
+	return true, nil
 }
 
 // leaseInput is the input by which the lease of plugin is taken.

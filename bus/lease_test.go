@@ -175,6 +175,69 @@ func TestLeaseLost(t *testing.T) {
 	(<-third).Release()
 }
 
+// given waits until somebody is given the lease.
+func given(t *testing.T, c *bus.Conn) {
+	t.Helper()
+	bustest.Wait(t, limit, "the lease is given", func() bool {
+		is, err := c.ConsumerInfo(t.Context(), bus.StreamLeases, "p")
+		return err == nil && is.AckPending == 1
+	})
+}
+
+// Who was suspended when he was given the lease finds it to be another's when he sees it, and waits on.
+func TestLeaseStale(t *testing.T) {
+	b := leases(t)
+	c := b.Conn(t, "p")
+	asleep, err := c.Consume(t.Context(), bus.StreamLeases, "p", bus.ConsumeOptions{Messages: 2, Expires: bus.LeaseExpires, Progress: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	given(t, c)
+	holder, err := b.Conn(t, "p").TakeLease(t.Context(), "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan *bus.Lease, 1)
+	go func() {
+		defer close(got)
+		lease, err := c.TakeLeaseFrom(t.Context(), "p", asleep)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- lease
+	}()
+	select {
+	case <-got:
+		t.Error("two have the lease")
+	case <-holder.Lost():
+		t.Error("it was taken from who has it")
+	case <-time.After(2500 * time.Millisecond):
+	}
+	if !holder.Sure() {
+		t.Error("who has it is not sure")
+	}
+	holder.Release()
+	if lease := <-got; lease != nil {
+		lease.Release()
+	}
+}
+
+// Who goes with a lease that it has not seen says nothing of it.
+func TestLeaseUnseen(t *testing.T) {
+	b := leases(t)
+	c := b.Conn(t, "p")
+	k, err := c.Consume(t.Context(), bus.StreamLeases, "p", bus.ConsumeOptions{Messages: 2, Expires: bus.LeaseExpires})
+	if err != nil {
+		t.Fatal(err)
+	}
+	given(t, c)
+	k.Stop()
+	is, err := c.ConsumerInfo(t.Context(), bus.StreamLeases, "p")
+	if err != nil || is.AckPending != 1 {
+		t.Errorf("%+v, %v", is, err)
+	}
+}
+
 // A plugin whose batches are in order may take its own lease, and nobody else's.
 func TestLeaseRights(t *testing.T) {
 	ordered, other := bus.Input{Stream: bus.StreamMetrics, Durable: "p", Ordered: true}, bus.Input{Stream: bus.StreamMetrics, Durable: "p"}

@@ -10,7 +10,7 @@ import (
 
 const (
 	leftLook = 100 * time.Millisecond
-	leftMost = 6 * time.Second // for the last questions of who read before: AckWait, and some
+	leftMost = 6 * time.Second // for the last questions of who read before: LeaseExpires, and some
 	leftWait = 7 * time.Second // for what somebody had in hand who is gone: AckWait, and some
 )
 

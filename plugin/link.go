@@ -97,7 +97,11 @@ func (l *busLink) data(d telemetry.PluginData) error {
 }
 
 func (l *busLink) read(ctx context.Context, in telemetry.Input) (source, error) {
-	c, err := l.conn.Consume(ctx, in.Stream, in.Durable, bus.ConsumeOptions{})
+	return l.consume(ctx, in, bus.ConsumeOptions{})
+}
+
+func (l *busLink) consume(ctx context.Context, in telemetry.Input, o bus.ConsumeOptions) (source, error) {
+	c, err := l.conn.Consume(ctx, in.Stream, in.Durable, o)
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ type order struct {
 
 // lease is what lets this process read, and no other one.
 type lease interface {
+	Sure() bool // that it is ours; for who was suspended it is not, until it has asked
 	Lost() <-chan struct{}
 	Release()
 }
@@ -123,7 +124,7 @@ func (o *order) open(ctx context.Context, in telemetry.Input) (*feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := newFeed(ctx, src, o.lanes)
+	f := newFeed(ctx, src, o.lanes, o.lease.Sure)
 	o.feeds[name] = f
 	return f, nil
 }
@@ -167,6 +168,7 @@ type feed struct {
 	src   source
 	lanes []chan *delivery
 	seed  maphash.Seed
+	sure  func() bool // that nobody else reads
 	stop  context.CancelFunc
 	done  chan struct{} // closed when no more comes
 	err   error         // why
@@ -176,9 +178,9 @@ type feed struct {
 	ended bool
 }
 
-func newFeed(ctx context.Context, src source, lanes int) *feed {
+func newFeed(ctx context.Context, src source, lanes int, sure func() bool) *feed {
 	ctx, stop := context.WithCancel(ctx)
-	f := &feed{src: src, lanes: make([]chan *delivery, lanes), seed: maphash.MakeSeed(), stop: stop, done: make(chan struct{}), open: lanes}
+	f := &feed{src: src, lanes: make([]chan *delivery, lanes), seed: maphash.MakeSeed(), sure: sure, stop: stop, done: make(chan struct{}), open: lanes}
 	for n := range f.lanes {
 		f.lanes[n] = make(chan *delivery, laneRoom)
 	}
@@ -195,6 +197,11 @@ func (f *feed) run(ctx context.Context) {
 			f.err = err
 			return
 		}
+		if err := f.certain(ctx); err != nil {
+			d.again(0)
+			f.err = err
+			return
+		}
 		select {
 		case f.lanes[f.laneOf(d)] <- d:
 		case <-ctx.Done():
@@ -203,6 +210,19 @@ func (f *feed) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// sureLook is how often who was suspended looks whether it is known by now who has the lease. If another has, ctx ends.
+const sureLook = 20 * time.Millisecond
+
+// certain returns when nobody else reads, or ctx ends: what is worked on then is not worked on elsewhere, before or after.
+func (f *feed) certain(ctx context.Context) error {
+	for !f.sure() {
+		if !sleep(ctx, sureLook) {
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 func (f *feed) laneOf(d *delivery) int {
@@ -252,6 +272,9 @@ type laneSource struct {
 }
 
 func (s *laneSource) next(ctx context.Context) (*delivery, error) {
+	if err := s.certain(ctx); err != nil {
+		return nil, err
+	}
 	select {
 	case d := <-s.lanes[s.n]:
 		return d, nil
@@ -278,15 +301,15 @@ func (l *busLink) readInOrder(ctx context.Context, in telemetry.Input) (source, 
 	if err != nil {
 		return nil, fmt.Errorf("place of %s: %w", in.Durable, err)
 	}
-	src, err := l.read(ctx, in)
+	src, err := l.consume(ctx, in, bus.ConsumeOptions{Expires: bus.LeaseExpires})
 	if err != nil || place.AckPending == 0 {
 		return src, err
 	}
 	return &firstThings{source: src, left: place.AckPending, last: place.Delivered}, nil
 }
 
-// left returns where the process that read before has left the input, once it does not ask for more any more. The questions of a
-// machine that is gone stay for half a minute, those of a reader without order for ever: neither is waited for.
+// left returns where the process that read before has left the input, once it does not ask for more any more. The questions of one
+// that is suspended, or whose machine is gone, stay for LeaseExpires; those of a reader without order for ever, and are not waited for.
 func (l *busLink) left(ctx context.Context, in telemetry.Input) (bus.ConsumerState, error) {
 	until := time.Now().Add(leftMost)
 	for {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,9 +20,11 @@ import (
 // A fakeLease is one that can be lost.
 type fakeLease struct {
 	lost     chan struct{}
+	doubtful atomic.Bool
 	released int
 }
 
+func (l *fakeLease) Sure() bool            { return !l.doubtful.Load() }
 func (l *fakeLease) Lost() <-chan struct{} { return l.lost }
 func (l *fakeLease) Release()              { l.released++ }
 
@@ -126,6 +129,65 @@ func TestOrderGivesBack(t *testing.T) {
 	if left := len(src.waiting); acked != 1 || back == 0 || acked+back+left != 100 {
 		t.Errorf("%d acknowledged, %d given back, %d not read", acked, back, left)
 	}
+}
+
+// Who cannot be sure that nobody else reads works on nothing: neither what it has nor what comes. Then it goes on in order, or gives all back.
+func TestOrderDoubt(t *testing.T) {
+	f := func(lost bool) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			src, fates := gives(30, 1) // more than a lane has room for
+			o, held, _ := inOrder(src, 1)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			s, err := o.lane(&fakeLink{}, 0).read(ctx, telemetry.Input{Durable: "a"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []uint64
+			next := func() error {
+				d, err := s.next(ctx)
+				if err == nil {
+					got = append(got, d.seq)
+				}
+				return err
+			}
+			if err := next(); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			held.doubtful.Store(true)
+			after := time.AfterFunc(time.Hour, func() { held.doubtful.Store(false) })
+			if lost {
+				after.Stop()
+				time.AfterFunc(time.Hour, cancel)
+			}
+			begun := time.Now()
+			err = next()
+			if d := time.Since(begun); d < time.Hour {
+				t.Errorf("in doubt it waits %v", d)
+			}
+			for err == nil && len(got) < 30 {
+				err = next()
+			}
+			if want := errors.Is(err, context.Canceled); want != lost || !slices.IsSorted(got) || len(got) != map[bool]int{true: 1, false: 30}[lost] {
+				t.Errorf("lost %v: got %v, %v", lost, got, err)
+			}
+			if err := s.close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			back := 0
+			for _, f := range fates {
+				_, b, _ := f.counts()
+				back += b
+			}
+			if lost && back+len(src.waiting) != 29 {
+				t.Errorf("%d given back, %d not read", back, len(src.waiting))
+			}
+		})
+	}
+	f(false)
+	f(true)
 }
 
 // A lane that ended before it read keeps nobody from closing the input.

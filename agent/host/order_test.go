@@ -105,6 +105,75 @@ func TestOrderUpgrade(t *testing.T) {
 	}
 }
 
+// standing tells who of hot stands by.
+func (r *rig) standing() (names []string) {
+	for _, e := range r.h.crew("hot") {
+		if strings.Contains(e.status().Reason, "stands by") {
+			names = append(names, e.name)
+		}
+	}
+	return names
+}
+
+// trickle feeds a number of each source now and then, until it is told to stop; it returns the last one.
+func (r *rig) trickle(sources int) (stop func() int) {
+	end, last := make(chan struct{}), make(chan int)
+	go func() {
+		for n := 1; ; n++ {
+			r.feed(sources, n, n)
+			select {
+			case <-end:
+				last <- n
+				return
+			case <-time.After(500 * time.Millisecond): // so that what a reader has asked for lasts for long
+			}
+		}
+	}()
+	return func() int { close(end); return <-last }
+}
+
+// pointsOf returns how many points of a source were told.
+func (r *rig) pointsOf(source string) int {
+	r.Helper()
+	numbers, _ := arrivals(r.T, r.lines())
+	return len(numbers[source])
+}
+
+// The one that reads and one that stands by are suspended. What comes now and then is given to them still, for a while. A third one
+// reads on as if they were gone; when they wake up they have no say, and nothing is lost or out of order.
+func TestOrderSuspended(t *testing.T) {
+	const sources = 1
+	r := rigged(t, "collect: { feed: { use: facts } }\npublish: { hot: { use: sink, from: feed, journal: $J, mode: tells, order: source, parallel: 2, replicas: 3 } }\n",
+		func(o *Options) { o.Beat = time.Minute }) // so that nobody takes them for dead
+	bustest.Wait(t, soon, "one reads", func() bool { return r.reader() != "" && len(r.standing()) == 2 })
+	before := r.pids()
+	reader, standby := r.reader(), r.standing()
+	signal := func(sig syscall.Signal) {
+		for _, name := range []string{reader, standby[0]} {
+			_ = syscall.Kill(int(before[name]), sig)
+		}
+	}
+	t.Cleanup(func() { signal(syscall.SIGCONT) })
+	stop := r.trickle(sources)
+	bustest.Wait(t, soon, "it has begun", func() bool { return r.pointsOf("s0") > 2 })
+	signal(syscall.SIGSTOP)
+	then := r.pointsOf("s0")
+	bustest.Wait(t, 3*soon, "the third one reads", func() bool { return !slices.Contains(r.standing(), standby[1]) })
+	bustest.Wait(t, 3*soon, "all goes on", func() bool { return r.pointsOf("s0") > then+30 })
+	signal(syscall.SIGCONT)
+	bustest.Wait(t, 3*soon, "those that were suspended stand by", func() bool {
+		now := r.standing()
+		return slices.Contains(now, reader) && slices.Contains(now, standby[0])
+	})
+	each := stop()
+	bustest.Wait(t, 3*soon, "all is read", func() bool { return !r.h.behind(t.Context(), r.h.readBy("publisher")) })
+	if after := r.pids(); after[reader] != before[reader] || after[standby[0]] != before[standby[0]] {
+		t.Errorf("INVALID: processes %v, were %v", after, before)
+	}
+	r.stop()
+	t.Logf("%d points of %d came again", r.inOrder(sources, each), sources*each)
+}
+
 // ordering is a config with somebody who keeps the order, by what else it says.
 func ordering(how string) string {
 	return "collect: { feed: { use: facts } }\npublish: { stays: { use: sink, from: feed, journal: $J }" + how + " }\n"
