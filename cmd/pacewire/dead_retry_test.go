@@ -147,3 +147,16 @@ func TestDeadRetryNotAwaited(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// A letter of an uplink that cannot be stored here again does not keep the others from it.
+func TestDeadRetryOfUplinkGoesOn(t *testing.T) {
+	r := fleetOf(t, nil)
+	for _, from := range []string{"edge", "web1"} { // the first of them may not speak for the host that the batch is about
+		layRaw(t, r.bus, bus.Message{Subject: bus.CopySubject(from, bus.DeadSubject(bus.Uplink)), Body: []byte("job v=1 1\n"), Header: map[string]string{
+			bus.HeaderSubject: bus.MetricsSubject("web1", "app"), bus.HeaderSourceID: "web1/app/b00t/" + from}})
+	}
+	respond(t, r.bus, "h1", map[string]answer{})
+	expect(t, r.run("dead", "retry", "--plugin", bus.Uplink), exitUsage, "1 letter given again, 1 delivered, 0 refused again, 1 not given again",
+		"1 letter not given again: dead letter of another machine: 1 ", "pacewire dead retry 1 goes on")
+	expect(t, r.run("dead", "list"), 0, "kept at edge", "!kept at web1")
+}

@@ -125,7 +125,7 @@ func TestNotCollecting(t *testing.T) {
 	p.Stats = &telemetry.Stats{Ticks: 10}
 	f(p, "", "it was asked 10 times and gave no points  →  pacewire once host")
 	p.Stats = nil
-	p.Schedule, p.Due = "0 5 * * *", time.Now().Add(3*time.Hour).UnixNano()
+	p.Schedule, p.Due = "0 5 * * *", time.Now().Add(3*time.Hour+30*time.Minute).UnixNano()
 	f(p, "")
 	f(p, "host", "its schedule (0 5 * * *) has it wait: next in 3h")
 	p = plug("host", "running", "")
@@ -235,7 +235,7 @@ func TestDoctorOfAnotherHost(t *testing.T) {
 
 func TestCompleteDoctor(t *testing.T) {
 	c := clinicOf(t)
-	expect(t, c.run("__complete", "doctor", ""), 0, "host\n", "h1\n")
+	expect(t, eventually(t, func() said { return c.run("__complete", "doctor", "") }, "host\n", "h1\n"), 0)
 	expect(t, c.run("__complete", "doctor", "host", ""), 0, "!h1\n")
 }
 

@@ -82,7 +82,7 @@ func ago(d time.Duration) int64 { return time.Now().Add(-d).UnixNano() }
 // sampleHosts are one of each kind.
 func sampleHosts() []telemetry.HostStatus {
 	return []telemetry.HostStatus{
-		{Host: "db1", Name: "db1", State: "OVERDUE", Since: ago(12 * time.Second), Beat: ago(28 * time.Second), AgeMS: 28_400, Flags: []string{"slow"}, Version: "0.4.0"},
+		{Host: "db1", Name: "db1", State: "OVERDUE", Since: ago(12*time.Minute + 10*time.Second), Beat: ago(28 * time.Second), AgeMS: 28_400, Flags: []string{"slow"}, Version: "0.4.0"},
 		{Host: "web1", Name: "www", State: "UP", Since: ago(3*time.Hour + time.Minute), Stable: true, Owner: "ops", Site: "lab", Labels: map[string]string{"rack": "a7", "zone": "b"},
 			Version: "0.4.0", OS: "linux", Arch: "amd64", Beat: ago(4 * time.Second), AgeMS: 4_200, IntervalMS: 10_000, Boot: "b00t", Inst: "1n57", Gen: 4, HostUpMS: 86_400_000,
 			Received: 1200, Lost: 3, AckLost: 1, Late: 1, Saved: 2, RTTUS: 740, OffsetUS: -1500, ConfigRev: 0xab12,
@@ -171,10 +171,13 @@ func TestNearHost(t *testing.T) {
 
 func TestCompleteHosts(t *testing.T) {
 	r := fleetOf(t, map[string]answer{"hosts": pages(sampleHosts(), 3)})
-	expect(t, r.run("__complete", "host", "info", ""), 0, "db1\n", "web1\n", "www\n")
+	complete := func(args ...string) func() said {
+		return func() said { return r.run(append([]string{"__complete"}, args...)...) }
+	}
+	expect(t, eventually(t, complete("host", "info", ""), "db1\n", "web1\n", "www\n"), 0)
 	expect(t, r.run("__complete", "host", "info", "web1", ""), 0, "!db1")
-	expect(t, r.run("__complete", "host", "refresh", "web1", ""), 0, "db1\n", "!web1\n")
-	expect(t, r.run("__complete", "events", "--host", ""), 0, "db1\n")
+	expect(t, eventually(t, complete("host", "refresh", "web1", ""), "db1\n"), 0, "!web1\n")
+	expect(t, eventually(t, complete("events", "--host", ""), "db1\n"), 0)
 	r.hub.stop()
 	expect(t, r.run("__complete", "host", "info", ""), 0, "!web1", ":4\n")
 }

@@ -64,7 +64,7 @@ func TestGuardVerb(t *testing.T) {
 	guard(strings.NewReader(""))
 	select {
 	case <-left.Done():
-	case <-time.After(5 * time.Second):
+	case <-time.After(soon):
 		t.Error("what the agent has left is there")
 	}
 	if !runs(other) {

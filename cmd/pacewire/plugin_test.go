@@ -144,7 +144,7 @@ func TestVerbsComplete(t *testing.T) {
 	_, run := agentOf(t, map[string]answer{"list": of(host, tidy)})
 	f := func(args, want string) {
 		t.Helper()
-		r := run(append([]string{"__complete"}, append(strings.Fields(args), "")...)...)
+		r := eventually(t, func() said { return run(append([]string{"__complete"}, append(strings.Fields(args), "")...)...) }, strings.Fields(want)...)
 		got, _, noFiles := strings.Cut(r.out, ":4\n")
 		if got = strings.Join(strings.Fields(got), " "); got != want || !noFiles {
 			t.Errorf("%s: %q, want %q", args, got, want)

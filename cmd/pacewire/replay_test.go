@@ -56,10 +56,12 @@ func TestReplayVerb(t *testing.T) {
 	r := fleetOf(t, nil)
 	hub := r.bus.Conn(t, "hub")
 	in := bus.Input{Stream: bus.StreamMetrics, Durable: bus.ReplayDurable("db"), Filters: []string{bus.MetricsFilter("app")}, From: 1, End: 5}
+	orders := make(chan bool, 3)
 	begun := func(map[string]any) (any, *telemetry.Fault) {
 		if err := hub.EnsureConsumer(t.Context(), in); err != nil {
 			t.Error(err)
 		}
+		orders <- true
 		return telemetry.ChangeList{Changes: []telemetry.Change{{Plugin: "db", Action: telemetry.ChangeReplay, Reason: "5 batches"}}, Warnings: []string{"METRICS begins later"}}, nil
 	}
 	agent := respond(t, r.bus, "h1", map[string]answer{"replay": begun})
@@ -67,6 +69,9 @@ func TestReplayVerb(t *testing.T) {
 	expect(t, r.run("replay", "db", "--since", "2h", "--timeout", "10ms"), exitTryAgain, "it goes on")
 	done := make(chan said, 1)
 	go func() { done <- r.run("replay", "db", "--since", "2h", "-o", "json") }()
+	for range cap(orders) {
+		<-orders
+	}
 	time.AfterFunc(2*errandPoll, func() { _ = hub.DeleteConsumer(t.Context(), in.Stream, in.Durable) })
 	got := <-done
 	expect(t, got, 0)

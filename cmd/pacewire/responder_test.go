@@ -18,7 +18,7 @@ import (
 )
 
 // soon is for what happens at once on a machine that has time.
-const soon = 20 * time.Second
+const soon = time.Minute
 
 // A responder is an agent on a real bus that answers as the test says.
 type responder struct {
@@ -156,9 +156,24 @@ func expect(t *testing.T, r said, code int, words ...string) {
 	}
 }
 
-// asked fails the test unless the agent was asked for these, in that order.
+// eventually runs a verb that has little time for an answer until it has got one: then it prints each of words.
+func eventually(t *testing.T, do func() said, words ...string) (r said) {
+	t.Helper()
+	bustest.Wait(t, soon, fmt.Sprintf("it prints %q", words), func() bool {
+		r = do()
+		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(r.out+r.err, w) })
+	})
+	return r
+}
+
+// expect fails the test unless the agent was asked for these, in that order. What nobody waits for may come a moment later.
 func (r *responder) expect(t *testing.T, want ...string) {
 	t.Helper()
+	bustest.Wait(t, soon, fmt.Sprintf("%q are asked", want), func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.asked) >= len(want)
+	})
 	if got := r.got(); !slices.Equal(got, want) {
 		t.Fatalf("asked %q, want %q", got, want)
 	}

@@ -81,7 +81,7 @@ func TestStatusWait(t *testing.T) {
 		return s, nil
 	}})
 	respond(t, r.bus, "h1", plugins())
-	expect(t, r.run("status", "--wait", "20s"), 0, "hub    ready", "!not well")
+	expect(t, r.run("status", "--wait", "5m"), 0, "hub    ready", "!not well")
 	expect(t, r.run("status", "--wait", "-1s"), exitUsage, "--wait -1s")
 }
 
