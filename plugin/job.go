@@ -117,6 +117,9 @@ func (l *life) lanes(ctx context.Context, j *job) error {
 	for k := range n {
 		s := l.session(j.work, started)
 		s.link = o.lane(s.link, k)
+		if k == 0 {
+			s.shares = l.shares(j.work)
+		}
 		g.Go(func() error {
 			err := l.def.run(ctx, s, j.work.Config)
 			if err == nil && ctx.Err() == nil {
@@ -126,6 +129,19 @@ func (l *life) lanes(ctx context.Context, j *job) error {
 		})
 	}
 	return errors.Join(g.Wait(), o.end(l.hard))
+}
+
+// shares returns the setting by which several instances work on batches of the same sources, "" where they do not, as far as this
+// process knows.
+func (l *life) shares(w telemetry.Work) string {
+	switch {
+	case w.Order == telemetry.OrderSource:
+	case w.Parallel > 1:
+		return "parallel"
+	case l.o.Process != l.o.Plugin:
+		return "replicas"
+	}
+	return ""
 }
 
 func (l *life) session(work telemetry.Work, started chan<- struct{}) *Session {

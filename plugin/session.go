@@ -32,6 +32,7 @@ type Session struct {
 	gate    *gate   // from when on it may work; nil: now
 	queue   *queue  // for what the bus does not take yet; nil: who sends waits
 	limits  *limits // of what it may send; nil: none
+	shares  string  // the setting by which others work beside it on batches of the same sources; "": none, or it is told already
 
 	serial  sync.Mutex // one call of the author's code at a time, whatever the number of inputs
 	buffers buffers

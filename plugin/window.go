@@ -25,6 +25,10 @@ func (s *Session) Window(ctx context.Context, every time.Duration, f func(ctx co
 	if every <= 0 {
 		return Permanent(fmt.Errorf("window of %v: want more than nothing", every))
 	}
+	if s.shares != "" {
+		s.log.Warn("each instance of this processor has a window of its own, with a part of what each source sends: write order: source, or leave out the setting",
+			"setting", s.shares)
+	}
 	w := window{Session: s, work: f, empty: flush, most: heldAtMost}
 	if n := int(s.work.MaxAckPending); n > 1 {
 		w.most = n - n/8 // what is on its way to us counts too

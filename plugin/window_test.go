@@ -3,6 +3,8 @@ package plugin
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -40,6 +42,31 @@ func (c *counts) flush(_ context.Context, out func(string) *telemetry.Batch) err
 	}
 	c.n = 0
 	return nil
+}
+
+// Who has only a part of each source in his window says so.
+func TestWindowShares(t *testing.T) {
+	f := func(process string, w telemetry.Work, want string) {
+		t.Helper()
+		l := &life{o: Options{Plugin: "sum", Process: process}}
+		s, _ := fakeSession(t, &fakeLink{})
+		var text strings.Builder
+		s.log, s.shares = slog.New(slog.NewTextHandler(&text, nil)), l.shares(w)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		var c counts
+		if err := s.Window(ctx, time.Minute, c.process, c.flush); err != nil {
+			t.Error(err)
+		}
+		if got := text.String(); (want == "") != (got == "") || !strings.Contains(got, want) {
+			t.Errorf("%s, %+v: %q", process, w, got)
+		}
+	}
+	f("sum", telemetry.Work{}, "")
+	f("sum", telemetry.Work{Parallel: 1}, "")
+	f("sum", telemetry.Work{Parallel: 2}, "setting=parallel")
+	f("sum.2", telemetry.Work{}, "setting=replicas")
+	f("sum.2", telemetry.Work{Parallel: 2, Order: telemetry.OrderSource}, "")
 }
 
 func TestWindowHolds(t *testing.T) {
