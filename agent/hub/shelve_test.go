@@ -83,14 +83,13 @@ func TestSlowHost(t *testing.T) {
 	for i := range 60 {
 		slow.set(entryName(i), telemetry.Facts{"text": strings.Repeat("x", 200<<10)})
 	}
-	begin := time.Now()
 	j, err := r.Refresh([]string{"slow"}, telemetry.ModeCached)
 	if err != nil {
 		t.Fatal(err)
 	}
 	j = r.wait(t, j.ID)
-	if took := time.Since(begin); took >= arriveTime || len(j.Failed) != 1 || !strings.Contains(j.Failed[0], errDropped.Error()) {
-		t.Errorf("job %+v after %v", j, took)
+	if len(j.Failed) != 1 || !strings.Contains(j.Failed[0], errDropped.Error()) { // not that time has run out
+		t.Errorf("job %+v", j)
 	}
 	if n := r.counted("data_dropped"); n == 0 || n >= 60 {
 		t.Errorf("%d of 60 dropped", n)
@@ -128,14 +127,13 @@ func TestInventoryFull(t *testing.T) {
 	for i := range 4 {
 		k.set(entryName(i), telemetry.Facts{"text": strings.Repeat("x", 100<<10)})
 	}
-	begin := time.Now()
 	j, err := r.Refresh([]string{"web"}, telemetry.ModeCached)
 	if err != nil {
 		t.Fatal(err)
 	}
 	j = r.wait(t, j.ID)
-	if took := time.Since(begin); took >= arriveTime || len(j.Failed) != 1 || !strings.Contains(j.Failed[0], bus.ErrFull.Error()) {
-		t.Errorf("job %+v after %v", j, took)
+	if len(j.Failed) != 1 || !strings.Contains(j.Failed[0], bus.ErrFull.Error()) { // not that time has run out
+		t.Errorf("job %+v", j)
 	}
 	bustest.Wait(t, limit, "the refusals", func() bool { return r.counted("inventory_full") == 2 && r.counted("inventory_stored") == 2 })
 	well := func() {
