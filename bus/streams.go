@@ -187,6 +187,10 @@ type Input struct {
 	// From is the sequence that a new consumer begins with, whatever Start says; 0: none.
 	From uint64
 
+	// Made is when the stream was made in which From is a place: in another one of the name a new consumer begins with all. The zero
+	// time: nobody knows.
+	Made time.Time
+
 	// End is the last sequence that is meant for who reads; 0: it goes on for ever. The consumer keeps it, see
 	// ConsumerState; nothing stops there by itself.
 	End uint64
@@ -265,10 +269,7 @@ func ensureOnce(ctx context.Context, js jetstream.JetStream, in Input, config je
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		in.share(&config, nil, Today())
-		if config.DeliverPolicy == jetstream.DeliverNewPolicy {
-			// In a cluster "new" is what is new to the server that will lead the consumer, once it does: later than now.
-			config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, stream.CachedInfo().State.LastSeq+1
-		}
+		in.begin(&config, stream.CachedInfo())
 		k, err = stream.CreateConsumer(ctx, config)
 	case err == nil:
 		// Where to start cannot be changed, and must not: the position stays.
@@ -285,6 +286,20 @@ func ensureOnce(ctx context.Context, js jetstream.JetStream, in Input, config je
 		return nil, err
 	}
 	return info.Config.Metadata, nil
+}
+
+// begin settles where a new consumer begins in a stream as it is now.
+func (in Input) begin(config *jetstream.ConsumerConfig, stream *jetstream.StreamInfo) {
+	last := stream.State.LastSeq
+	switch {
+	case in.From > 0 && !in.Made.IsZero() && !in.Made.Equal(stream.Created):
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverAllPolicy, 0
+	case in.From > 0 && last > 0: // behind its end the server would wait there, and leave out what comes before
+		config.OptStartSeq = min(in.From, last+1)
+	case config.DeliverPolicy == jetstream.DeliverNewPolicy:
+		// In a cluster "new" is what is new to the server that will lead the consumer, once it does: later than now.
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, last+1
+	}
 }
 
 func (in Input) config() (jetstream.ConsumerConfig, error) {
@@ -379,6 +394,7 @@ func (c *Conn) DeleteConsumer(ctx context.Context, stream, durable string) error
 
 // StreamState is how full a stream is.
 type StreamState struct {
+	Made            time.Time // another stream of the name has another one
 	Messages, Bytes uint64
 	MaxBytes        int64
 	MaxAge          time.Duration // 0: no limit
@@ -404,7 +420,7 @@ func (c *Conn) StreamInfo(ctx context.Context, stream string) (StreamState, erro
 	}
 	info := handle.CachedInfo()
 	s := StreamState{
-		Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes, MaxAge: info.Config.MaxAge,
+		Made: info.Created, Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes, MaxAge: info.Config.MaxAge,
 		FirstSeq: info.State.FirstSeq, LastSeq: info.State.LastSeq,
 		FirstTime: info.State.FirstTime, Consumers: info.State.Consumers, Replicas: info.Config.Replicas,
 	}
