@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pacewire/pacewire/agent/journal"
 	"github.com/pacewire/pacewire/bus"
@@ -16,11 +17,13 @@ type crew struct {
 	giving  chan struct{} // 1: who changes what the consumers give out
 
 	mu     sync.Mutex
-	reads  []bus.Input       // what the consumers give out
-	unread unread            // what they have missed
-	until  map[string]uint64 // by stream: where they may be narrowed to what is read; nil: they are, or somebody is about to
-	past   lull              // they have said that they are there
-	other  string            // what another host wants of them that this one does not, or the other way round; "": nothing
+	reads  []bus.Input                  // what the consumers give out
+	unread unread                       // what they have missed
+	until  map[string]uint64            // by stream: where they may be narrowed to what is read; nil: they are, or somebody is about to
+	past   lull                         // they have said that they are there
+	again  []time.Time                  // when to look whether what was said last of them still stands there
+	stands map[string]bus.ConsumerState // by consumer: how it was when that stood there
+	other  string                       // what another host wants of them that this one does not, or the other way round; "": nothing
 }
 
 // crewOf returns what a new process of a plugin shares with those that are there.

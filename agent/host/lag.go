@@ -60,7 +60,8 @@ func (r round) worst(ctx context.Context, e *entry, inputs []bus.Input) (worst l
 		l, known := r.looks[consumerOf(in)]
 		if !known {
 			l, err = r.host.look(ctx, in, r.streams)
-			if errors.Is(err, bus.ErrNoConsumer) { // somebody has removed it: that of the others is asked for all the same
+			if errors.Is(err, bus.ErrNoConsumer) { // that of the others is asked for all the same
+				e.remake(ctx, in)
 				continue
 			}
 			if err != nil {

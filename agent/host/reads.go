@@ -49,10 +49,11 @@ func (e *entry) give(ctx context.Context, change func(now []bus.Input) []bus.Inp
 	is := e.read()
 	inputs := change(is)
 	e.setRead(union(is, inputs)) // until it is done: a process that starts after an error must not narrow them
-	if err := e.host.ensure(ctx, e.plugin, inputs); err != nil {
+	if err := e.host.ensure(ctx, e.plugin, e.crew.places(inputs)); err != nil {
 		return err
 	}
 	e.setRead(inputs)
+	e.crew.writes(time.Now())
 	e.compareWishes(ctx)
 	return nil
 }
@@ -134,6 +135,7 @@ func (e *entry) narrowNow(ctx context.Context) error {
 	}
 	gone := slices.DeleteFunc(slices.Clone(was), func(in bus.Input) bool { return find(want, in) >= 0 })
 	_, err := e.host.forget(ctx, gone)
+	e.crew.forget(gone)
 	return err
 }
 

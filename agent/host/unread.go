@@ -75,6 +75,11 @@ func (l look) missed(was look) uint64 {
 	return most
 }
 
+// blank reports whether the look says nothing: the consumer is new and has nothing, or its server has just begun.
+func (l look) blank() bool {
+	return l.reader.Delivered == 0 && l.reader.AckFloor == 0 && l.reader.Quiet()
+}
+
 // settled is the place of the reader, of which what was given out may have to be given again.
 func (l look) settled() uint64 {
 	if l.reader.AckPending > 0 {
@@ -88,51 +93,68 @@ type unread struct {
 	looks   map[string]look // the last of each consumer
 	counted uint64          // by the plugin, at the last look
 
-	held  uint64    // not told yet
+	away  uint64    // not told yet, and dropped while no agent looked: no plugin can count it
+	held  uint64    // not told yet otherwise
 	since time.Time // from when on it is held
-	base  uint64    // counted by the plugin before
+	base  uint64    // counted by the plugin, and taken off already
 	told  uint64    // in all
 	at    time.Time // of the last event
 }
 
 // see compares a look with the one before, and holds what was missed in between. The first one is compared with nothing: what is
-// gone behind the place of the reader was dropped while no agent looked.
+// gone behind the place of the reader was dropped while no agent looked. An answer of a server that has just begun tells nothing.
 func (u *unread) see(consumer string, l look, now time.Time) {
 	was, known := u.looks[consumer]
-	l = l.after(was)
+	if known && l.blank() && !was.blank() {
+		return
+	}
+	u.note(consumer, l.after(was))
+	if known {
+		u.hold(l.missed(was), now)
+		return
+	}
+	u.away += l.gone() - min(l.gone(), l.settled())
+}
+
+// note makes l the look that the next one is compared with.
+func (u *unread) note(consumer string, l look) {
 	if u.looks == nil {
 		u.looks = map[string]look{}
 	}
 	u.looks[consumer] = l
-	n := l.gone() - min(l.gone(), l.settled())
-	if known {
-		n = l.missed(was)
-	}
-	if n == 0 {
-		return
-	}
-	if u.held == 0 {
+}
+
+// hold keeps n, which the plugin may count by itself, until they are due.
+func (u *unread) hold(n uint64, now time.Time) {
+	if u.held == 0 && n > 0 {
 		u.since, u.base = now, u.counted
 	}
 	u.held += n
 }
 
-// due returns what is to be told now. With exact the plugin may count it by itself, and has done so when its count, which is
-// counted now, has risen.
+// due returns what is to be told now. With exact the plugin may count by itself, and has done so with as many as its count, which is
+// counted now, has risen by: the rest is told when it has had its time.
 func (u *unread) due(exact bool, counted uint64, now time.Time) uint64 {
 	u.counted = counted
-	switch {
-	case exact && counted > u.base:
-		u.held = 0
-	case exact && now.Sub(u.since) < exactTime, now.Sub(u.at) < unreadEvery:
+	if exact {
+		u.held -= min(u.held, counted-min(counted, u.base))
+		u.base = counted
+	}
+	n := u.away
+	if !exact || now.Sub(u.since) >= exactTime {
+		n += u.held
+	}
+	if n == 0 || now.Sub(u.at) < unreadEvery {
 		return 0
 	}
-	n := u.held
-	if n > 0 {
-		u.told, u.held, u.at = u.told+n, 0, now
-	}
+	u.held -= n - u.away
+	u.away = 0
+	u.tell(n, now)
 	return n
 }
+
+// tell notes that n are told.
+func (u *unread) tell(n uint64, now time.Time) { u.told, u.at = u.told+n, now }
 
 // shared reports whether other hosts read by one of the consumers too.
 func (u *unread) shared() bool {
@@ -182,13 +204,16 @@ func (e *entry) tellUnread(now time.Time) {
 	c.mu.Lock()
 	n := c.unread.due(alone && !c.unread.shared(), counted, now)
 	c.mu.Unlock()
-	if n == 0 {
-		return
+	if n > 0 {
+		e.tellLost(now, fmt.Sprintf("at most %d batches were dropped by the stream before they were read: it was away or is too slow, "+
+			"or max_age and max_store of the bus are too small", n))
 	}
+}
+
+// tellLost tells of batches that were not read.
+func (e *entry) tellLost(now time.Time, text string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	text := fmt.Sprintf("at most %d batches were dropped by the stream before they were read: it was away or is too slow, "+
-		"or max_age and max_store of the bus are too small", n)
 	e.say(slog.LevelWarn, "plugin has lost data", "reason", text)
 	e.host.inventory.stirs(e.name)
 	e.announce(telemetry.Event{Time: now.UnixNano(), Type: telemetry.FlagUnread, From: e.shown.state, To: e.shown.state, Reason: text,

@@ -74,6 +74,63 @@ func TestUnread(t *testing.T) {
 	if u.told != 30 {
 		t.Errorf("%d in all", u.told)
 	}
+	now = now.Add(unreadEvery)
+	f("lost again", at(91, 80), true, 17, 0, true)
+	f("it counts some of it", at(91, 100), true, 20, 0, true)
+	now = now.Add(exactTime)
+	f("the rest is told", at(91, 100), true, 20, 7, true)
+	now = now.Add(2 * unreadStays)
+	f("lost once more", at(121, 100), true, 20, 0, false)
+	f("by one that starts again", at(121, 120), true, 0, 0, false)
+	f("it counts all of it, and more", at(121, 140), true, 25, 0, false)
+	now = now.Add(exactTime)
+	f("nothing is left", at(121, 140), true, 25, 0, false)
+}
+
+// TestUnreadOfFirstLook checks that what was dropped before the first look is told, whatever the plugin counts by itself: of that it
+// knows nothing.
+func TestUnreadOfFirstLook(t *testing.T) {
+	now := time.Now()
+	first := look{stream: bus.StreamState{FirstSeq: 10_001, LastSeq: 20_000}, reader: bus.ConsumerState{}}
+	u := unread{at: now}
+	u.see("METRICS hot", first, now)
+	f := func(after time.Duration, counted, want uint64) {
+		t.Helper()
+		now = now.Add(after)
+		if n := u.due(true, counted, now); n != want {
+			t.Errorf("told %d, want %d", n, want)
+		}
+	}
+	f(lagEvery, 0, 0) // it was told of something else a moment ago
+	f(lagEvery, 1, 0)
+	f(unreadEvery, 1, 10_000)
+	f(unreadEvery, 2, 0)
+	if u.told != 10_000 {
+		t.Errorf("%d in all", u.told)
+	}
+}
+
+// TestUnreadBlank checks that a server that has just begun, and says that a consumer has nothing and has never had, changes nothing.
+func TestUnreadBlank(t *testing.T) {
+	var u unread
+	now := time.Now()
+	see := func(first, delivered uint64, pending uint64) {
+		u.see("METRICS hot", look{stream: bus.StreamState{FirstSeq: first, LastSeq: 100},
+			reader: bus.ConsumerState{Delivered: delivered, Given: delivered, AckFloor: delivered, Pending: pending}}, now)
+	}
+	see(1, 50, 50)
+	see(1, 0, 0)
+	if l := u.looks["METRICS hot"]; l.reader.Delivered != 50 {
+		t.Errorf("%+v", l)
+	}
+	see(71, 50, 30)
+	if u.held != 20 {
+		t.Errorf("%d held, want 20", u.held)
+	}
+	see(71, 0, 30) // a consumer made anew
+	if l := u.looks["METRICS hot"]; l.reader.Delivered != 0 {
+		t.Errorf("%+v", l)
+	}
 }
 
 // TestUnreadOfSeveral checks that what a full stream takes from two processes that share a consumer is told, and told once.
@@ -146,10 +203,13 @@ func TestUnreadWhileAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	e.mu.Lock()
+	e.now.last.Stats = &telemetry.Stats{Dropped: map[string]uint64{countedUnread: 1}} // its process counts one of its own
+	e.mu.Unlock()
 	h.lookForLag(t.Context())
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if u := e.crew.unread; u.away+u.told != s.FirstSeq-1 || u.away+u.told == 0 {
+	if u := e.crew.unread; u.away+u.told != s.FirstSeq-1 || u.told == 0 {
 		t.Errorf("%+v, %d are gone", u, s.FirstSeq-1)
 	}
 }

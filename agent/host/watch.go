@@ -36,6 +36,9 @@ func (h *Host) inspect(ctx context.Context, last, now time.Time) {
 		h.children.Go(h.greetAll)
 	}
 	h.lookForRunDir()
+	if h.o.InProcess == nil {
+		h.children.Go(func() { h.lookAgain(ctx) })
+	}
 	h.children.Go(func() { h.endErrands(ctx) }) // a plugin that is slow to take its new work holds up nobody
 	for _, e := range h.entries() {
 		e.inspect(now, blind)
