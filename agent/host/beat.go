@@ -192,6 +192,7 @@ func (i *instance) heard(b telemetry.Heartbeat, arrived time.Time, ack *telemetr
 		ack.Flags = []string{telemetry.FlagHold}
 	}
 	if order != liveness.Fresh { // it says what was, and its sender waits for no answer any more
+		i.suspect(b, arrived)
 		return
 	}
 	if i.last.Inst != b.Inst && b.Manifest == nil && i.manifest == nil { // it knew the agent before us
@@ -205,6 +206,28 @@ func (i *instance) heard(b telemetry.Heartbeat, arrived time.Time, ack *telemetr
 	if b.ConfigRev != i.plan.rev {
 		w := i.plan.work
 		ack.Work = &w
+	}
+}
+
+// A double is another process that beats by the id of one, as with a copy of its environment.
+type double struct {
+	heard time.Time // first
+	told  bool
+}
+
+// suspect tells once of a double: it counts back in what was sent later, while the process that is known is heard as before. Nothing
+// of what it says counts, so it gets no work; it is not refused either, since nobody knows which of the two would obey. The caller has
+// the lock.
+func (i *instance) suspect(b telemetry.Heartbeat, arrived time.Time) {
+	d := &i.double
+	switch {
+	case d.told || b.T1 <= i.last.T1:
+	case d.heard.IsZero():
+		d.heard = arrived
+	case i.arrived.After(d.heard):
+		d.told = true
+		i.entry.say(slog.LevelWarn, "another process beats by the id of this one, and gets no work",
+			"remedy", "start it without PACEWIRE_INST, by what pacewire plugin env prints, or end it")
 	}
 }
 

@@ -287,6 +287,54 @@ func TestNameTaken(t *testing.T) {
 	first.accepted()
 }
 
+// Two that call themselves by one id are told apart by what they count: who came later gets nothing, and the agent tells of it once.
+func TestCopiedInst(t *testing.T) {
+	b := bustest.New(t)
+	h := connected(t, b, pair)
+	first, second := newPulse(t, b, "numbers", "collector", "a"), newPulse(t, b, "numbers", "collector", "a")
+	clock := int64(100)
+	beat := func(p *beater) telemetry.Ack {
+		t.Helper()
+		clock++
+		p.T1 = clock
+		return p.accepted()
+	}
+	told := func(want int) {
+		t.Helper()
+		n := 0
+		for _, l := range h.find("numbers").journal.Page(0, 0, 0).Lines {
+			if strings.HasPrefix(l.Text, "another process beats by the id of this one") {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("told %d times, want %d", n, want)
+		}
+	}
+	for range 5 {
+		beat(first)
+	}
+	if ack := beat(second); ack.Work != nil { // one that has begun anew by itself, as far as anybody knows
+		t.Errorf("it gets work: %+v", ack)
+	}
+	beat(second)
+	told(0)
+	beat(first)
+	for range 2 {
+		if ack := beat(second); ack.Work != nil {
+			t.Errorf("it gets work: %+v", ack)
+		}
+	}
+	told(1)
+	if e := h.find("numbers"); e.now.last.Seq != first.Seq || e.now.refused != "" {
+		t.Errorf("the first is disturbed: %+v, %q", e.now.last, e.now.refused)
+	}
+	late := newPulse(t, b, "numbers", "collector", "a") // what was under way for long is nobody else
+	late.T1 = 101
+	late.accepted()
+	told(1)
+}
+
 // A heartbeat of the agent itself, or without a place for the answer, is none of the host's.
 func TestNoAnswer(t *testing.T) {
 	b := bustest.New(t)

@@ -40,6 +40,7 @@ type instance struct {
 	track    liveness.Track // of the sequences of its heartbeats
 	ticked   time.Time      // when it was heard last to have collected once more
 	flood    flood
+	double   double
 	refused  string        // why this plugin is refused
 	warned   string        // what was found about its program last
 	program  *os.File      // its executable, while another process may have to give way to it again
@@ -179,7 +180,7 @@ func (i *instance) expect(id string) {
 	i.entry.mu.Lock()
 	defer i.entry.mu.Unlock()
 	i.former, i.id, i.begun, i.arrived = i.last.Inst, id, time.Now(), time.Time{}
-	i.last, i.refused, i.flood = telemetry.Heartbeat{}, "", flood{}
+	i.last, i.refused, i.flood, i.double = telemetry.Heartbeat{}, "", flood{}, double{}
 }
 
 // command returns what an instance runs.
