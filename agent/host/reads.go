@@ -340,14 +340,47 @@ func (h *Host) forgetGone(ctx context.Context) error {
 			if known[token] || hashed || err != nil || strings.HasPrefix(name, bus.Uplink) {
 				continue
 			}
-			unread, err := h.forget(ctx, []bus.Input{{Stream: stream, Durable: name}})
-			if err != nil {
+			if err := h.forgetConsumer(ctx, bus.Input{Stream: stream, Durable: name}); err != nil {
 				return err
 			}
-			h.log.LogAttrs(ctx, slog.LevelInfo, "consumer of a plugin that is gone is removed", slog.String("plugin", name), slog.Uint64("unread", unread))
 		}
 	}
 	return h.forgetLeases(ctx)
+}
+
+// forgetConsumer removes the consumer of a plugin that is gone. Where it still has to say what is settled it stays.
+func (h *Host) forgetConsumer(ctx context.Context, in bus.Input) error {
+	err := h.forgetSettled(ctx, in)
+	if errors.Is(err, bus.ErrKept) {
+		h.log.Warn("consumer of a plugin that is gone stays", "plugin", in.Durable, "error", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	unread, err := h.forget(ctx, []bus.Input{in})
+	if err != nil {
+		return err
+	}
+	h.log.LogAttrs(ctx, slog.LevelInfo, "consumer of a plugin that is gone is removed", slog.String("plugin", in.Durable), slog.Uint64("unread", unread))
+	return nil
+}
+
+// forgetSettled removes what a plugin that is gone was given again of its dead letters, and has settled: its agent may have been away
+// since. Without the consumer nobody knows that any more, and they would be letters once more.
+func (h *Host) forgetSettled(ctx context.Context, in bus.Input) error {
+	plugin, again := strings.CutSuffix(in.Durable, bus.AgainDurable(""))
+	if !again || in.Stream != bus.StreamDead {
+		return nil
+	}
+	state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
+	if errors.Is(err, bus.ErrNoConsumer) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return h.conn.ForgetAgain(ctx, plugin, state.AckFloor)
 }
 
 // forgetLeases removes the leases of plugins that are gone, or that keep no order any more.
