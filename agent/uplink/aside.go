@@ -30,8 +30,11 @@ func (p *passage) setAside(ctx context.Context, it *parcel) (set bool, err error
 	}
 	if p.stream == bus.StreamDead { // where it is already
 		err = it.Term(code)
-	} else {
+	} else if err = p.roomForLetters(ctx, it); err == nil {
 		err = p.letters.Dead(ctx, it.Delivery, bus.Uplink, p.span.durable, it.err.Error(), code)
+	}
+	if errors.Is(err, errNotYet) {
+		return false, err
 	}
 	if err != nil {
 		return false, fmt.Errorf("set aside: %w", err)
@@ -63,6 +66,24 @@ func (p *passage) refusedForLong(it *parcel) bool {
 	}
 	p.waits = it.Subject + ": " + it.err.Error()
 	return false
+}
+
+// roomForLetters is errNotYet while letters fill half of their stream here. That is far smaller than the spool, and what it has no room
+// for goes without a word of whose it was: what else is refused waits in the spool, until somebody has looked at the letters or mended why.
+func (p *passage) roomForLetters(ctx context.Context, it *parcel) error {
+	ctx, cancel := context.WithTimeout(ctx, requests)
+	defer cancel()
+	s, err := p.local.StreamInfo(ctx, bus.StreamDead)
+	if err != nil {
+		return err
+	}
+	if s.MaxBytes <= 0 || 2*s.Bytes < uint64(s.MaxBytes) {
+		return nil
+	}
+	p.carrier.mu.Lock()
+	defer p.carrier.mu.Unlock()
+	p.waits = fmt.Sprintf("%s: %v; it waits in the spool, and what is behind it too, as dead letters fill half of their stream: mend it, or see pacewire dead list", it.Subject, it.err)
+	return errNotYet
 }
 
 // mostRefused bounds how many subjects are remembered as refused.
