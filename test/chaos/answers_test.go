@@ -162,7 +162,7 @@ func TestFlood(t *testing.T) {
 		}
 		seen <- lines
 	}()
-	sent := flood(l.Addr().String(), 50*time.Millisecond)
+	sent := flood(l.Addr().String(), time.Second)
 	if lines := <-seen; sent == 0 || len(lines) != sent {
 		t.Errorf("%d points sent, %d different ones arrived", sent, len(lines))
 	}

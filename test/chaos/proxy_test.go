@@ -62,7 +62,7 @@ func (c client) says(line string) {
 
 func (c client) hears(line string) {
 	c.t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	if got, err := c.r.ReadString('\n'); err != nil || got != line+"\n" {
 		c.t.Errorf("heard %q, %v; want %q", got, err, line)
 	}
@@ -108,12 +108,12 @@ func TestProxyCuts(t *testing.T) {
 	c := dialProxy(t, p)
 	c.says("hello")
 	p.Set(cut)
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := c.r.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the connection is not cut: %v", err)
 	}
 	next := dialProxy(t, p) // the kernel takes it, the proxy does not
-	_ = next.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = next.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := next.r.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a new connection is not cut: %v", err)
 	}

@@ -162,11 +162,11 @@ func TestRandom(t *testing.T) {
 // A soak runs rows until its time is over, each with a seed that is told.
 func TestSoak(t *testing.T) {
 	var told bytes.Buffer
-	s := settings{err: &told, soak: 30 * time.Millisecond, seed: 3, dir: t.TempDir()}
+	s := settings{err: &told, soak: 4 * time.Second, seed: 3, dir: t.TempDir()}
 	ran := map[string]int{}
 	run := func(x *trial) {
 		ran[x.row.name]++
-		x.sleep(time.Millisecond)
+		x.sleep(50 * time.Millisecond)
 	}
 	results := s.runAll(t.Context(), []row{{name: "A", run: run}, {name: "B", run: run}})
 	if len(results) < 2 || ran["A"]+ran["B"] != len(results) || strings.Count(told.String(), "seed ") != len(results)+1 {

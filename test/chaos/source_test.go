@@ -69,7 +69,7 @@ func TestSourceGoesOn(t *testing.T) {
 	s.cancel = cancel
 	from := o.Source("h", 1)
 	s.hosts.Go(func() { s.run(ctx, from, 2, time.Millisecond) })
-	for end := time.Now().Add(10 * time.Second); n.Load() < 20 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); n.Load() < 20 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
 	s.stop()
 	s.stop() // again does nothing
