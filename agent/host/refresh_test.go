@@ -123,7 +123,7 @@ func TestCollectJoins(t *testing.T) {
 func TestCollectHangs(t *testing.T) {
 	b := bustest.New(t)
 	h := connected(t, b, collectors)
-	h.o.Times.Survey = time.Second
+	h.o.Times.Survey = 6 * time.Second // within which all of them are under way
 	p, other := newTeller(t, b, h, "one"), newTeller(t, b, h, "two")
 	for _, p := range []*teller{p, other} {
 		p.set(telemetry.DataInfo, telemetry.Facts{"cpus": 4})

@@ -262,7 +262,7 @@ func TestVoiceAfterBusRestart(t *testing.T) {
 
 // slowVoice has time to look for the bucket anew, which takes a second.
 func slowVoice(id string) func(*Options) {
-	return func(o *Options) { o.ID, o.Times.Renew = id, 3*time.Second }
+	return func(o *Options) { o.ID, o.Times.Renew = id, 2*time.Second }
 }
 
 // A voice that was taken by an attempt whose answer was lost is ours, and nobody waits for it to lapse.
