@@ -12,6 +12,7 @@ import (
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/bus/embedded"
+	"github.com/pacewire/pacewire/internal/cluster"
 )
 
 // A consumer that is deleted and made anew is found again.
@@ -245,6 +246,37 @@ func TestEnsureStreamsInSmallStore(t *testing.T) {
 	}
 	if sum > 52<<20 || sum < 20<<20 {
 		t.Errorf("streams may take %d bytes of 64 MiB", sum)
+	}
+}
+
+// A store that is too small for the smallest streams is named, and what would help.
+func TestEnsureStreamsWithoutRoom(t *testing.T) {
+	f := func(c *bus.Conn) {
+		t.Helper()
+		err := c.EnsureStreams(t.Context(), bus.DefaultStreams())
+		if !errors.Is(err, bus.ErrFull) {
+			t.Fatalf("%v", err)
+		}
+		for _, part := range []string{"make stream METRICS of ", " bytes: store is full", "bus.max_store", "max_file_store", "nats: "} {
+			if strings.Count(err.Error(), part) != 1 {
+				t.Errorf("%q is not told, or twice: %v", part, err)
+			}
+		}
+	}
+	f(bustest.Bare(t, embedded.Options{MaxStore: 1 << 19}).Conn(t, bus.Hub))
+	f(bustest.NewCluster(t, cluster.Options{MaxStore: 1 << 19}).Conn(t, bus.Hub))
+
+	b := bustest.Bare(t, embedded.Options{MaxStore: 3<<20 + 1<<19})
+	c := b.Conn(t, bus.Hub)
+	s := smallStreams()
+	s.MetricsMaxBytes, s.EventsMaxBytes, s.DeadMaxBytes = 1<<20, 1<<20, 1<<20
+	if err := c.EnsureStreams(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	in := input("p")
+	in.Ordered = true
+	if err := c.EnsureConsumer(t.Context(), in); !errors.Is(err, bus.ErrFull) || !strings.Contains(err.Error(), "make stream LEASES of 1048576 bytes") {
+		t.Errorf("%v", err)
 	}
 }
 

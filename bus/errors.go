@@ -68,7 +68,7 @@ var (
 	ErrConflict = errors.New("changed by somebody else")
 
 	// ErrFull is returned when a bucket, the store of the bus, or DEAD has no room for
-	// what is new. What is there can still be overwritten by less, and deleted.
+	// what is new, be it a message or a stream. What is there can still be overwritten by less, and deleted.
 	ErrFull = errors.New("store is full")
 
 	// ErrFewServers is returned when fewer servers are there than are to keep a

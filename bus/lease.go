@@ -166,6 +166,9 @@ func ensureLease(ctx context.Context, js jetstream.JetStream, plugin string) err
 		MaxMsgsPerSubject: 1, MaxBytes: minStream, MaxMsgSize: 1 << 10, Discard: jetstream.DiscardNew,
 		DenyDelete: true, // a purge of one subject is what ForgetLease does, by a right that no plugin has
 	})
+	if noRoom(err) {
+		return fmt.Errorf("make stream %s of %d bytes: %w", StreamLeases, minStream, tooSmall(err))
+	}
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,7 @@ const (
 // EnsureStreams makes or updates METRICS, EVENTS and DEAD. Where the store is too
 // small for their sum, METRICS shrinks first, and the log says so; likewise where a
 // cluster has too few servers for what is usual. ErrFewServers: for what is wished.
+// ErrFull: the store has no room for the smallest streams.
 // It asks until a cluster has a leader to answer, or ctx ends. Only the hub calls it.
 func (c *Conn) EnsureStreams(ctx context.Context, s StreamSettings) error {
 	js, err := c.jetStream()
@@ -105,11 +106,20 @@ func (k *keepers) ensureAll(ctx context.Context, js jetstream.JetStream, s Strea
 			}
 			return makeStream(ctx, js, config)
 		})
+		if noRoom(err) {
+			return fmt.Errorf("make stream %s of %d bytes: %w", config.Name, config.MaxBytes, tooSmall(err))
+		}
 		if err != nil {
 			return fmt.Errorf("make stream %s: %w", config.Name, translate(err))
 		}
 	}
 	return nil
+}
+
+// tooSmall explains that the store has no room for a stream, which was made as small as it can be.
+func tooSmall(err error) error {
+	return fmt.Errorf("%w: the bus has no room for it, and a smaller bus.max_store is no help: give its servers more (max_file_store in the config of NATS, or the limit of the account), "+
+		"or remove streams from it that are of no use: %w", ErrFull, err)
 }
 
 // makeWithin makes a stream of a size that is a guess. One that is there loses nothing by that.

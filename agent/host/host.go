@@ -104,8 +104,10 @@ type Host struct {
 
 	inventory *inventory
 	errands   errands
+	places    places
 	gathering *gathering
 	diary     *diary
+	letters   lostLetters
 	disk      chan bool       // 1: whether that of the bus is full, the last word
 	wishing   atomic.Bool     // somebody looks at what others want of the consumers
 	homeless  bool            // its run folder was removed; of the goroutine of watch
@@ -132,7 +134,7 @@ func New(o Options) *Host {
 	h := &Host{o: o, log: o.Log, inst: newID(), begun: time.Now(), ready: make(chan struct{}), settings: o.Settings, changing: make(chan struct{}, 1),
 		operating: make(chan struct{}, operators), disk: make(chan bool, 1),
 		inventory: newInventory(o.InventoryDir, o.Log), gathering: newGathering(), diary: newDiary(),
-		files: o.Files, pieces: o.Pieces, until: context.Background(), life: context.Background()}
+		places: newPlaces(o.Dir), files: o.Files, pieces: o.Pieces, until: context.Background(), life: context.Background()}
 	h.o.Beat, h.o.Times = cmp.Or(o.Beat, beatInterval), o.Times.orDefaults()
 	for _, p := range h.plans(o.Settings) {
 		h.plugins = append(h.plugins, h.entry(p))
@@ -230,15 +232,18 @@ func (h *Host) credentials(p plan) (file string, revoke func(), err error) {
 // provide makes the streams, and the consumers of the plugins, before any plugin starts: so that what begins with the new
 // points misses none.
 func (h *Host) provide(ctx context.Context) error {
+	if err := h.places.load(); err != nil {
+		h.log.Warn("nobody knows where readers were whose consumers are lost", "error", err)
+	}
 	for {
 		err := h.tryProvide(ctx)
 		switch {
 		case err == nil:
+			h.places.found = nil // who has none from now on is new
 			return nil
 		case ctx.Err() != nil:
 			return nil
-		case !errors.Is(err, bus.ErrDisconnected) && !errors.Is(err, bus.ErrTimeout) && !errors.Is(err, bus.ErrNoResponders) &&
-			!errors.Is(err, bus.ErrFewServers):
+		case !h.mayPass(err):
 			return err
 		}
 		h.log.Warn("bus is not ready", "error", err)
@@ -248,6 +253,16 @@ func (h *Host) provide(ctx context.Context) error {
 		case <-time.After(retryEvery):
 		}
 	}
+}
+
+// mayPass reports whether waiting may help: for a bus that is away, and for others to give theirs what it lacks.
+func (h *Host) mayPass(err error) bool {
+	for _, passing := range []error{bus.ErrDisconnected, bus.ErrTimeout, bus.ErrNoResponders, bus.ErrFewServers} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	return h.o.InProcess == nil && errors.Is(err, bus.ErrFull)
 }
 
 func (h *Host) tryProvide(ctx context.Context) error {

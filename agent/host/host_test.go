@@ -44,6 +44,32 @@ func TestProvideWaits(t *testing.T) {
 	}
 }
 
+// A bus of others that has no room for the streams may be given more, while the agent waits and says what it lacks. One of its own is
+// not: who has started it has to know.
+func TestProvideWithoutRoom(t *testing.T) {
+	b := bustest.Bare(t, embedded.Options{MaxStore: 1 << 19})
+	h := newHost(t, b.URL, pair)
+	var log locked
+	h.log = slog.New(slog.NewTextHandler(&log, nil))
+	if err := h.dial(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.close)
+	h.o.InProcess = b.Server()
+	if err := h.provide(t.Context()); !errors.Is(err, bus.ErrFull) {
+		t.Errorf("its own: %v", err)
+	}
+	h.o.InProcess = nil
+	done := make(chan error, 1)
+	go func() { done <- h.provide(t.Context()) }()
+	bustest.Wait(t, soon, "it says so", func() bool { return strings.Contains(log.String(), "make stream METRICS of ") })
+	b.Resize(64 << 20)
+	b.Restart(t)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // What no waiting helps against ends Run.
 func TestProvideFails(t *testing.T) {
 	b := bustest.New(t)

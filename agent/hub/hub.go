@@ -205,7 +205,7 @@ func (h *Hub) provide(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
-		if !away(err) {
+		if !away(err) && (h.o.InProcess != nil || !errors.Is(err, bus.ErrFull)) { // a bus of others may be given more room
 			return err
 		}
 		h.log.Warn("bus is not ready", "error", err)
