@@ -19,9 +19,14 @@ func (h *Host) watchLag(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			h.savePlaces(time.Now())
 			return nil
-		case <-t.C:
+		case now := <-t.C:
 			h.lookForLag(ctx)
+			h.lookForLetters(ctx)
+			if now.Sub(h.places.at) >= placesEvery {
+				h.savePlaces(now)
+			}
 		}
 	}
 }

@@ -202,9 +202,11 @@ func (h *Host) past(ctx context.Context, inputs []bus.Input, until map[string]ui
 // found widens what the plugin reads by what its consumers give out already: its config may have changed while no agent, or no
 // process of it, was here.
 func (e *entry) found(ctx context.Context) error {
+	var gone []bus.Input
 	for _, in := range e.read() {
 		c, err := e.host.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
 		if errors.Is(err, bus.ErrNoConsumer) {
+			gone = append(gone, in)
 			continue
 		}
 		if err != nil { // taken for none it would be narrowed at once
@@ -218,7 +220,7 @@ func (e *entry) found(ctx context.Context) error {
 			e.setRead(union(e.read(), []bus.Input{in}))
 		}
 	}
-	return nil
+	return e.foundGone(ctx, gone)
 }
 
 // union returns both inputs, with the filters of both where they are of one consumer.

@@ -51,16 +51,21 @@ func (e *entry) remake(ctx context.Context, in bus.Input) {
 	if h.find(e.name) != e || find(e.read(), in) < 0 {
 		return
 	}
-	err := e.give(ctx, same)
-	var is look
-	if err == nil {
-		is, err = h.look(ctx, in, map[string]bus.StreamState{})
-	}
-	if err != nil {
+	if err := e.remakeNow(ctx, in); err != nil {
 		h.log.Warn("consumer that is gone is not made anew", "plugin", e.plugin, "consumer", in.Durable, "stream", in.Stream, "error", err)
-		return
+	}
+}
+
+func (e *entry) remakeNow(ctx context.Context, in bus.Input) error {
+	if err := e.give(ctx, same); err != nil {
+		return err
+	}
+	is, err := e.host.look(ctx, in, map[string]bus.StreamState{})
+	if err != nil {
+		return err
 	}
 	e.tellRemade(in, e.crew.remade(consumerOf(in), is))
+	return nil
 }
 
 // remade notes that a consumer was made anew, and returns how many messages its readers have lost by that: at most so many.

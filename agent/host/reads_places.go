@@ -1,0 +1,126 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/pacewire/pacewire/bus"
+)
+
+// How far the readers have come is kept in a file too: a power cut may take a consumer from the bus and end the agent in the same
+// moment. What is a little old is still right: some batches come once more.
+
+// placesEvery is how often the file is written, at most.
+const placesEvery = 30 * time.Second
+
+// A place is how far a reader has come.
+type place struct {
+	Settled uint64    `json:"settled"` // up to where, in the stream that was
+	Made    time.Time `json:"made"`    // at this time
+}
+
+// places are those of all readers, by their consumers.
+type places struct {
+	path  string
+	found map[string]place // of an agent before; nil once each reader has its consumer
+	saved map[string]place
+	at    time.Time // of the last write
+}
+
+func newPlaces(dir string) places { return places{path: filepath.Join(dir, "places.json")} }
+
+// load reads what an agent before has left. Without it a consumer that is gone begins as a new one does.
+func (p *places) load() error {
+	text, err := os.ReadFile(p.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &p.found)
+	}
+	if err != nil {
+		p.found = nil
+		return fmt.Errorf("places of the readers: %w", err)
+	}
+	return nil
+}
+
+// save writes the file, if it says anything new.
+func (p *places) save(all map[string]place, now time.Time) error {
+	same := func(a, b place) bool { return a.Settled == b.Settled && a.Made.Equal(b.Made) }
+	if maps.EqualFunc(all, p.saved, same) {
+		return nil
+	}
+	text, err := json.Marshal(all)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(p.path), 0o700)
+	}
+	if err == nil {
+		err = replace(p.path, text)
+	}
+	if err != nil {
+		return fmt.Errorf("places of the readers: %w", err)
+	}
+	p.saved, p.at = all, now
+	return nil
+}
+
+// replace writes a file so that after a power cut it has the old text or the new one.
+func replace(path string, text []byte) error {
+	f, err := os.OpenFile(path+newEnding, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		_ = os.Remove(path + newEnding) // half a file on a full disk
+		return err
+	}
+	return os.Rename(path+newEnding, path)
+}
+
+// savePlaces writes how far the readers of all plugins have come.
+func (h *Host) savePlaces(now time.Time) {
+	all := map[string]place{}
+	for _, e := range h.entries() {
+		for _, in := range e.crew.places(e.read()) {
+			if in.From > 0 {
+				all[consumerOf(in)] = place{in.From - 1, in.Made}
+			}
+		}
+	}
+	if err := h.places.save(all, now); err != nil {
+		h.log.Warn("nobody will know where a reader was, should its consumer be lost", "error", err)
+	}
+}
+
+// foundGone makes consumers anew that were there when an agent before looked last.
+func (e *entry) foundGone(ctx context.Context, gone []bus.Input) error {
+	for _, in := range gone {
+		was, known := e.host.places.found[consumerOf(in)]
+		if !known {
+			continue
+		}
+		e.crew.was(consumerOf(in), was)
+		if err := e.remakeNow(ctx, in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// was notes where a consumer was before.
+func (c *crew) was(consumer string, p place) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unread.note(consumer, look{
+		stream: bus.StreamState{Made: p.Made, LastSeq: p.Settled}, reader: bus.ConsumerState{Delivered: p.Settled, AckFloor: p.Settled},
+	})
+}
