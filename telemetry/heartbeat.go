@@ -75,6 +75,10 @@ const (
 // it as their type.
 const FlagLag = "lag"
 
+// LostLetters is the type of an event, and the name of a count in the heartbeat of an agent: dead letters were dropped by the limits of
+// their stream.
+const LostLetters = "lost_letters"
+
 // PluginCounts sums up the plugins of one agent.
 type PluginCounts struct {
 	OK    uint64            `json:"ok"`

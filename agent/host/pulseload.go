@@ -86,6 +86,9 @@ func (h *Host) loads() map[string]float64 {
 	if n := s.Refused + s.ForeignDuplicate; n > 0 {
 		m["refused"] = float64(n)
 	}
+	if n := h.letters.count.Load(); n > 0 {
+		m[telemetry.LostLetters] = float64(n)
+	}
 	if u := h.uplink(); u != nil {
 		m["uplink_backlog"], m["uplink_backlog_bytes"], m["uplink_filled"], m["lost_spool"] = float64(u.Messages), float64(u.Bytes), u.Filled, float64(u.Lost)
 	}
