@@ -3,6 +3,7 @@ package host
 import (
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -211,5 +212,52 @@ func TestUnreadWhileAway(t *testing.T) {
 	defer e.mu.Unlock()
 	if u := e.crew.unread; u.away+u.told != s.FirstSeq-1 || u.told == 0 {
 		t.Errorf("%+v, %d are gone", u, s.FirstSeq-1)
+	}
+}
+
+// TestUnreadOfBoots checks that what a reader that runs cannot count by itself is in the bound: the last batches of one run of a
+// source, and the first ones of the next, leave no hole between numbers.
+func TestUnreadOfBoots(t *testing.T) {
+	const sent = 400
+	r := rigged(t, "collect: { feed: { use: facts } }\npublish: { hot: { use: sink, from: feed, journal: $J, mode: tells } }\n")
+	r.h.lookForLag(t.Context())
+	r.b.Limit(t, bus.StreamMetrics, bustest.Limits{MaxBytes: 16 << 10})
+	pid := int(r.status("hot").PID)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	for range 2 {
+		out, err := bus.NewPublisher(r.h.data, bus.PublisherOptions{Host: "elsewhere", Plugin: "feed"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		was := r.h.out
+		r.h.out = out
+		for range 10 {
+			send(t, r.h, "feed", sent/20)
+			r.h.lookForLag(t.Context())
+		}
+		r.h.out = was
+		out.Close()
+	}
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	bustest.Wait(t, soon, "what is left is read", func() bool { return !r.h.behind(t.Context(), r.h.find("hot").read()) })
+	r.h.lookForLag(t.Context())
+	took := len(slices.DeleteFunc(r.lines(), func(line string) bool { return !strings.HasPrefix(line, "hot_elsewhere_") }))
+	e, lost := r.h.find("hot"), uint64(sent-took)
+	counted := e.countedUnread()
+	e.crew.mu.Lock()
+	defer e.crew.mu.Unlock()
+	e.crew.unread.due(true, counted, time.Now().Add(2*exactTime))
+	told := e.crew.unread.told
+	t.Logf("%d of %d lost, %d counted by the reader, at most %d told", lost, sent, counted, told)
+	if lost < sent/4 || counted >= lost {
+		t.Error("INVALID: the reader has missed nothing that it cannot count")
+	}
+	if counted+told+sent/10 < lost || told > sent { // the server does not count all that waits while it drops
+		t.Errorf("%d lost, %d counted and %d told", lost, counted, told)
 	}
 }
