@@ -18,9 +18,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/pacewire/pacewire/agent/trust"
+	"github.com/pacewire/pacewire/internal/leaktest"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -29,7 +28,7 @@ func TestMain(m *testing.M) {
 		os.Stdout.WriteString(manifest("binary"))
 		return
 	}
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/pacewire/pacewire/internal/process.spawn"))
+	leaktest.Main(m)
 }
 
 func manifest(program string) string {

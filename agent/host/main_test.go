@@ -13,12 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/collector"
+	"github.com/pacewire/pacewire/internal/leaktest"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/processor"
 	"github.com/pacewire/pacewire/publisher"
@@ -32,7 +31,7 @@ func TestMain(m *testing.M) {
 		if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
 			panic(err)
 		}
-		goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/pacewire/pacewire/internal/process.spawn"))
+		leaktest.Main(m)
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

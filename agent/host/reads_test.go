@@ -145,9 +145,7 @@ func TestSwapKilledReads(t *testing.T) {
 	}
 	r.reads("sink", "more")
 	r.inForce("sink")
-	if n := len(offspring(t)); n != 1 {
-		t.Errorf("%d processes are left", n)
-	}
+	bustest.Wait(t, soon, "one process is left", func() bool { return len(offspring(t)) == 1 })
 }
 
 // Consumers follow the plan in force, however it came to that.

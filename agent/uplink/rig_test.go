@@ -10,18 +10,17 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/bus/embedded"
 	"github.com/pacewire/pacewire/internal/cluster"
+	"github.com/pacewire/pacewire/internal/leaktest"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
 func TestMain(m *testing.M) {
 	cluster.Serve() // a server of another config than the one in this process is a process of this program
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/pacewire/pacewire/internal/process.spawn"))
+	leaktest.Main(m)
 }
 
 const (
