@@ -16,6 +16,7 @@ type configured struct {
 	options config.Options
 	named   []string // files that the verb or -c name; none: the usual places
 	starter bool     // without a file the starter config is good enough
+	withBus string   // without a file this text is, where --bus names the bus
 
 	*config.Settings
 	from   string          // where it stands, for people
@@ -50,6 +51,9 @@ func (c *configured) read() (files []config.Source, from string, err error) {
 	}
 	if c.starter {
 		return []config.Source{{Name: "starter config", Text: []byte(starterConfig)}}, "the starter config (pacewire init writes it to a file)", nil
+	}
+	if c.withBus != "" && c.app.flags.bus != "" {
+		return []config.Source{{Name: "config of --bus", Text: []byte(c.withBus)}}, "what --bus needs", nil
 	}
 	main, _ := config.Places(os.Geteuid() == 0, os.LookupEnv)
 	return nil, "", exitWith(exitConfig, fmt.Errorf(

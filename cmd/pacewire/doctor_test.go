@@ -162,7 +162,7 @@ func TestNotVisible(t *testing.T) {
 	c.finds(t, nil, "hub: the hub is not ready: it does not say why  →  pacewire status --wait 2m", "hub: it refuses messages of hosts: identity (refused_identity 2 since it started)",
 		"hub: the store of the bus has no room")
 	c.hub.stop()
-	c.finds(t, nil, `hub: no hub answers on this bus: start "pacewire up" or "pacewire hub"  →  pacewire hub`)
+	c.finds(t, nil, `hub: no hub answers on this bus: start "pacewire hub" ("pacewire up" has one where the bus is its own)  →  pacewire hub`)
 	c.agent.stop()
 	c.finds(t, nil, "agent: no agent of host h1 is on this bus", "hub: no hub answers")
 }

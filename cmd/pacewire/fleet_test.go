@@ -130,7 +130,7 @@ var fleetVerbs = []string{"host list", "host info web1", "host refresh web1", "h
 func TestNoHub(t *testing.T) {
 	r := fleetOf(t, nil)
 	for _, verb := range fleetVerbs {
-		expect(t, r.run(strings.Fields(verb)...), exitNoBus, `no hub answers on this bus: start "pacewire up" or "pacewire hub"`)
+		expect(t, r.run(strings.Fields(verb)...), exitNoBus, `no hub answers on this bus: start "pacewire hub" ("pacewire up" has one where the bus is its own)`)
 	}
 }
 

@@ -22,11 +22,11 @@ import (
 func (a *app) hub() *cobra.Command {
 	return &cobra.Command{
 		Use: "hub [FILE...]", Short: "Watch the fleet: who is alive, what it consists of, what happens to it",
-		Long: "hub listens to the agents of all machines on the bus of the config, and serves the HTTP API.\n" +
-			"Several of them may run: one speaks, the others take over within 15 s. pacewire up has a hub of its own.",
+		Long: "hub listens to the agents of all machines on the bus of the config, and serves the HTTP API. With --bus it needs no config.\n" +
+			"Several of them may run: one speaks, the others take over within 15 s. Where the bus is pacewire up's own, so is a hub.",
 		Example: "  pacewire hub -c /etc/pacewire/pacewire.yaml\n  pacewire hub --bus nats://bus.example:4222",
 		RunE: func(c *cobra.Command, args []string) error {
-			found, err := a.configure(configured{named: args, options: lenient}, true)
+			found, err := a.configure(configured{named: args, options: lenient, withBus: "{}"}, true)
 			if err != nil {
 				return err
 			}
@@ -94,6 +94,9 @@ func listenWeb(w config.Web, log *slog.Logger) (net.Listener, error) {
 // besides runs the hub of an agent whose bus is its own, until end is called. Whatever becomes of it, the plugins go on.
 func (a *app) besides(p *station, s *config.Settings, log *slog.Logger) (end func(), err error) {
 	if !s.Bus.Embedded {
+		if !s.Web.Off && s.Web.Listen != config.WebListen {
+			log.Warn("web.listen has no effect here: the API is the hub's, and this bus is not of this process", "hint", "pacewire hub")
+		}
 		return func() {}, nil
 	}
 	l, err := listenWeb(s.Web, log)

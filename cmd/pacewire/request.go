@@ -75,7 +75,7 @@ func (e *unanswered) Error() string {
 	case errors.Is(e.err, bus.ErrDenied):
 		return fmt.Sprintf("the bus does not let this user ask %s: name a file of credentials that may, by --creds (%v)", agent, e.err)
 	case errors.Is(e.err, bus.ErrNoResponders) && e.host == "":
-		return `no hub answers on this bus: start "pacewire up" or "pacewire hub"`
+		return `no hub answers on this bus: start "pacewire hub" ("pacewire up" has one where the bus is its own)`
 	case errors.Is(e.err, bus.ErrNoResponders):
 		return fmt.Sprintf("no agent of host %s is on this bus: start pacewire agent there, or name another host by --host", e.host)
 	case errors.Is(e.err, bus.ErrTimeout) && e.host == "":

@@ -41,10 +41,10 @@ func (a *app) agent() *cobra.Command {
 	var watch bool
 	c := &cobra.Command{
 		Use: "agent [FILE...]", Short: "Run the plugins of one machine, on the bus of the config",
-		Long:    "agent runs every plugin of the config, as up does, and logs instead of showing a status.\nThe config names an external bus, or an embedded one.",
+		Long:    "agent runs every plugin of the config, as up does, and logs instead of showing a status.\nThe config names an external bus, or an embedded one. Without one, --bus is enough: then the points are those of the machine.",
 		Example: "  pacewire agent -c /etc/pacewire/pacewire.yaml\n  pacewire agent --bus nats://bus.example:4222",
 		RunE: func(c *cobra.Command, args []string) error {
-			found, err := a.configure(configured{named: args, options: lenient}, true)
+			found, err := a.configure(configured{named: args, options: lenient, withBus: agentConfig}, true)
 			if err != nil {
 				return err
 			}
@@ -54,6 +54,9 @@ func (a *app) agent() *cobra.Command {
 	c.Flags().BoolVar(&watch, "watch", false, watchHelp)
 	return c
 }
+
+// agentConfig is what an agent runs where there is no config and --bus says where the points go.
+const agentConfig = "collect: { host: {} }\n"
 
 // lenient lets the plugins run whose programs are there: one that is not must not keep the others from their work.
 var lenient = config.Options{Lenient: true}
