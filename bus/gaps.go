@@ -9,7 +9,9 @@ import (
 // before this consumer had read them. Sources number their batches without holes
 // (ids <host>/<plugin>/<boot>/<seq>), so a hole in what arrives is a loss, unless
 // another process of the same consumer got it, which the consumer's own count of
-// deliveries shows.
+// deliveries shows. The last batches of a source and the first ones of its next boot
+// are between no two that arrive: nobody knows here whether they were sent, or read by
+// somebody before, so they are left to the bound of the agent.
 type gapCounter struct {
 	sources map[string]source // by <host>/<plugin>/<boot>
 	last    uint64            // consumer sequence of the last delivery

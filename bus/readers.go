@@ -14,7 +14,7 @@ import (
 
 // A Reader is what a host wants of a durable consumer that it shares with others: each has its wish noted in the consumer, which
 // gives out what any of them wants. So agents whose configs differ do not take from each other what they read. Two that write in the
-// same moment may overwrite each other, so each looks again now and then whether its wish is there. One that was not said again for
+// same moment may overwrite each other, so each looks again a moment later, and now and then, whether its wish is there. One that was not said again for
 // WishDays counts no more: its host is gone.
 type Reader struct {
 	Filters []string
