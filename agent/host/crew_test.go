@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
@@ -170,7 +171,7 @@ func TestCrewCrash(t *testing.T) {
 
 // A new version takes over from one process after the other, and ends with the first that it cannot replace.
 func TestCrewSwap(t *testing.T) {
-	r := rigged(t, crewed(3))
+	r := rigged(t, crewed(3), probation(time.Second)) // so that all are seen
 	_, processes, err := r.during("hot", func() error {
 		list, err := r.reload(strings.Replace(crewed(3), "use: pass", "use: other", 1))
 		return errors.Join(err, failures(list.Changes))

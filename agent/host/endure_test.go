@@ -54,9 +54,7 @@ func (r *rig) drained(want map[string]int) {
 			r.Errorf("%s: %d of %d have drained, the last: %s", name, got[name], n, r.status(name).LastExit)
 		}
 	}
-	if n := len(offspring(r)); n > 0 {
-		r.Errorf("%d processes are left", n)
-	}
+	bustest.Wait(r, soon, "no process is left", func() bool { return len(offspring(r)) == 0 })
 }
 
 // Who drains for an operator drains to its end when the agent ends meanwhile.
