@@ -206,6 +206,9 @@ func (s *system) records() (list []record) {
 	s.t.Helper()
 	for line := range strings.Lines(s.text()) {
 		var r record
+		if !strings.HasSuffix(line, "\n") { // it is being written
+			break
+		}
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			s.t.Errorf("a line of the log is no record: %v: %q", err, line)
 		}
