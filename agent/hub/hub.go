@@ -45,9 +45,10 @@ type InProcess interface{ InProcessConn() (net.Conn, error) }
 
 // Times are those of a hub that only tests change; 0 is the default of each.
 type Times struct {
-	Sweep time.Duration // between two looks at everybody: 1 s
-	Renew time.Duration // of the voice: 3 s; it lapses after 10/3 of that
-	Write time.Duration // for an answer of the registry: 5 s
+	Sweep   time.Duration // between two looks at everybody: 1 s
+	Renew   time.Duration // of the voice: 3 s; it lapses after 10/3 of that
+	Write   time.Duration // for an answer of the registry: 5 s
+	Letters time.Duration // between two looks at the dead letters: 5 s
 }
 
 const (
@@ -95,7 +96,7 @@ type Hub struct {
 func New(o Options) *Hub {
 	o.ID, o.Most, o.Interval = cmp.Or(o.ID, newID()), cmp.Or(o.Most, mostBeats), cmp.Or(o.Interval, 10*time.Second)
 	o.Times.Sweep, o.Times.Renew = cmp.Or(o.Times.Sweep, time.Second), cmp.Or(o.Times.Renew, 3*time.Second)
-	o.Times.Write = cmp.Or(o.Times.Write, askTime)
+	o.Times.Write, o.Times.Letters = cmp.Or(o.Times.Write, askTime), cmp.Or(o.Times.Letters, letterLook)
 	if o.Rules == (liveness.Rules{}) {
 		o.Rules = liveness.DefaultRules()
 	}
@@ -154,6 +155,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.speak(ctx) })
 	g.Go(func() error { return h.sweep(ctx) })
 	g.Go(func() error { return h.keepEvents(ctx) })
+	g.Go(func() error { return h.watchLetters(ctx) })
 	for range writers {
 		g.Go(func() error { return h.write(ctx) })
 	}
