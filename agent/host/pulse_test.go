@@ -207,15 +207,15 @@ func TestHubAbsent(t *testing.T) {
 func TestTwoHubs(t *testing.T) {
 	b := bustest.New(t)
 	u := newTestHub(t, b, "hub-1")
-	u.says(func(a *telemetry.Ack, _ telemetry.Heartbeat) { a.Term, a.NextMS = 5, 500 })
+	u.says(func(a *telemetry.Ack, _ telemetry.Heartbeat) { a.Term, a.NextMS = 5, 2000 })
 	h, _, _ := hearted(t, b)
-	pulseIs(t, h, "the first hub", func(p telemetry.PulseStatus) bool { return watched(p) && p.Term == 5 && p.IntervalMS == 500 })
+	pulseIs(t, h, "the first hub", func(p telemetry.PulseStatus) bool { return watched(p) && p.Term == 5 && p.IntervalMS == 2000 })
 	u.conn.Close()
 	v := newTestHub(t, b, "hub-2")
 	v.says(func(a *telemetry.Ack, _ telemetry.Heartbeat) { a.Term, a.NextMS = 4, 40 })
 	v.next(1)
 	pulseIs(t, h, "an ack that is not obeyed", func(p telemetry.PulseStatus) bool { return p.AckLost > 0 })
-	if p := h.Pulse(); p.Server != "hub-1" || p.Term != 5 || p.IntervalMS != 500 {
+	if p := h.Pulse(); p.Server != "hub-1" || p.Term != 5 || p.IntervalMS != 2000 {
 		t.Errorf("%+v", p)
 	}
 	pulseIs(t, h, "the second hub", func(p telemetry.PulseStatus) bool {
