@@ -168,7 +168,7 @@ func (e *entry) passes(ctx context.Context, until map[string]uint64) bool {
 	defer cancel()
 	until = h.ends(ctx, e.read(), until)
 	e.setUntil(until)
-	past := h.past(ctx, e.read(), until)
+	past := e.past(ctx, until)
 	e.crew.mu.Lock()
 	defer e.crew.mu.Unlock()
 	return e.crew.past.lasts(past, time.Now()) || past && h.o.InProcess != nil
@@ -191,11 +191,11 @@ func (h *Host) ends(ctx context.Context, inputs []bus.Input, known map[string]ui
 }
 
 // past reports whether the consumers are past a sequence of each stream, as far as is known, or have nothing left at all.
-func (h *Host) past(ctx context.Context, inputs []bus.Input, until map[string]uint64) bool {
-	return !slices.ContainsFunc(inputs, func(in bus.Input) bool {
-		c, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
+func (e *entry) past(ctx context.Context, until map[string]uint64) bool {
+	return !slices.ContainsFunc(e.read(), func(in bus.Input) bool {
+		c, err := e.host.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
 		end := until[in.Stream]
-		return err != nil || !c.Quiet() && (end == 0 || c.AckFloor < end)
+		return err != nil || e.crew.knowsMore(consumerOf(in), c) || !c.Quiet() && (end == 0 || c.AckFloor < end)
 	})
 }
 

@@ -75,11 +75,6 @@ func (l look) missed(was look) uint64 {
 	return most
 }
 
-// blank reports whether the look says nothing: the consumer is new and has nothing, or its server has just begun.
-func (l look) blank() bool {
-	return l.reader.Delivered == 0 && l.reader.AckFloor == 0 && l.reader.Quiet()
-}
-
 // settled is the place of the reader, of which what was given out may have to be given again.
 func (l look) settled() uint64 {
 	if l.reader.AckPending > 0 {
@@ -104,16 +99,30 @@ type unread struct {
 // see compares a look with the one before, and holds what was missed in between. The first one is compared with nothing: what is
 // gone behind the place of the reader was dropped while no agent looked. An answer of a server that has just begun tells nothing.
 func (u *unread) see(consumer string, l look, now time.Time) {
-	was, known := u.looks[consumer]
-	if known && l.blank() && !was.blank() {
+	if u.knowsMore(consumer, l.reader) {
 		return
 	}
+	was, known := u.looks[consumer]
 	u.note(consumer, l.after(was))
 	if known {
 		u.hold(l.missed(was), now)
 		return
 	}
 	u.away += l.gone() - min(l.gone(), l.settled())
+}
+
+// knowsMore reports whether is says nothing of a consumer that had a place before: it is new and has nothing, or its server has just
+// begun.
+func (u *unread) knowsMore(consumer string, is bus.ConsumerState) bool {
+	blank := func(c bus.ConsumerState) bool { return c.Delivered == 0 && c.AckFloor == 0 && c.Quiet() }
+	was, known := u.looks[consumer]
+	return known && blank(is) && !blank(was.reader)
+}
+
+func (c *crew) knowsMore(consumer string, is bus.ConsumerState) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.unread.knowsMore(consumer, is)
 }
 
 // note makes l the look that the next one is compared with.
