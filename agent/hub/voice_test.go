@@ -19,7 +19,7 @@ import (
 
 // quickVoice lapses within a few seconds, and its hub is called id.
 func quickVoice(id string) func(*Options) {
-	return func(o *Options) { o.ID, o.Times.Renew = id, time.Second }
+	return func(o *Options) { o.ID, o.Times.Renew = id, 1500*time.Millisecond }
 }
 
 // speakers notes whether two hubs ever speak at a time.
