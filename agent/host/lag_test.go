@@ -41,7 +41,7 @@ publish: { sink: { from: numbers } }
 	e := h.find("sink")
 	f := func(share float64, reason, event string) {
 		t.Helper()
-		e.behind(lag{bus.StreamMetrics, 700 << 20, share}, true)
+		e.behind(lag{bus.StreamMetrics, 700 << 20, share}, 0, true)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		if e.lag != reason {
@@ -102,6 +102,9 @@ publish: { sink: { from: numbers }, other: { use: sink, from: first } }
 	send(15)
 	f("sink", false)
 	send(15)
+	if waits := h.find("sink").status().Waits; waits != 30 {
+		t.Errorf("%d batches wait for sink, want 30", waits)
+	}
 	f("sink", true)
 	f("first", true)
 	f("other", false)
@@ -118,7 +121,7 @@ publish: { sink: { from: numbers }, other: { use: sink, from: first } }
 	if err := h.conn.DeleteConsumer(t.Context(), bus.StreamMetrics, "first"); err != nil { // which is asked for before that of sink
 		t.Fatal(err)
 	}
-	h.find("sink").behind(lag{}, false)
+	h.find("sink").behind(lag{}, 0, false)
 	h.lookForLag(t.Context())
 	f("sink", true)
 }

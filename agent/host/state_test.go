@@ -63,12 +63,12 @@ func TestStatesOfRunning(t *testing.T) {
 	f(telemetry.Heartbeat{State: "running", Flags: []string{telemetry.FlagRefused}}, running,
 		"points are refused, and kept by their senders: more a second than max_rate allows")
 	f(telemetry.Heartbeat{State: "running", Flags: []string{telemetry.FlagStorageFull}}, running, "the bus has no room: points wait")
-	e.behind(lag{bus.StreamMetrics, 1 << 30, 0.9}, true)
+	e.behind(lag{bus.StreamMetrics, 1 << 30, 0.9}, 0, true)
 	f(telemetry.Heartbeat{State: "running"}, running, "it is behind: 1024 MiB of METRICS wait for it, 90% of what that may hold")
 	if s := e.status(); !slices.Equal(s.Flags, []string{telemetry.FlagLag}) {
 		t.Errorf("flags %v", s.Flags)
 	}
-	e.behind(lag{}, true)
+	e.behind(lag{}, 0, true)
 	f(telemetry.Heartbeat{State: "running"}, running, "")
 	f(telemetry.Heartbeat{State: "idle"}, idle, "")
 	f(telemetry.Heartbeat{State: "failed", Error: fault}, failed, "port in use")

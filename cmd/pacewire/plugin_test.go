@@ -61,7 +61,7 @@ func TestListWithoutCounters(t *testing.T) {
 		t.Helper()
 		_, run := agentOf(t, map[string]answer{"list": of(telemetry.PluginStatus{Name: "x", Kind: "collector", Program: "sh", Host: "h1", State: "running", Stats: stats})})
 		cells := strings.Fields(strings.Split(run("plugin", "list").out, "\n")[1])
-		if cells[7] != in || cells[8] != out {
+		if cells[7] != in || cells[9] != out {
 			t.Errorf("%q", cells)
 		}
 	}
