@@ -16,7 +16,7 @@ type BucketSettings struct {
 	Memory   bool          // not kept over a restart of the bus
 	Replicas int           // as of StreamSettings
 
-	// Store is what the server may hold in all, as in StreamSettings: a bucket takes a third at most of what EnsureStreams leaves. 0: unknown.
+	// Store is what the server may hold in all, as in StreamSettings: MaxBytes is meant for DefaultStore, and less than that has less. 0: unknown.
 	Store int64
 }
 
@@ -24,7 +24,6 @@ const (
 	defaultBucket = 64 << 20
 	memoryBucket  = 1 << 20
 	minBucket     = 256 << 10
-	bucketShare   = (1 - storeShare) / 3 // of the store, for each of the three buckets on disk
 )
 
 // EnsureBucket makes the bucket, or updates it: values stay. Where the store has not that much room the bucket shrinks, and
@@ -42,6 +41,7 @@ func (c *Conn) EnsureBucket(ctx context.Context, s BucketSettings) (*Bucket, err
 		config, err = s.fit(ctx, js)
 		return err
 	})
+	fitted := config.MaxBytes
 	if err == nil {
 		err = c.keepers(s.Replicas).place(ctx, js, streamOfBucket+s.Name, func(ctx context.Context, replicas int) error {
 			config.Replicas = replicas
@@ -54,8 +54,8 @@ func (c *Conn) EnsureBucket(ctx context.Context, s BucketSettings) (*Bucket, err
 	case err != nil:
 		return nil, fmt.Errorf("make bucket %s: %w", s.Name, missing(err))
 	}
-	if wanted := s.config().MaxBytes; config.MaxBytes < wanted {
-		c.log.Warn("bucket shrunk to fit the store", "bucket", s.Name, "max_bytes", config.MaxBytes, "wanted", wanted)
+	if config.MaxBytes < fitted { // else who says what there is knows what fits
+		c.log.Warn("bucket shrunk to fit the store", "bucket", s.Name, "max_bytes", config.MaxBytes, "wanted", fitted)
 	}
 	var b *Bucket
 	err = insist(ctx, func(ctx context.Context) (err error) {
@@ -98,9 +98,7 @@ func (s BucketSettings) fit(ctx context.Context, js jetstream.JetStream) (jetstr
 	if limit > 0 {
 		s.Store = limit
 	}
-	if s.Store > 0 {
-		config.MaxBytes = min(config.MaxBytes, max(minBucket, int64(float64(s.Store)*bucketShare)))
-	}
+	config.MaxBytes = shareOf(config.MaxBytes, s.Store, minBucket)
 	return config, nil
 }
 

@@ -278,6 +278,7 @@ func TestBucketsAndStreamsShareTheStore(t *testing.T) {
 	const store = 64 << 20
 	streams := bus.DefaultStreams()
 	streams.Store = store
+	sizes := map[string]int64{bus.BucketHosts: 128 << 20, bus.BucketInventory: 512 << 20, bus.BucketState: 1 << 20}
 	f := func(known int64) {
 		t.Helper()
 		c := bustest.Bare(t, embedded.Options{MaxStore: store}).Conn(t, bus.Hub)
@@ -286,8 +287,8 @@ func TestBucketsAndStreamsShareTheStore(t *testing.T) {
 				t.Fatalf("store %d: %v", known, err)
 			}
 			metrics := streamState(t, c, bus.StreamMetrics).MaxBytes
-			for _, name := range []string{bus.BucketHosts, bus.BucketInventory, bus.BucketState} {
-				bucket(t, c, bus.BucketSettings{Name: name, Store: known, MaxBytes: 1 << 30})
+			for name, size := range sizes {
+				bucket(t, c, bus.BucketSettings{Name: name, Store: known, MaxBytes: size})
 				put(t, bucket(t, c, bus.BucketSettings{Name: name, Store: known}), "key", "value")
 			}
 			if m := streamState(t, c, bus.StreamMetrics).MaxBytes; m != metrics || m < store/2 {
@@ -299,8 +300,8 @@ func TestBucketsAndStreamsShareTheStore(t *testing.T) {
 	f(0)
 
 	c := bustest.Bare(t, embedded.Options{MaxStore: store}).Conn(t, bus.Hub)
-	for _, name := range []string{bus.BucketHosts, bus.BucketInventory} {
-		bucket(t, c, bus.BucketSettings{Name: name, Store: store, MaxBytes: 1 << 30})
+	for name, size := range sizes {
+		bucket(t, c, bus.BucketSettings{Name: name, Store: store, MaxBytes: size})
 	}
 	if err := c.EnsureStreams(t.Context(), streams); err != nil {
 		t.Errorf("streams after buckets: %v", err)

@@ -28,7 +28,6 @@ type keepers struct {
 	c     *Conn
 	wish  int       // 0: as many as is usual
 	few   bool      // there are not that many servers, and one has to do
-	guess bool      // how large a stream may be, nobody knows
 	until time.Time // the others may still come
 }
 

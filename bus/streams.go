@@ -42,9 +42,6 @@ const (
 	duplicateWindow = 2 * time.Minute
 	maxMsg          = 1 << 20
 	maxEvent        = 256 << 10
-	storeShare      = 0.8 // of the store may be promised to streams: the rest is for KV and overhead
-	minStream       = 1 << 20
-	smallestStore   = 4 << 20
 
 	errStorageExceeded jetstream.ErrorCode = 10047
 )
@@ -72,16 +69,17 @@ func (c *Conn) EnsureStreams(ctx context.Context, s StreamSettings) error {
 	}
 	k := c.keepers(s.Replicas)
 	fitted := s.fit(s.Store)
-	err = k.ensureAll(ctx, js, fitted)
+	told := limit <= 0 // who says what there is knows what fits
+	err = k.ensureAll(ctx, js, fitted, s)
 	// A store whose size nobody tells shows by refusing. What it takes may be all it has, and others want room too.
 	for store := s.sum(); noRoom(err) && store > smallestStore; store /= 2 {
-		k.guess = true
-		if err = k.ensureAll(ctx, js, s.fit(store)); err == nil {
-			fitted = s.fit(int64(float64(store) * storeShare))
-			err = k.ensureAll(ctx, js, fitted)
+		told, fitted = false, s.fit(store)
+		if err = k.ensureAll(ctx, js, fitted, s); err == nil {
+			fitted = s.fit(int64(float64(store) * guessShare))
+			err = k.ensureAll(ctx, js, fitted, s)
 		}
 	}
-	if err == nil && fitted != s {
+	if err == nil && fitted != s && !told {
 		c.log.Warn("streams shrunk to fit the store", "metrics_max_bytes", fitted.MetricsMaxBytes,
 			"wanted", s.MetricsMaxBytes, "store_bytes", s.Store)
 	}
@@ -97,14 +95,13 @@ func storeLimit(ctx context.Context, js jetstream.JetStream) (int64, error) {
 	return account.Limits.MaxStore, nil
 }
 
-func (k *keepers) ensureAll(ctx context.Context, js jetstream.JetStream, s StreamSettings) error {
-	for _, config := range s.configs() {
+// ensureAll makes or updates the streams of s, which is what the store has room for of what is wanted.
+func (k *keepers) ensureAll(ctx context.Context, js jetstream.JetStream, s, wanted StreamSettings) error {
+	most := wanted.configs()
+	for i, config := range s.configs() {
 		err := k.place(ctx, js, config.Name, func(ctx context.Context, replicas int) error {
 			config.Replicas = replicas
-			if k.guess {
-				return makeWithin(ctx, js, config)
-			}
-			return makeStream(ctx, js, config)
+			return k.makeWithin(ctx, js, config, most[i].MaxBytes)
 		})
 		if noRoom(err) {
 			return fmt.Errorf("make stream %s of %d bytes: %w", config.Name, config.MaxBytes, tooSmall(err))
@@ -122,41 +119,8 @@ func tooSmall(err error) error {
 		"or remove streams from it that are of no use: %w", ErrFull, err)
 }
 
-// makeWithin makes a stream of a size that is a guess. One that is there loses nothing by that.
-func makeWithin(ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig) error {
-	is, err := js.Stream(ctx, config.Name)
-	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return err
-	}
-	if err == nil && is.CachedInfo().State.Bytes > uint64(config.MaxBytes) {
-		config.MaxBytes = is.CachedInfo().Config.MaxBytes
-	}
-	return makeStream(ctx, js, config)
-}
-
 // noRoom tells the refusal of a stream for which the store has no room.
 func noRoom(err error) bool { return codeOf(err) == errStorageExceeded || noStorage(err) }
-
-func (s StreamSettings) sum() int64 {
-	return s.MetricsMaxBytes + s.EventsMaxBytes + s.DeadMaxBytes
-}
-
-// fit keeps the sum of all MaxBytes within 80 % of store; below 0 it is without
-// limit.
-func (s StreamSettings) fit(store int64) StreamSettings {
-	if store <= 0 {
-		return s
-	}
-	room := int64(float64(store) * storeShare)
-	if s.sum() <= room {
-		return s
-	}
-	// Events and dead letters are small and precious, but never most of a store.
-	s.EventsMaxBytes = max(minStream, min(s.EventsMaxBytes, room/5))
-	s.DeadMaxBytes = max(minStream, min(s.DeadMaxBytes, room/10))
-	s.MetricsMaxBytes = max(minStream, room-s.EventsMaxBytes-s.DeadMaxBytes)
-	return s
-}
 
 func (s StreamSettings) configs() []jetstream.StreamConfig {
 	// No roll-up, message TTL, republish or schedule, and neither delete nor
