@@ -16,7 +16,7 @@ type PluginStatus struct {
 	CPUMS    uint64 `json:"cpu_ms,omitzero"`   // of this process
 	Config   uint64 `json:"cfg_rev,omitzero"`  // revision in force
 	Beat     int64  `json:"beat,omitzero"`     // when the last heartbeat came, ns
-	Waits    uint64 `json:"waits,omitzero"`    // batches on the bus that it reads and has not settled yet; its processes share them
+	Backlog  uint64 `json:"backlog,omitzero"`  // batches on the bus that it reads and has not settled yet; its processes share them
 
 	Attached bool   `json:"attached,omitzero"`  // started by somebody else
 	Next     int64  `json:"next,omitzero"`      // when the next start is due, if backing off, ns

@@ -35,7 +35,7 @@ type entry struct {
 	others   flood         // of those who only call themselves so
 	course   course        // what events have told
 	lag      string        // how far behind it is; "": not far
-	waits    uint64        // batches on the bus that its readers have not settled
+	backlog  uint64        // batches on the bus that its readers have not settled
 }
 
 // shown is a state as others see it.
@@ -145,7 +145,7 @@ func (e *entry) status() telemetry.PluginStatus {
 	s := telemetry.PluginStatus{
 		Name: e.name, Kind: i.plan.conf.Kind, Program: i.plan.program(), Host: e.host.o.Host,
 		State: e.shown.state, Reason: e.shown.reason, Since: e.shown.since.UnixNano(),
-		Config: i.last.ConfigRev, Stats: i.last.Stats, Attached: i.attached(), Waits: e.waits,
+		Config: i.last.ConfigRev, Stats: i.last.Stats, Attached: i.attached(), Backlog: e.backlog,
 	}
 	if i.manifest != nil {
 		s.Version = i.manifest.Version

@@ -39,13 +39,13 @@ func (h *Host) lookForLag(ctx context.Context) {
 	r := round{h, map[string]bus.StreamState{}, map[string]look{}}
 	for _, e := range h.entries() {
 		p := e.plan()
-		worst, waits, err := r.worst(ctx, e, p.inputs)
+		worst, backlog, err := r.worst(ctx, e, p.inputs)
 		if err != nil {
 			h.log.Debug("nobody knows how far a plugin is", "plugin", p.name, "error", err)
 			return // the bus has other troubles
 		}
 		first := p.name == p.conf.Name
-		e.behind(worst, waits, first)
+		e.behind(worst, backlog, first)
 		if first {
 			e.tellUnread(time.Now())
 		}
@@ -60,7 +60,7 @@ type round struct {
 }
 
 // worst returns how far e is behind with that one of inputs with which it is farthest, and how many batches of all wait.
-func (r round) worst(ctx context.Context, e *entry, inputs []bus.Input) (worst lag, waits uint64, err error) {
+func (r round) worst(ctx context.Context, e *entry, inputs []bus.Input) (worst lag, backlog uint64, err error) {
 	for _, in := range inputs {
 		l, known := r.looks[consumerOf(in)]
 		if !known {
@@ -75,12 +75,12 @@ func (r round) worst(ctx context.Context, e *entry, inputs []bus.Input) (worst l
 			r.looks[consumerOf(in)] = l
 			e.crew.sees(consumerOf(in), l)
 		}
-		waits += l.reader.Pending + uint64(l.reader.AckPending)
+		backlog += l.reader.Pending + uint64(l.reader.AckPending)
 		if of := lagOf(in.Stream, l, time.Now()); of.share > worst.share {
 			worst = of
 		}
 	}
-	return worst, waits, nil
+	return worst, backlog, nil
 }
 
 // A lag is what waits in a stream for one of its readers.
@@ -100,10 +100,10 @@ func lagOf(stream string, of look, now time.Time) lag {
 }
 
 // behind notes how far the plugin is behind, and tells of it when that begins or ends; one of those that share a consumer does.
-func (e *entry) behind(l lag, waits uint64, tells bool) {
+func (e *entry) behind(l lag, backlog uint64, tells bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.waits = waits
+	e.backlog = backlog
 	was := e.lag != ""
 	is := bus.Lags(l.share, was)
 	e.lag = ""

@@ -102,8 +102,8 @@ publish: { sink: { from: numbers }, other: { use: sink, from: first } }
 	send(15)
 	f("sink", false)
 	send(15)
-	if waits := h.find("sink").status().Waits; waits != 30 {
-		t.Errorf("%d batches wait for sink, want 30", waits)
+	if n := h.find("sink").status().Backlog; n != 30 {
+		t.Errorf("%d batches wait for sink, want 30", n)
 	}
 	f("sink", true)
 	f("first", true)

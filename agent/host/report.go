@@ -48,7 +48,7 @@ func (h *Host) interval() time.Duration {
 
 // addStatus adds s as one point.
 func addStatus(b *telemetry.Batch, s telemetry.PluginStatus) {
-	fields := telemetry.Fields{"up": s.State == "running", "restarts": s.Restarts, "rss": s.RSS, "cpu_ms": s.CPUMS, "denied": s.Denied, "waits": s.Waits}
+	fields := telemetry.Fields{"up": s.State == "running", "restarts": s.Restarts, "rss": s.RSS, "cpu_ms": s.CPUMS, "denied": s.Denied, "backlog": s.Backlog}
 	if c := s.Stats; c != nil {
 		fields["points_in"], fields["points_out"] = c.PointsIn, c.PointsOut
 		fields["batches_in"], fields["batches_out"] = c.BatchesIn, c.BatchesOut

@@ -28,13 +28,13 @@ func TestAddStatus(t *testing.T) {
 		}
 	}
 	n := func(n uint64) any { return n }
-	f(telemetry.PluginStatus{State: "failed", Restarts: 3}, telemetry.Fields{"up": false, "restarts": n(3), "rss": n(0), "cpu_ms": n(0), "denied": n(0), "waits": n(0)})
+	f(telemetry.PluginStatus{State: "failed", Restarts: 3}, telemetry.Fields{"up": false, "restarts": n(3), "rss": n(0), "cpu_ms": n(0), "denied": n(0), "backlog": n(0)})
 	f(telemetry.PluginStatus{State: "running", RSS: 7, CPUMS: 8, Stats: &telemetry.Stats{
 		PointsIn: 1, PointsOut: 2, BatchesIn: 3, BatchesOut: 4, BytesIn: 5, BytesOut: 6, Redelivered: 7, Dead: 8, Ticks: 9, Missed: 10, Queue: 16, QueueBytes: 17,
 		Errors: map[string]uint64{"timeout": 1, "internal": 10}, Dropped: map[string]uint64{"line": 5, "too_long": 7},
 		Refused: map[string]uint64{"refused_flood": 18}, Resent: 19, LateResent: 20,
 		CallP50US: 13, CallP99US: 14, CallMaxUS: 15,
-	}}, telemetry.Fields{"up": true, "restarts": n(0), "rss": n(7), "cpu_ms": n(8), "denied": n(0), "waits": n(0),
+	}}, telemetry.Fields{"up": true, "restarts": n(0), "rss": n(7), "cpu_ms": n(8), "denied": n(0), "backlog": n(0),
 		"points_in": n(1), "points_out": n(2), "batches_in": n(3), "batches_out": n(4), "bytes_in": n(5), "bytes_out": n(6), "redelivered": n(7), "dead": n(8),
 		"ticks": n(9), "missed": n(10), "errors": n(11), "dropped": n(12), "refused": n(18), "resent": n(19), "resent_late": n(20), "queue": n(16), "queue_bytes": n(17), "call_p50_us": n(13), "call_p99_us": n(14), "call_max_us": n(15)})
 }

@@ -101,24 +101,24 @@ func (a *app) showPlugins(list []telemetry.PluginStatus) error {
 		}
 		return json.NewEncoder(a.out).Encode(rows)
 	}
-	return a.table("NAME\tKIND\tPROGRAM\tSTATE\tFOR\tPID\tRESTARTS\tIN\tWAITS\tOUT\tMEMORY\tREASON", func(w io.Writer) {
+	return a.table("NAME\tKIND\tPROGRAM\tSTATE\tFOR\tPID\tRESTARTS\tIN\tBACKLOG\tOUT\tMEMORY\tREASON", func(w io.Writer) {
 		for _, s := range list {
 			in, out := "-", "-" // it tells none
 			if s.Stats != nil {
 				in, out = strconv.FormatUint(s.Stats.PointsIn, 10), strconv.FormatUint(s.Stats.PointsOut, 10)
 			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", printable(s.Name), printable(s.Kind), printable(s.Program), printable(s.State),
-				age(time.Unix(0, s.Since)), processOf(s), s.Restarts, in, waitsOf(s), out, size(s.RSS), why(s, time.Now()))
+				age(time.Unix(0, s.Since)), processOf(s), s.Restarts, in, backlogOf(s), out, size(s.RSS), why(s, time.Now()))
 		}
 	})
 }
 
-// waitsOf returns how many batches a reader has before it; a collector reads nothing.
-func waitsOf(s telemetry.PluginStatus) string {
+// backlogOf returns how many batches a reader has before it; a collector reads nothing.
+func backlogOf(s telemetry.PluginStatus) string {
 	if s.Kind == config.Collector {
 		return "-"
 	}
-	return strconv.FormatUint(s.Waits, 10)
+	return strconv.FormatUint(s.Backlog, 10)
 }
 
 // processOf returns the process of a plugin as lists show it.

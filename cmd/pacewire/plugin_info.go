@@ -94,7 +94,7 @@ type details struct {
 	Trust    string              `json:"trust"`
 	Denied   uint64              `json:"denied"`
 	Flags    []string            `json:"flags,omitzero"`
-	Waits    uint64              `json:"waits"`
+	Backlog  uint64              `json:"backlog"`
 	Beat     time.Time           `json:"beat,omitzero"`
 	Next     time.Time           `json:"next,omitzero"`
 	LastExit string              `json:"last_exit"`
@@ -110,7 +110,7 @@ type details struct {
 
 func asDetails(s telemetry.PluginStatus) details {
 	d := details{
-		running: asRunning(s), Attached: s.Attached, Schedule: s.Schedule, Due: timeOf(s.Due), Trust: s.Trust, Denied: s.Denied, Flags: s.Flags, Waits: s.Waits,
+		running: asRunning(s), Attached: s.Attached, Schedule: s.Schedule, Due: timeOf(s.Due), Trust: s.Trust, Denied: s.Denied, Flags: s.Flags, Backlog: s.Backlog,
 		Beat: timeOf(s.Beat), Next: timeOf(s.Next), LastExit: s.LastExit, LastEnd: timeOf(s.LastEnd),
 		RSS: s.RSS, CPUMS: s.CPUMS, Config: s.Config, Stderr: []string{}, Inputs: s.Inputs, Stats: s.Stats, Manifest: s.Manifest,
 	}
@@ -170,8 +170,8 @@ func (a *app) showInfo(s telemetry.PluginStatus, crew []telemetry.PluginStatus) 
 	for _, in := range s.Inputs {
 		row("reads", in.Stream+": "+strings.Join(in.Filters, ", "))
 	}
-	if waits := waitsOf(s); waits != "-" {
-		row("waits", waits+" batches on the bus are not settled yet")
+	if n := backlogOf(s); n != "-" {
+		row("backlog", n+" batches on the bus are not settled yet")
 	}
 	if s.Stats != nil {
 		countersOf(*s.Stats, row)
