@@ -166,12 +166,9 @@ func (r *rig) asDescribed(host string, it item, job string) {
 			continue
 		}
 		where := names.Replace(path)
-		var a answer
-		bustest.Wait(r.t, soon, where+" to be answered by a hub that is well", func() bool {
-			a = r.ask("GET", where, "")
-			return a.StatusCode != http.StatusServiceUnavailable
-		})
-		if d.check(r.t, op, "GET "+where, a); a.StatusCode != http.StatusOK {
+		a := r.ask("GET", where, "")
+		busy := path == "/-/ready" && a.StatusCode == http.StatusServiceUnavailable // the hub was stopped for a moment, and looks anew
+		if d.check(r.t, op, "GET "+where, a); a.StatusCode != http.StatusOK && !busy {
 			r.t.Errorf("GET %s: %s %s", where, a.Status, a.text)
 		}
 		read++
