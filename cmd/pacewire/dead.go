@@ -85,6 +85,8 @@ func ofLetters(err error) error {
 		return exitWith(exitNoBus, fmt.Errorf(`this bus keeps no dead letters yet, or not as this version does (%w): start "pacewire up" or "pacewire hub" of this version`, err))
 	case errors.Is(err, bus.ErrNoLetter):
 		return exitWith(exitUsage, fmt.Errorf("%w: pacewire dead list shows those there are", err))
+	case errors.Is(err, bus.ErrElsewhere):
+		return exitWith(exitUsage, err)
 	case errors.Is(err, bus.ErrDenied):
 		return exitWith(exitConfig, fmt.Errorf("the bus does not let this user do it: name a file of credentials that may, by --creds (%w)", err))
 	}

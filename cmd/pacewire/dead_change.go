@@ -191,7 +191,7 @@ func sendLetters(ctx context.Context, conn *bus.Conn, letters []bus.Letter, done
 		case err == nil:
 			done.Retried = append(done.Retried, one.Seq)
 			done.Delivered++
-		case errors.Is(err, bus.ErrRefused), errors.Is(err, bus.ErrNoLetter): // the others may go
+		case errors.Is(err, bus.ErrRefused), errors.Is(err, bus.ErrNoLetter), errors.Is(err, bus.ErrElsewhere): // the others may go
 			faults = append(faults, done.cut(letters[i:i+1], err))
 		default: // it would be the same with the next
 			return errors.Join(append(faults, done.cut(letters[i:], err))...)
