@@ -128,6 +128,7 @@ func (a *app) retryOf(ctx context.Context, l *link, plugin string, letters []bus
 		return sendLetters(ctx, l.conn, letters, done)
 	}
 	if err := l.mayRetry(ctx, plugin); err != nil {
+		done.Left = append(done.Left, seqsOf(letters)...)
 		return err
 	}
 	defer a.progress(fmt.Sprintf("%s is given %s again", plugin, lettersText(len(letters))))()

@@ -119,7 +119,7 @@ func TestDeadRetry(t *testing.T) {
 	})
 	expect(t, r.run("dead", "retry", "2"), exitUsage, "0 letters given again", "has no plugin mail")
 	got := r.run("dead", "retry", "--all")
-	expect(t, got, exitUsage, "2 letters given again, 2 delivered, 0 refused again", "has no plugin mail")
+	expect(t, got, exitUsage, "2 letters given again, 2 delivered, 0 refused again, 1 not given again", "has no plugin mail")
 	asked := agent.got()
 	if want := `again {"from":4,"plugin":"db","to":5}`; asked[len(asked)-2] != want {
 		t.Errorf("asked %q, want %s", asked, want)
