@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"net/url"
 	"os"
@@ -23,11 +24,11 @@ func (l *loader) bus(s *source, n *yaml.Node) Bus {
 		"listen":    func(n *yaml.Node) { b.Listen = s.loopback("bus.listen", n, s.address("bus.listen", n), busWay) },
 		"store":     func(n *yaml.Node) { b.Store = s.text("bus.store", n) },
 		"sync":      func(n *yaml.Node) { b.Sync = s.sync(n) },
-		"max_store": func(n *yaml.Node) { b.MaxStore = s.size("bus.max_store", n) },
+		"max_store": func(n *yaml.Node) { b.MaxStore = s.store(n) },
 		"max_age":   func(n *yaml.Node) { b.MaxAge = s.duration("bus.max_age", n, time.Second) },
 	}
 	external := map[string]func(*yaml.Node){
-		"replicas": func(n *yaml.Node) { b.Replicas = s.count("bus.replicas", n, 5) },
+		"replicas": func(n *yaml.Node) { b.Replicas = s.copies(n) },
 		"spool":    func(n *yaml.Node) { b.Spool, compress = s.spool(n) },
 		"creds_file": func(n *yaml.Node) {
 			b.CredsFile = s.text("bus.creds_file", n)
@@ -90,6 +91,27 @@ func (l *loader) compressible(s *source, n *yaml.Node, urls []string) {
 	}
 }
 
+// leastStore is what a store must hold: some messages of each stream.
+const leastStore = 8 << 20
+
+// store reads how much the embedded bus keeps.
+func (s *source) store(n *yaml.Node) int64 {
+	bytes := s.size("bus.max_store", n)
+	if bytes > 0 && bytes < leastStore {
+		s.fault(n, "write 8MiB, or leave it out for 2GiB", "bus.max_store: want at least 8MiB, got %s", s.got(n))
+	}
+	return bytes
+}
+
+// copies reads how many servers of a cluster keep a stream. Most of them have to be there, so an even number is no safer than one less.
+func (s *source) copies(n *yaml.Node) int {
+	count := s.count("bus.replicas", n, 5)
+	if away := count/2 - 1; count > 0 && count%2 == 0 {
+		s.warn(n, fmt.Sprintf("write %d", count+1), "bus.replicas: most servers that keep a stream have to be there: of %d %s may be away, as of %d", count, []string{"none", "one"}[away], count-1)
+	}
+	return count
+}
+
 // window reads how much may be on the way at a time: a message at least, and no more than a server takes from one connection.
 func (s *source) window(n *yaml.Node) int64 {
 	size := s.size("bus.spool.window", n)
@@ -145,8 +167,14 @@ func (s *source) sync(n *yaml.Node) string {
 		s.fault(n, didYouMean(text, []string{"always"}, durationHint(text)), "bus.sync: want always, or a duration such as 1s, got %s", s.got(n))
 		return ""
 	}
+	if d > longSync {
+		s.warn(n, "write 1s, or leave it out for always", "bus.sync: a power cut may take what was acknowledged in the last %s", s.raw(n))
+	}
 	return text
 }
+
+// longSync is more than who wants fewer writes gains by.
+const longSync = time.Minute
 
 // tls reads the names of certificates and of a key, which is a secret.
 func (l *loader) tls(s *source, n *yaml.Node) (t TLS) {

@@ -92,7 +92,7 @@ type Bus struct {
 	Listen    string        // embedded: host:port for others; empty: the agent chooses
 	Store     string        // embedded: directory of the streams; empty: below the state directory
 	Sync      string        // embedded: "always", or a duration between writes to disk
-	MaxStore  int64         // embedded: bytes on disk; 0: the default of the bus
+	MaxStore  int64         // embedded: bytes on disk, of all that is in it; 0: the default of the bus
 	MaxAge    time.Duration // embedded: how long points are kept; 0: the default of the bus
 	CredsFile string
 	TLS       TLS

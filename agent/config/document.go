@@ -65,7 +65,7 @@ func busSchema() map[string]any {
 		"listen":     text("embedded: where, such as 127.0.0.1:4222"),
 		"store":      text("embedded: the folder of its streams"),
 		"sync":       text("embedded: always, or how long what is acknowledged may not be on disk yet, such as 1s"),
-		"max_store":  text("embedded: how much it keeps, such as 1GiB"),
+		"max_store":  text("embedded: how much its streams hold together, such as 2GiB"),
 		"max_age":    duration("embedded: how long it keeps points"),
 		"creds_file": text("elsewhere: a file with the credentials"),
 		"replicas":   count("copies of each stream the servers of a cluster keep; by default 3, of one server 1"),

@@ -172,6 +172,32 @@ func TestOffline(t *testing.T) {
 	f(false, "discover: { keys: config.go }", []string{"discover.keys: want a folder such as /opt/pacewire/plugins, got config.go"}, nil)
 }
 
+// What is allowed and hardly meant is told.
+func TestBusWarnings(t *testing.T) {
+	f := func(bus string, want ...string) {
+		t.Helper()
+		s, err := Parse(options(), "c.yaml", []byte("bus: { "+bus+" }\ncollect: { cpu: }\npublish: { influx: { from: cpu, on: x } }"))
+		if err != nil {
+			t.Fatalf("%s: %v", bus, err)
+		}
+		var got []string
+		for _, w := range s.Warnings {
+			got = append(got, w.Message+"; "+w.Hint)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: warnings %q, want %q", bus, got, want)
+		}
+	}
+	f("urls: nats://b, replicas: 1")
+	f("urls: nats://b, replicas: 2", "bus.replicas: most servers that keep a stream have to be there: of 2 none may be away, as of 1; write 3")
+	f("urls: nats://b, replicas: 3")
+	f("urls: nats://b, replicas: 4", "bus.replicas: most servers that keep a stream have to be there: of 4 one may be away, as of 3; write 5")
+	f("urls: nats://b, replicas: 5")
+	f("sync: 1m")
+	f("sync: 2h", "bus.sync: a power cut may take what was acknowledged in the last 2h; write 1s, or leave it out for always")
+	f("max_store: 8MiB")
+}
+
 func TestSecretFiles(t *testing.T) {
 	file := write(t, "secret", "x")[0]
 	parse := func(o Options) (*Settings, error) {

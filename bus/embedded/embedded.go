@@ -2,6 +2,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -33,8 +34,9 @@ type Options struct {
 	// what was acknowledged in that time may be lost in a power cut.
 	Sync string
 
-	// MaxStore bounds what streams may hold, in bytes. It shrinks to 70 % of the
-	// disk that is free or already ours; 0 means just that.
+	// MaxStore is what the server takes at most, in bytes, and what it lets streams
+	// promise. Where they promise more than that by now, it refuses to make them
+	// smaller too; 0 leaves it to who makes the streams to keep within Room.
 	MaxStore int64
 
 	// Users are who may connect, from this process too; nil asks nobody for a
@@ -64,7 +66,9 @@ const (
 	defaultHealth = 5 * time.Second
 	readyWait     = 10 * time.Second
 	freeShare     = 0.7
+	leastRoom     = 8 << 20 // a server whose disk is full starts all the same, and gives what it has
 	maxMemory     = 64 << 20
+	noLimit       = 1 << 50
 )
 
 // Server is a running server. It restarts itself on the same address when its
@@ -81,7 +85,6 @@ type Server struct {
 	once sync.Once
 
 	mu     sync.Mutex
-	store  int64 // limit of the streams
 	run    *server.Server
 	health error
 }
@@ -192,7 +195,7 @@ func (s *Server) launch(ctx context.Context) error {
 		return err
 	}
 	s.mu.Lock()
-	s.run, s.store = run, config.JetStreamMaxStore
+	s.run = run
 	s.addr = run.Addr().String()
 	s.mu.Unlock()
 	return nil
@@ -233,10 +236,6 @@ func (s *Server) config() (*server.Options, error) {
 	if number == 0 {
 		number = server.RANDOM_PORT
 	}
-	store, err := storeLimit(s.opts.Dir, s.opts.MaxStore)
-	if err != nil {
-		return nil, err
-	}
 	sync, err := s.opts.syncInterval()
 	if err != nil {
 		return nil, err
@@ -246,7 +245,7 @@ func (s *Server) config() (*server.Options, error) {
 		Host:       host, Port: number,
 		NoSigs: true, DisableJetStreamBanner: true,
 		JetStream: true, StoreDir: s.opts.Dir,
-		JetStreamMaxMemory: maxMemory, JetStreamMaxStore: store,
+		JetStreamMaxMemory: maxMemory, JetStreamMaxStore: cmp.Or(s.opts.MaxStore, noLimit),
 		SyncAlways: sync == 0, SyncInterval: sync,
 		MaxPayload: 1 << 20, MaxPending: 64 << 20, WriteDeadline: 10 * time.Second,
 		AuthTimeout:  10, // seconds: who starts many plugins at once keeps the first ones waiting for longer than the usual 2
@@ -273,13 +272,6 @@ func (s *Server) InProcessConn() (net.Conn, error) {
 	return run.InProcessConn()
 }
 
-// MaxStore is what the streams may hold together, in bytes.
-func (s *Server) MaxStore() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.store
-}
-
 // Dir is the store.
 func (s *Server) Dir() string { return s.opts.Dir }
 
@@ -304,18 +296,15 @@ func (s *Server) halt() {
 	run.WaitForShutdown()
 }
 
-// storeLimit is what streams may hold: the wish, within 70 % of what is free plus
-// what the store has.
-func storeLimit(dir string, wish int64) (int64, error) {
-	free, err := freeBytes(dir)
+// Room is what streams may hold together, in bytes: the wish, within 70 % of the
+// disk that is free or already theirs.
+func (s *Server) Room(wish int64) (int64, error) {
+	free, err := freeBytes(s.opts.Dir)
 	if err != nil {
-		return 0, fmt.Errorf("store %s: ask for free space: %w", dir, err)
+		return 0, fmt.Errorf("store %s: ask for free space: %w", s.opts.Dir, err)
 	}
-	limit := int64(freeShare * float64(free+heldBytes(dir)))
-	if wish > 0 {
-		limit = min(wish, limit)
-	}
-	return limit, nil
+	has := int64(freeShare * float64(free+heldBytes(s.opts.Dir)))
+	return min(wish, max(has, leastRoom)), nil
 }
 
 // heldBytes is what files below dir hold; what vanishes meanwhile does not count.

@@ -125,8 +125,46 @@ func TestRestartKeepsMessages(t *testing.T) {
 	if n := messages(t, connect(t, s.URL())); n != 100 {
 		t.Errorf("%d messages after the restart", n)
 	}
-	if s.Dir() != dir || s.MaxStore() <= 0 {
-		t.Errorf("store %s, %d", s.Dir(), s.MaxStore())
+	if s.Dir() != dir {
+		t.Errorf("store %s", s.Dir())
+	}
+}
+
+// What streams may hold is what is wished, within the disk: of one that is full it is still something.
+func TestRoom(t *testing.T) {
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=64m"); err != nil {
+		t.Skipf("needs the right to mount a tmpfs (root): %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	s := start(t, embedded.Options{Dir: filepath.Join(disk, "store")})
+	f := func(wish, least, most int64) {
+		t.Helper()
+		if room, err := s.Room(wish); err != nil || room < least || room > most {
+			t.Errorf("of %d there are %d, %v", wish, room, err)
+		}
+	}
+	f(20<<20, 20<<20, 20<<20)
+	f(1<<40, 40<<20, 45<<20)
+	fillDisk(t, filepath.Join(disk, "ballast"))
+	f(20<<20, 8<<20, 8<<20)
+}
+
+// Streams that promise more than is wanted by now can be made smaller, unless the server has a limit of its own.
+func TestStreamsOfMoreThanIsWanted(t *testing.T) {
+	s := start(t, embedded.Options{Dir: t.TempDir()})
+	js := connect(t, s.URL())
+	config := &nats.StreamConfig{Name: "S", Subjects: []string{"s"}, MaxBytes: 1 << 40}
+	if _, err := js.AddStream(config); err != nil {
+		t.Fatal(err)
+	}
+	config.MaxBytes = 1 << 20
+	if info, err := js.UpdateStream(config); err != nil || info.Config.MaxBytes != 1<<20 {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -159,16 +159,6 @@ func (p *station) spool(s *config.Settings, d *door, name string, log *slog.Logg
 // spoolAge is how long points are kept for a bus that is away, unless the config says.
 const spoolAge = 24 * time.Hour
 
-// spoolStreams returns the limits of streams in which an outage has to find room: METRICS takes what is left of max_store.
-func spoolStreams(streams bus.StreamSettings, b config.Bus) bus.StreamSettings {
-	if b.MaxAge == 0 {
-		streams.MetricsMaxAge = spoolAge
-	}
-	rest := b.MaxStore*3/4 - streams.EventsMaxBytes - streams.DeadMaxBytes // some of a store is overhead
-	streams.MetricsMaxBytes = max(streams.MetricsMaxBytes, rest)
-	return streams
-}
-
 // uplinkAgain is when an uplink begins anew whose settings are wrong: somebody may mend them.
 const uplinkAgain = 10 * time.Second
 

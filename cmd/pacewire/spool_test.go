@@ -20,8 +20,8 @@ func TestSpoolStreams(t *testing.T) {
 		}
 	}
 	f(config.Bus{}, 24*time.Hour, 1<<30)
-	f(config.Bus{MaxAge: time.Hour, MaxStore: 1 << 30}, time.Hour, 1<<30)
-	f(config.Bus{MaxStore: 8 << 30}, 24*time.Hour, 6<<30-320<<20)
+	f(config.Bus{MaxAge: time.Hour, MaxStore: 1 << 30}, time.Hour, 1<<29)
+	f(config.Bus{MaxStore: 8 << 30}, 24*time.Hour, 7<<30)
 	if got := streamsOf(&config.Settings{Bus: config.Bus{URLs: []string{"nats://hq.example"}}}); got.MetricsMaxAge != bus.DefaultStreams().MetricsMaxAge {
 		t.Errorf("without a spool: %v", got.MetricsMaxAge)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -140,7 +141,7 @@ func (p *station) openBus(ctx context.Context, s *config.Settings, name string, 
 		listen = lastAddress()
 	}
 	server, err := embedded.Start(ctx, embedded.Options{
-		Dir: store, Listen: listen, ServerName: name, Sync: s.Bus.Sync, MaxStore: s.Bus.MaxStore,
+		Dir: store, Listen: listen, ServerName: name, Sync: s.Bus.Sync,
 		Users: users, Log: log.With("part", "bus"),
 		OnDenied: func(user string) {
 			if h := p.host.Load(); h != nil {
@@ -160,7 +161,10 @@ func (p *station) openBus(ctx context.Context, s *config.Settings, name string, 
 		return exitWith(exitConfig, err)
 	}
 	p.undo = append(p.undo, server.Shutdown)
-	p.URL, p.InProcess, p.Streams.Store = server.URL(), server, server.MaxStore()
+	p.URL, p.InProcess = server.URL(), server
+	if p.Streams.Store, err = roomOf(server, storeOf(s), log); err != nil {
+		return err
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(busGC)
 	}
@@ -173,16 +177,31 @@ func busURLs(s *config.Settings) string { return strings.Join(s.Bus.URLs, ",") }
 // streamsOf returns the limits of the streams that the config says.
 func streamsOf(s *config.Settings) bus.StreamSettings {
 	streams := bus.DefaultStreams()
-	if s.Bus.MaxAge > 0 {
-		streams.MetricsMaxAge = s.Bus.MaxAge
-	}
-	if !s.Bus.Own() { // one of this machine has one server, whatever that is which an uplink leads to
+	if s.Bus.Own() {
+		streams = bus.StreamsWithin(storeOf(s))
+	} else { // one of this machine has one server, whatever that is which an uplink leads to
 		streams.Replicas = s.Bus.Replicas
 	}
 	if s.Bus.Spool != nil {
-		streams = spoolStreams(streams, s.Bus)
+		streams.MetricsMaxAge = spoolAge
+	}
+	if s.Bus.MaxAge > 0 {
+		streams.MetricsMaxAge = s.Bus.MaxAge
 	}
 	return streams
+}
+
+// storeOf is what the embedded bus is to hold at most, with all that is in it.
+func storeOf(s *config.Settings) int64 { return cmp.Or(s.Bus.MaxStore, bus.DefaultStore) }
+
+// roomOf is what of that the disk has room for.
+func roomOf(server *embedded.Server, wish int64, log *slog.Logger) (int64, error) {
+	room, err := server.Room(wish)
+	if err == nil && room < wish {
+		log.Warn("the disk has less room than bus.max_store: new limits are cut to what it has, and what is stored stays: free some of it, set bus.store to another one, or max_store lower",
+			"max_store", bytesText(uint64(wish)), "room", bytesText(uint64(room)), "metrics", bytesText(uint64(bus.StreamsWithin(room).MetricsMaxBytes)), "store", server.Dir())
+	}
+	return room, err
 }
 
 // busGC is how much garbage may gather beside what the bus holds, in percent. That is mostly the store's caches, which have
