@@ -161,6 +161,10 @@ func (p *Publisher) stored(s *slot, a answer) {
 			p.retryAll(func(s *slot) bool { return s.waiting })
 		}
 	}
+	if a.duplicate && p.opts.Doubts && !s.own {
+		p.finish(s, &DuplicateError{Seq: a.seq})
+		return
+	}
 	p.finish(s, nil)
 }
 

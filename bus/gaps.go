@@ -81,6 +81,7 @@ func lostAway(place ConsumerState) uint64 {
 // lost behind it is not counted. The ids of events tell nothing either, since a
 // consumer selects among them.
 func ownID(id string) (stem string, seq uint64, ok bool) {
+	id = FirstID(id)
 	at := strings.LastIndexByte(id, '/')
 	if at < 0 {
 		return "", 0, false

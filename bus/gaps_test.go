@@ -21,15 +21,16 @@ func TestGaps(t *testing.T) {
 	f("h/q/b/1", 0, 2)
 	f("h/p/b/8", 0, 1) // late, not lost
 	f("h/p/b/10", 0, 1)
-	f("h/p/c/1", 0, 1)    // restarted
-	f("h/p/b/20", 3, 1)   // others of this consumer got some
-	f("h/p/b/22", 0, 2)   // and now not
-	f("h/p/b/30+q", 0, 2) // derived
-	f("", 0, 2)           // foreign
-	f("h/p/b/23", 0, 2)   // no hole
-	f("h/p/b/21", 0, 1)   // late
-	f("dead/out/7", 0, 1) // a source of its own
-	f("h/p/b/99999", 0, 1+99999-23-1)
+	f("h/p/c/1", 0, 1)                        // restarted
+	f("h/p/b/20", 3, 1)                       // others of this consumer got some
+	f("h/p/b/22", 0, 2)                       // and now not
+	f("h/p/b/30+q", 0, 2)                     // derived
+	f("", 0, 2)                               // foreign
+	f("h/p/b/23", 0, 2)                       // no hole
+	f("h/p/b/21", 0, 1)                       // late
+	f("dead/out/7", 0, 1)                     // a source of its own
+	f("h/p/b/24~other0123456789abcdef", 0, 1) // its id was used by somebody else, and it was sent by another
+	f("h/p/b/99999", 0, 1+99999-24-1)
 }
 
 func TestGapsForgets(t *testing.T) {

@@ -15,8 +15,12 @@ type Range struct {
 	Filter string    // of subjects
 	From   uint64    // the first sequence; 0: see Since
 	Since  time.Time // of what is stored at that moment or later; without both, all
+	To     uint64    // the last sequence; 0: to the end
 	Name   string    // of whoever asks: rights can be given for the consumer of this name
 }
+
+// over reports whether all is behind who has read up to From.
+func (r *Range) over() bool { return r.To > 0 && r.From > r.To }
 
 const (
 	idsFetch = 512
@@ -25,17 +29,17 @@ const (
 	idsIdle  = 30 * time.Second // after which the server removes the consumer of one that is gone
 )
 
-// IDs gives f the ids of the messages that a part of a stream has now, with their sequences, in order. Bodies do not travel. It takes as
-// long as something comes; after an error it can go on behind the last sequence. ErrNoStream: there is no such stream; ErrDenied: the
-// user may not ask.
-func (c *Conn) IDs(ctx context.Context, r Range, f func(seq uint64, id string)) error {
+// IDs gives f the ids of the messages that a part of a stream has now, with their sequences and subjects, in order. Bodies do not travel.
+// It takes as long as something comes; after an error it can go on behind the last sequence. ErrNoStream: there is no such stream;
+// ErrDenied: the user may not ask.
+func (c *Conn) IDs(ctx context.Context, r Range, f func(seq uint64, subject, id string)) error {
 	empty := 0 // fetches that gave nothing, in a row
 	for most := uint64(idsFetch); ; {
 		n, left, err := c.idsOnce(ctx, &r, most, f)
 		switch {
 		case err != nil:
 			return fmt.Errorf("ids of %s: %w", r.Stream, err)
-		case left == 0:
+		case left == 0, r.over():
 			return nil
 		case n > 0:
 			empty = 0
@@ -50,19 +54,24 @@ func (c *Conn) IDs(ctx context.Context, r Range, f func(seq uint64, id string)) 
 
 // idsOnce reads by a consumer of its own until nothing is left, or less has come than was asked for: what is still on its way to us then
 // is lost, and its consumer would not give it again. r.From is behind the last one then.
-func (c *Conn) idsOnce(ctx context.Context, r *Range, most uint64, f func(seq uint64, id string)) (n, left uint64, err error) {
+func (c *Conn) idsOnce(ctx context.Context, r *Range, most uint64, f func(seq uint64, subject, id string)) (n, left uint64, err error) {
 	k, err := c.idsConsumer(ctx, *r)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer c.dropTap(ctx, r.Stream, k)
-	for left = k.CachedInfo().NumPending; left > 0; {
+	for left = k.CachedInfo().NumPending; left > 0 && !r.over(); {
 		got, want := uint64(0), min(left, most)
-		err := fetchIDs(ctx, k, want, func(seq, pending uint64, id string) {
+		if r.To > 0 {
+			want = min(want, r.To-min(r.From, r.To)+1)
+		}
+		err := fetchIDs(ctx, k, want, func(seq, pending uint64, subject, id string) {
 			got++
 			left = min(left-min(left, 1), pending) // fewer when the limits take some meanwhile
 			r.From = seq + 1
-			f(seq, id)
+			if r.To == 0 || seq <= r.To {
+				f(seq, subject, id)
+			}
 		})
 		n += got
 		switch {
@@ -76,7 +85,7 @@ func (c *Conn) idsOnce(ctx context.Context, r *Range, most uint64, f func(seq ui
 }
 
 // fetchIDs asks once, and waits as long as something comes.
-func fetchIDs(ctx context.Context, k jetstream.Consumer, most uint64, f func(seq, pending uint64, id string)) error {
+func fetchIDs(ctx context.Context, k jetstream.Consumer, most uint64, f func(seq, pending uint64, subject, id string)) error {
 	fetching, cancel := context.WithCancel(ctx)
 	defer cancel()
 	silence := time.AfterFunc(idsWait, cancel)
@@ -91,7 +100,7 @@ func fetchIDs(ctx context.Context, k jetstream.Consumer, most uint64, f func(seq
 		if err != nil {
 			return err
 		}
-		f(meta.Sequence.Stream, meta.NumPending, m.Headers().Get(headerID))
+		f(meta.Sequence.Stream, meta.NumPending, m.Subject(), m.Headers().Get(headerID))
 	}
 	if err := batch.Error(); fetching.Err() == nil || ctx.Err() != nil {
 		return err

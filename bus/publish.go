@@ -31,6 +31,11 @@ type PublisherOptions struct {
 	MaxBytes     int    // unacknowledged at most; 0 means 4 MiB
 	Log          *slog.Logger
 
+	// Doubts has Send report a *DuplicateError where the stream says that it has the id of a message already, for ids that the message
+	// brings. Without it that counts as stored. Ids are visible to readers, and the stream remembers them whatever the subject: somebody
+	// may have used it before us, on a subject of his own.
+	Doubts bool
+
 	// OnState is told of each change of state; it must not block.
 	OnState func(PublisherState)
 

@@ -47,7 +47,7 @@ func TestIDs(t *testing.T) {
 		r := bus.Range{Stream: bus.StreamMetrics, Filter: bus.Pattern(bus.AreaMetrics, bus.Name(host), ">"), From: from, Name: bus.UplinkOf(host)}
 		for range 2 { // what the first call leaves does not disturb the second
 			var got []string
-			if err := c.IDs(t.Context(), r, func(_ uint64, id string) { got = append(got, id) }); err != nil || !slices.Equal(got, want) {
+			if err := c.IDs(t.Context(), r, func(_ uint64, _, id string) { got = append(got, id) }); err != nil || !slices.Equal(got, want) {
 				t.Errorf("from %d: %d ids, %v; want %d", from, len(got), err, len(want))
 			}
 		}
@@ -62,13 +62,19 @@ func TestIDs(t *testing.T) {
 	f("h1", 1201, mem...)
 	f("h1", 1206)
 	f("h1", 1_000_000) // of a stream that was there before this one
+	r := bus.Range{Stream: bus.StreamMetrics, Filter: bus.Pattern(bus.AreaMetrics, bus.Name("h1"), ">"), From: 1100, To: 1204, Name: bus.UplinkOf("h1")}
+	last := ""
+	n := 0
+	if err := c.IDs(t.Context(), r, func(seq uint64, subject, id string) { n++; last = fmt.Sprint(seq, subject, id) }); err != nil || n != 102 || last != "1204pw.metrics.h1.memh1/mem/1" {
+		t.Errorf("up to a place: %d, the last %s, %v", n, last, err)
+	}
 	if n := c.Denied(); n > 0 {
 		t.Errorf("%d refusals", n)
 	}
 
 	no := func(want error, stream, filter, name string) {
 		t.Helper()
-		err := c.IDs(t.Context(), bus.Range{Stream: stream, Filter: filter, Name: name}, func(uint64, string) { t.Error("an id") })
+		err := c.IDs(t.Context(), bus.Range{Stream: stream, Filter: filter, Name: name}, func(uint64, string, string) { t.Error("an id") })
 		if !errors.Is(err, want) {
 			t.Errorf("%s of %s: %v; want %v", filter, stream, err, want)
 		}
@@ -91,9 +97,9 @@ func TestIDsSince(t *testing.T) {
 	storedBatches(t, c, "h1", "cpu", 600)
 	r := bus.Range{Stream: bus.StreamMetrics, Filter: bus.Pattern(bus.AreaMetrics, bus.Name("h1"), ">"), Since: since, Name: bus.UplinkOf("h1")}
 	var places []uint64
-	if err := c.IDs(t.Context(), r, func(seq uint64, id string) {
-		if want := fmt.Sprintf("h1/cpu/%d", seq-3); id != want {
-			t.Errorf("%s at %d, want %s", id, seq, want)
+	if err := c.IDs(t.Context(), r, func(seq uint64, subject, id string) {
+		if want := fmt.Sprintf("h1/cpu/%d", seq-3); id != want || subject != bus.MetricsSubject("h1", "cpu") {
+			t.Errorf("%s at %d of %s, want %s", id, seq, subject, want)
 		}
 		places = append(places, seq)
 	}); err != nil || len(places) != 600 || places[0] != 4 || places[599] != 603 {
@@ -109,7 +115,7 @@ func TestIDsOfLess(t *testing.T) {
 	storedBatches(t, c, "h1", "cpu", 1200)
 	r := bus.Range{Stream: bus.StreamMetrics, Filter: bus.Pattern(bus.AreaMetrics, bus.Name("h1"), ">"), Name: bus.UplinkOf("h1")}
 	n := 0
-	if err := c.IDs(t.Context(), r, func(uint64, string) {
+	if err := c.IDs(t.Context(), r, func(uint64, string, string) {
 		if n++; n == 1 {
 			b.Limit(t, bus.StreamMetrics, bustest.Limits{MaxBytes: 1})
 		}

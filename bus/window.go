@@ -280,11 +280,13 @@ func (p *Publisher) finish(s *slot, err error) {
 	done := s.done
 	s.done = nil
 	p.resume(s)
-	if err != nil {
-		p.stats.Refused++
-	} else {
+	var had *DuplicateError
+	switch {
+	case err == nil:
 		p.stats.Stored++
 		p.stats.Bytes += uint64(len(s.msg.Data))
+	case !errors.As(err, &had):
+		p.stats.Refused++
 	}
 	p.mu.Unlock()
 	done(err)

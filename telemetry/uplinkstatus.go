@@ -27,4 +27,7 @@ type UplinkStatus struct {
 	Known    uint64  `json:"known,omitzero"`     // that the fleet's bus turned out to have already
 	Lost     uint64  `json:"lost_spool"`         // messages that the limits of the spool took before they went on
 	SetAside uint64  `json:"set_aside,omitzero"` // messages that the fleet's bus refused for good: they are dead letters here
+
+	// ForeignDuplicate counts messages whose ids somebody else had used on the fleet's bus: they went on by others.
+	ForeignDuplicate uint64 `json:"foreign_duplicate,omitzero"`
 }

@@ -129,5 +129,6 @@ func addUplink(b *telemetry.Batch, s *telemetry.UplinkStatus) {
 	b.Add("uplink", telemetry.Fields{
 		"connected": s.State == telemetry.UplinkOK, "age_ms": s.AgeMS, "backlog": s.Messages, "backlog_bytes": s.Bytes, "filled": s.Filled, "rate": s.Rate,
 		"byte_rate": s.ByteRate, "sent": s.Sent, "known": s.Known, "lost_spool": s.Lost, "set_aside": s.SetAside,
+		"foreign_duplicate": s.ForeignDuplicate,
 	}, telemetry.Tags{"state": s.State})
 }

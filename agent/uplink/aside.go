@@ -57,7 +57,7 @@ func (p *passage) refusedForLong(it *parcel) bool {
 		if len(p.refused) >= mostRefused {
 			clear(p.refused) // they begin anew
 		}
-		since = it.heard
+		since = it.taken // what was sent behind it may be taken before it is refused, and nothing more be sent then: the window is full
 		p.refused[it.Subject] = since
 	}
 	if time.Since(since) >= p.o.Times.Deny && p.passed.After(since) {

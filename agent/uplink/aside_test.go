@@ -18,7 +18,7 @@ func TestRefusedForLong(t *testing.T) {
 		c := New(Options{Host: host, Log: slog.New(slog.DiscardHandler)}).carriers[0]
 		p := &passage{carrier: c}
 		first := time.Now().Add(-time.Hour)
-		it := &parcel{Delivery: &bus.Delivery{Subject: "pw.metrics.h1.cpu"}, heard: first, err: why}
+		it := &parcel{Delivery: &bus.Delivery{Subject: "pw.metrics.h1.cpu"}, taken: first, err: why}
 		for _, taken := range []time.Time{{}, first.Add(-time.Second), first} { // of the last that was stored
 			c.passed = taken
 			if set, err := p.setAside(t.Context(), it); set || !errors.Is(err, errNotYet) {
@@ -31,7 +31,7 @@ func TestRefusedForLong(t *testing.T) {
 		if c.passed = first.Add(time.Second); !p.refusedForLong(it) {
 			t.Errorf("%v: others are taken, and it waits", why)
 		}
-		fresh := &parcel{Delivery: &bus.Delivery{Subject: "pw.metrics.h1.mem"}, heard: time.Now(), err: why}
+		fresh := &parcel{Delivery: &bus.Delivery{Subject: "pw.metrics.h1.mem"}, taken: time.Now(), err: why}
 		if c.passed = time.Now(); p.refusedForLong(fresh) {
 			t.Errorf("%v: nobody had time to mend it", why)
 		}

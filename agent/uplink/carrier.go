@@ -35,6 +35,7 @@ type carrier struct {
 	waits    string               // for which subject that takes it again, and why; "": for none
 	unlogged int                  // messages that were set aside since that was logged
 	logged   time.Time
+	stolenAt time.Time           // when it was logged that ids were used by somebody else
 	state    bus.PublisherState  // of the publisher that told last
 	trouble  error               // of the last trip
 	carried  map[string]*passage // by the keys of their spans
@@ -46,6 +47,7 @@ type counts struct {
 	known       uint64 // that it had already
 	aside       uint64 // that it refused for good
 	lost        uint64 // that the limits here took before
+	stolen      uint64 // whose ids somebody else had used: sent by others
 }
 
 func newCarrier(u *Uplink, stream string, filters []string, own string) *carrier {

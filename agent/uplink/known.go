@@ -44,7 +44,7 @@ func (c *carrier) arrivedSince(ctx context.Context, key string, after uint64, st
 	if p := &q.part; p.key != key || p.after != after || !p.since.Equal(stored) {
 		q.part = answer{key: key, after: after, since: stored, known: map[uint64]bool{}}
 	}
-	r := bus.Range{Stream: c.stream, Filter: c.own, From: q.part.next, Name: bus.UplinkOf(c.o.Host)}
+	r := bus.Range{From: q.part.next}
 	switch {
 	case r.From > 0:
 	case after > 0:
@@ -52,12 +52,52 @@ func (c *carrier) arrivedSince(ctx context.Context, key string, after uint64, st
 	default:
 		r.Since = stored.Add(-skew)
 	}
-	err := c.central.IDs(ctx, r, func(seq uint64, id string) {
+	may, err := c.ask(ctx, r, func(seq uint64, ids ...uint64) {
 		if len(q.part.known) >= mostKnown {
 			clear(q.part.known)
 		}
 		q.part.next = seq + 1
-		q.part.known[c.hash(id)] = true
+		for _, id := range ids {
+			q.part.known[id] = true
+		}
+	})
+	switch {
+	case errors.Is(err, bus.ErrNoStream), err == nil && !may:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("ask for what has arrived: %w", err)
+	}
+	known := q.part.known
+	q.part = answer{}
+	return known, nil
+}
+
+// arrivedAt returns hashes of the ids of this host that the stream over there has in a part. Without ones it may not ask.
+func (c *carrier) arrivedAt(ctx context.Context, from, to uint64) (known map[uint64]bool, may bool, err error) {
+	if c.own == "" {
+		return nil, false, nil
+	}
+	c.inquiry.mu.Lock()
+	defer c.inquiry.mu.Unlock()
+	known = map[uint64]bool{}
+	may, err = c.ask(ctx, bus.Range{From: from, To: to}, func(_ uint64, ids ...uint64) {
+		for _, id := range ids {
+			known[id] = true
+		}
+	})
+	if err != nil {
+		return nil, may, fmt.Errorf("ask whose id it is: %w", err)
+	}
+	return known, may, nil
+}
+
+// ask asks for the ids of a part of the stream over there; the caller has the lock of the inquiry. One by which a message was sent whose
+// own was used by somebody else stands for both.
+func (c *carrier) ask(ctx context.Context, r bus.Range, heard func(seq uint64, ids ...uint64)) (may bool, err error) {
+	q := &c.inquiry
+	r.Stream, r.Filter, r.Name = c.stream, c.own, bus.UplinkOf(c.o.Host)
+	err = c.central.IDs(ctx, r, func(seq uint64, subject, id string) {
+		heard(seq, c.hash(subject, id), c.hash(subject, bus.FirstID(id)))
 	})
 	switch {
 	case errors.Is(err, bus.ErrDenied):
@@ -66,20 +106,24 @@ func (c *carrier) arrivedSince(ctx context.Context, key string, after uint64, st
 				"stream", c.stream, "error", err)
 		}
 		q.mute = true
-		return nil, nil
-	case errors.Is(err, bus.ErrNoStream):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("ask for what has arrived: %w", err)
+		return false, nil
+	case err == nil:
+		q.mute = false
 	}
-	known := q.part.known
-	q.mute, q.part = false, answer{}
-	return known, nil
+	return true, err
 }
 
 // mostKnown bounds how many ids are held. There are more than a window of them only when the file with our place is gone; of these the
 // last are those that matter.
 const mostKnown = 1 << 18
 
-// hash is of an id, by a seed of this process: nobody can make two ids meet.
-func (u *Uplink) hash(id string) uint64 { return maphash.String(u.seed, id) }
+// hash is of an id and the subject it is on, by a seed of this process: nobody can make two ids meet, nor pass one on a subject of his
+// own off as ours.
+func (u *Uplink) hash(subject, id string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(u.seed)
+	_, _ = h.WriteString(subject) // never fails
+	_ = h.WriteByte(0)
+	_, _ = h.WriteString(id)
+	return h.Sum64()
+}

@@ -44,6 +44,7 @@ type parcel struct {
 	after uint64 // the last sequence known over there before it was sent
 	taken time.Time
 	heard time.Time // when there was a verdict
+	other string    // id instead of its own, which somebody else has used
 	known bool      // it is over there already
 	done  bool
 	err   error
@@ -82,7 +83,7 @@ func (c *carrier) depart(ctx context.Context, s span, conn *bus.Conn, window int
 		return nil, err
 	}
 	p.out, err = bus.NewPublisher(conn, bus.PublisherOptions{Host: c.o.Host, Plugin: bus.Uplink, MaxMessages: mostMessages, MaxBytes: window,
-		Log: c.log, OnState: c.told})
+		Doubts: true, Log: c.log, OnState: c.told})
 	if err != nil {
 		p.reader.Stop()
 		return nil, err
@@ -218,12 +219,12 @@ func (p *passage) gap(before, seq uint64) {
 
 // send puts one message on the way.
 func (p *passage) send(ctx context.Context, d *bus.Delivery) error {
-	if last := p.out.Stats().LastSeq; last > 0 { // lower than before when the stream over there was made anew
-		p.after = last
+	if last := p.out.Stats().LastSeq; last > 0 {
+		p.after = p.behind(d.StreamSeq, last)
 	}
 	it := &parcel{Delivery: d, after: p.after, taken: time.Now()}
-	m := p.message(d)
-	it.known = d.StreamSeq <= p.until && p.known[p.hash(m.ID)]
+	m := p.message(it)
+	it.known = d.StreamSeq <= p.until && p.known[p.hash(m.Subject, m.ID)]
 	p.mu.Lock()
 	p.queue = append(p.queue, it)
 	p.bytes += len(d.Body)
@@ -234,6 +235,16 @@ func (p *passage) send(ctx context.Context, d *bus.Delivery) error {
 	}
 	p.places.change(p.key(p.span), func(at *place) { at.Sent = max(at.Sent, d.StreamSeq) })
 	return p.post(ctx, it, m)
+}
+
+// behind returns a sequence over there behind which everything is from the message of sequence seq here on, when an answer has named
+// last. Of what was on the way before, some that comes later may be there already, in front of what is sent anew: for that the place
+// stays what it was, or becomes lower where the stream over there was made anew.
+func (p *passage) behind(seq, last uint64) uint64 {
+	if seq > p.until {
+		return last
+	}
+	return min(p.before, last)
 }
 
 // post gives a message to the publisher.
@@ -257,19 +268,22 @@ func (p *passage) postAgain(ctx context.Context) error {
 	it := p.queue[0]
 	it.done, it.err, it.taken = false, nil, time.Now()
 	p.mu.Unlock()
-	return p.post(ctx, it, p.message(it.Delivery))
+	return p.post(ctx, it, p.message(it))
 }
 
 const denyPause = 5 * time.Second
 
-// message is d as it goes on. Subjects and ids of dead letters say nothing of their host, and some messages have no id: those get one
+// message is a parcel as it goes on. Subjects and ids of dead letters say nothing of their host, and some messages have no id: those get one
 // that is the same each time.
-func (p *passage) message(d *bus.Delivery) bus.Message {
+func (p *passage) message(it *parcel) bus.Message {
+	d := it.Delivery
 	m := d.Relay()
 	if p.stream == bus.StreamDead {
 		m.Subject = bus.CopySubject(p.o.Host, m.Subject)
 	}
 	switch {
+	case it.other != "":
+		m.ID = it.other
 	case m.ID == "":
 		m.ID = bus.Token(p.o.Host) + "/" + bus.Token(bus.Uplink) + "/" + p.stream + "/" + strconv.FormatUint(d.StreamSeq, 10) + "-" + strconv.FormatInt(d.Stored.UnixNano(), 36)
 	case p.stream == bus.StreamDead:
@@ -351,6 +365,9 @@ func (p *passage) first() (it *parcel, over bool) {
 
 // settleOne settles the oldest parcel.
 func (p *passage) settleOne(ctx context.Context, it *parcel) error {
+	if it.doubted() != nil {
+		return p.askWhose(ctx)
+	}
 	set, err := p.setAside(ctx, it)
 	switch {
 	case errors.Is(err, errNotYet):

@@ -150,6 +150,7 @@ func (u *Uplink) sum() (n counts) {
 		n.known += c.counts.known
 		n.aside += c.counts.aside
 		n.lost += c.counts.lost
+		n.stolen += c.counts.stolen
 		c.mu.Unlock()
 	}
 	return n
@@ -219,7 +220,7 @@ func (w *watch) status(now time.Time) telemetry.UplinkStatus {
 		return s
 	}
 	n := w.u.sum()
-	s.Sent, s.Known, s.Lost, s.SetAside = n.sent, n.known, n.lost, n.aside
+	s.Sent, s.Known, s.Lost, s.SetAside, s.ForeignDuplicate = n.sent, n.known, n.lost, n.aside, n.stolen
 	state, reason, since := w.u.now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
