@@ -197,9 +197,8 @@ func TestCancelled(t *testing.T) {
 	h := realHost(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	from := time.Now()
-	if err := h.Collect(ctx, &telemetry.Batch{}); !errors.Is(err, context.Canceled) || time.Since(from) > time.Second {
-		t.Errorf("collect after the end of its context: %v after %v, want cancelled at once", err, time.Since(from))
+	if err := h.Collect(ctx, &telemetry.Batch{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("collect after the end of its context: %v, want cancelled", err)
 	}
 }
 

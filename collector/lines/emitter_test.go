@@ -138,10 +138,13 @@ func (e *emitter) take(t testing.TB, n int) []telemetry.Point {
 	return points
 }
 
-// until polls until ok, and fails the test after a time that is long enough for any machine.
+// patience is long enough for any machine.
+const patience = time.Minute
+
+// until polls until ok, and fails the test when that takes too long.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain: %s", what)
 		}
@@ -196,7 +199,7 @@ func (r *rig) stop() {
 	r.cancel()
 	select {
 	case <-r.done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		r.t.Fatal("stream does not end")
 	}
 	if err := r.l.Close(); err != nil {

@@ -3,6 +3,7 @@ package lines
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -94,6 +95,11 @@ func TestDatagramsLost(t *testing.T) {
 	until(t, "all are stored or counted", func() bool {
 		r.send(c, text(0, 20)) // the kernel tells with the next one
 		sent++
-		return r.dropped("udp_overflow") > 0 && r.count()/20+r.dropped("udp_overflow") == sent
+		for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			if r.dropped("udp_overflow") > 0 && r.count()/20+r.dropped("udp_overflow") == sent {
+				return true
+			}
+		}
+		return false
 	})
 }

@@ -294,7 +294,7 @@ func TestBusStalls(t *testing.T) {
 		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+r.address().String()+"/write?precision=s", nil)
 		ctx, cancel := contextOf(t)
 		defer cancel()
-		time.AfterFunc(100*time.Millisecond, cancel)
+		time.AfterFunc(time.Second, cancel)
 		resp, err := http.DefaultClient.Do(req.WithContext(ctx))
 		if err != nil {
 			return false
@@ -330,7 +330,8 @@ func TestOtherRequests(t *testing.T) {
 }
 
 func TestWebConnectionLimit(t *testing.T) {
-	r := startWeb(t, func(c *Config) { c.MaxConnections, c.IdleTimeout = 1, plugin.Duration(50*time.Millisecond) })
+	t.Parallel() // it waits
+	r := startWeb(t, func(c *Config) { c.MaxConnections, c.IdleTimeout = 1, plugin.Duration(3*time.Second) })
 	c := r.dial()
 	r.send(c, "POST /write HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
 	answer := make([]byte, 12)

@@ -72,8 +72,10 @@ const (
 	refusedSeries = "refused"
 	perMessage    = 20
 
-	// ackWait is how long the bus waits for a publisher that was killed.
-	ackWait = 2 * time.Second
+	// ackWait is how long the bus waits for a publisher, which a busy machine may stop for a while, and killedWait for one that
+	// was killed.
+	ackWait    = 20 * time.Second
+	killedWait = 2 * time.Second
 )
 
 func (r *run) allArrive() {
@@ -156,6 +158,7 @@ func (r *run) parallel() {
 // killed ends the process after its sink has confirmed a batch, before the bus knows. What was in that batch comes twice,
 // and is the same both times; nothing else does.
 func (r *run) killed() {
+	r.waits(killedWait)
 	r.send(20, series)
 	r.startVictim(1)
 	r.start(nil)

@@ -159,7 +159,7 @@ func TestLiar(t *testing.T) {
 	for name, l := range liars {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := exec.Command(os.Args[0], "-test.run=^TestLiar$", "-test.timeout=2m", "-test.failfast")
+			c := exec.Command(os.Args[0], "-test.run=^TestLiar$", "-test.timeout=5m", "-test.failfast")
 			c.Env = append(os.Environ(), liarVariable+"="+name)
 			if out, err := c.CombinedOutput(); err == nil || !strings.Contains(string(out), l.says) {
 				t.Errorf("%v, %s; want %q", err, out, l.says)

@@ -37,17 +37,23 @@ func newRun(t *testing.T, d plugin.Definition, s Sink) *run {
 	t.Helper()
 	b := bustest.New(t)
 	r := &run{T: t, def: d, sink: s, bus: b, agent: plugintest.NewAgent(t, b.URL, host), conn: b.Conn(t, "test")}
-	in := bus.Input{Stream: bus.StreamMetrics, Durable: name, Filters: []string{bus.MetricsFilter(source)}, Start: "all", AckWait: ackWait}
-	if err := r.conn.EnsureConsumer(t.Context(), in); err != nil {
-		t.Fatal(err)
-	}
-	r.work.Inputs = []telemetry.Input{{Stream: in.Stream, Durable: in.Durable, Filters: in.Filters}}
+	r.waits(ackWait)
 	var err error
 	if r.out, err = bus.NewPublisher(r.conn, bus.PublisherOptions{Host: host, Plugin: source}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.out.Close)
 	return r
+}
+
+// waits has the bus give a message again that was not settled for so long.
+func (r *run) waits(ackWait time.Duration) {
+	r.Helper()
+	in := bus.Input{Stream: bus.StreamMetrics, Durable: name, Filters: []string{bus.MetricsFilter(source)}, Start: "all", AckWait: ackWait}
+	if err := r.conn.EnsureConsumer(r.Context(), in); err != nil {
+		r.Fatal(err)
+	}
+	r.work.Inputs = []telemetry.Input{{Stream: in.Stream, Durable: in.Durable, Filters: in.Filters}}
 }
 
 // send has the bus store so many messages of new points, and returns their numbers.

@@ -115,7 +115,7 @@ func (r *run) startVictim(calls int) {
 	r.Helper()
 	r.give()
 	test, _, _ := strings.Cut(r.Name(), "/")
-	c := exec.Command(os.Args[0], "-test.run=^"+test+"$", "-test.timeout=1m")
+	c := exec.Command(os.Args[0], "-test.run=^"+test+"$", "-test.timeout=5m")
 	c.Env = append(os.Environ(), victimVariable+"="+strconv.Itoa(calls), "PACEWIRE_BUS="+r.bus.URL,
 		"PACEWIRE_HOST="+host, "PACEWIRE_PLUGIN="+name, "PACEWIRE_DIR="+r.TempDir())
 	c.Stdout, c.Stderr = r.Output(), r.Output()

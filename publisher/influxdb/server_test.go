@@ -308,7 +308,7 @@ func TestVictoriaMetrics(t *testing.T) {
 // export returns the series of the test, once the last point of all of them is to be seen.
 func export(t *testing.T, s *servertest.Victoria, all int, last int64) []string {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		s.Flush()
 		lines := s.Export(`{host="a \"b\",c=d"}`)
 		if strings.Count(strings.Join(lines, ""), fmt.Sprint(last)) >= all || time.Now().After(end) {
