@@ -75,6 +75,15 @@ const (
 // it as their type.
 const FlagLag = "lag"
 
+// Flags in a PluginStatus of a publisher, and types of events: its sink is away, and it tries on; it has set batches aside.
+const (
+	FlagSinkDown = "sink_down"
+	FlagLetter   = "dead_letter"
+)
+
+// EventSinkUp is the type of the event that ends a FlagSinkDown.
+const EventSinkUp = "sink_up"
+
 // LostLetters is the type of an event, and the name of a count in the heartbeat of an agent: dead letters were dropped by the limits of
 // their stream.
 const LostLetters = "lost_letters"

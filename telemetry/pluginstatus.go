@@ -1,5 +1,7 @@
 package telemetry
 
+import "time"
+
 // PluginStatus is what an agent knows of one of its plugins.
 type PluginStatus struct {
 	Name     string `json:"name"`
@@ -27,12 +29,23 @@ type PluginStatus struct {
 	Trust    string `json:"trust,omitzero"`     // what is wrong with its program, though it runs
 	LastEnd  int64  `json:"last_end,omitzero"`  // when it did, ns
 
-	Flags []string `json:"flags,omitzero"` // why not all points get through, though it runs: FlagOverflow ..., FlagLag
+	Flags []string `json:"flags,omitzero"` // why not all points get through, though it runs: FlagOverflow ..., FlagLag, FlagSinkDown, FlagLetter
+
+	Losses map[string]int64 `json:"losses,omitzero"` // when points were dropped or refused last, by the reasons of Stats, ns; as far as the agent was there
+	Sound  bool             `json:"sound,omitzero"`  // Reason says what it does: nothing is wrong
 
 	Stats    *Stats    `json:"stats,omitzero"`
 	Manifest *Manifest `json:"manifest,omitzero"` // info only
 	Inputs   []Input   `json:"inputs,omitzero"`   // info only
 	Stderr   []string  `json:"stderr,omitzero"`   // info only: the last lines
+}
+
+// NoteLoss notes when points were lost last for a reason.
+func (s *PluginStatus) NoteLoss(reason string, at time.Time) {
+	if s.Losses == nil {
+		s.Losses = map[string]int64{}
+	}
+	s.Losses[reason] = max(s.Losses[reason], at.UnixNano())
 }
 
 // PluginList is the payload of the reply to list and info.

@@ -35,6 +35,7 @@ type entry struct {
 	others   flood         // of those who only call themselves so
 	course   course        // what events have told
 	lag      string        // how far behind it is; "": not far
+	sink     sink          // how it gets on with what takes its points
 	backlog  uint64        // batches on the bus that its readers have not settled
 }
 
@@ -164,9 +165,11 @@ func (e *entry) status() telemetry.PluginStatus {
 		e.troubled(i, &s)
 	}
 	e.addUnread(&s, time.Now())
+	e.addSink(&s, time.Now())
 	if s.State == running {
 		s.Reason = cmp.Or(s.Reason, e.crew.differs())
 	}
+	e.addErrands(&s)
 	i.timed(&s, time.Now())
 	if e.next != nil && i == e.now && e.next.stopped == "" { // else it is given up
 		state, _ := e.next.state(time.Now())

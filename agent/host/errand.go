@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +21,13 @@ import (
 type errands struct {
 	mu    sync.Mutex
 	all   map[string][]bus.Input // by plugin
-	quiet map[string]lull        // whether nothing is left for their consumers, as far as was seen
+	looks map[string]errandLook  // at their consumers, the last of each
+}
+
+// An errandLook is how the consumer of an errand was, and since when nothing is left for it.
+type errandLook struct {
+	state bus.ConsumerState
+	quiet lull
 }
 
 func (x *errands) of(plugin string) []bus.Input {
@@ -49,7 +56,7 @@ func (x *errands) drop(plugin string, inputs ...bus.Input) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, in := range inputs {
-		delete(x.quiet, in.Stream+"/"+in.Durable)
+		delete(x.looks, consumerOf(in))
 	}
 	left := without(x.all[plugin], inputs)
 	if len(left) == 0 {
@@ -66,18 +73,49 @@ func (x *errands) take(plugin string) []bus.Input {
 	return all
 }
 
-// seen notes whether anything is left for the consumer of an errand, and reports whether nothing has been for long enough to be true.
-func (x *errands) seen(in bus.Input, quiet bool, now time.Time) bool {
+// seen notes how the consumer of an errand is, and reports whether nothing has been left for it for long enough to be true.
+func (x *errands) seen(in bus.Input, state bus.ConsumerState, now time.Time) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.quiet == nil {
-		x.quiet = map[string]lull{}
+	if x.looks == nil {
+		x.looks = map[string]errandLook{}
 	}
-	key := in.Stream + "/" + in.Durable
-	l := x.quiet[key]
-	lasts := l.lasts(quiet, now)
-	x.quiet[key] = l
+	l := x.looks[consumerOf(in)]
+	l.state = state
+	lasts := l.quiet.lasts(state.Quiet(), now)
+	x.looks[consumerOf(in)] = l
 	return lasts
+}
+
+// text says which errands of a plugin are under way, and how much of them waits; "": none.
+func (x *errands) text(plugin string) string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var parts []string
+	for _, in := range x.all[plugin] {
+		what := fmt.Sprintf("replays %s from %d to %d", in.Stream, in.From, in.End)
+		if in.Stream == bus.StreamDead {
+			what = "is given dead letters again"
+		}
+		if l, known := x.looks[consumerOf(in)]; known {
+			what += fmt.Sprintf(": %s to go", batchesOf(l.state.Pending+uint64(l.state.AckPending)))
+		}
+		parts = append(parts, what)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// addErrands tells of what the plugin is given again. The caller has the lock.
+func (e *entry) addErrands(s *telemetry.PluginStatus) {
+	text := e.host.errands.text(e.plugin)
+	switch {
+	case e.name != e.plugin || text == "":
+	case s.Reason == "":
+		s.Reason, s.Sound = text, true
+	case s.State != running:
+		s.Reason += "; " + text + ", once it runs"
+	}
+	s.Sound = s.Sound || s.State == running && s.Reason == standsBy
 }
 
 // without returns all but those that are read by the consumers of some.
@@ -154,6 +192,16 @@ func (h *Host) sendOut(ctx context.Context, group []*entry, plugin string, input
 
 // group returns the processes of a plugin that may be given an errand, and keeps others from changing which there are.
 func (h *Host) group(ctx context.Context, plugin string) (release func(), group []*entry, err error) {
+	release, group, err = h.groupOf(ctx, plugin)
+	if err == nil && !slices.ContainsFunc(group, (*entry).wanted) {
+		release()
+		err = refuse(telemetry.FaultInvalid, "%s is stopped: pacewire plugin start %s starts it", plugin, plugin)
+	}
+	return release, group, err
+}
+
+// groupOf is group, also for a plugin that is stopped.
+func (h *Host) groupOf(ctx context.Context, plugin string) (release func(), group []*entry, err error) {
 	if err := h.open(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -169,8 +217,6 @@ func (h *Host) group(ctx context.Context, plugin string) (release func(), group 
 		err = h.unknown(plugin)
 	case group[0].plan().conf.Kind == config.Collector:
 		err = refuse(telemetry.FaultInvalid, "%s is a collector: it reads nothing that could be given again", plugin)
-	case !slices.ContainsFunc(group, (*entry).wanted):
-		err = refuse(telemetry.FaultInvalid, "%s is stopped: pacewire plugin start %s starts it", plugin, plugin)
 	}
 	if err != nil {
 		release()
@@ -306,7 +352,7 @@ func (h *Host) through(ctx context.Context, plugin string, in bus.Input, now tim
 	if err != nil {
 		return errors.Is(err, bus.ErrNoConsumer)
 	}
-	settled := h.errands.seen(in, state.Quiet(), now)
+	settled := h.errands.seen(in, state, now)
 	switch {
 	case in.Stream != bus.StreamDead:
 		return state.Done() || settled

@@ -274,12 +274,16 @@ func TestAgainTooLate(t *testing.T) {
 	}
 	r.reloaded(twins)
 	through(t, r.h, "sink")
+	if err := again(first); err != nil { // those of others took nothing with them that nobody was given
+		t.Error(err)
+	}
+	through(t, r.h, "sink")
 	if err := again(first); err == nil || !strings.Contains(err.Error(), "has no copies") {
-		t.Errorf("a copy that went with those of others: %v", err)
+		t.Errorf("a copy that is settled: %v", err)
 	}
 	r.stop()
-	if sums := ends(t, r.lines()); sums["sink"] != 2+1 {
-		t.Errorf("points %v, want 2 and one of them again", sums)
+	if sums := ends(t, r.lines()); sums["sink"] != 2+2 {
+		t.Errorf("points %v, want 2, each of them again", sums)
 	}
 }
 
@@ -324,7 +328,7 @@ func TestErrandNotOverTooEarly(t *testing.T) {
 	}
 	f(letters, time.Hour, false)
 	f(past, quietLook, true)
-	if err := r.h.conn.ForgetAgain(t.Context(), "sink", seq); err != nil {
+	if err := r.h.conn.ForgetAgain(t.Context(), "sink", seq, seq); err != nil {
 		t.Fatal(err)
 	}
 	f(letters, time.Hour, true) // its copy is gone
@@ -349,5 +353,30 @@ func TestReplayOfSeveral(t *testing.T) {
 	r.stop()
 	if sums := ends(t, r.lines()); sums["sink"] != 40+40 {
 		t.Errorf("points %v, want 40 and the same again", sums)
+	}
+}
+
+// A replay that waits for a plugin which is stopped is shown, and can be ended without a start.
+func TestStopReplayOfStopped(t *testing.T) {
+	r := rigged(t, "collect: { numbers: { attached: true } }\npublish: { sink: { from: numbers, attached: true } }\n")
+	publish(t, r.h, 3)
+	if _, err := r.told("replay", map[string]any{"plugin": "sink", "since": ago(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	bustest.Wait(t, soon, "it is shown", func() bool {
+		return strings.Contains(r.status("sink").Reason, "replays METRICS from 1 to 3: 3 batches to go, once it runs")
+	})
+	if _, err := r.h.Stop(t.Context(), "sink"); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.state("sink", stopped); !strings.Contains(s.Reason, "replays METRICS from 1 to 3: 3 batches to go, once it runs") || s.Sound {
+		t.Errorf("%+v", s)
+	}
+	if c, err := r.told("replay", map[string]any{"plugin": "sink", "stop": true}); err != nil || c.Action != telemetry.ChangeReplay {
+		t.Errorf("%+v, %v", c, err)
+	}
+	through(t, r.h, "sink")
+	if s := r.status("sink"); strings.Contains(s.Reason, "replays") {
+		t.Errorf("%+v", s)
 	}
 }

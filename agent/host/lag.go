@@ -46,6 +46,7 @@ func (h *Host) lookForLag(ctx context.Context) {
 		}
 		first := p.name == p.conf.Name
 		e.behind(worst, backlog, first)
+		e.lookAtSink(time.Now())
 		if first {
 			e.tellUnread(time.Now())
 		}

@@ -65,7 +65,7 @@ func (h *Host) stretch(ctx context.Context, in bus.Input, since, until time.Time
 
 // StopReplay ends a replay before it is through.
 func (h *Host) StopReplay(ctx context.Context, plugin string) (telemetry.ChangeList, error) {
-	release, group, err := h.group(ctx, plugin)
+	release, group, err := h.groupOf(ctx, plugin)
 	if err != nil {
 		return telemetry.ChangeList{}, err
 	}

@@ -105,10 +105,13 @@ func (i *instance) told() (state, reason string) {
 		return h.State, found[0].text
 	}
 	if slices.Contains(h.Flags, telemetry.FlagStandby) {
-		return h.State, "stands by while another process reads: order: source"
+		return h.State, standsBy
 	}
 	return h.State, ""
 }
+
+// standsBy is why a process that works reads nothing. Nothing is wrong with that.
+const standsBy = "stands by while another process reads: order: source"
 
 // A trouble is a flag that says why not all that a plugin makes, or wants to read, gets through.
 type trouble struct{ flag, text string }

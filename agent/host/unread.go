@@ -244,7 +244,7 @@ func (e *entry) countedUnread() (n uint64) {
 // addUnread adds what the agent knows of the losses of the plugin to what it counts by itself. The caller has the lock.
 func (e *entry) addUnread(s *telemetry.PluginStatus, now time.Time) {
 	e.crew.mu.Lock()
-	told, up := e.crew.unread.told, e.crew.unread.upAt(now)
+	told, up, at := e.crew.unread.told, e.crew.unread.upAt(now), e.crew.unread.at
 	e.crew.mu.Unlock()
 	if told == 0 || e.name != e.plugin { // once for all processes
 		return
@@ -258,6 +258,9 @@ func (e *entry) addUnread(s *telemetry.PluginStatus, now time.Time) {
 		stats.Dropped = map[string]uint64{}
 	}
 	stats.Dropped[boundOfUnread] = told
+	if !at.IsZero() {
+		s.NoteLoss(boundOfUnread, at)
+	}
 	s.Stats = &stats
 	if up && s.State == running && !slices.Contains(s.Flags, telemetry.FlagUnread) {
 		t := troubles([]string{telemetry.FlagUnread})[0]
