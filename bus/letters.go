@@ -181,7 +181,16 @@ func homeOf(id string) string {
 	}
 }
 
-const againID = "again/" // ids of copies begin so
+const (
+	againID      = "again/" // ids of copies begin so
+	withdrawTime = 5 * time.Second
+)
+
+// copyOf returns the number of the letter that a copy of this id is made of.
+func copyOf(id string) (seq uint64, err error) {
+	text, _, _ := strings.Cut(strings.TrimPrefix(id, againID), "/")
+	return strconv.ParseUint(text, 10, 64)
+}
 
 // GiveAgain puts a copy of l where its plugin is given it again once its agent says so, and returns the place of the copy in
 // DEAD. The letter itself stays. The same call again within two minutes makes no second copy. Errors: those of Retryable.
@@ -307,8 +316,10 @@ func (c *Conn) retryPortion(ctx context.Context, letters []Letter, offer func(ct
 		}
 		to = max(to, seq)
 	}
-	if err := offer(ctx, from, to); err != nil {
-		return err
+	if err := offer(ctx, from, to); err != nil { // nobody reads them: they would come up as letters beside those they are made of
+		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), withdrawTime)
+		defer done()
+		return errors.Join(err, c.ForgetAgain(ctx, letters[0].Plugin, from, to))
 	}
 	for _, l := range letters {
 		if err := c.removeDead(ctx, l.Seq); err != nil && !errors.Is(err, ErrNoLetter) {
@@ -318,20 +329,36 @@ func (c *Conn) retryPortion(ctx context.Context, letters []Letter, offer func(ct
 	return nil
 }
 
-// DropLetter removes the dead letter of a number for good. Errors: ErrNoLetter, ErrKept.
+// DropLetter removes the dead letter of a number for good, and what a retry that came to nothing has left of it. Errors: ErrNoLetter,
+// ErrKept.
 func (c *Conn) DropLetter(ctx context.Context, seq uint64) error {
-	if _, err := c.Letter(ctx, seq); err != nil { // or it would be what waits to be given again
+	l, err := c.Letter(ctx, seq) // or it would be what waits to be given again
+	if err != nil {
 		return err
 	}
-	return c.removeDead(ctx, seq)
+	read, err := c.readsAgain(ctx, l.Plugin)
+	if err != nil {
+		return err
+	}
+	left := func(t Tapped) bool {
+		of, err := copyOf(t.ID)
+		return err == nil && of == seq && !read(t.Seq)
+	}
+	return errors.Join(c.removeCopies(ctx, l.Plugin, left), c.removeDead(ctx, seq))
 }
 
-// ForgetAgain removes the copies up to a place in DEAD that a plugin has been given again. Errors: ErrKept.
-func (c *Conn) ForgetAgain(ctx context.Context, plugin string, upTo uint64) error {
+// ForgetAgain removes the copies between two places in DEAD, both included, that a plugin has been given again. Those before them may
+// be letters again, of which nobody has settled anything. Errors: ErrKept.
+func (c *Conn) ForgetAgain(ctx context.Context, plugin string, from, upTo uint64) error {
+	return c.removeCopies(ctx, plugin, func(t Tapped) bool { return from <= t.Seq && t.Seq <= upTo })
+}
+
+// removeCopies removes those copies for a plugin that fit, the last one first: what is left are then still the first ones.
+func (c *Conn) removeCopies(ctx context.Context, plugin string, fits func(Tapped) bool) error {
 	var copies []uint64
 	o := TapOptions{Stream: StreamDead, Filters: []string{AgainSubject(plugin)}, From: 1, Once: true}
 	err := c.Tap(ctx, o, func(t Tapped) error {
-		if t.Seq <= upTo {
+		if fits(t) {
 			copies = append(copies, t.Seq)
 		}
 		return nil

@@ -102,12 +102,15 @@ func TestGiveAgain(t *testing.T) {
 	if err := errors.Join(err1, err2, err3); err != nil || seq != 4 || same != seq || last != 5 {
 		t.Fatalf("copies at %d, %d and %d: %v", seq, same, last, err)
 	}
-	if err := errors.Join(c.HasAgain(t.Context(), "out", seq), c.DropLetter(t.Context(), 1)); err != nil {
+	if err := c.HasAgain(t.Context(), "out", seq); err != nil {
 		t.Error(err)
 	}
 	wantErr(t, "a letter is no copy", c.HasAgain(t.Context(), "out", 3), bus.ErrNoLetter)
 	wantErr(t, "a copy for another", c.HasAgain(t.Context(), "mail", seq), bus.ErrNoLetter)
 	k := again(t, c, "out", seq, last)
+	if err := c.DropLetter(t.Context(), 1); err != nil { // its copy is under way by now
+		t.Error(err)
+	}
 	d := next(t, k)
 	if d.Subject != l.Subject || d.ID != l.SourceID || string(d.Body) != string(l.Body) || !d.Stored.Equal(l.Stored) || d.StreamSeq != seq {
 		t.Errorf("given again: %+v", d)
@@ -128,12 +131,45 @@ func TestGiveAgain(t *testing.T) {
 		t.Errorf("letters %v: copies are none", got)
 	}
 	wantErr(t, "to drop a copy", c.DropLetter(t.Context(), last), bus.ErrNoLetter)
-	if err := c.ForgetAgain(t.Context(), "out", seq); err != nil {
+	if err := c.ForgetAgain(t.Context(), "out", seq, seq); err != nil {
 		t.Error(err)
 	}
 	if s := streamState(t, c, bus.StreamDead); s.Messages != 3 {
 		t.Errorf("%d messages; want two letters and the copy of after", s.Messages)
 	}
+}
+
+// A retry that comes to nothing leaves nothing, and what one that was killed has left goes with the letter.
+func TestRetryRefused(t *testing.T) {
+	c := bustest.New(t).Conn(t, "hub")
+	fill(t, c, 2)
+	setAside(t, c, consumer(t, c, input("out"), bus.ConsumeOptions{}), "out", 2)
+	one, err1 := c.Letter(t.Context(), 1)
+	two, err2 := c.Letter(t.Context(), 2)
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	letters := []bus.Letter{one, two}
+	refused := errors.New("the config is being changed")
+	n, err := c.RetryLetters(t.Context(), letters, func(context.Context, uint64, uint64) error { return refused })
+	if n != 0 || !errors.Is(err, refused) {
+		t.Errorf("%d given again: %v", n, err)
+	}
+	f := func(when string, messages uint64, want ...uint64) {
+		t.Helper()
+		if got, s := lettersOf(t, c, ""), streamState(t, c, bus.StreamDead); !slices.Equal(got, want) || s.Messages != messages {
+			t.Errorf("%s: letters %v of %d messages, want %v of %d", when, got, s.Messages, want, messages)
+		}
+	}
+	f("refused", 2, 1, 2)
+	if _, err := c.GiveAgain(t.Context(), letters[0]); err != nil {
+		t.Fatal(err)
+	}
+	f("killed half way", 3, 1, 2)
+	if err := c.DropLetter(t.Context(), 1); err != nil {
+		t.Error(err)
+	}
+	f("dropped", 1, 2)
 }
 
 // The ids of copies can be guessed: who has used one up keeps no letter from being given again.
@@ -391,7 +427,7 @@ func TestErrandsWithLeastRights(t *testing.T) {
 	if n := sink.denied(); n != 0 {
 		t.Errorf("%d permission violations", n)
 	}
-	if err := errors.Join(hub.DropLetter(t.Context(), 1), hub.ForgetAgain(t.Context(), "out", seq)); err != nil {
+	if err := errors.Join(hub.DropLetter(t.Context(), 1), hub.ForgetAgain(t.Context(), "out", seq, seq)); err != nil {
 		t.Errorf("the hub drops: %v", err)
 	}
 	if n := hub.Denied(); n != 0 {

@@ -3,8 +3,6 @@ package bus
 import (
 	"context"
 	"errors"
-	"strconv"
-	"strings"
 )
 
 // A copy by which a letter is given again is a letter itself when nobody reads it: its plugin was taken away meanwhile, and the
@@ -31,8 +29,7 @@ func (s *stranded) has(ctx context.Context, l Letter) (bool, error) {
 	if read(l.Seq) {
 		return false, nil
 	}
-	text, _, _ := strings.Cut(strings.TrimPrefix(l.header.Get(headerID), againID), "/")
-	of, err := strconv.ParseUint(text, 10, 64)
+	of, err := copyOf(l.header.Get(headerID))
 	if err != nil { // somebody else has made it
 		return true, nil
 	}

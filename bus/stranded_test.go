@@ -52,7 +52,7 @@ func TestStrandedCopies(t *testing.T) {
 	if err := c.DeleteConsumer(t.Context(), in.Stream, in.Durable); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.ForgetAgain(t.Context(), "out", 4); err != nil {
+	if err := c.ForgetAgain(t.Context(), "out", 4, 4); err != nil {
 		t.Fatal(err)
 	}
 	want("the plugin is gone", 5, 6)
@@ -65,6 +65,15 @@ func TestStrandedCopies(t *testing.T) {
 		return d.Ack()
 	}, 5)
 	want("given again once more", 6)
+	flush(t, k)
+	s, err := c.ConsumerInfo(t.Context(), in.Stream, in.Durable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ForgetAgain(t.Context(), "out", s.From, s.AckFloor); err != nil {
+		t.Fatal(err)
+	}
+	want("what was given again is forgotten, and not what nobody was given", 6)
 	if l, err := c.Letter(t.Context(), 6); err != nil || !l.Again {
 		t.Errorf("%+v, %v", l, err)
 	}

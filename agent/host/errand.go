@@ -274,24 +274,20 @@ func (h *Host) takeBack(ctx context.Context, group []*entry, plugin string, inpu
 	}
 	var all []error
 	for _, in := range inputs {
-		if in.Stream == bus.StreamDead {
-			h.forgetAgain(ctx, plugin, in)
+		err := h.forgetSettled(ctx, in)
+		switch {
+		case errors.Is(err, bus.ErrKept): // and the consumer, which alone knows that they are no letters
+			h.log.Warn("copies of dead letters stay in the stream", "plugin", plugin, "error", err)
+			continue
+		case err == nil:
+			err = h.conn.DeleteConsumer(ctx, in.Stream, in.Durable)
 		}
-		all = append(all, h.conn.DeleteConsumer(ctx, in.Stream, in.Durable))
+		if err != nil {
+			h.errands.add(plugin, in) // once more later
+		}
+		all = append(all, err)
 	}
 	return errors.Join(all...)
-}
-
-// forgetAgain removes the copies that a plugin has settled, also those that nobody has told us of yet: another consumer would
-// give them out once more. Where that cannot be, they leave when they are old.
-func (h *Host) forgetAgain(ctx context.Context, plugin string, in bus.Input) {
-	state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
-	if err == nil {
-		err = h.conn.ForgetAgain(ctx, plugin, state.AckFloor)
-	}
-	if err != nil {
-		h.log.Warn("copies of dead letters stay in the stream", "plugin", plugin, "error", err)
-	}
 }
 
 // endErrands takes back what plugins have settled to its end. Who changes the config, or gives an errand, goes first.
@@ -333,8 +329,11 @@ func (h *Host) endAgain(ctx context.Context, plugin string) {
 			continue
 		}
 		h.errands.drop(plugin, in)
-		h.forgetAgain(ctx, plugin, in)
-		state, err := h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
+		err := h.forgetSettled(ctx, in)
+		var state bus.ConsumerState
+		if err == nil {
+			state, err = h.conn.ConsumerInfo(ctx, in.Stream, in.Durable)
+		}
 		if err == nil && state.Waiting == 0 {
 			err = h.conn.DeleteConsumer(ctx, in.Stream, in.Durable)
 		}

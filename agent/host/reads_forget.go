@@ -93,8 +93,8 @@ func (h *Host) forgetConsumer(ctx context.Context, in bus.Input) error {
 	return nil
 }
 
-// forgetSettled removes what a plugin that is gone was given again of its dead letters, and has settled: its agent may have been away
-// since. Without the consumer nobody knows that any more, and they would be letters once more.
+// forgetSettled removes what a plugin was given again of its dead letters, and has settled: without the consumer nobody knows that any
+// more, and they would be letters once more.
 func (h *Host) forgetSettled(ctx context.Context, in bus.Input) error {
 	plugin, again := strings.CutSuffix(in.Durable, bus.AgainDurable(""))
 	if !again || in.Stream != bus.StreamDead {
@@ -107,7 +107,7 @@ func (h *Host) forgetSettled(ctx context.Context, in bus.Input) error {
 	if err != nil {
 		return err
 	}
-	return h.conn.ForgetAgain(ctx, plugin, state.AckFloor)
+	return h.conn.ForgetAgain(ctx, plugin, state.From, state.AckFloor)
 }
 
 // forgetLeases removes the leases of plugins that are gone, or that keep no order any more.
