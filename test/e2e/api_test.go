@@ -38,14 +38,13 @@ type apiClient struct {
 	url, token string
 }
 
-// api returns a client of the hub of a system, when it is ready.
+// api returns a client of the hub of a system, when it answers.
 func (s *system) api() *apiClient {
 	s.t.Helper()
 	var is struct{ Hub struct{ API string } }
-	out := s.do("status", "--wait", readyWithin.String(), "-o", "json")
-	if err := json.Unmarshal([]byte(out), &is); err != nil || is.Hub.API == "" {
-		s.t.Fatalf("status: %v: %s", err, out)
-	}
+	s.await(readyWithin, "status tells where the API is", func() bool {
+		return json.Unmarshal([]byte(s.verb("status", "-o", "json").out), &is) == nil && is.Hub.API != ""
+	})
 	token, err := os.ReadFile(s.path("run/http.token"))
 	if err != nil {
 		s.t.Fatal(err)
@@ -137,9 +136,10 @@ func TestAPI(t *testing.T) {
 	t.Parallel()
 	s := up(t, inventoried)
 	c := s.api()
-	if status, text := c.send(http.MethodGet, "/-/ready", "", ""); status != http.StatusOK && !strings.Contains(text, "stalled") { // by this machine
-		t.Errorf("ready: %d %s", status, text)
-	}
+	s.await(readyWithin, "it is ready", func() bool {
+		status, text := c.send(http.MethodGet, "/-/ready", "", "")
+		return status == http.StatusOK || strings.Contains(text, "stalled") // by this machine
+	})
 	c.get("/-/healthy", nil)
 	c.tellsHost(s)
 	c.restarts(s)
