@@ -12,7 +12,7 @@ type Count struct {
 	Duplicated   int // delivered more than once
 	Reordered    int // delivered for the first time after a later one of the same source
 	Unknown      int // delivered, though never acknowledged: allowed
-	Buried       int // acknowledged, and set aside by name
+	Buried       int // acknowledged, set aside by name, and not delivered since
 	Invented     int // delivered, though never issued
 	Altered      int // delivered with other bytes than were issued
 
@@ -48,7 +48,7 @@ func (c *Count) add(t *track) {
 			c.Acknowledged++
 		}
 		switch {
-		case owed && s&buried != 0:
+		case owed && came == 0 && s&buried != 0:
 			c.Buried++
 		case owed && came == 0:
 			if c.Lost++; c.Lost == 1 {

@@ -263,3 +263,27 @@ func (o *Oracle) Delivers(after int) bool {
 	defer o.mu.Unlock()
 	return after < len(o.ledger) && !slices.ContainsFunc(o.ledger[after:], func(d debt) bool { return !d.settled() })
 }
+
+// Owed gives f each point that was acknowledged, as a line without its end.
+func (o *Oracle) Owed(f func(line []byte)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var line []byte
+	for _, d := range o.ledger {
+		for seq := d.from; seq < d.to; seq++ {
+			line = d.track.appendLine(line[:0], seq)
+			f(line)
+		}
+	}
+}
+
+// Times returns how often the points of the batch were delivered: the one that came least often, and the one that came most.
+func (b Batch) Times() (least, most int) {
+	b.oracle.mu.Lock()
+	defer b.oracle.mu.Unlock()
+	least = int(times)
+	for _, s := range b.track.state[b.from:b.to] {
+		least, most = min(least, int(s&times)), max(most, int(s&times))
+	}
+	return least, most
+}

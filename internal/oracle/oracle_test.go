@@ -179,6 +179,44 @@ func TestSourceAt(t *testing.T) {
 	}
 }
 
+// What was acknowledged is owed, point by point; how often a batch came is known.
+func TestOwed(t *testing.T) {
+	o := New()
+	s := o.Source("h1", 1)
+	first, second := s.Issue(2), s.Issue(1)
+	s.Issue(1)
+	second.Acknowledged()
+	first.Acknowledged()
+	var lines []string
+	o.Owed(func(line []byte) { lines = append(lines, string(line)+"\n") })
+	if want := string(second.Lines(nil)) + string(first.Lines(nil)); strings.Join(lines, "") != want {
+		t.Errorf("%q, want %q", lines, want)
+	}
+	o.Delivered(first.Lines(nil))
+	o.Delivered(first.Lines(nil)[:len(first.Lines(nil))/2])
+	if least, most := first.Times(); least != 1 || most != 2 {
+		t.Errorf("it came %d to %d times", least, most)
+	}
+	if least, most := second.Times(); least != 0 || most != 0 {
+		t.Errorf("it came %d to %d times, and never did", least, most)
+	}
+}
+
+// What was set aside and delivered after all is set aside no more.
+func TestBuriedAndDelivered(t *testing.T) {
+	o := New()
+	b := o.Source("h1", 1).Issue(2)
+	b.Acknowledged()
+	o.Buried(b.Lines(nil))
+	if c := o.Count(); c.Buried != 2 || c.Lost != 0 {
+		t.Errorf("set aside: %v", c)
+	}
+	o.Delivered(b.Lines(nil))
+	if c := o.Count(); c.Buried != 0 || c.Lost != 0 || c.Duplicated != 0 {
+		t.Errorf("and delivered: %v", c)
+	}
+}
+
 func TestGap(t *testing.T) {
 	var g Gap
 	begin := time.Now()

@@ -57,6 +57,31 @@ type gourmet struct {
 	code    int
 	most    int  // bytes of a body; 0: any
 	partial bool // the other points of the body are stored, as InfluxDB 1 does
+	taken   *tally
+}
+
+// A tally tells how many different points a sink has stored without saying so. All its methods may be called at once.
+type tally struct {
+	mu   sync.Mutex
+	seed maphash.Seed
+	seen map[uint64]bool // hashed
+}
+
+func newTally() *tally { return &tally{seed: maphash.MakeSeed(), seen: map[uint64]bool{}} }
+
+// add notes the points of a body.
+func (t *tally) add(body []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for line := range bytes.Lines(body) {
+		t.seen[maphash.Bytes(t.seed, line)] = true
+	}
+}
+
+func (t *tally) points() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.seen)
 }
 
 func (g gourmet) behave(w http.ResponseWriter, _ *http.Request, body []byte, take func([]byte)) {
@@ -67,6 +92,7 @@ func (g gourmet) behave(w http.ResponseWriter, _ *http.Request, body []byte, tak
 		w.WriteHeader(http.StatusNoContent)
 	case g.partial:
 		take(good)
+		g.taken.add(good)
 		refuse(w, g.code, fmt.Sprintf("partial write: points that are never taken dropped=%d", refused))
 	default:
 		refuse(w, g.code, "points that are never taken")
@@ -92,16 +118,14 @@ func sorted(body []byte) (good []byte, refused int) {
 type mute struct {
 	every int // the how manieth request is not answered
 
-	mu         sync.Mutex
-	seed       maphash.Seed
-	requests   int
-	unanswered map[uint64]bool // points that were stored with no answer, hashed
-	resets     int
+	unanswered *tally
+
+	mu       sync.Mutex
+	requests int
+	resets   int
 }
 
-func newMute(every int) *mute {
-	return &mute{every: every, seed: maphash.MakeSeed(), unanswered: map[uint64]bool{}}
-}
+func newMute(every int) *mute { return &mute{every: every, unanswered: newTally()} }
 
 func (m *mute) behave(w http.ResponseWriter, _ *http.Request, body []byte, take func([]byte)) {
 	take(body)
@@ -125,9 +149,7 @@ func (m *mute) turn(body []byte) bool {
 		return false
 	}
 	m.resets++
-	for line := range bytes.Lines(body) {
-		m.unanswered[maphash.Bytes(m.seed, line)] = true
-	}
+	m.unanswered.add(body)
 	return true
 }
 
@@ -135,5 +157,5 @@ func (m *mute) turn(body []byte) bool {
 func (m *mute) seen() (resets, points int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.resets, len(m.unanswered)
+	return m.resets, m.unanswered.points()
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/internal/oracle"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -47,9 +48,13 @@ func TestGourmet(t *testing.T) {
 	f(append(good.Issue(5).Lines(nil), bad.Issue(10).Lines(nil)...), 0, 400)
 
 	all := bad.Issue(20).Lines(nil)
-	code, said, taken := asked(gourmet{code: 400, partial: true}.behave, string(all))
+	stored := newTally()
+	code, said, taken := asked(gourmet{code: 400, partial: true, taken: stored}.behave, string(all))
 	if code != 400 || !strings.HasSuffix(said, `dropped=2"}`) || strings.Count(taken, "\n") != 18 || strings.Contains(taken, "3i ") {
 		t.Errorf("%d %s, taken\n%s", code, said, taken)
+	}
+	if n := stored.points(); n != 18 {
+		t.Errorf("%d points were stored without saying so", n)
 	}
 }
 
@@ -79,6 +84,56 @@ func TestMute(t *testing.T) {
 	if resets, points := m.seen(); resets != 2 || points != 3 || taken != 4 {
 		t.Errorf("%d resets, %d points without an answer, %d bodies taken", resets, points, taken)
 	}
+}
+
+// A holder holds what has points of a host in it until it is let go. What it has stored before it does not store again.
+func TestHolder(t *testing.T) {
+	f := func(stores bool) {
+		t.Helper()
+		h := newHolder("past", stores)
+		if code, _, taken := asked(h.behave, "chaos,boot=1,host=other v=1\n"); code != 204 || taken == "" || h.caught.Load() != 0 {
+			t.Errorf("another host: %d, taken %q", code, taken)
+		}
+		done := make(chan string)
+		const body = "chaos,boot=1,host=past v=1\n"
+		go func() {
+			_, _, taken := asked(h.behave, body)
+			done <- taken
+		}()
+		for end := time.Now().Add(30 * time.Second); h.caught.Load() == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		}
+		select {
+		case taken := <-done:
+			t.Errorf("it was not held: %q", taken)
+		default:
+		}
+		h.letGo()
+		h.letGo()
+		if taken := <-done; taken != body || (h.stored.points() == 1) != stores {
+			t.Errorf("taken %q, %d points without an answer", taken, h.stored.points())
+		}
+	}
+	f(true)
+	f(false)
+}
+
+func TestInTwo(t *testing.T) {
+	letter := func(text string) bus.Letter {
+		var b telemetry.Batch
+		if err := b.DecodeLines([]byte(text), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		return bus.Letter{ContentType: string(telemetry.ContentMsgPack), Body: b.AppendMsgPack(nil)}
+	}
+	f := func(want int, letters ...bus.Letter) {
+		t.Helper()
+		if n := inTwo(letters); n != want {
+			t.Errorf("%d points are in two letters, want %d", n, want)
+		}
+	}
+	f(0)
+	f(0, letter("a v=1 1\n"), letter("a v=1 2\n"), bus.Letter{Body: []byte("no batch")})
+	f(2, letter("a v=1 1\na v=1 2\n"), letter("a v=1 2\n"), letter("a v=1 1\n"))
 }
 
 func TestDiary(t *testing.T) {

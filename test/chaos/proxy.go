@@ -12,7 +12,7 @@ type mode int
 
 const (
 	pass      mode = iota
-	blackhole      // nothing is read, so nothing is written: the sender's buffers fill
+	blackhole      // nothing is let through, not even an end: the sender's buffers fill
 	cut            // connections are reset, new ones too
 )
 
@@ -37,7 +37,8 @@ type proxy struct {
 	rate    int           // bytes/s of each way and connection; 0: as they come
 	links   map[*link]bool
 	passed  [2]int64 // bytes
-	refused int      // connections that were reset
+	refused int      // connections that were reset at their begin
+	held    int64    // bytes that a black hole has not let through
 	ended   bool
 }
 
@@ -94,6 +95,13 @@ func (p *proxy) Refused() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.refused
+}
+
+// Held returns how many bytes a black hole has taken and not let through, until it was healed.
+func (p *proxy) Held() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held
 }
 
 // Reset resets the connections that are there.
@@ -167,15 +175,26 @@ func (p *proxy) admit(l *link) bool {
 func (p *proxy) carry(w way, to, from *net.TCPConn) {
 	defer func() { _, _ = from.Close(), to.Close() }()
 	buf := make([]byte, 32<<10)
-	for p.open(w) {
+	for {
 		n, err := from.Read(buf)
-		if n > 0 && (!p.open(w) || p.write(w, to, buf[:n]) != nil) {
+		if n > 0 && (!p.opens(w, n) || p.write(w, to, buf[:n]) != nil) {
 			return
 		}
 		if err != nil {
+			p.open(w)
 			return
 		}
 	}
+}
+
+// opens is open for so many bytes that were read already.
+func (p *proxy) opens(w way, bytes int) bool {
+	p.mu.Lock()
+	if p.modes[w] == blackhole {
+		p.held += int64(bytes)
+	}
+	p.mu.Unlock()
+	return p.open(w)
 }
 
 // open waits while a way is a black hole, and reports whether the proxy still runs.

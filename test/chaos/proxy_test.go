@@ -136,6 +136,9 @@ func TestProxyHoldsBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.silent()
+		if p.Held() < int64(len("kept\n")) {
+			t.Errorf("%d bytes were held", p.Held())
+		}
 		p.Set(pass)
 		c.hears("kept")
 	}

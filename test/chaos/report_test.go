@@ -30,7 +30,7 @@ func TestRowsAreWhole(t *testing.T) {
 		seen[r.name] = true
 	}
 	for _, name := range []string{"F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9", "F10", "F11", "F11L", "F11S", "F12", "F13", "F14", "F15", "F16", "F17", "F18", "F19",
-		"F20", "F21", "F22", "F23", "F24", "F25", "F26", "F27", "F28", "F30"} {
+		"F20", "F21", "F22", "F23", "F24", "F25", "F26", "F27", "F28", "F30", "F16L", "S1", "D1", "P1", "P2"} {
 		if !seen[name] {
 			t.Errorf("there is no row %s", name)
 		}
@@ -93,8 +93,18 @@ func TestJudge(t *testing.T) {
 	f(failed, trialOf(row{}, points(1, 0), 1))
 	f(passed, trialOf(row{loses: true}, points(1, 0), 1))
 	f(failed, trialOf(row{}, points(1, 2), 1))
-	f(passed, trialOf(row{doubles: true}, points(1, 2), 1))
-	f(failed, trialOf(row{doubles: true, loses: true}, func(o *oracle.Oracle) { o.Delivered([]byte("x v=1\n")) }, 1))
+	windowed := func(windows int) *trial {
+		x := trialOf(row{}, points(1, 2), 1)
+		x.mayDouble(windows / 2)
+		x.mayDouble(windows - windows/2)
+		return x
+	}
+	f(failed, windowed(999))
+	f(passed, windowed(1000))
+	f(failed, trialOf(row{loses: true}, func(o *oracle.Oracle) { o.Delivered([]byte("x v=1\n")) }, 1))
+	half := trialOf(row{}, points(1), 1)
+	half.missed("a part of it")
+	f(invalid, half)
 	f(failed, trialOf(row{}, points(1), 1, "it did not work"))
 }
 

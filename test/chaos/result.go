@@ -32,6 +32,8 @@ type result struct {
 	notes      []string
 	faults     []string
 	bites      int
+	missed     []string // parts of the fault that met nobody
+	windows    int      // points that may have come twice
 	took       time.Duration
 }
 
@@ -44,14 +46,16 @@ func (t *trial) judge() {
 	r.count = t.oracle.Count()
 	c := r.count
 	lost := c.Lost > 0 && !t.row.loses && len(r.faults) == 0 // a row that ended before its end was still owed what was under way
-	if c.Invented+c.Altered > 0 || lost || c.Duplicated > 0 && !t.row.doubles {
-		r.faults = append(r.faults, c.String())
+	if c.Invented+c.Altered > 0 || lost || c.Duplicated > r.windows {
+		r.faults = append(r.faults, fmt.Sprintf("%v; %d may come twice", c, r.windows))
 	}
 	switch {
 	case len(r.faults) > 0:
 		r.verdict, r.why = failed, strings.Join(r.faults, "; ")
 	case r.bites == 0:
 		r.verdict, r.why = invalid, "nothing was seen of the fault"
+	case len(r.missed) > 0:
+		r.verdict, r.why = invalid, "nothing was seen of "+strings.Join(r.missed, ", ")
 	case c.Acknowledged < leastPoints && !t.row.quiet:
 		r.verdict, r.why = invalid, fmt.Sprintf("only %d points were acknowledged", c.Acknowledged)
 	default:

@@ -18,14 +18,15 @@ import (
 // more, and sends a fresh event through. What else is worth publishing is a t.note. A method that cannot do what it says ends the
 // row, as t.Fatal ends a test; t.errorf marks it as failed and goes on. What is started ends with the row.
 //
-// The oracle judges afterwards: a loss, an invented or an altered point fails a row, as does a duplicate where doubles is not set.
+// The oracle judges afterwards: a loss, an invented or an altered point fails a row, as do more duplicates than its windows allow,
+// which it names by t.mayDouble as it opens them.
 type row struct {
 	name    string              // F5
 	title   string              // kill -9 of the bus, and a restart
 	promise string              // what is published beside the figures: which window is named, what else was checked
 	short   bool                // runs on every change
-	doubles bool                // the same point may come twice, with the same id
 	loses   bool                // what was acknowledged may be lost: the row shows how much
+	limited bool                // limits take from the stream what was acknowledged
 	part    func(settings) bool // of the whole table; nil: always. Else the row runs only by its name
 	quiet   bool                // no points are under way, so none must have been acknowledged
 	within  time.Duration       // what it may take; 0: rowWithin
@@ -60,5 +61,6 @@ func (r row) missing() string {
 
 // rows are the table, in its order. A file of rows gives its part by a function.
 func rows() []row {
-	return slices.Concat(rowsOfProcesses(), rowsOfCluster(), rowsOfNetwork(), rowsOfDisk(), rowsOfSinks(), rowsOfInput(), rowsOfTime(), rowsOfConfig(), rowsOfFleet(), rowsOfEdge(), rowsOfMixes())
+	return slices.Concat(rowsOfProcesses(), rowsOfCluster(), rowsOfNetwork(), rowsOfDisk(), rowsOfLimits(), rowsOfSinks(), rowsOfLetters(), rowsOfInput(),
+		rowsOfTime(), rowsOfConfig(), rowsOfFleet(), rowsOfEdge(), rowsOfCrews(), rowsOfMixes())
 }

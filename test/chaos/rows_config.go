@@ -14,7 +14,7 @@ func rowsOfConfig() []row {
 	return []row{
 		{name: "F24", title: "reload with an error in the config", short: true, run: badConfig,
 			promise: "the old config keeps running in the same processes; the verb ends with 78 and names the line"},
-		{name: "F25", title: "swaps under load: a good version, one that crashes, one that says no hello", short: true, run: swaps, doubles: true,
+		{name: "F25", title: "swaps under load: a good version, one that crashes, one that says no hello", short: true, run: swaps,
 			promise: "a bad version comes to nothing and the old one goes on; the output never pauses for 10 s"},
 		{name: "F28", title: "a plugin above its memory limit", run: tooMuchMemory,
 			promise: "it is killed and its last exit says why; the others do not notice. By a cgroup where the agent may make one, else by looking"},

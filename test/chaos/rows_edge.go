@@ -7,15 +7,13 @@ import (
 	"github.com/pacewire/pacewire/internal/lab"
 )
 
-// rowsOfEdge are the faults of a machine that keeps what it makes until the bus of the fleet is there, and of plugins that grow.
+// rowsOfEdge are the faults of a machine that keeps what it makes until the bus of the fleet is there.
 func rowsOfEdge() []row {
 	return []row{
 		{name: "E1", title: "edge with a spool: link cut, and the agent killed meanwhile, `order: oldest`", run: func(t *trial) { t.edge("oldest") },
 			promise: "all that was acknowledged arrives, once and in order, within 60 s of healing"},
 		{name: "E2", title: "the same, `order: live`", run: func(t *trial) { t.edge("live") },
 			promise: "what is new once the link is found whole arrives within 5 s, while what has waited goes beside it over a slow link"},
-		{name: "P1", title: "the processor from 1 to 4 processes and back", run: func(t *trial) { t.scaled("") }, promise: "each reload starts and drains only those"},
-		{name: "P2", title: "the same, `order: source`", run: func(t *trial) { t.scaled("order: source") }, promise: "nothing is out of order"},
 	}
 }
 
@@ -110,43 +108,4 @@ func (t *trial) center(url string) {
 		}
 		return lab.AllRunning(place.Plugins(t.ctx))
 	})
-}
-
-// scaled reloads the processor with 4 processes and with one, under load.
-func (t *trial) scaled(order string) {
-	p := func(replicas int) pipeline {
-		return pipeline{process: fmt.Sprintf("mid: { use: filter, from: in, replicas: %d, %s }", replicas, order)}
-	}
-	t.up(p(1))
-	t.load(t.standard())
-	for _, n := range []int{4, 1, 4, 1}[:t.times(2, 4)] {
-		t.hold(2 * time.Second)
-		before, err := t.place.Plugins(t.ctx)
-		t.must(err, "list the plugins")
-		t.config(p(n))
-		_, err = t.place.Verb(t.ctx, "reload")
-		t.must(err, "reload")
-		reloaded := time.Now()
-		t.await(readyWithin, fmt.Sprintf("the processor has %d processes", n), func() error {
-			now, err := t.place.Plugins(t.ctx)
-			if err := lab.AllRunning(now, err); err != nil {
-				return err
-			}
-			return yet(len(now) == n+2)
-		})
-		t.bite("%d processes of the processor", n)
-		now, err := t.place.Plugins(t.ctx)
-		t.must(err, "list the plugins")
-		for _, name := range []string{"in", "mid", "out"} {
-			if now[name].PID != before[name].PID {
-				t.errorf("%s is process %d, and was %d", name, now[name].PID, before[name].PID)
-			}
-		}
-		t.healed(reloaded, time.Minute)
-	}
-	t.hold(2 * time.Second)
-	t.settle()
-	if c := t.oracle.Count(); order != "" && c.Reordered > 0 {
-		t.errorf("%d points are out of order", c.Reordered)
-	}
 }

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/lab"
 )
 
 // mixName is the row of a soak that is another one with each seed.
@@ -14,17 +18,19 @@ const mixName = "M"
 // rowsOfMixes are several faults at once.
 func rowsOfMixes() []row {
 	return []row{
-		{name: mixName, title: "some faults of F1 to F12 at random instants, so that they overlap", run: mixed, short: true, doubles: true,
+		{name: mixName, title: "some faults of F1 to F12 at random instants, so that they overlap", run: mixed, short: true,
 			part:    func(s settings) bool { return s.soak > 0 },
-			promise: "whatever comes together, nothing that was acknowledged is lost; the seed gives the same schedule again"},
+			promise: "whatever comes together, nothing that was acknowledged is lost; each of the faults met somebody; the seed gives the same schedule again"},
 	}
 }
 
 // A harm is a fault of a mix. Other parts may be away at its begin and at its end, so it asks nobody but the kernel.
 type harm struct {
-	name string
-	do   func() (hit bool) // reports whether there was something to harm
-	heal func()
+	name    string
+	do      func() (done bool) // false: there was nothing to harm yet
+	met     func() bool        // reports whether somebody has met it; nil: it hits as it is done
+	heal    func()
+	windows int // points that may come twice by it
 }
 
 // A mix is a system of which every part can be harmed: a bus, an agent and a sink, each behind a proxy or a process of its own.
@@ -51,26 +57,58 @@ func mixed(t *trial) {
 	t.settle()
 }
 
+// oneCall is how many points a publisher gives its sink in a call at most, and so what may come twice when it is killed, or its sink
+// is cut off, in the middle of one.
+const oneCall = 8000
+
 // harms are the faults that a mix is made of.
 func (m *mix) harms() []harm {
-	nothing := func() {}
-	kill := func(plugin string) harm {
-		return harm{"kill -9 of " + plugin, func() bool { return signalAll(m.processes()[plugin], syscall.SIGKILL) }, nothing}
+	kill := func(plugin string, windows int) harm {
+		return harm{name: "kill -9 of " + plugin, do: func() bool { return signalAll(m.processes()[plugin], syscall.SIGKILL) }, windows: windows}
 	}
-	set := func(p *proxy, to mode) func() bool {
-		return func() bool { p.Set(to); return p.Passed(there) > 0 }
+	end := func(p *lab.Process) bool {
+		if p.Ended() {
+			return false
+		}
+		p.Kill()
+		return true
 	}
 	var halted []int
 	return []harm{
-		kill("in"), kill("mid"), kill("out"),
-		{"SIGSTOP of mid", func() bool { halted = m.processes()["mid"]; return signalAll(halted, syscall.SIGSTOP) }, func() { signalAll(halted, syscall.SIGCONT) }},
-		{"kill -9 of the agent", func() bool { m.system.agent.Kill(); return true }, func() { m.startAgent("agent") }},
-		{"kill -9 of the bus", func() bool { m.system.bus.Kill(); return true }, m.startBus},
-		{"SIGSTOP of the bus", func() bool { return m.system.bus.Signal(syscall.SIGSTOP) == nil }, func() { _ = m.system.bus.Signal(syscall.SIGCONT) }},
-		{"the bus is cut off", set(m.toBus, [...]mode{cut, blackhole}[m.random.IntN(2)]), func() { m.toBus.Set(pass) }},
-		{"the sink is down", set(m.toSink, cut), func() { m.toSink.Set(pass) }},
-		{"the sink takes 1 byte/s", func() bool { m.toSink.Slow(0, 1); return m.toSink.Passed(there) > 0 }, func() { m.toSink.Slow(0, 0) }},
+		kill("in", 0), kill("mid", 0), kill("out", oneCall),
+		{name: "SIGSTOP of mid", do: func() bool { halted = m.processes()["mid"]; return signalAll(halted, syscall.SIGSTOP) },
+			met: func() bool { return !slices.ContainsFunc(halted, runs) }, heal: func() { signalAll(halted, syscall.SIGCONT) }},
+		{name: "kill -9 of the agent", do: func() bool { return end(m.system.agent) }, heal: func() { m.startAgent("agent") }, windows: oneCall},
+		{name: "kill -9 of the bus", do: func() bool { return end(m.system.bus) }, heal: m.startBus, windows: oneCall},
+		m.busHalted(),
+		m.busAway(),
+		during("the sink is down", oneCall, m.toSink.Refused, func() { m.toSink.Set(cut) }, func() { m.toSink.Set(pass) }),
+		during("the sink takes 1 byte/s", oneCall, func() int64 { return m.toSink.Passed(there) }, func() { m.toSink.Slow(0, 1) }, func() { m.toSink.Slow(0, 0) }),
 	}
+}
+
+// busHalted halts the process that the bus is then.
+func (m *mix) busHalted() harm {
+	var bus *lab.Process
+	return harm{name: "SIGSTOP of the bus", do: func() bool { bus = m.system.bus; return bus.Signal(syscall.SIGSTOP) == nil },
+		met: func() bool { return !runs(bus.PID()) }, heal: func() { _ = bus.Signal(syscall.SIGCONT) }} // of one that was killed since nobody hears
+}
+
+// busAway cuts the bus off, one way or the other.
+func (m *mix) busAway() harm {
+	heal := func() { m.toBus.Set(pass) }
+	if m.random.IntN(2) == 0 {
+		return during("the bus is cut off", 0, m.toBus.Refused, func() { m.toBus.Set(cut) }, heal)
+	}
+	return during("the bus is a black hole", 0, m.toBus.Held, func() { m.toBus.Set(blackhole) }, heal)
+}
+
+// during is a harm that has been met when a count has risen since its begin.
+func during[N int | int64](name string, windows int, count func() N, do, heal func()) harm {
+	var begin N
+	return harm{name: name, windows: windows, heal: heal,
+		do:  func() bool { begin = count(); do(); return true },
+		met: func() bool { return count() > begin }}
 }
 
 // startBus starts the bus again where it was.
@@ -87,36 +125,79 @@ func signalAll(pids []int, sig syscall.Signal) (hit bool) {
 	return hit
 }
 
-// An act is what a schedule does at an instant after its begin.
+// runs reports whether a process is there and is not halted.
+func runs(pid int) bool {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // of none nothing
+	_, after, ok := strings.Cut(string(text), ") ")
+	return ok && !strings.HasPrefix(after, "T") && !strings.HasPrefix(after, "Z")
+}
+
+// An act is what a schedule does at an instant after its begin. It is done again, a little later, until it has: at last it has to.
 type act struct {
 	at time.Duration
-	do func()
+	do func(at time.Duration, last bool) (done bool)
 }
 
-// schedule chooses n harms, and when each begins and ends: in the first half of the time, and after a quarter to a half of it.
-func (t *trial) schedule(harms []harm, n int, lasts time.Duration) (acts []act) {
+const (
+	actAgain = time.Second / 2
+	actMore  = time.Minute // after the end of a schedule, for harms that have met nobody: perhaps another one was in the way
+)
+
+// schedule chooses n harms, and when each begins and how long it lasts: it begins in the first half of the time, and lasts a
+// quarter to a half of it, or longer if it has met nobody until then. It returns what it does, and when it gives that up.
+func (t *trial) schedule(harms []harm, n int, lasts time.Duration) (acts []act, end time.Duration) {
 	random := func(d time.Duration) time.Duration { return time.Duration(t.random.Int64N(int64(d))) }
 	for _, i := range t.random.Perm(len(harms))[:n] {
-		h := harms[i]
 		begin := random(lasts / 2)
-		end := begin + lasts/4 + random(lasts/4)
-		span := fmt.Sprintf("%s from %s to %s", h.name, round(begin), round(end))
-		do := func() {
-			t.note("%s", span)
-			if h.do() {
-				t.bite("%s", h.name)
-			}
-		}
-		acts = append(acts, act{begin, do}, act{end, h.heal})
+		acts = append(acts, t.actsOf(harms[i], begin, lasts/4+random(lasts/4))...)
 	}
-	slices.SortStableFunc(acts, func(a, b act) int { return int(a.at - b.at) })
-	return acts
+	slices.SortStableFunc(acts, byTime)
+	return acts, lasts + actMore
 }
 
-// play does what a schedule says.
-func (t *trial) play(acts []act) {
-	for begin := time.Now(); len(acts) > 0; acts = acts[1:] {
-		t.sleep(acts[0].at - time.Since(begin))
-		acts[0].do()
+func byTime(a, b act) int { return cmp.Compare(a.at, b.at) }
+
+// actsOf are the begin and the end of a harm.
+func (t *trial) actsOf(h harm, begin, lasts time.Duration) []act {
+	begun := time.Duration(-1)
+	do := func(at time.Duration, last bool) bool {
+		if !h.do() {
+			return last
+		}
+		begun = at
+		t.mayDouble(h.windows)
+		t.note("%s from %s for %s", h.name, round(at), round(lasts))
+		return true
+	}
+	heal := func(at time.Duration, last bool) bool {
+		met := begun >= 0 && (h.met == nil || h.met())
+		if !last && (!met || at < begun+lasts) {
+			return false
+		}
+		if met {
+			t.bite("%s, until %s", h.name, round(at))
+		} else {
+			t.missed(h.name)
+		}
+		if begun >= 0 && h.heal != nil {
+			h.heal()
+		}
+		return true
+	}
+	return []act{{begin, do}, {begin + lasts, heal}}
+}
+
+// play does what a schedule says, until all of it is done, or the end.
+func (t *trial) play(acts []act, end time.Duration) {
+	for begin := time.Now(); len(acts) > 0; {
+		next := acts[0]
+		acts = acts[1:]
+		t.sleep(next.at - time.Since(begin))
+		at := time.Since(begin)
+		if !next.do(at, at >= end) {
+			next.at = at + actAgain
+			acts = append(acts, next)
+			slices.SortStableFunc(acts, byTime)
+		}
 	}
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,7 +13,7 @@ import (
 	"github.com/pacewire/pacewire/internal/oracle"
 )
 
-// playOf plays the schedule of a seed, and returns what happened when, and what it was that hit.
+// playOf plays the schedule of a seed, and returns what happened when, and what it was that hit. Nobody meets harm 0.
 func playOf(t *testing.T, seed uint64, harms, n int) (happened []string, x *trial) {
 	t.Helper()
 	s := quiet()
@@ -23,10 +25,11 @@ func playOf(t *testing.T, seed uint64, harms, n int) (happened []string, x *tria
 	}
 	var all []harm
 	for i := range harms {
-		all = append(all, harm{fmt.Sprint(i), func() bool { saw("harmed", i); return i > 0 }, func() { saw("healed", i) }})
+		all = append(all, harm{name: fmt.Sprint(i), windows: 5, do: func() bool { saw("harmed", i); return true }, met: func() bool { return i > 0 }, heal: func() { saw("healed", i) }})
 	}
-	x.play(x.schedule(all, n, time.Minute))
-	if took := time.Since(begin); took > time.Minute {
+	acts, end := x.schedule(all, n, time.Minute)
+	x.play(acts, end)
+	if took := time.Since(begin); took > time.Minute && len(x.result.missed) == 0 || took > 2*time.Minute+actAgain {
 		t.Errorf("it lasted %v", took)
 	}
 	return happened, x
@@ -57,13 +60,75 @@ func TestMix(t *testing.T) {
 		if harmed != 4 || most < 2 || len(open) > 0 {
 			t.Errorf("%d harms, %d at once, %v not healed: %q", harmed, most, open, first)
 		}
-		if len(x.result.notes) != 4 || x.result.bites < 3 {
-			t.Errorf("notes %q, %d bites", x.result.notes, x.result.bites)
-		}
-		if _, x := playOf(t, 7, 1, 1); x.result.bites != 0 {
-			t.Errorf("%d bites of a harm that hits nothing", x.result.bites)
+		if r := x.result; len(r.notes) != 4 || r.bites+len(r.missed) != 4 || r.windows != 20 {
+			t.Errorf("notes %q, %d bites, missed %q, %d points may come twice", r.notes, r.bites, r.missed, r.windows)
 		}
 	})
+}
+
+// A harm that meets nobody lasts until it does; when it never does, it is healed and told.
+func TestMixWaitsForBites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		happened, x := playOf(t, 7, 1, 1)
+		if len(happened) != 2 || x.result.bites != 0 || !slices.Equal(x.result.missed, []string{"0"}) {
+			t.Errorf("%q, %d bites, missed %q", happened, x.result.bites, x.result.missed)
+		}
+		begin, there, met := time.Now(), false, false
+		y := &trial{settings: quiet(), ctx: t.Context()}
+		h := harm{name: "late", do: func() bool { return there }, met: func() bool { return met }}
+		time.AfterFunc(30*time.Second, func() { there = true })
+		time.AfterFunc(40*time.Second, func() { met = true })
+		y.play(y.actsOf(h, time.Second, 2*time.Second), time.Minute)
+		if took := time.Since(begin); y.result.bites != 1 || len(y.result.missed) > 0 || took < 40*time.Second || took > 41*time.Second {
+			t.Errorf("%d bites, missed %q, after %v", y.result.bites, y.result.missed, took)
+		}
+		never := harm{name: "never", do: func() bool { return false }, heal: func() { t.Error("healed, and was never done") }}
+		if y.play(y.actsOf(never, 0, time.Second), time.Minute); y.result.bites != 1 || len(y.result.missed) != 1 {
+			t.Errorf("%d bites, missed %q", y.result.bites, y.result.missed)
+		}
+	})
+}
+
+// A harm that lasts is met when what it counts has risen since its begin.
+func TestDuring(t *testing.T) {
+	count := 5
+	h := during("x", 0, func() int { return count }, func() { count++ }, nil)
+	if !h.do() || !h.met() {
+		t.Error("what has risen is not met")
+	}
+	count = 7
+	h = during("x", 0, func() int { return count }, func() {}, nil)
+	if !h.do() || h.met() {
+		t.Error("what has not risen is met")
+	}
+}
+
+// A process that is halted does not run, nor does one that is gone.
+func TestRuns(t *testing.T) {
+	c := exec.Command("sleep", "1000")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := c.Process.Pid
+	await := func(want bool, when string) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); runs(pid) != want && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		}
+		if runs(pid) != want {
+			t.Errorf("%s: %v", when, !want)
+		}
+	}
+	await(true, "it runs")
+	if !signalAll([]int{pid}, syscall.SIGSTOP) {
+		t.Error("no signal")
+	}
+	await(false, "it is halted")
+	_ = c.Process.Kill()
+	_ = c.Wait()
+	await(false, "it is gone")
+	if signalAll([]int{pid}, syscall.SIGCONT) || signalAll(nil, syscall.SIGCONT) {
+		t.Error("a signal to nobody")
+	}
 }
 
 // Every second trial of a soak is a mix, if there is one.

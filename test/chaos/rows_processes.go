@@ -20,14 +20,14 @@ func rowsOfProcesses() []row {
 			promise: "restarts after 0, 1, 2, 4 ... s; the recovery is from the kill until the next process has acknowledged"},
 		{name: "F2", title: "kill -9 of the processor, again and again", short: true, run: processorKilled,
 			promise: "its output has the ids of its input: what is made twice is stored once"},
-		{name: "F3", title: "kill -9 of the publisher between the sink's answer and its acknowledgement", run: publisherKilled, doubles: true, needs: []need{needsGo},
-			promise: "what was in the call comes again, with the same ids"},
-		{name: "F4", title: "kill -9 of the agent, beside a bus of its own", run: agentKilled, doubles: true,
-			promise: "its plugins die with it, and there are never two of one"},
-		{name: "F5", title: "kill -9 of the bus and a restart", short: true, run: busKilled, doubles: true,
-			promise: "the bus is in the agent, so all plugins die with it; the publisher may die between the sink's answer and its acknowledgement"},
-		{name: "F8", title: "SIGSTOP of the bus", run: busHalted, doubles: true,
-			promise: "noticed by the plugins within 3.5 s by design, and 5 s with the scheduling of a busy machine; what a publisher could not acknowledge in time comes again"},
+		{name: "F3", title: "kill -9 of the publisher between the sink's answer and its acknowledgement", run: publisherKilled, needs: []need{needsGo},
+			promise: "what was in the call comes again, with the same ids: of each process at least something, and at most its last two calls"},
+		{name: "F4", title: "kill -9 of the agent, beside a bus of its own", run: agentKilled,
+			promise: "its plugins die with it, and there are never two of one; at most the last two calls of each publisher come again"},
+		{name: "F5", title: "kill -9 of the bus and a restart", short: true, run: busKilled,
+			promise: "the bus is in the agent, so all plugins die with it; what the publisher had in hand comes again, and what was settled in the last 100 ms, which the bus had not written: at most 256 batches for each kill"},
+		{name: "F8", title: "SIGSTOP of the bus", run: busHalted,
+			promise: "noticed by the plugins within 3.5 s by design, and 5 s with the scheduling of a busy machine; what a publisher could not acknowledge in time is given to it again, and it knows that"},
 		{name: "F9", title: "SIGSTOP of the processor", run: pluginHalted,
 			promise: "taken for hung after three heartbeats of 10 s, ended and started again: not before 20 s, and within 90 s"},
 		{name: "F19", title: "a second plugin of the same name on a host", short: true, run: nameTaken,
@@ -77,12 +77,16 @@ func publisherKilled(t *trial) {
 	for range kills {
 		t.hold(2 * time.Second)
 		old := t.awaitPlugin("out", readyWithin, "works", func(p lab.Plugin) bool { return p.State == "running" })
+		twice := t.oracle.Count().Duplicated
 		die()
 		t.back("out", old, time.Now())
+		t.await(time.Minute, "what was in the call comes again", func() error { return yet(t.oracle.Count().Duplicated > twice) })
 	}
 	t.hold(time.Second)
 	t.settle()
-	t.note("%.0f points came twice for each kill", float64(t.oracle.Count().Duplicated)/float64(kills))
+	most := t.sink.lastWords()
+	t.mayDouble(most)
+	t.note("%.0f points came twice for each kill, of at most %.0f", float64(t.oracle.Count().Duplicated)/float64(kills), float64(most)/float64(kills))
 }
 
 // withFailpoints makes the trial use a program that has failpoints, and returns what makes one of them active.
@@ -109,11 +113,14 @@ func agentKilled(t *trial) {
 		})
 		t.startAgent("agent")
 		ready := t.awaitRunning()
-		t.bite("%d processes died with agent %d, all plugins work after %v", len(children), old.PID(), ready)
+		if len(children) >= 3 {
+			t.bite("%d processes died with agent %d, all plugins work after %v", len(children), old.PID(), ready)
+		}
 		t.oneEach()
 		t.healed(killed, time.Minute)
 	}
 	t.settle()
+	t.mayDouble(t.sink.lastWords())
 }
 
 // processes are those of the plugins, by name, as the kernel knows them.
@@ -138,14 +145,19 @@ func (t *trial) oneEach() {
 	}
 }
 
+// inHand is how many batches of a reader the bus gives out before they are settled: what comes again when all of that is forgotten.
+const inHand = 256
+
 // F5
 func busKilled(t *trial) {
 	t.up(pipeline{})
-	t.load(t.standard())
+	l := t.standard()
+	t.load(l)
 	for range t.times(2, 5) {
 		t.hold(t.span(2*time.Second, 8*time.Second))
 		killed, old := time.Now(), t.system.agent
 		old.Kill()
+		t.mayDouble(inHand * l.points)
 		t.startAgent("up", "--plain")
 		ready := t.awaitRunning()
 		t.bite("process %d instead of %d, all plugins work after %v", t.system.agent.PID(), old.PID(), ready)

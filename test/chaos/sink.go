@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"sync"
@@ -17,7 +18,12 @@ type sink struct {
 
 	mu        sync.Mutex
 	behaviour behaviour
+	words     map[string]words // by connection
+	newest    string           // connection
 }
+
+// words are how many points the last two requests of a connection had, and the most of one request.
+type words struct{ last, before, most int }
 
 // A behaviour is how a sink answers a whole request. It calls take for what it stores, and answers through w; one that wants to
 // cut the connection panics with http.ErrAbortHandler. It is called by several goroutines.
@@ -30,7 +36,7 @@ func well(w http.ResponseWriter, _ *http.Request, body []byte, take func([]byte)
 }
 
 func newSink(o *oracle.Oracle) (s *sink, err error) {
-	s = &sink{oracle: o, behaviour: well}
+	s = &sink{oracle: o, behaviour: well, words: map[string]words{}}
 	s.Server, err = loadtest.Serve(http.HandlerFunc(s.serve))
 	return s, err
 }
@@ -51,8 +57,39 @@ func (s *sink) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest) // cut off: nothing of it counts
 		return
 	}
-	s.mu.Lock()
-	b := s.behaviour
-	s.mu.Unlock()
+	b := s.heard(r.RemoteAddr, bytes.Count(body, []byte("\n")))
 	b(w, r, body, s.oracle.Delivered)
+}
+
+// heard notes a request of so many points, and returns how to behave to it.
+func (s *sink) heard(from string, points int) behaviour {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.words[from]
+	s.words[from] = words{points, was.last, max(was.most, points)}
+	s.newest = from
+	return s.behaviour
+}
+
+// lastWords returns how many points were in the last two requests of all connections but the newest: what a publisher that was killed
+// has said and may say again, since word of it may not have reached the stream.
+func (s *sink) lastWords() (points int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for from, w := range s.words {
+		if from != s.newest {
+			points += w.last + w.before
+		}
+	}
+	return points
+}
+
+// longest returns how many points the largest request has had.
+func (s *sink) longest() (points int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.words {
+		points = max(points, w.most)
+	}
+	return points
 }

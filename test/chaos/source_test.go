@@ -140,3 +140,74 @@ func TestStored(t *testing.T) {
 	f(0, message("in", "1"), message("mid", "2"))
 	f(2, message("in", "1"), message("in", "2"))
 }
+
+// A view lacks what no collector has stored: what only the processor has does not count.
+func TestLacks(t *testing.T) {
+	o := oracle.New()
+	from := o.Source("h", 1)
+	first, second := from.Issue(2), from.Issue(3)
+	first.Acknowledged()
+	second.Acknowledged()
+	from.Issue(1) // nobody owes it
+	s := newStored()
+	take := func(plugin string, text []byte) {
+		t.Helper()
+		var b telemetry.Batch
+		if err := b.DecodeLines(text, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.take(bus.Tapped{Subject: bus.Subject{Plugin: plugin}, ID: plugin, ContentType: string(telemetry.ContentMsgPack), Body: b.AppendMsgPack(nil)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := func(want int) {
+		t.Helper()
+		if n, line := s.lacks(o); n != want || (line == "") != (want == 0) {
+			t.Errorf("it lacks %d points, want %d: %q", n, want, line)
+		}
+	}
+	f(5)
+	take("in", first.Lines(nil))
+	take(theProcessor, second.Lines(nil))
+	f(3)
+	take("wide", second.Lines(nil))
+	f(0)
+}
+
+// A view that is not whole fails a row, unless limits took what it lacks.
+func TestCheckWhole(t *testing.T) {
+	f := func(r row, begins uint64, want int) {
+		t.Helper()
+		x := trialOf(r, points(1), 1)
+		s := newStored()
+		s.begins = begins
+		if x.checkWhole(s); len(x.result.faults) != want {
+			t.Errorf("%+v, from %d on: %q", r, begins, x.result.faults)
+		}
+	}
+	f(row{}, 1, 1)
+	f(row{}, 7, 1)
+	f(row{limited: true}, 1, 1)
+	f(row{limited: true}, 7, 0)
+}
+
+// The last two requests of each connection are its last words, but for those of the newest one.
+func TestLastWords(t *testing.T) {
+	s, err := newSink(oracle.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	f := func(from string, points, words, longest int) {
+		t.Helper()
+		s.heard(from, points)
+		if s.lastWords() != words || s.longest() != longest {
+			t.Errorf("%d and %d points, want %d and %d", s.lastWords(), s.longest(), words, longest)
+		}
+	}
+	f("a", 50, 0, 50)
+	f("a", 20, 0, 50)
+	f("a", 10, 0, 50)
+	f("b", 60, 30, 60)
+	f("c", 1, 90, 60)
+}

@@ -122,6 +122,21 @@ func (t *trial) bite(format string, args ...any) {
 	t.say("bites: "+format, args...)
 }
 
+// missed says that a part of the fault has met nobody: the row has shown nothing of it.
+func (t *trial) missed(what string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.result.missed = append(t.result.missed, what)
+	t.say("missed: %s", what)
+}
+
+// mayDouble says that the fault has opened a window in which so many points more may come twice, with the same id.
+func (t *trial) mayDouble(points int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.result.windows += points
+}
+
 // logf tells whoever watches.
 func (t *trial) logf(format string, args ...any) {
 	t.mu.Lock()
