@@ -378,9 +378,12 @@ type StreamState struct {
 	Consumers       int
 	Replicas        int      // servers that keep it
 	Leader          string   // of a cluster: the server that takes and gives; "" while none does
-	Away            []string // of a cluster: servers that keep it and are not there
+	Away            []string // of a cluster: servers that keep it and of which its leader has not heard for 10 s
 	Behind          []string // of a cluster: those, and servers that lack some of it
 }
+
+// silentPeer is for how long a server of a cluster may say nothing: they beat each second.
+const silentPeer = 10 * time.Second
 
 // StreamInfo asks for the state of a stream.
 func (c *Conn) StreamInfo(ctx context.Context, stream string) (StreamState, error) {
@@ -401,10 +404,11 @@ func (c *Conn) StreamInfo(ctx context.Context, stream string) (StreamState, erro
 	if info.Cluster != nil && info.Cluster.Name != "" {
 		s.Leader = info.Cluster.Leader
 		for _, peer := range info.Cluster.Replicas {
-			if peer.Offline {
+			away := peer.Offline || peer.Active > silentPeer // who was killed is no "offline" one
+			if away {
 				s.Away = append(s.Away, peer.Name)
 			}
-			if peer.Offline || !peer.Current {
+			if away || !peer.Current {
 				s.Behind = append(s.Behind, peer.Name)
 			}
 		}

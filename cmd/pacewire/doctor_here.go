@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +42,7 @@ func (d *doctor) config() {
 const (
 	leastFree  = 256 << 20 // bytes of a disk
 	leastShare = 0.03
+	emptyShare = 0.5 // a disk that is small is not full
 )
 
 // folders checks the run and the state folder.
@@ -94,8 +96,8 @@ func (d *doctor) room(what, dir string) {
 		return
 	}
 	free, share := uint64(disk.Bsize)*disk.Bavail, float64(disk.Bavail)/float64(disk.Blocks)
-	if free < leastFree || share < leastShare {
-		d.find(what, "df -h "+dir, "%s: %s (%.1f%%) of the disk are free", dir, bytesText(free), share*100)
+	if (free < leastFree || share < leastShare) && share < emptyShare {
+		d.find(what, "df -h "+dir, "%s: the disk has %s left (%.1f%%): when it is full nothing new is stored", dir, bytesText(free), share*100)
 	}
 }
 
@@ -139,16 +141,18 @@ func (d *doctor) bus(ctx context.Context, conn *bus.Conn) {
 			d.find("bus", "pacewire status", "%v", err)
 			continue
 		}
-		if fault := (streamStanding{Name: name, Replicas: s.Replicas, Leader: s.Leader, Away: s.Away}).fault(); fault != "" {
+		st := standingOf(name, s)
+		if fault := st.fault(); fault != "" {
 			d.find("bus", "pacewire status", "%s", fault)
 		}
+		d.behind(ctx, conn, st)
 		full := s.MaxBytes > 0 && float64(s.Bytes) > fullShare*float64(s.MaxBytes)
 		reach := time.Since(s.FirstTime)
 		switch {
 		case full && name != bus.StreamMetrics:
 			d.find("bus", "pacewire status", "%s is nearly full (%s of %s): the oldest are dropped", name, bytesText(s.Bytes), bytesText(uint64(s.MaxBytes)))
 		case full && reach < shortStore:
-			d.find("bus", "bus: { max_store: 4GiB } in the config, and start the agent again",
+			d.find("bus", fmt.Sprintf("bus: { max_store: %s } in the config, and start the agent again", moreStore(s.MaxBytes)),
 				"%s is nearly full (%s) and goes back %v only: what a reader has not read by then is lost", name, bytesText(s.Bytes), reach.Round(time.Second))
 		}
 	}
@@ -156,3 +160,30 @@ func (d *doctor) bus(ctx context.Context, conn *bus.Conn) {
 		d.find("bus", "pacewire hub", "%s", noStreams(missing))
 	}
 }
+
+// catchUp is how long a server may lack what the others of a cluster have just taken.
+const catchUp = 3 * time.Second
+
+// behind looks whether servers of a cluster that lack some of a stream go on lacking it.
+func (d *doctor) behind(ctx context.Context, conn *bus.Conn, st streamStanding) {
+	if len(st.Behind) == 0 {
+		return
+	}
+	select {
+	case <-time.After(catchUp):
+	case <-ctx.Done():
+		return
+	}
+	s, err := conn.StreamInfo(ctx, st.Name)
+	if err != nil {
+		return // it was just there: told elsewhere
+	}
+	for _, server := range standingOf(st.Name, s).Behind {
+		if slices.Contains(st.Behind, server) {
+			d.find("bus", "pacewire status", "stream %s: server %s lacks some of it: until it has caught up one server less may fail", st.Name, printable(server))
+		}
+	}
+}
+
+// moreStore is a max_store with which METRICS is at least twice as large: see bus.StreamsWithin.
+func moreStore(metrics int64) string { return fmt.Sprintf("%dGiB", max(4, 2*metrics>>30+2)) }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -66,6 +67,12 @@ type streamStanding struct {
 	Replicas int      `json:"replicas"`        // servers that keep it
 	Leader   string   `json:"leader,omitzero"` // of a cluster
 	Away     []string `json:"away,omitzero"`   // of these servers
+	Behind   []string `json:"behind,omitzero"` // of these servers: there, and without some of it
+}
+
+func standingOf(name string, s bus.StreamState) streamStanding {
+	behind := slices.DeleteFunc(slices.Clone(s.Behind), func(server string) bool { return slices.Contains(s.Away, server) })
+	return streamStanding{name, s.Messages, s.Bytes, s.MaxBytes, s.Replicas, s.Leader, s.Away, behind}
 }
 
 type agentStanding struct {
@@ -165,9 +172,9 @@ func askStreams(ctx context.Context, conn *bus.Conn, wrong func(string, ...any))
 		case errors.Is(err, bus.ErrNoStream):
 			missing = append(missing, name)
 		case err != nil:
-			wrong("stream %s: %v", name, err)
+			wrong("%v", err)
 		default:
-			st := streamStanding{name, state.Messages, state.Bytes, state.MaxBytes, state.Replicas, state.Leader, state.Away}
+			st := standingOf(name, state)
 			if fault := st.fault(); fault != "" {
 				wrong("%s", fault)
 			}
@@ -358,6 +365,12 @@ func (st streamStanding) text() string {
 	}
 	if st.Leader != "" {
 		text += fmt.Sprintf(", on %d servers, %s leads", st.Replicas, printable(st.Leader))
+	}
+	if len(st.Away) > 0 {
+		text += "; away: " + printable(strings.Join(st.Away, ", "))
+	}
+	if len(st.Behind) > 0 {
+		text += "; behind: " + printable(strings.Join(st.Behind, ", "))
 	}
 	if st.Name == bus.StreamDead && st.Messages > 0 {
 		text += " (batches that a reader could not take)"

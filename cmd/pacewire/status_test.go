@@ -129,6 +129,7 @@ func TestServersOfAStream(t *testing.T) {
 	f(streamStanding{}, "", "0 messages, 0 B")
 	f(streamStanding{Replicas: 1}, "", "0 messages, 0 B")
 	f(streamStanding{Replicas: 3, Leader: "n1"}, "", "0 messages, 0 B, on 3 servers, n1 leads")
-	f(streamStanding{Replicas: 3, Leader: "n1", Away: []string{"n2"}}, "stream METRICS: server n2 is away: start it", "0 messages, 0 B, on 3 servers, n1 leads")
-	f(streamStanding{Replicas: 3, Away: []string{"n1", "n2"}}, "stream METRICS has no leader: nothing is stored until most of its 3 servers are there", "0 messages, 0 B")
+	f(streamStanding{Replicas: 3, Leader: "n1", Away: []string{"n2"}}, "stream METRICS: server n2 is away: start it", "0 messages, 0 B, on 3 servers, n1 leads; away: n2")
+	f(streamStanding{Replicas: 3, Leader: "n1", Behind: []string{"n2", "n3"}}, "", "0 messages, 0 B, on 3 servers, n1 leads; behind: n2, n3")
+	f(streamStanding{Replicas: 3, Away: []string{"n1", "n2"}}, "stream METRICS has no leader: nothing is stored until most of its 3 servers are there", "0 messages, 0 B; away: n1, n2")
 }
