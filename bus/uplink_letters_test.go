@@ -67,7 +67,7 @@ func TestSendLetter(t *testing.T) {
 		t.Errorf("sent while its id is remembered: %v", err)
 	}
 	b.Limit(t, bus.StreamMetrics, bustest.Limits{Duplicates: 100 * time.Millisecond})
-	bustest.Wait(t, 10*time.Second, "the id is forgotten", func() bool { return c.SendLetter(t.Context(), list[0]) == nil })
+	bustest.Wait(t, limit, "the id is forgotten", func() bool { return c.SendLetter(t.Context(), list[0]) == nil })
 	if is := next(t, k); is.Subject != d.Subject || is.ID != d.ID || is.ContentType != d.ContentType || string(is.Body) != string(d.Body) {
 		t.Errorf("%+v, want %+v", is, d)
 	}
