@@ -28,6 +28,11 @@ type UplinkStatus struct {
 	Lost     uint64  `json:"lost_spool"`         // messages that the limits of the spool took before they went on
 	SetAside uint64  `json:"set_aside,omitzero"` // messages that the fleet's bus refused for good: they are dead letters here
 
+	LostAt int64 `json:"lost_at,omitzero"` // when messages were lost last, ns
+
+	// Cut says that there is no connection.
+	Cut bool `json:"cut,omitzero"`
+
 	// ForeignDuplicate counts messages whose ids somebody else had used on the fleet's bus: they went on by others.
 	ForeignDuplicate uint64 `json:"foreign_duplicate,omitzero"`
 }

@@ -81,6 +81,7 @@ const (
 
 // run carries until ctx ends.
 func (c *carrier) run(ctx context.Context) {
+	c.prepare(ctx)
 	failed := 0
 	for {
 		during, end, err := c.link.await(ctx)
@@ -110,6 +111,23 @@ func (c *carrier) run(ctx context.Context) {
 			return
 		case <-time.After(again(failed)):
 			failed++
+		}
+	}
+}
+
+// prepare makes the first consumer while the bus of the fleet is away, so that what the limits here take is known from the first message
+// on, also before that bus was ever reached.
+func (c *carrier) prepare(ctx context.Context) {
+	for failed := 0; !c.link.isUp(); failed++ {
+		_, err := c.spans(ctx)
+		if err == nil {
+			return
+		}
+		c.log.Debug("uplink not prepared", "stream", c.stream, "error", err) // the agent may be about to make it
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(again(failed)):
 		}
 	}
 }

@@ -88,9 +88,9 @@ func (p *places) of(key string) (was place, known bool) {
 func (p *places) change(key string, f func(*place)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	was := p.all[key]
+	was, known := p.all[key]
 	is := was
-	if f(&is); is != was {
+	if f(&is); is != was || !known { // that it is at the beginning is known too
 		p.all[key], p.changed = is, true
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,9 +21,12 @@ type watch struct {
 	state  string // shown last, since when
 	since  time.Time
 	wait   backlog
+	kept   backlog // what waited when it was looked at last without a link
 	rate   rate
 	lags   bool      // so much waits that somebody was told
 	behind time.Time // since when it has to catch up; zero: it has not
+	lost   uint64    // at the last look
+	lostAt time.Time // when that rose last
 	told   counts    // of losses and refusals
 	toldAt time.Time
 }
@@ -89,7 +93,13 @@ func (w *watch) look(ctx context.Context) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wait = sum
+	if !w.u.link.isUp() {
+		w.kept = sum
+	}
 	w.rate.see(n, time.Now())
+	if n.lost > w.lost {
+		w.lost, w.lostAt = n.lost, time.Now()
+	}
 	return sum.messages
 }
 
@@ -182,6 +192,9 @@ func (u *Uplink) now() (state, reason string, since time.Time) {
 		if last := u.central.LastError(); last != nil {
 			lost = last
 		}
+		if barred(lost) {
+			return telemetry.UplinkDenied, fmt.Sprintf("it does not let this host in (%v): check bus.creds_file", lost), since
+		}
 		return telemetry.UplinkAway, text(lost), since
 	}
 	state = telemetry.UplinkOK
@@ -202,6 +215,12 @@ func (u *Uplink) now() (state, reason string, since time.Time) {
 	return state, reason, since
 }
 
+// barred reports whether a server has refused the credentials; all that it says of them is this.
+func barred(err error) bool {
+	said := strings.ToLower(text(err))
+	return strings.Contains(said, "authorization") || strings.Contains(said, "authentication")
+}
+
 func text(err error) string {
 	if err == nil {
 		return ""
@@ -216,7 +235,7 @@ func (w *watch) status(now time.Time) telemetry.UplinkStatus {
 		s.Order = "live"
 	}
 	if !isClosed(w.u.dialled) {
-		s.State = telemetry.UplinkAway
+		s.State, s.Cut = telemetry.UplinkAway, true
 		return s
 	}
 	n := w.u.sum()
@@ -227,11 +246,14 @@ func (w *watch) status(now time.Time) telemetry.UplinkStatus {
 	if w.state != state {
 		w.state, w.since = state, now
 	}
-	if state == telemetry.UplinkAway {
+	if s.Cut = !w.u.link.isUp(); s.Cut {
 		w.since = since
 	}
 	s.State, s.Reason, s.AgeMS = state, reason, now.Sub(w.since).Milliseconds()
 	s.Messages, s.Bytes, s.Rate, s.ByteRate = w.wait.messages, w.wait.bytes, w.rate.perSecond, w.rate.bytesPerSecond
+	if !w.lostAt.IsZero() {
+		s.LostAt = w.lostAt.UnixNano()
+	}
 	s.Filled, s.Lags = w.wait.filled, bus.Lags(w.wait.filled, w.lags)
 	return s
 }
@@ -244,11 +266,12 @@ func (w *watch) tell(now time.Time) {
 	switch {
 	case !up && away.IsZero() && now.Sub(since) >= w.u.o.Times.Away:
 		w.u.places.setAway(since)
-		w.say("uplink_down", s, "the bus of the fleet is away: what is made here is kept and sent on later", s.Reason)
+		w.say("uplink_down", s, downText(s)+": what is made here is kept and sent on later", s.Reason)
 	case up && !away.IsZero():
 		w.behind = now
-		w.say("uplink_up", s, fmt.Sprintf("the bus of the fleet is back after %v: %d messages (%d bytes) wait to be sent on",
-			since.Round(0).Sub(away).Round(time.Second), s.Messages, s.Bytes), "")
+		waited := w.waited()
+		w.say("uplink_up", s, fmt.Sprintf("the bus of the fleet is back after %v: %d messages (%d bytes) waited to be sent on",
+			since.Round(0).Sub(away).Round(time.Second), waited.messages, waited.bytes), "")
 		w.u.places.setAway(time.Time{})
 	case up && !w.behind.IsZero() && s.Messages <= liveBehind:
 		w.u.log.Info("uplink has caught up", "took", now.Sub(w.behind).Round(time.Second))
@@ -256,6 +279,26 @@ func (w *watch) tell(now time.Time) {
 	}
 	w.tellLag(s)
 	w.tellLosses(s, now)
+}
+
+// waited returns what waited when the link came back: by now much of it may have gone on.
+func (w *watch) waited() backlog {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was := w.kept
+	w.kept = backlog{}
+	if w.wait.messages > was.messages {
+		return w.wait
+	}
+	return was
+}
+
+// downText says why there is no link.
+func downText(s telemetry.UplinkStatus) string {
+	if s.State == telemetry.UplinkDenied {
+		return "the bus of the fleet does not let this host in"
+	}
+	return "the bus of the fleet is away"
 }
 
 // tellLag tells when so much waits that the limits will take the oldest if nothing is done, and when it does no more.
