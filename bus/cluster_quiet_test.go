@@ -27,12 +27,12 @@ func TestQuietInCluster(t *testing.T) {
 	var asks sync.WaitGroup
 	done := make(chan struct{})
 	asks.Go(func() {
-		asked, errs, zeros, since, longest := 0, 0, 0, time.Time{}, time.Duration(0)
+		asked, errs, zeros, row, since, longest := 0, 0, 0, 0, time.Time{}, time.Duration(0)
 		for {
 			select {
 			case <-done:
 				t.Logf("asked %d times: %d errors, %d times nothing left, for %v at most", asked, errs, zeros, longest)
-				if asked < 100 {
+				if asked < 10 {
 					t.Errorf("INVALID: asked %d times", asked)
 				}
 				if longest >= 3*time.Second { // for which an agent wants to hear it
@@ -49,12 +49,14 @@ func TestQuietInCluster(t *testing.T) {
 			case err != nil:
 				errs++
 			case !s.Quiet():
-				since = time.Time{}
-			case since.IsZero():
-				zeros, since = zeros+1, time.Now()
+				row = 0
+			case row == 0:
+				zeros, row, since = zeros+1, 1, time.Now()
 			default:
-				zeros++
-				longest = max(longest, time.Since(since))
+				zeros, row = zeros+1, row+1
+				if row > 20 { // fewer may be this process that stood still
+					longest = max(longest, time.Since(since))
+				}
 			}
 		}
 	})
