@@ -77,7 +77,8 @@ type Hub struct {
 	counts counts
 	todo   todo // hosts whose record has to be written
 
-	crowded atomic.Int64 // until when no event is published, as there is no room, ns
+	crowded  atomic.Int64 // until when no event is published, as there is no room, ns
+	spoiltAt atomic.Int64 // when a record was told of that cannot be read, ns
 
 	pace pacer
 	jobs jobs

@@ -56,6 +56,7 @@ func (h *Hub) follow(ctx context.Context, loaded func()) error {
 			r, ok := h.recordOf(v)
 			switch {
 			case !ok:
+				h.spoilt(v)
 			case !restored && v.Deleted:
 				first = slices.DeleteFunc(first, func(r telemetry.HostRecord) bool { return bus.Key(r.Host) == v.Key })
 				h.forgotten(v.Key)
@@ -118,7 +119,19 @@ func (h *Hub) unlisted(known map[string]uint64) {
 	}
 }
 
-// recordOf decodes a value; one that is not ours is counted and left alone.
+// spoilt has a record written again over what is none. Whoever may publish to a stream can have the bus send its acknowledgement, a text
+// of its own, to any subject, and so into a bucket: no right keeps anybody from that. A host that is not known here, as the hub has
+// just begun, is written at its next beat.
+func (h *Hub) spoilt(v bus.KV) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if x := h.fleet[h.idOf(v.Key)]; x != nil && v.Revision > x.revision {
+		x.revision = v.Revision
+		h.save(x)
+	}
+}
+
+// recordOf decodes a value; one that is not ours is counted, and told of now and then.
 func (h *Hub) recordOf(v bus.KV) (telemetry.HostRecord, bool) {
 	_, err := bus.SplitKey(v.Key)
 	if err == nil && v.Deleted {
@@ -127,11 +140,16 @@ func (h *Hub) recordOf(v bus.KV) (telemetry.HostRecord, bool) {
 	r, _, decode := telemetry.DecodeHostRecord(v.Value)
 	if err = errors.Join(err, decode); err != nil || bus.Key(r.Host) != v.Key {
 		h.counts.add("records_unreadable", 1)
-		h.log.Warn("registry holds a record that cannot be read", "key", v.Key, "error", err)
+		if now := time.Now().UnixNano(); now >= h.spoiltAt.Load()+int64(spoiltTell) {
+			h.spoiltAt.Store(now)
+			h.log.Warn("registry holds a record that cannot be read: it is written again", "key", v.Key, "bytes", len(v.Value), "error", err)
+		}
 		return r, false
 	}
 	return r, true
 }
+
+const spoiltTell = time.Minute // between two lines of the log
 
 // restore takes the registry of before into the watch.
 func (h *Hub) restore(ctx context.Context, records []telemetry.HostRecord) {

@@ -39,6 +39,12 @@ type speaker struct {
 	Listen string `json:"listen,omitempty"` // of its API there
 }
 
+// speakerOf returns who has a voice; ok is false for what is none, see spoilt.
+func speakerOf(v bus.KV) (s speaker, ok bool) {
+	err := json.Unmarshal(v.Value, &s)
+	return s, err == nil && s.ID != ""
+}
+
 const (
 	keyVoice   = "voice"
 	aliveEvery = time.Minute
@@ -109,7 +115,13 @@ func (h *Hub) renew(ctx context.Context) bool {
 	asked := time.Now()
 	revision, err := h.kv.hub.Load().Update(ctx, keyVoice, h.says(v.term), v.revision)
 	if errors.Is(err, bus.ErrConflict) && h.renewed(ctx, v.term) {
-		return false
+		h.mu.Lock()
+		v = h.voice
+		h.mu.Unlock()
+		if revision, err = h.kv.hub.Load().Update(ctx, keyVoice, h.says(v.term), v.revision); errors.Is(err, bus.ErrConflict) {
+			h.lapse(time.Now())
+			return false
+		}
 	}
 	switch {
 	case err == nil:
@@ -124,15 +136,19 @@ func (h *Hub) renew(ctx context.Context) bool {
 	return err == nil
 }
 
-// renewed reports whether a renewal whose answer was lost has come to pass: then the next one goes on from its revision.
+// renewed reports whether a renewal whose answer was lost has come to pass, or what lies there is nobody's while no other hub can have
+// taken the voice yet: then the next one goes on from its revision.
 func (h *Hub) renewed(ctx context.Context, term uint64) bool {
 	v, err := h.kv.hub.Load().Get(ctx, keyVoice)
-	var s speaker
-	if err != nil || json.Unmarshal(v.Value, &s) != nil || s.ID != h.o.ID || s.Term != term {
+	if err != nil {
 		return false
 	}
+	s, ok := speakerOf(v)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if ok && (s.ID != h.o.ID || s.Term != term) || !ok && time.Since(h.voice.renewed) > h.quiet() {
+		return false
+	}
 	h.voice.revision = v.Revision
 	return true
 }
@@ -216,15 +232,21 @@ func (h *Hub) acquire(ctx context.Context) bool {
 	return true
 }
 
-// takeVoice takes the voice if nobody has it, or if it is ours by an attempt whose answer was lost.
+// takeVoice takes the voice if nobody has it, or if it is ours by an attempt whose answer was lost. What lies there and is nobody's may
+// lie over the voice of one who speaks: then it is free when nobody was heard for as long as a voice lasts.
 func (h *Hub) takeVoice(ctx context.Context, term uint64) (revision uint64, err error) {
 	revision, err = h.kv.hub.Load().Update(ctx, keyVoice, h.says(term), 0)
 	if !errors.Is(err, bus.ErrConflict) {
 		return revision, err
 	}
 	v, get := h.kv.hub.Load().Get(ctx, keyVoice)
-	var s speaker
-	if get != nil || json.Unmarshal(v.Value, &s) != nil || s.ID != h.o.ID {
+	if get != nil {
+		return 0, err
+	}
+	h.mu.Lock()
+	silent := time.Since(h.voice.renewed) > h.ttl()
+	h.mu.Unlock()
+	if s, ok := speakerOf(v); ok && s.ID != h.o.ID || !ok && !silent {
 		return 0, err
 	}
 	return h.kv.hub.Load().Update(ctx, keyVoice, h.says(term), v.Revision)
@@ -337,6 +359,9 @@ func (h *Hub) recallOne(x *host, v bus.KV) {
 	switch {
 	case v.Revision == x.revision && !slices.ContainsFunc(x.pending, bySilence):
 		x.kept = true
+	case err != nil && v.Revision > 0: // what lies there is none: nobody has spoken
+		x.pending = slices.DeleteFunc(x.pending, bySilence)
+		x.revision, x.kept, x.dirty = v.Revision, true, true
 	case err == nil && r.Event != nil && len(x.pending) > 0 && r.Event.ID == x.pending[0].event.ID: // written after all
 		x.revision, x.repeat, x.kept = v.Revision, r.Event, true
 		x.pending = x.pending[1:]
@@ -390,8 +415,8 @@ func (h *Hub) says(term uint64) []byte {
 func (h *Hub) followVoice(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := h.kv.hub.Load().Watch(ctx, keyVoice, func(v bus.KV) error {
-			var s speaker
-			if !v.Deleted && json.Unmarshal(v.Value, &s) != nil {
+			s, ok := speakerOf(v)
+			if !v.Deleted && !ok {
 				return nil
 			}
 			h.mu.Lock()
