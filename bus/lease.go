@@ -66,7 +66,7 @@ func (l *Lease) take(ctx context.Context) (err error) {
 		if l.token, err = l.consumer.Next(ctx); err != nil {
 			return err
 		}
-		ours, why := l.look(context.WithoutCancel(ctx), leaseTrust) // who does not wait any more gives it back in order
+		ours, why := l.look(context.WithoutCancel(ctx)) // who does not wait any more gives it back in order
 		if ours {
 			return nil
 		}
@@ -117,35 +117,74 @@ func (d *Delivery) drop() {
 	}
 }
 
-// watch asks again and again whether the lease is still ours.
+// watch asks again and again whether the lease is still ours. On a slow bus the next question goes out beside the one before: what is
+// known is as old as the question, and not as the answer.
 func (l *Lease) watch(ctx context.Context) {
 	defer close(l.watched)
-	look := time.NewTicker(leaseLook)
-	defer look.Stop()
-	for {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	answers := make(chan leaseAnswer)
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for open := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
-		case <-look.C:
-		}
-		if is, err := l.look(ctx, leaseLook); !is && (err == nil || !l.Sure()) {
-			close(l.lost)
-			return
+		case a := <-answers:
+			open--
+			if !a.ours && (a.err == nil || !l.Sure()) {
+				close(l.lost)
+				return
+			}
+		case <-next.C:
+			if open > 0 && !l.Sure() { // who was suspended has none open, and asks first
+				close(l.lost)
+				return
+			}
+			open++
+			asking.Go(func() { l.ask(ctx, answers) })
+			next.Reset(leaseLook)
 		}
 	}
 }
 
-// look asks whether the token was given to nobody since it was to us.
-func (l *Lease) look(ctx context.Context, limit time.Duration) (ours bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+// leaseAnswer is what became of a question.
+type leaseAnswer struct {
+	ours bool
+	err  error
+}
+
+func (l *Lease) ask(ctx context.Context, answers chan<- leaseAnswer) {
+	ours, err := l.look(ctx)
+	select {
+	case answers <- leaseAnswer{ours, err}:
+	case <-ctx.Done():
+	}
+}
+
+// look asks whether the token was given to nobody since it was to us. An answer after leaseTrust would be of no use.
+func (l *Lease) look(ctx context.Context) (ours bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, leaseTrust)
 	defer cancel()
 	asked := time.Now()
 	state, err := l.conn.ConsumerInfo(ctx, StreamLeases, l.plugin)
 	if err != nil || state.Given != l.token.consumerSeq || state.AckPending == 0 {
 		return false, err
 	}
-	l.sure.Store(&asked)
+	l.sureSince(asked)
 	return true, nil
+}
+
+// sureSince notes the time of a question that was answered, unless a later one was before.
+func (l *Lease) sureSince(asked time.Time) {
+	for {
+		at := l.sure.Load()
+		if at != nil && at.After(asked) || l.sure.CompareAndSwap(at, &asked) {
+			return
+		}
+	}
 }
 
 // leaseInput is the input by which the lease of plugin is taken.

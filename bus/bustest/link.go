@@ -2,6 +2,7 @@ package bustest
 
 import (
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ type Link struct {
 	ends   map[net.Conn]struct{}
 	pipes  sync.WaitGroup
 	rate   atomic.Int64
+	delay  atomic.Int64
 	sent   atomic.Int64
 }
 
@@ -64,6 +66,9 @@ func (k *Link) Deafen() { k.set(deaf) }
 
 // Throttle lets so many bytes a second through in each direction of each connection; 0: as many as come.
 func (k *Link) Throttle(bytesPerSecond int64) { k.rate.Store(bytesPerSecond) }
+
+// Delay makes everything arrive so much later, in each direction; how much comes through stays the same.
+func (k *Link) Delay(d time.Duration) { k.delay.Store(int64(d)) }
 
 // Sent is how many bytes have come from clients.
 func (k *Link) Sent() int64 { return k.sent.Load() }
@@ -146,6 +151,9 @@ func (k *Link) pipe(from, to net.Conn, lossy linkState) {
 	defer reset(to)
 	defer reset(from)
 	buf := make([]byte, 16<<10)
+	way := make(chan parcel, onTheWay)
+	defer close(way)
+	k.pipes.Go(func() { carry(way, to, from) })
 	for {
 		for state, change := k.look(); state == hole; state, change = k.look() {
 			<-change
@@ -163,8 +171,26 @@ func (k *Link) pipe(from, to net.Conn, lossy linkState) {
 		if rate := k.rate.Load(); rate > 0 {
 			time.Sleep(time.Duration(int64(n) * int64(time.Second) / rate))
 		}
-		if _, err := to.Write(buf[:n]); err != nil {
-			return
+		way <- parcel{slices.Clone(buf[:n]), time.Now().Add(time.Duration(k.delay.Load()))}
+	}
+}
+
+// onTheWay is how many parcels a delayed direction holds; then it takes no more.
+const onTheWay = 64
+
+// A parcel is what was read at once, and when it is to arrive.
+type parcel struct {
+	body []byte
+	due  time.Time
+}
+
+// carry brings each parcel in time, until there are no more. One that cannot be brought ends both ends.
+func carry(way <-chan parcel, to, from net.Conn) {
+	for p := range way {
+		time.Sleep(time.Until(p.due))
+		if _, err := to.Write(p.body); err != nil {
+			reset(to)
+			reset(from)
 		}
 	}
 }
