@@ -3,6 +3,7 @@ package uplink
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
@@ -19,7 +20,8 @@ func (it *parcel) doubted() *bus.DuplicateError {
 
 // askWhose finds out what the stream over there has in the place of the parcels whose ids it had already: them, sent before, or what
 // somebody has stored on a subject of his own by an id that he has read or guessed. Ids are visible to whoever reads, and the stream
-// remembers them whatever the subject. Those are sent again, by ids that nobody knows. Who may not ask has to take its word.
+// remembers them whatever the subject. Those are sent again, by ids that nobody knows. Who may not ask has to take its word, and
+// so it is with what is sent for other hosts.
 func (p *passage) askWhose(ctx context.Context) error {
 	all, from, to := p.inDoubt()
 	known, may, err := p.arrivedAt(ctx, from, to)
@@ -28,7 +30,7 @@ func (p *passage) askWhose(ctx context.Context) error {
 	}
 	for _, it := range all {
 		m := p.message(it)
-		theirs := may && !known[p.hash(m.Subject, m.ID)]
+		theirs := may && p.asksFor(m.Subject) && !known[p.hash(m.Subject, m.ID)]
 		p.mu.Lock()
 		it.err, it.known = nil, !theirs
 		if theirs {
@@ -44,6 +46,11 @@ func (p *passage) askWhose(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// asksFor reports whether it is asked for what is on a subject: what is sent from here for another host is not.
+func (c *carrier) asksFor(subject string) bool {
+	return strings.HasPrefix(subject, strings.TrimSuffix(c.own, ">"))
 }
 
 // inDoubt returns the parcels whose ids the stream over there had already, and between which places it has them.

@@ -134,6 +134,31 @@ func TestStolenMayNotAsk(t *testing.T) {
 	}
 }
 
+// What is sent from here for another host cannot be asked for: where it is there already, it is not sent again by another id.
+func TestKnownOfAnotherHost(t *testing.T) {
+	r := newRig(t)
+	r.make(3, 100)
+	rights := bus.SpoolRights(host)
+	rights.Publish = append(rights.Publish, bus.MetricsSubject("h2", "cpu"))
+	r.o.Central.CredsFile = grant(t, r.central, bus.User(host, bus.Agent), rights)
+	there, err := bus.NewPublisher(r.sees, bus.PublisherOptions{Host: "h2", Plugin: "cpu"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer there.Close()
+	m := bus.Message{Subject: bus.MetricsSubject("h2", "cpu"), ID: "h2/cpu/b/1", Body: []byte("0")}
+	for _, p := range []*bus.Publisher{there, r.source} {
+		if err := p.Publish(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.run()
+	r.await(4)
+	if s := r.up.Status(); r.count(bus.StreamMetrics) != 4 || s.ForeignDuplicate > 0 || s.Known != 1 || s.Sent != 3 {
+		t.Errorf("%d are over there: %+v", r.count(bus.StreamMetrics), s)
+	}
+}
+
 // Of what was on the way at a cut some is over there, in front of what is sent anew. A second cut half way does not make it forgotten.
 func TestCutTwice(t *testing.T) {
 	const n, denied = 200, 151
