@@ -48,6 +48,10 @@ type Env struct {
 // A Validator is a config that can tell what no schema can. All faults at once, with errors.Join.
 type Validator interface{ Validate() error }
 
+// A Loner is a config that may be of one process alone: two that append to one file, or listen at one address. Alone returns why,
+// or nil where any number may have it.
+type Loner interface{ Alone() error }
+
 // A Definition is a program, ready to be run. The Define of a kind makes it.
 type Definition struct {
 	Kind    Kind
@@ -62,6 +66,7 @@ type Definition struct {
 	Inventory bool   // it reports facts instead of points
 	Command   string // how a person starts it, for help texts; empty: Program
 
+	alone   func(settings []byte) error // of a Loner
 	check   func(settings []byte) error // whether New would get a config
 	build   func(ctx context.Context, settings []byte, env Env) (any, error)
 	run     func(ctx context.Context, s *Session, settings []byte) error // New, the loop, Close
@@ -76,6 +81,16 @@ func Define[C, P any](kind Kind, spec Spec[C, P], loop func(ctx context.Context,
 	return Definition{
 		Kind: kind, Program: spec.Program, Summary: spec.Summary, Version: spec.Version, Schema: settings.schema,
 		Catalog: spec.Catalog, Routes: spec.Routes, Proxy: spec.Proxy,
+		alone: func(text []byte) error {
+			if _, ok := any(spec.Config).(Loner); !ok {
+				return nil
+			}
+			cfg, err := settings.read(text)
+			if err != nil {
+				return nil
+			}
+			return any(cfg).(Loner).Alone()
+		},
 		check: func(text []byte) error {
 			_, err := settings.read(text)
 			return err
@@ -104,6 +119,9 @@ func (d Definition) Defaults() json.RawMessage { return d.example() }
 
 // Check reports whether settings, a JSON object, are a config of the program.
 func (d Definition) Check(settings []byte) error { return d.check(settings) }
+
+// Alone returns why only one process can have settings, a JSON object; nil: any number can, or they are at fault.
+func (d Definition) Alone(settings []byte) error { return d.alone(settings) }
 
 // Build makes the work of the program, for a program that is made of others.
 func (d Definition) Build(ctx context.Context, settings []byte, env Env) (any, error) {

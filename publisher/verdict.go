@@ -1,7 +1,6 @@
 package publisher
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,7 +26,7 @@ func Verdict(resp *http.Response) error {
 		}
 		return err
 	case code == http.StatusRequestEntityTooLarge:
-		return errors.Join(plugin.ErrTooLarge, err)
+		return fmt.Errorf("%w: %w", plugin.ErrTooLarge, err)
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
 		return plugin.Denied(err)
 	case code == http.StatusRequestTimeout || code >= 500:

@@ -164,7 +164,11 @@ func (s *source) sync(n *yaml.Node) string {
 	text := s.text("bus.sync", n)
 	d, ok := parseDuration(text)
 	if text != "" && (!ok || d < time.Millisecond) {
-		s.fault(n, didYouMean(text, []string{"always"}, durationHint(text)), "bus.sync: want always, or a duration such as 1s, got %s", s.got(n))
+		hint := didYouMean(text, []string{"always"}, durationHint(text))
+		if ok {
+			hint = "write always, or 1ms or more"
+		}
+		s.fault(n, hint, "bus.sync: want always, or a duration such as 1s, got %s", s.got(n))
 		return ""
 	}
 	if d > longSync {

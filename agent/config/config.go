@@ -22,6 +22,9 @@ type Program struct {
 	// Schema is the JSON Schema of the settings; every property has a default.
 	Schema json.RawMessage
 
+	// Alone returns why only one process can have these settings, a JSON object; nil: any number can.
+	Alone func(settings []byte) error `json:"-"`
+
 	// Inventory says that it reports facts instead of points, so that nobody has to read it.
 	Inventory bool
 

@@ -47,9 +47,12 @@ func programs() []Program {
 			"password_file":{"type":"string","default":""},
 			"max_bytes":{"type":"integer","minimum":1024,"default":1048576},
 			"retries":{"type":"integer","exclusiveMinimum":0,"default":3}`)},
-		{Kind: Publisher, Name: "prometheus", Schema: schema(`"listen":{"type":"string","default":"127.0.0.1:9273"}`)},
+		{Kind: Publisher, Name: "prometheus", Alone: listens, Schema: schema(`"listen":{"type":"string","default":"127.0.0.1:9273"}`)},
 	}
 }
+
+// listens says of a publisher that listens why there is one of it.
+func listens([]byte) error { return errors.New("one process alone can listen there") }
 
 // options is a machine of its own: a small environment and a PATH of two programs.
 func options() Options {

@@ -55,7 +55,7 @@ func TestSchemaHasEveryKey(t *testing.T) {
 		}
 	}
 	f(Schema(nil), topKeys)
-	f(map[string]any{"properties": common()}, commonKeys)
+	f(map[string]any{"properties": common(Processor)}, commonKeys)
 	f(scheduleSchema(), scheduleKeys)
 	f(limitsSchema(), limitKeys)
 	f(discoverSchema(), discoverKeys)

@@ -101,18 +101,18 @@ func logSchema() map[string]any {
 // command's stand under config.
 func sectionSchema(kind string, programs []Program) map[string]any {
 	used := map[string]any{"$ref": "#/$defs/" + kind}
-	commands := plugin("", common())
+	commands := plugin("", common(kind))
 	use, run := has("use"), has("run")
 	attached := has("attached")
 	attached["properties"] = map[string]any{"attached": map[string]any{"const": true}}
 	called := map[string]any{}
 	for _, p := range programs {
 		if p.Kind == kind {
-			called[p.Name] = choose(use, used, choose(run, commands, choose(attached, open(), settings(p))))
+			called[p.Name] = choose(use, used, choose(run, commands, choose(attached, open(kind), settings(p))))
 		}
 	}
 	return map[string]any{"type": []string{"object", "null"}, "properties": called,
-		"additionalProperties": choose(use, used, choose(run, commands, open()))}
+		"additionalProperties": choose(use, used, choose(run, commands, open(kind)))}
 }
 
 // has is the schema of a map with a key.
@@ -127,7 +127,7 @@ func choose(condition, then, otherwise map[string]any) map[string]any {
 
 // byUse is the schema of the plugins whose use is a built-in of kind.
 func byUse(kind string, programs []Program) map[string]any {
-	all := []any{open()} // of a program pacewire-<use> the settings are not known
+	all := []any{open(kind)} // of a program pacewire-<use> the settings are not known
 	for _, p := range programs {
 		if p.Kind == kind {
 			is := map[string]any{"properties": map[string]any{"use": map[string]any{"const": p.Name}}}
@@ -141,9 +141,9 @@ func byUse(kind string, programs []Program) map[string]any {
 func settings(p Program) map[string]any {
 	var schema map[string]any
 	if json.Unmarshal(p.Schema, &schema) != nil || schema["properties"] == nil {
-		return open() // without a schema every setting is as good as another
+		return open(p.Kind) // without a schema every setting is as good as another
 	}
-	properties := common()
+	properties := common(p.Kind)
 	properties["config"] = schema
 	own, _ := schema["properties"].(map[string]any)
 	maps.Copy(properties, own)
@@ -158,20 +158,36 @@ func plugin(description string, properties map[string]any) map[string]any {
 }
 
 // open is the schema of a plugin whose settings are not known.
-func open() map[string]any {
-	return map[string]any{"type": []string{"object", "null"}, "properties": common()}
+func open(kind string) map[string]any {
+	return map[string]any{"type": []string{"object", "null"}, "properties": common(kind)}
 }
 
-// common is the schema of the keys that every plugin has.
-func common() map[string]any {
+// common is the schema of the keys that every plugin of a kind has; false is that of a key which it cannot have.
+func common(kind string) map[string]any {
+	keys := everyKey()
+	for _, key := range useless(kind) {
+		keys[key] = false
+	}
+	if kind == Collector {
+		keys["replicas"] = atMost(1, count("processes: a collector has one"))
+	}
+	return keys
+}
+
+// startForm is what start may be.
+const startForm = `^(new|all|[0-9][0-9.a-zµ]* ago|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt].+)$`
+
+// everyKey is the schema of the keys of plugins.
+func everyKey() map[string]any {
 	return map[string]any{
 		"use": text("the program, if the plugin is not called like it"), "run": several("a command, instead of a program"),
 		"from": several("the plugins whose points it gets"), "on": several("the types of events that it gets"),
 		"config": map[string]any{"type": "object", "description": "settings of the program"},
 		"every":  duration("the interval"), "cron": text("times, instead of every"), "timeout": duration("of one call"),
 		"tags": scalars("of its points"), "owner": text("who is asked about it"),
-		"enabled": map[string]any{"type": "boolean"}, "start": text("where a new reader begins: new, all, 24h ago, or a time"),
-		"replicas": count("processes, which share the work"), "parallel": count("workers in its process"),
+		"enabled":  map[string]any{"type": "boolean"},
+		"start":    map[string]any{"type": "string", "pattern": startForm, "description": "where a new reader begins: new, all, 24h ago, or a time that has passed"},
+		"replicas": atMost(mostProcesses, count("processes, which share the work")), "parallel": atMost(mostProcesses, count("workers in its process")),
 		"env": several("names of the environment that its process gets"),
 
 		"schedule": scheduleSchema(), "limits": limitsSchema(),
@@ -183,8 +199,8 @@ func common() map[string]any {
 		"order":      map[string]any{"enum": []string{"source"}, "description": "the batches of one source are worked on one after the other"},
 		"queue":      text("bytes of a collector that may wait for the bus, such as 16MiB"),
 		"overflow":   map[string]any{"enum": []string{"block", "drop_oldest", "drop_new"}, "description": "what becomes of more than that"},
-		"max_rate":   count("points a second it may send; more are dropped and counted"),
-		"max_series": count("series at a time it may send; points of more are dropped and counted"),
+		"max_rate":   atMost(mostRate, count("points a second it may send; more are dropped and counted")),
+		"max_series": atMost(mostSeries, count("series at a time it may send; points of more are dropped and counted")),
 	}
 }
 
@@ -250,4 +266,10 @@ func discoverSchema() map[string]any {
 
 func count(of string) map[string]any {
 	return map[string]any{"type": "integer", "minimum": 1, "description": "how many " + of}
+}
+
+// atMost bounds a schema of numbers.
+func atMost(most int, m map[string]any) map[string]any {
+	m["maximum"] = most
+	return m
 }

@@ -33,14 +33,31 @@ func (l *loader) link() {
 			continue
 		}
 		for i, name := range d.From {
-			if name != "all" {
-				l.edge(d, i, name)
+			if name == "all" {
+				l.nobody(d, i)
+				continue
 			}
+			l.edge(d, i, name)
 		}
 	}
 	l.loops()
 	l.unread()
 }
+
+// nobody warns of all where there is none: it stands for the plugins of this config alone.
+func (l *loader) nobody(d *definition, i int) {
+	if !slices.ContainsFunc(l.plugins, func(other *definition) bool { return feeds(other.Kind, d.Kind) && !other.facts() }) {
+		hint := "name the plugins of other machines, as from: [host, app]"
+		if l.out.Bus.Own() {
+			hint = "add one to collect:"
+		}
+		d.warn(d.from[i], hint,
+			"from: all means the plugins of this config, and there is none: %s gets no points", d.Name)
+	}
+}
+
+// facts reports whether the plugin brings facts instead of points.
+func (d *definition) facts() bool { return d.builtin != nil && d.builtin.Inventory }
 
 // always are the producers that no config names: the agent, with the counters of its plugins, and pacewire send.
 var always = []string{"agent", "send"}
@@ -59,7 +76,8 @@ func (l *loader) edge(d *definition, i int, name string) {
 }
 
 // stranger judges a name that no plugin of the file has. Beside an external bus it may be a plugin
-// of another machine, unless it looks like a mistyped one of ours.
+// of another machine, unless it looks like a mistyped one of ours. Where this machine collects nothing
+// that is what it is here for.
 func (l *loader) stranger(d *definition, i int, name string) {
 	var known []string
 	for _, other := range l.plugins {
@@ -69,6 +87,9 @@ func (l *loader) stranger(d *definition, i int, name string) {
 	}
 	near := Suggest(name, known)
 	if near == "" && !l.out.Bus.Own() {
+		if !slices.ContainsFunc(l.plugins, func(other *definition) bool { return other.Kind == Collector }) {
+			return
+		}
 		d.warn(d.from[i], "", "from: no plugin here is called %s: taken for one of other machines on the bus", d.raw(d.from[i]))
 		return
 	}
@@ -142,8 +163,7 @@ func (l *loader) unread() {
 		}
 	}
 	for _, d := range l.plugins {
-		facts := d.builtin != nil && d.builtin.Inventory
-		if d.Kind != Publisher && !facts && !read[d.Name] && !read["all of "+d.Kind] {
+		if d.Kind != Publisher && !d.facts() && !read[d.Name] && !read["all of "+d.Kind] {
 			d.warn(d.key, "name it in a from: of publish:, or remove it", "nobody reads %s: its points go nowhere", d.Name)
 		}
 	}

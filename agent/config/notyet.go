@@ -22,29 +22,51 @@ func (d *definition) alone(e entry) {
 	}
 }
 
+// shareable refuses several processes of a built-in whose settings only one can have.
+func (d *definition) shareable() {
+	if d.Replicas < 2 || d.builtin == nil || d.builtin.Alone == nil {
+		return
+	}
+	if err := d.builtin.Alone(d.Config); err != nil {
+		d.fault(d.replicas, "remove it, or write 1", "replicas: %v", err)
+	}
+}
+
+// useless are the keys that a kind has no use for, besides several replicas of a collector.
+func useless(kind string) []string {
+	switch kind {
+	case Collector:
+		return []string{"from", "on", "start", "parallel", "order"}
+	case Publisher:
+		return []string{"tags", "max_rate", "max_series", "queue", "overflow", "every", "cron", "schedule"}
+	}
+	return []string{"queue", "overflow", "every", "cron", "schedule"}
+}
+
+// useful are the keys that a plugin of a kind may have.
+func useful(kind string) []string {
+	return slices.DeleteFunc(slices.Clone(commonKeys), func(key string) bool { return slices.Contains(useless(kind), key) })
+}
+
 // misplaced refuses the keys that a kind has no use for.
 func (d *definition) misplaced(e entry) {
-	switch d.Kind {
-	case Collector:
-		if slices.Contains([]string{"from", "on", "start", "parallel", "order"}, e.name) {
-			d.fault(e.key, "remove it, or move the plugin to process: or publish:", "a collector reads from no plugin: it has no %s", e.name)
-		}
-	case Publisher:
-		if e.name == "tags" {
-			d.fault(e.key, "give them to who makes the points, or put a processor before it: use: tag", "a publisher makes no points: it has no tags")
-		}
-		if e.name == "max_rate" || e.name == "max_series" {
-			d.fault(e.key, "set it where the points are made", "a publisher makes no points: it has no %s", e.name)
-		}
-		fallthrough
+	if !slices.Contains(useless(d.Kind), e.name) {
+		return
+	}
+	if d.Kind == Collector {
+		d.fault(e.key, "remove it, or move the plugin to process: or publish:", "a collector reads from no plugin: it has no %s", e.name)
+		return
+	}
+	switch e.name {
+	case "tags":
+		d.fault(e.key, "give them to who makes the points, or put a processor before it: use: tag", "a publisher makes no points: it has no tags")
+	case "max_rate", "max_series":
+		d.fault(e.key, "set it where the points are made", "a publisher makes no points: it has no %s", e.name)
+	case "queue", "overflow":
+		d.fault(e.key, "remove it: what it has not read waits in the stream", "only a collector has a queue: a %s has no %s", d.Kind, e.name)
+	case "every":
+		d.fault(e.key, "remove it: it works when points come", "only a collector has an interval: a %s has no every", d.Kind)
 	default:
-		switch e.name {
-		case "queue", "overflow":
-			d.fault(e.key, "remove it: what it has not read waits in the stream", "only a collector has a queue: a %s has no %s", d.Kind, e.name)
-		case "every":
-			d.fault(e.key, "remove it: it works when points come", "only a collector has an interval: a %s has no every", d.Kind)
-		case "cron", "schedule":
-			d.fault(e.key, "remove it: it works when points come", "only a collector has a schedule: a %s has no %s", d.Kind, e.name)
-		}
+		d.fault(e.key, "remove it: it works when points come", "only a collector has a schedule: a %s has no %s", d.Kind, e.name)
 	}
 }

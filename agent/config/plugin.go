@@ -17,6 +17,7 @@ type definition struct {
 	entry
 
 	use, run *yaml.Node
+	replicas *yaml.Node // of Plugin.Replicas
 	pin      *yaml.Node // of sha256
 	exit     *yaml.Node // of on_agent_exit
 	threads  *yaml.Node // of limits.processes
@@ -58,6 +59,7 @@ func (l *loader) plugin(s *source, kind string, e entry) {
 	d.roomy()
 	l.doubtful(d)
 	l.config(d)
+	d.shareable()
 }
 
 // named checks the name, which is a token of subjects, a folder and a user of the bus.
@@ -113,16 +115,16 @@ func (l *loader) keys(d *definition) {
 		"tags":     func(n *yaml.Node) { d.Tags = d.tags("tags", n) },
 		"owner":    func(n *yaml.Node) { d.Owner = d.text("owner", n) },
 		"enabled":  func(n *yaml.Node) { d.Enabled = d.flag("enabled", n) },
-		"start":    func(n *yaml.Node) { d.Start = d.readStart(n) },
-		"replicas": func(n *yaml.Node) { d.Replicas = d.count("replicas", n, 1000) },
-		"parallel": func(n *yaml.Node) { d.Parallel = d.count("parallel", n, 1000) },
+		"start":    func(n *yaml.Node) { d.Start = l.readStart(d, n) },
+		"replicas": func(n *yaml.Node) { d.replicas, d.Replicas = n, d.count("replicas", n, mostProcesses) },
+		"parallel": func(n *yaml.Node) { d.Parallel = d.count("parallel", n, mostProcesses) },
 		"env":      d.readEnv,
 
-		"order":      func(n *yaml.Node) { d.Order = d.oneOf("order", n, "source") },
+		"order":      func(n *yaml.Node) { d.Order = d.readOrder(n) },
 		"queue":      func(n *yaml.Node) { d.Queue = d.readQueue(n) },
 		"overflow":   func(n *yaml.Node) { d.Overflow = d.oneOf("overflow", n, "block", "drop_oldest", "drop_new") },
-		"max_rate":   func(n *yaml.Node) { d.MaxRate = d.count("max_rate", n, 1<<40) },
-		"max_series": func(n *yaml.Node) { d.Series = d.count("max_series", n, 1<<30) },
+		"max_rate":   func(n *yaml.Node) { d.MaxRate = d.count("max_rate", n, mostRate) },
+		"max_series": func(n *yaml.Node) { d.Series = d.count("max_series", n, mostSeries) },
 
 		"limits":        d.readLimits,
 		"run_as":        func(n *yaml.Node) { l.readUser(d, n) },
@@ -139,6 +141,23 @@ func (l *loader) keys(d *definition) {
 			d.beside = append(d.beside, e)
 		}
 	}
+}
+
+// Most of what a plugin may have.
+const (
+	mostProcesses = 1000 // or workers
+	mostRate      = 1 << 40
+	mostSeries    = 1 << 30
+)
+
+// readOrder reads the one order that can be kept.
+func (d *definition) readOrder(n *yaml.Node) string {
+	text := d.text("order", n)
+	if text == "" || text == "source" {
+		return text
+	}
+	d.fault(n, didYouMean(text, []string{"source"}, "leave it out where no order is to be kept"), "order: want source, got %s", d.got(n))
+	return ""
 }
 
 // leastQueue is what a queue must hold: some messages.
@@ -202,13 +221,18 @@ func (d *definition) readEnv(n *yaml.Node) {
 }
 
 // readStart gives new, all, a time, or the duration of "24h ago".
-func (d *definition) readStart(n *yaml.Node) string {
+func (l *loader) readStart(d *definition, n *yaml.Node) string {
 	text := d.text("start", n)
 	ago, hasAgo := strings.CutSuffix(text, " ago")
 	past, isDuration := parseDuration(ago)
-	_, err := time.Parse(time.RFC3339, text)
+	at, err := time.Parse(time.RFC3339, text)
 	switch {
-	case text == "", text == "new", text == "all", err == nil:
+	case text == "", text == "new", text == "all":
+		return text
+	case err == nil:
+		if l.future(at) {
+			d.fault(n, "leave it out, or write new, to have what comes from now on", "start: %s is in the future, and a reader begins with what is there: it would not wait until then", d.raw(n))
+		}
 		return text
 	case isDuration && hasAgo:
 		return past.String() // which every program reads: days are ours
@@ -219,6 +243,12 @@ func (d *definition) readStart(n *yaml.Node) string {
 	}
 	d.fault(n, hint, "start: want new, all, 24h ago, or a time such as 2026-01-31T08:00:00Z, got %s", d.got(n))
 	return ""
+}
+
+// future reports a time that has not come yet. Clocks differ a little, and one of a time before this program is not set.
+func (l *loader) future(at time.Time) bool {
+	now := l.Now()
+	return now.Year() >= 2026 && at.After(now.Add(time.Minute))
 }
 
 // sources checks that who reads has something to read.

@@ -97,7 +97,7 @@ func faultsOf(err error) Faults {
 func TestDoubts(t *testing.T) {
 	f := func(entry string, want ...string) {
 		t.Helper()
-		s, err := Parse(options(), "c.yaml", []byte("every: 20s\ncollect: { "+entry+" }\npublish: { prometheus: { from: all } }"))
+		s, err := Parse(options(), "c.yaml", []byte("every: 20s\ncollect: { mem: , "+entry+" }\npublish: { prometheus: { from: all } }"))
 		if err != nil {
 			t.Errorf("%s: %v", entry, err)
 			return

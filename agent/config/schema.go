@@ -54,7 +54,7 @@ func (d *definition) gather() []entry {
 	beside := d.beside
 	if d.run != nil {
 		for _, e := range d.beside {
-			d.fault(e.key, didYouMean(e.name, commonKeys, "write config: { "+e.name+": ... }"), "%s: beside run: the settings of the program stand under config:", e.name)
+			d.fault(e.key, didYouMean(e.name, useful(d.Kind), "write config: { "+e.name+": ... }"), "%s: beside run: the settings of the program stand under config:", e.name)
 		}
 		beside = nil
 	}

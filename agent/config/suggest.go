@@ -22,6 +22,9 @@ func Suggest(word string, from []string) string {
 		if strings.HasPrefix(plain(name), plain(word)+"_") { // creds for creds_file
 			d = 1
 		}
+		if strings.HasPrefix(plain(word), plain(name)+"_") { // queue_size for queue
+			d = 1
+		}
 		if d < least {
 			best, least = name, d
 		}

@@ -20,13 +20,21 @@ func (s *source) text(key string, n *yaml.Node) string {
 	case empty(n):
 		s.fault(n, "give it a value or remove the key", "%s: has no value", key)
 	case n.Kind != yaml.ScalarNode:
-		s.fault(n, "", "%s: want text, got %s", key, s.got(n))
+		s.fault(n, s.bare(n), "%s: want text, got %s", key, s.got(n))
 	case n.Value == "":
 		s.fault(n, "remove the key to leave it out", "%s: is empty", key)
 	default:
 		return n.Value
 	}
 	return ""
+}
+
+// bare is what to write instead of a list of one.
+func (s *source) bare(n *yaml.Node) string {
+	if n.Kind != yaml.SequenceNode || len(n.Content) != 1 || n.Content[0].Kind != yaml.ScalarNode {
+		return ""
+	}
+	return "write " + s.raw(n.Content[0]) + " without brackets"
 }
 
 // texts reads a scalar or a list of them; nodes are those of the texts.
@@ -220,6 +228,9 @@ func sizeHint(text string) string {
 	m := sizeForm.re().FindStringSubmatch(text)
 	if m == nil {
 		return units
+	}
+	if number, err := strconv.ParseFloat(m[1], 64); err == nil && number == 0 {
+		return "it has to be more than 0: leave it out for the default"
 	}
 	for _, unit := range sizeUnits {
 		short, binary := strings.CutSuffix(unit.name, "iB")

@@ -189,7 +189,7 @@ func (c *checker) unknown(name string, at spot) {
 	if slices.Contains(commonKeys, name) { // only under config: can it get here
 		hint = name + " stands beside config:, not in it"
 	}
-	c.fault(key, didYouMean(name, slices.Concat(known, commonKeys), hint), "%s has no setting %s", c.Program, name)
+	c.fault(key, didYouMean(name, slices.Concat(known, useful(c.Kind)), hint), "%s has no setting %s", c.Program, name)
 }
 
 // missing reports a setting without a default. What was refused before is not missing.

@@ -344,6 +344,25 @@ func TestReloadUnreadable(t *testing.T) {
 	}
 }
 
+// A start that comes too late for the reader is told, with what gives it the past.
+func TestStartOfOneThatReads(t *testing.T) {
+	r := rigged(t, pair)
+	f := func(start string, told bool) {
+		t.Helper()
+		list, err := r.reload("collect: { numbers: }\npublish: { sink: { from: numbers" + start + " } }\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(strings.Join(list.Warnings, "\n"), "pacewire replay sink --since 2h"); got != told {
+			t.Errorf("%q: warnings %q", start, list.Warnings)
+		}
+	}
+	f("", false)
+	f(", start: all", true)
+	f(", start: all", true) // it still reads from where it was
+	f("", false)
+}
+
 // What a running agent cannot follow is told.
 func TestUnchangeable(t *testing.T) {
 	r := rigged(t, pair)

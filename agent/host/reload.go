@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -103,6 +104,11 @@ func (h *Host) unchangeable(s *config.Settings) []string {
 	} {
 		if c.changed {
 			list = append(list, c.key+": the change takes effect when the agent is started again")
+		}
+	}
+	for _, p := range s.Plugins {
+		if e := h.find(p.Name); e != nil && p.Kind != config.Collector && e.plan().conf.Start != p.Start {
+			list = append(list, fmt.Sprintf("start of %s: it counts for a new reader, and this one has its place in the stream: pacewire replay %s --since 2h gives it the past again", p.Name, p.Name))
 		}
 	}
 	return list

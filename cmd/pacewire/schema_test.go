@@ -88,6 +88,33 @@ func TestSchemaOfConfig(t *testing.T) {
 	plain(false, `"evry": "10s"`)
 	plain(false, `"web": {"lisen": "127.0.0.1:80"}`)
 
+	collect := func(good bool, key string) {
+		t.Helper()
+		f(good, `{"collect": {"host": {`+key+`}, "mine": {"run": "x", `+key+`}}, "publish": {"lines": {"from": "host"}}}`)
+	}
+	collect(false, `"start": "all"`)
+	collect(false, `"order": "source"`)
+	collect(false, `"replicas": 2`)
+	collect(true, `"replicas": 1`)
+	collect(true, `"queue": "16MiB", "overflow": "block", "max_rate": 100, "max_series": 100`)
+	collect(false, `"max_rate": 1099511627777`)
+	publish := func(good bool, key string) {
+		t.Helper()
+		f(good, `{"collect": {"host": null}, "publish": {"lines": {"from": "host", `+key+`}, "other": {"from": "host", "use": "elsewhere", `+key+`}}}`)
+	}
+	for _, key := range []string{`"queue": "16MiB"`, `"overflow": "block"`, `"max_rate": 1`, `"max_series": 1`, `"cron": "@daily"`, `"schedule": {"cron": "@daily"}`, `"every": "1s"`, `"tags": {"a": "b"}`} {
+		publish(false, key)
+	}
+	publish(true, `"replicas": 1000, "parallel": 1000`)
+	publish(false, `"replicas": 1001`)
+	publish(false, `"parallel": 1001`)
+	for _, start := range []string{"new", "all", "24h ago", "1d12h ago", "2026-01-02T15:04:05Z", "2026-01-02T15:04:05.5+01:00"} {
+		publish(true, `"start": "`+start+`"`)
+	}
+	for _, start := range []string{"24h", "now", "2026-01-02", "yesterday"} {
+		publish(false, `"start": "`+start+`"`)
+	}
+
 	f(true, `{"collect": {"mine": {"run": "python3 x.py", "config": {"any": [1]}}}, "publish": {"lines": {"from": "mine"}}}`)
 	f(false, `{"collect": {"mine": {"run": "python3 x.py", "any": 1}}, "publish": {"lines": {"from": "mine"}}}`)
 	f(false, `{"collect": {"host": {"run": "python3 x.py", "only": ["cpu"]}}, "publish": {"lines": {"from": "host"}}}`)

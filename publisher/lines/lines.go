@@ -66,6 +66,14 @@ func (c Config) Validate() error {
 	return errors.Join(faults...)
 }
 
+// Alone says that a file is written by one process.
+func (c Config) Alone() error {
+	if c.Path == stdout {
+		return nil
+	}
+	return fmt.Errorf("one process alone can append to %s", c.Path)
+}
+
 // A sink writes each batch as lines of text.
 type sink struct {
 	encode func(in *telemetry.Batch, dst []byte) []byte

@@ -178,6 +178,20 @@ func TestDefine(t *testing.T) {
 	}
 }
 
+// A file has one writer; standard output may be that of any number of processes.
+func TestAlone(t *testing.T) {
+	f := func(settings string, alone bool) {
+		t.Helper()
+		if err := Define().Alone([]byte(settings)); (err != nil) != alone {
+			t.Errorf("%s: %v", settings, err)
+		}
+	}
+	f(`{"path": "/tmp/x"}`, true)
+	f(`{"path": "-"}`, false)
+	f(`{}`, false)
+	f(`{"path": 7}`, false) // at fault, which others tell
+}
+
 // env returns a world whose log is the test's.
 func env(t *testing.T) plugin.Env {
 	t.Helper()
