@@ -1,7 +1,12 @@
 package bus_test
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/pacewire/pacewire/bus"
@@ -30,4 +35,46 @@ func TestClusterServerAway(t *testing.T) {
 	bustest.Wait(t, patience, follower.Name+" is away", away(follower.Name))
 	start(t, follower)
 	bustest.Wait(t, patience, follower.Name+" is back", away())
+}
+
+// Who waits for a cluster that has no leader says so soon, and not only when it gives up.
+func TestEnsureStreamsTellsThatItWaits(t *testing.T) {
+	t.Parallel()
+	c := bustest.NewCluster(t, cluster.Options{})
+	for _, n := range c.Nodes[1:] {
+		n.Kill()
+	}
+	log := new(lockedLog)
+	conn := c.Dial(t, bus.Options{User: bus.Hub, URL: c.Nodes[0].URL(), Log: slog.New(slog.NewTextHandler(log, nil))})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- conn.EnsureStreams(ctx, smallStreams()) }()
+	bustest.Wait(t, patience, "word in the log", func() bool { return strings.Contains(log.text(), "the bus does not answer yet") })
+	select {
+	case err := <-done:
+		t.Errorf("INVALID: it has not waited: %v", err)
+	default:
+	}
+	stop()
+	if err := <-done; err == nil {
+		t.Error("INVALID: streams were made without a leader")
+	}
+}
+
+// A lockedLog is written to by others than who reads it.
+type lockedLog struct {
+	mu   sync.Mutex
+	said bytes.Buffer
+}
+
+func (l *lockedLog) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.said.Write(line)
+}
+
+func (l *lockedLog) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.said.String()
 }

@@ -224,7 +224,11 @@ func (c *Conn) waitFirst(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timer.C:
-		return fmt.Errorf("%w within %v: %w", ErrTimeout, c.opts.Wait, c.LastError())
+		last := c.LastError()
+		if last == nil || errors.Is(last, ErrDisconnected) { // nobody has said no
+			return fmt.Errorf("%w within %v", ErrTimeout, c.opts.Wait)
+		}
+		return fmt.Errorf("%w after %v: %w", ErrDisconnected, c.opts.Wait, last)
 	}
 }
 

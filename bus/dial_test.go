@@ -64,7 +64,7 @@ func TestDialRefuses(t *testing.T) {
 	f(bus.Options{URL: "nats://127.0.0.1:1", User: "u", CredsFile: "/nonexistent"}, "no such file")
 	f(bus.Options{URL: "nats://127.0.0.1:1", User: "u", CredsFile: open}, "chmod 600")
 	f(bus.Options{URL: "nats://127.0.0.1:1", User: "u", CredsFile: garbage}, "want {")
-	f(bus.Options{URL: "nats://me:hidden@127.0.0.1:1", User: "u", Wait: 50 * time.Millisecond}, "nats://127.0.0.1:1: no answer in time")
+	f(bus.Options{URL: "nats://me:hidden@127.0.0.1:1", User: "u", Wait: 50 * time.Millisecond}, "nats://127.0.0.1:1: bus is not connected after 50ms: ")
 }
 
 func TestDialDoesNotTellSecrets(t *testing.T) {
@@ -118,7 +118,7 @@ func TestInProcess(t *testing.T) {
 func TestWrongPassword(t *testing.T) {
 	b := bustest.Guarded(t)
 	err := fails(t, bus.Options{URL: b.URL, User: "h1_cpu", CredsFile: credentials(t, "h1_cpu", "wrong")}, "uthorization")
-	if !errors.Is(err, bus.ErrTimeout) {
+	if !errors.Is(err, bus.ErrDisconnected) {
 		t.Errorf("dial with a wrong password: %v", err)
 	}
 }

@@ -56,6 +56,9 @@ func (c *Conn) EnsureStreams(ctx context.Context, s StreamSettings) error {
 	if err != nil {
 		return err
 	}
+	defer time.AfterFunc(lateAfter, func() {
+		c.log.Warn("the bus does not answer yet, and is asked again: a cluster does when most of its servers are there")
+	}).Stop()
 	var limit int64
 	err = insist(ctx, func(ctx context.Context) (err error) {
 		limit, err = storeLimit(ctx, js)
@@ -85,6 +88,9 @@ func (c *Conn) EnsureStreams(ctx context.Context, s StreamSettings) error {
 	}
 	return err
 }
+
+// lateAfter is when somebody who looks should know what is waited for.
+const lateAfter = 3 * time.Second
 
 // storeLimit is what the account may store, -1 for anything.
 func storeLimit(ctx context.Context, js jetstream.JetStream) (int64, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,7 +21,11 @@ func (d *doctor) agent(ctx context.Context, l *link, list []telemetry.PluginStat
 		d.unheard = unheard
 		return false
 	case unheard != nil:
-		d.find("agent", "pacewire up", "%v", unheard)
+		fix, why := "pacewire up", d.app.whySilent(l.host, unheard)
+		if !errors.Is(why, unheard) {
+			fix = "pacewire status --wait 1m"
+		}
+		d.find("agent", fix, "%v", why)
 		return false
 	}
 	d.plugins = list

@@ -164,7 +164,7 @@ func TestNotVisible(t *testing.T) {
 	c.hub.stop()
 	c.finds(t, nil, `hub: no hub answers on this bus: start "pacewire hub" ("pacewire up" has one where the bus is its own)  →  pacewire hub`)
 	c.agent.stop()
-	c.finds(t, nil, "agent: no agent of host h1 is on this bus", "hub: no hub answers")
+	c.finds(t, nil, "agent: the agent of host h1 runs here (process 1) and does not answer yet", "hub: no hub answers")
 }
 
 // What a machine has no means for is noted, and nothing is wrong with it.
@@ -198,7 +198,7 @@ func TestDoctorWithoutBus(t *testing.T) {
 	}
 	b := bustest.Bare(t, embedded.Options{})
 	noted(t, b.URL, "")
-	expect(t, run("doctor"), exitFailed, "bus: the bus has no stream METRICS, EVENTS, DEAD: start \"pacewire hub\" or an agent, they make them  →  pacewire hub", "agent: no agent of host h1", "hub: no hub answers")
+	expect(t, run("doctor"), exitFailed, "bus: the bus has no stream METRICS, EVENTS, DEAD: start \"pacewire hub\" or an agent, they make them  →  pacewire hub", "agent: the agent of host h1 runs here", "hub: no hub answers")
 }
 
 func TestDoctorFolders(t *testing.T) {

@@ -151,7 +151,7 @@ func (a *app) survey(ctx context.Context) (s standing, err error) {
 		s.Bus.RTTUS = rtt.Microseconds()
 	}
 	s.Bus.Streams = askStreams(ctx, l.conn, wrong)
-	s.Agent = askAgent(ctx, l, wrong)
+	s.Agent = a.askAgent(ctx, l, wrong)
 	if s.Agent != nil {
 		s.Uplink = askUplink(ctx, l, wrong)
 	}
@@ -202,11 +202,11 @@ func (a *app) busURL() string {
 }
 
 // askAgent asks the agent of this machine. On a bus elsewhere there need not be one.
-func askAgent(ctx context.Context, l *link, wrong func(string, ...any)) *agentStanding {
+func (a *app) askAgent(ctx context.Context, l *link, wrong func(string, ...any)) *agentStanding {
 	list, err := l.list(ctx)
 	if err != nil {
 		if _, none := readNote(); none == nil || !errors.Is(err, bus.ErrNoResponders) {
-			wrong("%v", err)
+			wrong("%v", a.whySilent(l.host, err))
 		}
 		return nil
 	}
@@ -232,6 +232,15 @@ func askAgent(ctx context.Context, l *link, wrong func(string, ...any)) *agentSt
 		}
 	}
 	return s
+}
+
+// whySilent says of an agent of this machine that runs, and that err says is not on the bus, that it is on its way there.
+func (a *app) whySilent(host string, err error) error {
+	n, none := readNote()
+	if a.flags.bus != "" || none != nil || n.Host != host || n.gone() || !errors.Is(err, bus.ErrNoResponders) {
+		return err
+	}
+	return fmt.Errorf("the agent of host %s runs here (process %d) and does not answer yet: it starts, or waits for what its log says", host, n.PID)
 }
 
 // How a plugin is, in a word.

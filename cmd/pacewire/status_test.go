@@ -54,7 +54,7 @@ func TestStatus(t *testing.T) {
 
 	r.hub.stop()
 	agent.stop()
-	expect(t, r.run("status"), exitFailed, "no hub answers on this bus", "no agent of host h1", "none answers")
+	expect(t, r.run("status"), exitFailed, "no hub answers on this bus", "the agent of host h1 runs here (process 1) and does not answer yet", "none answers")
 }
 
 func TestStatusAsJSON(t *testing.T) {
