@@ -31,8 +31,8 @@ type PluginStatus struct {
 
 	Flags []string `json:"flags,omitzero"` // why not all points get through, though it runs: FlagOverflow ..., FlagLag, FlagSinkDown, FlagLetter
 
-	Losses map[string]int64 `json:"losses,omitzero"` // when points were dropped or refused last, by the reasons of Stats, ns; as far as the agent was there
-	Sound  bool             `json:"sound,omitzero"`  // Reason says what it does: nothing is wrong
+	Losses map[string]uint64 `json:"losses,omitzero"` // when points were dropped or refused last, by the reasons of Stats, ns; as far as the agent was there
+	Sound  bool              `json:"sound,omitzero"`  // Reason says what it does: nothing is wrong
 
 	Stats    *Stats    `json:"stats,omitzero"`
 	Manifest *Manifest `json:"manifest,omitzero"` // info only
@@ -43,9 +43,9 @@ type PluginStatus struct {
 // NoteLoss notes when points were lost last for a reason.
 func (s *PluginStatus) NoteLoss(reason string, at time.Time) {
 	if s.Losses == nil {
-		s.Losses = map[string]int64{}
+		s.Losses = map[string]uint64{}
 	}
-	s.Losses[reason] = max(s.Losses[reason], at.UnixNano())
+	s.Losses[reason] = max(s.Losses[reason], uint64(at.UnixNano()))
 }
 
 // PluginList is the payload of the reply to list and info.

@@ -154,7 +154,7 @@ func TestWhenItWasLost(t *testing.T) {
 	s.beat(telemetry.Stats{Dropped: map[string]uint64{"overflow": 6, "nan": 1}, Refused: map[string]uint64{"refused_flood": 70}}, "")
 	s.looks(time.Hour, 0)
 	p := s.e.status()
-	if len(p.Losses) != 3 || p.Losses["overflow"] != first.UnixNano() || p.Losses["refused_flood"] != s.now.UnixNano() || p.Losses["nan"] != s.now.UnixNano() {
+	if len(p.Losses) != 3 || int64(p.Losses["overflow"]) != first.UnixNano() || int64(p.Losses["refused_flood"]) != s.now.UnixNano() || int64(p.Losses["nan"]) != s.now.UnixNano() {
 		t.Errorf("%v, want overflow at %d, the others an hour later", p.Losses, first.UnixNano())
 	}
 }
