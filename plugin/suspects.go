@@ -16,6 +16,8 @@ import (
 type suspects struct {
 	path string // "": nothing is kept
 
+	alone chan struct{} // full while one has suspects in hand, and no other may
+
 	mu   sync.Mutex
 	seen map[string]int  // deaths by place
 	hand map[string]bool // being worked on
@@ -26,7 +28,7 @@ func place(d *delivery) string { return d.stream + "/" + strconv.FormatUint(d.se
 
 // remember returns the suspects noted in dir by the process before this one.
 func remember(dir string) *suspects {
-	s := &suspects{seen: map[string]int{}, hand: map[string]bool{}}
+	s := &suspects{alone: make(chan struct{}, 1), seen: map[string]int{}, hand: map[string]bool{}}
 	if dir == "" {
 		return s
 	}
@@ -51,6 +53,19 @@ func (s *suspects) deaths(d *delivery) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.seen[place(d)]
+}
+
+// turn waits until no other lane has suspects in hand, if the process has died of some: what one lane does must not be laid to the
+// batch of another. done lets the next one.
+func (s *suspects) turn() (done func()) {
+	s.mu.Lock()
+	died := len(s.seen) > 0
+	s.mu.Unlock()
+	if !died {
+		return func() {}
+	}
+	s.alone <- struct{}{}
+	return func() { <-s.alone }
 }
 
 // begin notes that d is in hand.

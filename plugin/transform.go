@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -123,8 +124,12 @@ const nakDelay = 30 * time.Second
 // call runs a call for ds. Those that have been given before are marked as suspects meanwhile: should the process die of
 // one, the next process knows.
 func (s *Session) call(ds []*delivery, f func(ctx context.Context) error) error {
+	again := func(d *delivery) bool { return d.deliveries > 1 }
+	if slices.ContainsFunc(ds, again) {
+		defer s.suspect.turn()()
+	}
 	for _, d := range ds {
-		if d.deliveries > 1 {
+		if again(d) {
 			s.suspect.begin(d)
 			defer s.suspect.end(d)
 		}
