@@ -53,9 +53,12 @@ func (a *app) dial(ctx context.Context, denied func(error)) (*bus.Conn, string, 
 	if err == nil {
 		return conn, host, nil
 	}
-	if gone {
+	switch {
+	case gone:
 		err = fmt.Errorf("the agent (process %d) is gone: start it, or name a bus by --bus", n.PID)
-	} else if strings.Contains(err.Error(), "Authorization Violation") { // all that the server says
+	case noted && n.gone():
+		err = fmt.Errorf("%w; the agent (process %d) does not run either: start both, or name a bus by --bus", err, n.PID)
+	case strings.Contains(err.Error(), "Authorization Violation"): // all that the server says
 		err = fmt.Errorf("%w: the credentials are not, or no longer, those of a user there; --creds names others", err)
 	}
 	return nil, "", exitWith(exitNoBus, err)

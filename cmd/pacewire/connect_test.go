@@ -25,7 +25,7 @@ func ended(t *testing.T) int {
 func TestAgentIsGone(t *testing.T) {
 	run := place(t)
 	leave(t, note{URL: "nats://127.0.0.1:1", Host: "h1", PID: ended(t), Embedded: true})
-	for _, verb := range []string{"plugin list", "plugin info host", "plugin stop x", "reload", "tap"} {
+	for _, verb := range []string{"plugin list", "status", "status -o json", "plugin info host", "plugin stop x", "reload", "tap"} {
 		expect(t, run(strings.Fields(verb)...), exitNoBus, "the agent (process ", ") is gone: start it, or name a bus by --bus", "!refused")
 	}
 }
@@ -43,7 +43,7 @@ func TestAgentOutOfSight(t *testing.T) {
 func TestBusOfOthersIsAway(t *testing.T) {
 	run := place(t)
 	leave(t, note{URL: "nats://127.0.0.1:1", Host: "h1", PID: ended(t)})
-	expect(t, run("plugin", "list"), exitNoBus, "dial bus nats://127.0.0.1:1", "!is gone")
+	expect(t, run("plugin", "list"), exitNoBus, "dial bus nats://127.0.0.1:1", "does not run either: start both", "!is gone")
 }
 
 // Credentials that are named and cannot be read are told of, whoever names the bus, and whether there is one.

@@ -152,8 +152,7 @@ func (d *doctor) bus(ctx context.Context, conn *bus.Conn) {
 		case full && name != bus.StreamMetrics:
 			d.find("bus", "pacewire status", "%s is nearly full (%s of %s): the oldest are dropped", name, bytesText(s.Bytes), bytesText(uint64(s.MaxBytes)))
 		case full && reach < shortStore:
-			d.find("bus", fmt.Sprintf("bus: { max_store: %s } in the config, and start the agent again", moreStore(s.MaxBytes)),
-				"%s is nearly full (%s) and goes back %v only: what a reader has not read by then is lost", name, bytesText(s.Bytes), reach.Round(time.Second))
+			d.short(ctx, conn, fmt.Sprintf("bus: { max_store: %s } in the config, and start the agent again", moreStore(s.MaxBytes)), name, s)
 		}
 	}
 	if len(missing) > 0 {

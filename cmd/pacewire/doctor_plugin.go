@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pacewire/pacewire/agent/config"
@@ -36,6 +35,7 @@ func (d *doctor) agent(ctx context.Context, l *link, list []telemetry.PluginStat
 		}
 		d.plugin(p)
 	}
+	d.letters(ctx, l.conn)
 	d.looked = append(d.looked, fmt.Sprintf("agent of %s, %d plugins", l.host, len(list)))
 	return true
 }
@@ -86,7 +86,7 @@ func (d *doctor) plugin(p telemetry.PluginStatus) {
 	why := cmp.Or(p.Reason, p.LastExit, "it does not say why")
 	switch p.State {
 	case "running":
-		if p.Reason != "" {
+		if p.Reason != "" && !p.Sound {
 			d.findAt(p.Name, logs, "it runs, and not all is well: %s", p.Reason)
 		}
 	case "idle":
@@ -123,15 +123,7 @@ func (d *doctor) work(p telemetry.PluginStatus, c telemetry.Stats, logs string) 
 	if e := c.LastError; e != nil && time.Duration(e.AgeMS)*time.Millisecond < lately && p.Reason == "" {
 		d.findAt(p.Name, logs, "its last error is %s old: %s: %s", age(time.Now().Add(-time.Duration(e.AgeMS)*time.Millisecond)), e.Code, e.Message)
 	}
-	if c.Dead > 0 {
-		d.findAt(p.Name, logs, "%d batches were set aside: it, or its sink, refused them", c.Dead)
-	}
-	if lost := lostAtBounds(c.Dropped); lost != "" {
-		d.findAt(p.Name, "pacewire plugin info "+p.Name, "since its start it has lost at its bounds: %s", lost)
-	}
-	if len(c.Refused) > 0 {
-		d.findAt(p.Name, "pacewire plugin info "+p.Name, "since its start it has refused points at its bounds, which their senders keep: %s", counts(c.Refused))
-	}
+	d.bounds(p, c)
 	if c.LateResent > 0 {
 		d.findAt(p.Name, logs, "%d messages were sent to the bus again so late that they may be stored twice: it was cut off, or the bus stood still", c.LateResent)
 	}
@@ -141,23 +133,6 @@ func (d *doctor) work(p telemetry.PluginStatus, c telemetry.Stats, logs string) 
 	if p.Kind == config.Collector && p.State == "running" && c.Ticks > 1 && c.PointsOut == 0 && p.Reason == "" && !inventoryOnly(p) {
 		d.findAt(p.Name, "pacewire once "+p.Name, "it was asked %d times and gave no points", c.Ticks)
 	}
-}
-
-// lostAtBounds writes what was dropped because a bound was reached, as "overflow 6 points", "" for nothing.
-func lostAtBounds(dropped map[string]uint64) string {
-	var parts []string
-	for _, reason := range []string{telemetry.FlagOverflow, telemetry.FlagFlood, telemetry.FlagSeries, "not_sent"} {
-		if n := dropped[reason]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%s %d points", reason, n))
-		}
-	}
-	if n := dropped["lost_unread_batches"]; n > 0 {
-		parts = append(parts, fmt.Sprintf("%s %d batches", telemetry.FlagUnread, n))
-	}
-	if n := dropped["lost_unread_batches_at_most"]; n > 0 {
-		parts = append(parts, fmt.Sprintf("%s at most %d batches", telemetry.FlagUnread, n))
-	}
-	return strings.Join(parts, ", ")
 }
 
 // inventoryOnly reports whether a program tells facts instead of points.

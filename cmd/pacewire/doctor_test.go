@@ -116,7 +116,7 @@ func TestNotCollecting(t *testing.T) {
 	f(p, "", "its program is not to be trusted: not signed", "it tried 3 times to do on the bus what it may not")
 	p = plug("host", "running", "")
 	p.Stats = &telemetry.Stats{Ticks: 10, Missed: 5, CallP99US: 12_000_000, Dead: 2, PointsOut: 5, LastError: &telemetry.Fault{Code: "timeout", Message: "too slow", AgeMS: 30_000}}
-	f(p, "", "its last error is 30s old: timeout: too slow", "2 batches were set aside", "it missed 5 of 15 ticks: a call takes 12s (p99), longer than its interval")
+	f(p, "", "its last error is 30s old: timeout: too slow", "it missed 5 of 15 ticks: a call takes 12s (p99), longer than its interval")
 	p.Stats = &telemetry.Stats{Dropped: map[string]uint64{"overflow": 6, "series_limit": 2, "nan": 9, "lost_unread_batches": 4}}
 	f(p, "", "since its start it has lost at its bounds: overflow 6 points, series_limit 2 points, lost_unread 4 batches  →  pacewire plugin info host")
 	p.Stats = &telemetry.Stats{Refused: map[string]uint64{"refused_flood": 70}, Resent: 5, LateResent: 3}

@@ -21,7 +21,8 @@ import (
 var eventTypes = []string{"up", "overdue", "down", "left", "restarted", "rebooted", "renamed", "conflict", "flapping", "maintenance",
 	"clock_step", "clock_skew", "mass_overdue", "unknown_hosts", "forgotten",
 	"uplink_down", "uplink_up", "lost_spool", "uplink_refused",
-	"denied", telemetry.FlagOverflow, telemetry.FlagFlood, telemetry.FlagRefused, telemetry.FlagSeries, telemetry.FlagUnread, "lost_place", telemetry.LostLetters, telemetry.FlagStorageFull, telemetry.FlagLag}
+	"denied", telemetry.FlagOverflow, telemetry.FlagFlood, telemetry.FlagRefused, telemetry.FlagSeries, telemetry.FlagUnread, "lost_place", telemetry.LostLetters, telemetry.FlagStorageFull, telemetry.FlagLag,
+	telemetry.FlagSinkDown, telemetry.EventSinkUp, telemetry.FlagLetter}
 
 func (a *app) events() *cobra.Command {
 	var w eventWish

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -68,7 +69,13 @@ type note struct {
 }
 
 // gone reports whether the agent has ended, and could not take its note away.
-func (n note) gone() bool { return errors.Is(unix.Kill(n.PID, 0), unix.ESRCH) }
+func (n note) gone() bool { return errors.Is(unix.Kill(n.PID, 0), unix.ESRCH) || zombie(n.PID) }
+
+// zombie reports whether a process has ended, and its parent has not asked after it yet.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // 17 (a name) Z ...
+	return err == nil && bytes.HasPrefix(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" Z "))
+}
 
 const noteName = "agent.json"
 

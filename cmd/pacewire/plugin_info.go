@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pacewire/pacewire/agent/journal"
+	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -168,7 +169,7 @@ func (a *app) showInfo(s telemetry.PluginStatus, crew []telemetry.PluginStatus) 
 		row("heartbeat", age(time.Unix(0, s.Beat))+" ago")
 	}
 	for _, in := range s.Inputs {
-		row("reads", in.Stream+": "+strings.Join(in.Filters, ", "))
+		row(readsOf(s.Name, in), in.Stream+": "+strings.Join(in.Filters, ", "))
 	}
 	if n := backlogOf(s); n != "-" {
 		row("backlog", n+" batches on the bus are not settled yet")
@@ -180,6 +181,18 @@ func (a *app) showInfo(s telemetry.PluginStatus, crew []telemetry.PluginStatus) 
 		row("stderr", journal.Read("stderr", []byte(line)))
 	}
 	return w.Flush()
+}
+
+// readsOf says whether a plugin reads an input always, or is given it again.
+func readsOf(name string, in telemetry.Input) string {
+	plugin, _ := telemetry.PluginOf(name)
+	switch in.Durable {
+	case bus.ReplayDurable(plugin):
+		return "replays"
+	case bus.AgainDurable(plugin):
+		return "reads again"
+	}
+	return "reads"
 }
 
 // countersOf writes what a plugin counts.

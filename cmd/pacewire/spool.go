@@ -113,18 +113,20 @@ func (d *doctor) uplink(u *telemetry.UplinkStatus) {
 		return
 	}
 	if fault := uplinkFault(u); fault != "" && u.State != telemetry.UplinkOK {
-		d.find("uplink", "pacewire status", "%s", fault)
+		fix := "pacewire status"
+		if u.Cut && u.State == telemetry.UplinkDenied {
+			fix = "bus: { creds_file: FILE } in the config, with credentials of the fleet's bus, and start the agent again"
+		}
+		d.find("uplink", fix, "%s", fault)
 	}
 	if u.Lags {
 		d.find("uplink", "bus: { max_store: 4GiB, max_age: 24h } in the config, and start the agent again",
 			"what waits for the bus of the fleet fills %.0f%% of the spool: when that is full the oldest is lost", 100*u.Filled)
 	}
 	if u.Lost > 0 {
-		d.find("uplink", "bus: { max_store: 4GiB, max_age: 24h } in the config, and start the agent again",
-			"%d messages were dropped by the limits of the spool before the bus of the fleet had them", u.Lost)
-	}
-	if u.SetAside > 0 {
-		d.find("uplink", "pacewire dead list", "%d messages were refused by the bus of the fleet, and are dead letters here", u.SetAside)
+		d.add(finding{Where: "uplink", Fix: "bus: { max_store: 4GiB, max_age: 24h } in the config, and start the agent again",
+			Problem: fmt.Sprintf("%d messages were dropped by the limits of the spool before the bus of the fleet had them%s", u.Lost, lastAt(u.LostAt)),
+			Note:    u.LostAt > 0 && time.Since(time.Unix(0, u.LostAt)) > longAgo})
 	}
 	d.looked = append(d.looked, "uplink to "+printable(u.Bus))
 }

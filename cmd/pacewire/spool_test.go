@@ -58,8 +58,18 @@ func TestDoctorOfUplink(t *testing.T) {
 	if len(d.findings) > 0 || len(d.looked) != 1 {
 		t.Errorf("%+v, looked at %q", d.findings, d.looked)
 	}
-	d.uplink(&telemetry.UplinkStatus{State: telemetry.UplinkAway, Filled: 0.9, Lags: true, Lost: 3, SetAside: 4})
-	if len(d.findings) != 4 {
+	d.uplink(&telemetry.UplinkStatus{State: telemetry.UplinkAway, Filled: 0.9, Lags: true, Lost: 3})
+	if len(d.findings) != 3 || !d.ill() {
 		t.Errorf("%+v", d.findings)
+	}
+	d = new(doctor)
+	d.uplink(&telemetry.UplinkStatus{State: telemetry.UplinkOK, Lost: 3, LostAt: ago(2 * time.Hour)})
+	if len(d.findings) != 1 || d.ill() || !strings.Contains(d.findings[0].Problem, "last 2h ago") {
+		t.Errorf("a loss long ago: %+v", d.findings)
+	}
+	d = new(doctor)
+	d.uplink(&telemetry.UplinkStatus{State: telemetry.UplinkDenied, Cut: true, Reason: "check bus.creds_file"})
+	if len(d.findings) != 1 || !strings.Contains(d.findings[0].Fix, "creds_file: FILE") {
+		t.Errorf("barred: %+v", d.findings)
 	}
 }

@@ -141,7 +141,7 @@ func (a *app) survey(ctx context.Context) (s standing, err error) {
 	wrong := func(format string, args ...any) { s.Wrong = append(s.Wrong, fmt.Sprintf(format, args...)) }
 	l, err := a.link(ctx, "")
 	if err != nil {
-		wrong("the bus cannot be reached")
+		wrong("%v", err)
 		return s, err
 	}
 	defer l.close()
@@ -155,7 +155,7 @@ func (a *app) survey(ctx context.Context) (s standing, err error) {
 	if s.Agent != nil {
 		s.Uplink = askUplink(ctx, l, wrong)
 	}
-	if s.Uplink == nil || s.Uplink.State != telemetry.UplinkAway { // else there is nobody to ask
+	if s.Uplink == nil || !s.Uplink.Cut { // else there is nobody to ask
 		f, end := a.fleetBeside(ctx, l)
 		defer end()
 		s.Hub = askForHub(ctx, f, wrong)
