@@ -42,7 +42,7 @@ func TestLostBeforeTheFirstContact(t *testing.T) {
 func TestBarred(t *testing.T) {
 	r := newRig(t)
 	other := bustest.Guarded(t)
-	r.o.Central.URL = r.central.URL // a link that is reset may lose what the bus says last
+	r.o.Central.URL = r.central.URL                                                           // a link that is reset may lose what the bus says last
 	r.o.Central.CredsFile = grant(t, other, bus.User(host, bus.Agent), bus.SpoolRights(host)) // of another bus
 	r.run()
 	r.make(3, 100)
