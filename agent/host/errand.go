@@ -214,7 +214,7 @@ func (h *Host) groupOf(ctx context.Context, plugin string) (release func(), grou
 	group = h.crew(plugin)
 	switch {
 	case len(group) == 0:
-		err = h.unknown(plugin)
+		err = h.notWhole(plugin)
 	case group[0].plan().conf.Kind == config.Collector:
 		err = refuse(telemetry.FaultInvalid, "%s is a collector: it reads nothing that could be given again", plugin)
 	}
@@ -222,6 +222,15 @@ func (h *Host) groupOf(ctx context.Context, plugin string) (release func(), grou
 		release()
 	}
 	return release, group, err
+}
+
+// notWhole is why a plugin that is not there is given nothing: one process of several shares what they all read.
+func (h *Host) notWhole(name string) error {
+	whole, n := telemetry.PluginOf(name)
+	if n == 0 || len(h.crew(whole)) == 0 {
+		return h.unknown(name)
+	}
+	return refuse(telemetry.FaultNotFound, "%s is one process of %s, and what is given again is for the whole plugin: say %[2]s, as in pacewire replay %[2]s", name, whole)
 }
 
 // wanted reports whether the plugin is to run.

@@ -32,6 +32,11 @@ func busyError(name string) error {
 
 // unknown is why nothing was done to a plugin that is not there.
 func (h *Host) unknown(name string) error {
+	for _, p := range h.inForce().Plugins {
+		if p.Name == name && !p.Enabled {
+			return refuse(telemetry.FaultNotFound, "%s of host %s is disabled in the config: take out enabled: false, and pacewire reload starts it", name, h.o.Host)
+		}
+	}
 	hint := "pacewire plugin list names them"
 	if near := config.Suggest(name, h.names()); near != "" {
 		hint = "did you mean " + near + "?"

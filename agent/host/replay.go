@@ -23,7 +23,7 @@ func (h *Host) Replay(ctx context.Context, plugin string, since, until time.Time
 				return o, err
 			}
 			if found {
-				return o, refuse(telemetry.FaultInvalid, "a replay of %s is under way: wait for it, or end it with pacewire replay %s --stop", plugin, plugin)
+				return o, refuse(telemetry.FaultTimeout, "a replay of %s is under way: wait for it, or end it with pacewire replay %s --stop", plugin, plugin)
 			}
 			in, warning, err := h.stretch(ctx, in, since, until)
 			if err != nil {

@@ -37,12 +37,15 @@ func (a *app) deadList() *cobra.Command {
 			if w.last < 0 {
 				return exitWith(exitUsage, fmt.Errorf("-n %d: want 0 or more letters", w.last))
 			}
+			if err := w.sound(); err != nil {
+				return err
+			}
 			return a.withLetters(c.Context(), func(conn *bus.Conn) error {
 				list, err := w.letters(c.Context(), conn)
 				if err != nil {
 					return err
 				}
-				return a.showLetters(list)
+				return errors.Join(a.tellUnderWay(c.Context(), conn, w.plugin), a.showLetters(list))
 			})
 		},
 	}
@@ -103,9 +106,17 @@ type letterWish struct {
 func (w *letterWish) flags(a *app, c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&w.plugin, "plugin", "", "only of this plugin")
-	f.StringVar(&w.reason, "reason", "", "only with this reason: rejected, crash, decode ...")
+	f.StringVar(&w.reason, "reason", "", "only with this reason: rejected, crash, too_large ...")
 	spanFlag(f, &w.since, "since", "", 0, "only those set aside since then")
 	_ = c.RegisterFlagCompletionFunc("plugin", a.completePlugins)
+}
+
+// sound refuses a time that is still to come.
+func (w *letterWish) sound() error {
+	if w.since < 0 {
+		return exitWith(exitUsage, fmt.Errorf("--since %v: want how long ago, such as 1h", w.since))
+	}
+	return nil
 }
 
 // letters returns those that are meant.
@@ -120,6 +131,9 @@ func (w *letterWish) letters(ctx context.Context, conn *bus.Conn) (list []bus.Le
 		}
 		return nil
 	})
+	if err == nil && len(list) == 0 {
+		err = w.known(ctx, conn)
+	}
 	if w.last > 0 {
 		list = list[max(0, len(list)-w.last):]
 	}

@@ -48,14 +48,17 @@ func (a *app) deadDrop() *cobra.Command {
 	c := &cobra.Command{
 		Use: "drop (ID... | --plugin NAME | --all)", Short: "Remove dead letters for good", Args: cobra.ArbitraryArgs,
 		Long:    "drop removes dead letters, and with them the points they hold.",
-		Example: "  pacewire dead drop 17\n  pacewire dead drop --plugin influx --reason decode",
+		Example: "  pacewire dead drop 17\n  pacewire dead drop --plugin influx --reason too_large",
 		RunE: func(c *cobra.Command, ids []string) error {
 			if err := w.check(ids); err != nil {
 				return err
 			}
-			return a.withLetters(c.Context(), func(conn *bus.Conn) error {
-				return a.dropLetters(c.Context(), conn, w, ids)
-			})
+			conn, _, err := a.connect(c.Context())
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			return a.dropLetters(c.Context(), conn, w, ids)
 		},
 	}
 	w.flags(a, c, "drop")
@@ -76,6 +79,8 @@ func (w *chosenLetters) flags(a *app, c *cobra.Command, what string) {
 func (w *chosenLetters) check(ids []string) error {
 	chosen := w.plugin != "" || w.reason != "" || w.since != 0
 	switch {
+	case w.since < 0:
+		return w.sound()
 	case len(ids) > 0 && (w.all || chosen):
 		return exitWith(exitUsage, errors.New("name letters by their ids, or by flags, not both"))
 	case len(ids) == 0 && !w.all && w.plugin == "":
@@ -107,6 +112,9 @@ func (a *app) retryLetters(ctx context.Context, l *link, limit time.Duration, w 
 	faults := []error{ofLetters(err)}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	if len(list) == 0 && len(ids) == 0 {
+		faults = append(faults, a.tellUnderWay(ctx, l.conn, w.plugin))
+	}
 	done := newLettersDone()
 	groups, unfit := sortLetters(list)
 	for _, u := range unfit {
@@ -116,6 +124,7 @@ func (a *app) retryLetters(ctx context.Context, l *link, limit time.Duration, w 
 	for _, plugin := range slices.Sorted(maps.Keys(groups)) {
 		faults = append(faults, ofLetters(a.retryOf(ctx, l, plugin, groups[plugin], &done)))
 	}
+	faults = append(faults, done.vain())
 	if a.flags.output != "json" {
 		fmt.Fprintln(a.out, done.text())
 	}
@@ -275,6 +284,14 @@ func (d *lettersDone) text() string {
 	return text
 }
 
+// vain returns an error where nothing has come of a retry: every letter was refused again.
+func (d *lettersDone) vain() error {
+	if len(d.Refused) == 0 || d.Delivered > 0 || d.Waiting > 0 {
+		return nil
+	}
+	return fmt.Errorf("every letter was refused again: pacewire dead show %s tells why", seqsText(d.Refused))
+}
+
 func lettersText(n int) string {
 	if n == 1 {
 		return "1 letter"
@@ -333,7 +350,7 @@ func awaitErrand(ctx context.Context, conn *bus.Conn, errands []bus.Input, see f
 // errandGoesOn says why it was not waited for to its end.
 func errandGoesOn(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return exitWith(exitTryAgain, fmt.Errorf("not all is settled in time (%w): it goes on; --timeout sets how long to wait", bus.ErrTimeout))
+		return exitWith(exitTryAgain, errors.New("not all is settled in time: it goes on; --timeout sets how long to wait"))
 	}
 	return exitWith(exitFailed, fmt.Errorf("interrupted: it goes on (%w)", ctx.Err()))
 }

@@ -143,6 +143,10 @@ func TestDeadRetryNotAwaited(t *testing.T) {
 	if codeOf(err) != exitFailed || done.Delivered != 1 || done.Waiting != 2 || len(done.Refused) != 0 {
 		t.Errorf("%+v, %v", done, err)
 	}
+	var told bytes.Buffer
+	if err := (&app{err: &told}).tellUnderWay(t.Context(), conn, ""); err != nil || told.String() != "2 letters are being given to db again: not settled yet\n" {
+		t.Errorf("%s, %v", told.String(), err)
+	}
 	if text := done.text(); text != "0 letters given again, 1 delivered, 0 refused again, 2 not settled yet" {
 		t.Error(text)
 	}

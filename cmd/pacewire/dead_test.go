@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +62,52 @@ func TestDeadList(t *testing.T) {
 	f([]string{one, two}, "--reason", "rejected")
 	f([]string{two, three}, "-n", "2", "--since", "1h")
 	expect(t, r.run("dead", "list", "-n", "-1"), exitUsage, "-n -1")
-	expect(t, r.run("dead", "list", "--plugin", "dbb"), 0, "no dead letters")
+	expect(t, r.run("dead", "list", "--since", "-1h"), exitUsage, "--since -1h0m0s: want how long ago")
+	expect(t, r.run("dead", "drop", "--all", "--since", "-1h"), exitUsage, "--since -1h0m0s: want how long ago")
+}
+
+// What no letter fits is told from what there is none of: a typo, or a plugin and a reason that merely have no letters.
+func TestDeadOfNobody(t *testing.T) {
+	r := fleetOf(t, nil)
+	layThree(t, r.bus)
+	if err := r.bus.Conn(t, "hub").EnsureConsumer(t.Context(), bus.Input{Stream: bus.StreamMetrics, Durable: "quiet", Filters: []string{bus.MetricsFilter("app")}}); err != nil {
+		t.Fatal(err)
+	}
+	f := func(code int, word string, args ...string) {
+		t.Helper()
+		for _, verb := range []string{"list", "drop"} {
+			expect(t, r.run(append([]string{"dead", verb, "--plugin"}, args...)...), code, word)
+		}
+	}
+	f(exitUsage, `"dbb" reads this bus, nor has one of that name dead letters: did you mean db?`, "dbb")
+	f(exitUsage, "pacewire dead list names those that have", "elsewhere")
+	f(exitUsage, `there is no reason "rejectd": did you mean rejected?`, "db", "--reason", "rejectd")
+	f(exitUsage, `there is no reason "rubbish": known are rejected, `, "db", "--reason", "rubbish")
+	f(0, "", "quiet")
+	f(0, "", "db", "--reason", "truncated")
+	f(0, "", bus.Uplink)
+}
+
+func TestLetterReasons(t *testing.T) {
+	list := letterReasons()
+	for _, reason := range []string{"rejected", "processor", "crash", "subject", "denied", "empty", "content_type", "truncated", "time_skew"} {
+		if !slices.Contains(list, reason) {
+			t.Errorf("%q lacks %s", list, reason)
+		}
+	}
+}
+
+func TestRetryInVain(t *testing.T) {
+	f := func(d lettersDone, vain bool) {
+		t.Helper()
+		if err := d.vain(); (err != nil) != vain {
+			t.Errorf("%+v: %v", d, err)
+		}
+	}
+	f(lettersDone{}, false)
+	f(lettersDone{Retried: []uint64{1}, Refused: []uint64{7}}, true)
+	f(lettersDone{Retried: []uint64{1, 2}, Refused: []uint64{7}, Delivered: 1}, false)
+	f(lettersDone{Retried: []uint64{1, 2}, Refused: []uint64{7}, Waiting: 1}, false)
 }
 
 func TestDeadShow(t *testing.T) {
@@ -89,7 +135,12 @@ func TestDeadDrop(t *testing.T) {
 	expect(t, r.run("dead", "drop"), exitUsage, "which letters?")
 	expect(t, r.run("dead", "drop", "--reason", "rejected"), exitUsage, "which letters?")
 	expect(t, r.run("dead", "drop", "1", "--all"), exitUsage, "not both")
-	expect(t, r.run("dead", "drop", "9", "2"), exitUsage, "1 letter dropped", "no such dead letter: 9")
+	missing := r.run("dead", "drop", "9", "2")
+	expect(t, missing, exitUsage, "1 letter dropped", "no such dead letter: 9")
+	if strings.Count(missing.err, "pacewire dead list") != 1 {
+		t.Errorf("%s", missing.err)
+	}
+	expect(t, r.run("dead", "drop", "9", "-o", "json"), exitUsage, `"error":{"code":"not_found"`)
 	got := r.run("dead", "drop", "--all", "-o", "json")
 	expect(t, got, 0)
 	if want := `{"retried":[],"delivered":0,"refused":[],"dropped":[1,3]}` + "\n"; got.out != want {

@@ -77,6 +77,8 @@ func failureCode(err error) string {
 		return telemetry.FaultDenied
 	case errors.Is(err, context.Canceled):
 		return failedInterrupted
+	case errors.Is(err, bus.ErrNoLetter):
+		return telemetry.FaultNotFound
 	}
 	switch codeOf(err) {
 	case exitUsage:

@@ -68,6 +68,7 @@ func (w replayWish) order(now time.Time) (order, error) {
 	if w.since == "" {
 		return o, exitWith(exitUsage, errors.New("from when on? Say --since 2h, or a time such as 2026-01-02T15:04:05Z"))
 	}
+	moments := map[string]time.Time{}
 	for _, f := range []struct{ name, text string }{{"since", w.since}, {"until", w.until}} {
 		if f.text == "" {
 			continue
@@ -76,7 +77,13 @@ func (w replayWish) order(now time.Time) (order, error) {
 		if err != nil {
 			return o, exitWith(exitUsage, fmt.Errorf("--%s %q: %w", f.name, f.text, err))
 		}
-		o.args[f.name] = t.UTC().Format(time.RFC3339Nano)
+		moments[f.name], o.args[f.name] = t, t.UTC().Format(time.RFC3339Nano)
+	}
+	switch since := moments["since"]; {
+	case since.After(now.Add(time.Minute)): // the clock of the agent may be a little ahead
+		return o, exitWith(exitUsage, fmt.Errorf("--since %s is in the future: nothing is stored of that time yet", w.since))
+	case w.until != "" && !since.Before(moments["until"]):
+		return o, exitWith(exitUsage, fmt.Errorf("--since %s is not before --until %s: there is nothing between them", w.since, w.until))
 	}
 	return o, nil
 }

@@ -35,6 +35,10 @@ func TestReplayOrder(t *testing.T) {
 	bad(replayWish{plugin: "db", since: "yesterday"})
 	bad(replayWish{plugin: "db", since: "2h", until: "0s"})
 	bad(replayWish{plugin: "db", since: "2h", stop: true})
+	bad(replayWish{plugin: "db", since: "1m", until: "2m"})
+	bad(replayWish{plugin: "db", since: "1m", until: "1m"})
+	bad(replayWish{plugin: "db", since: "2026-01-03T00:00:00Z"})
+	bad(replayWish{plugin: "db", since: "2026-01-03T00:00:00Z", until: "2026-01-04T00:00:00Z"})
 }
 
 func TestPercentOf(t *testing.T) {
