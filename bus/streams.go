@@ -25,7 +25,7 @@ type StreamSettings struct {
 	Replicas                                      int // 0: 3 in a cluster, else 1
 
 	// Store is what the server may hold, where the account has no limit of its
-	// own that could be asked (an embedded server: its MaxStore). 0: unknown.
+	// own that could be asked (an embedded server: its Room). 0: unknown.
 	Store int64
 }
 
@@ -49,7 +49,8 @@ const (
 // EnsureStreams makes or updates METRICS, EVENTS and DEAD. Where the store is too
 // small for their sum, METRICS shrinks first, and the log says so; likewise where a
 // cluster has too few servers for what is usual. ErrFewServers: for what is wished.
-// ErrFull: the store has no room for the smallest streams.
+// ErrFull: the store has no room for the smallest streams. What a stream holds goes
+// only where s says less than that: a store without room takes nothing.
 // It asks until a cluster has a leader to answer, or ctx ends. Only the hub calls it.
 func (c *Conn) EnsureStreams(ctx context.Context, s StreamSettings) error {
 	js, err := c.jetStream()
