@@ -141,7 +141,7 @@ func (a *app) survey(ctx context.Context) (s standing, err error) {
 	wrong := func(format string, args ...any) { s.Wrong = append(s.Wrong, fmt.Sprintf(format, args...)) }
 	l, err := a.link(ctx, "")
 	if err != nil {
-		wrong("%v", err)
+		wrong("the bus cannot be reached: %v", err)
 		return s, err
 	}
 	defer l.close()
