@@ -106,7 +106,7 @@ func leaseMoves(t *trial) {
 	t.load(t.standard())
 	t.hold(2 * time.Second)
 	t.scale(4, inOrder)
-	holder := t.reader("")
+	holder := t.reader(nobody)
 	for range t.times(1, 2) {
 		holder = t.moves("killed", holder, func(pid int) { t.signal(pid, syscall.SIGKILL) }, func(int) {})
 		holder = t.moves("stopped", holder, func(int) { t.verb("plugin", "stop", one(holder)) }, func(int) { t.verb("plugin", "start", one(holder)) })
@@ -127,6 +127,9 @@ func (t *trial) verb(args ...string) {
 	t.must(err, strings.Join(args, " "))
 }
 
+// nobody is the number of no process.
+const nobody = -1
+
 func (t *trial) signal(pid int, sig syscall.Signal) {
 	t.must(syscall.Kill(pid, sig), "signal a process")
 }
@@ -138,21 +141,25 @@ func (t *trial) inOrder() {
 	}
 }
 
-// reader waits until one process of the processor reads and all others stand by, but for one that is not looked at, and returns it.
-func (t *trial) reader(but string) (name string) {
+// reader waits until one process of the processor reads and all others stand by, but for one that is not looked at, and returns its
+// name.
+func (t *trial) reader(but int) (name string) {
 	t.await(readyWithin, "one process reads, and the others stand by", func() error {
 		name = ""
 		crew := t.crew()
 		for n, p := range crew {
 			switch {
-			case n == but || strings.Contains(p.Reason, "stands by"):
+			case p.PID == but || p.State == "stopped" || strings.Contains(p.Reason, "stands by"):
 			case p.State != "running" || name != "":
-				return fmt.Errorf("%v", crew)
+				return fmt.Errorf("several read: %v", crew)
 			default:
 				name = n
 			}
 		}
-		return yet(name != "")
+		if name == "" {
+			return fmt.Errorf("nobody reads: %v", crew)
+		}
+		return nil
 	})
 	had := t.batches(name)
 	t.await(readyWithin, name+" reads", func() error { return yet(t.batches(name) > had) })
@@ -166,10 +173,10 @@ func (t *trial) moves(how, holder string, harm, heal func(pid int)) string {
 	pid := t.crew()[holder].PID
 	begin := time.Now()
 	harm(pid)
-	next := t.reader(holder)
-	t.bite("%s reads instead of %s, process %d, which was %s", next, holder, pid, how)
+	next := t.reader(pid)
+	t.bite("%s reads, process %d, instead of %s, process %d, which was %s", next, t.crew()[next].PID, holder, pid, how)
 	t.note("%s: all that was acknowledged until another one read had arrived after %s", how, round(t.healed(begin, time.Minute)))
 	heal(pid)
 	t.awaitRunning()
-	return t.reader("")
+	return t.reader(nobody)
 }
