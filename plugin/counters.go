@@ -60,7 +60,7 @@ func (c *counters) fail(class string, err error) {
 		c.errors = map[string]uint64{}
 	}
 	c.errors[class]++
-	c.last = &telemetry.Fault{Code: class, Message: shorten(err.Error())}
+	c.last = &telemetry.Fault{Code: class, Message: shorten(oneLine(err.Error()))}
 	c.lastAt = time.Now()
 }
 

@@ -1,8 +1,10 @@
 package plugin
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -92,7 +94,33 @@ type SeriesLimitError struct{ Points int } // dropped
 
 // Error says how many points were dropped, and why.
 func (e *SeriesLimitError) Error() string {
+	if e.Points == 1 {
+		return "1 point is of more series than max_series allows, and is dropped"
+	}
 	return fmt.Sprintf("%d points are of more series than max_series allows, and are dropped", e.Points)
+}
+
+// A lateError is one of a call that has had no answer within its time.
+type lateError struct {
+	err   error
+	limit time.Duration
+}
+
+func (e *lateError) Error() string {
+	return strings.ReplaceAll(e.err.Error(), context.DeadlineExceeded.Error(), "no answer in "+e.limit.String())
+}
+
+func (e *lateError) Unwrap() error { return e.err }
+
+// oneLine writes the lines of a text one behind the other: joined errors, and the answers of sinks, have several.
+func oneLine(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
 }
 
 // A panicError is a panic of an author's code, taken as an error.

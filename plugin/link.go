@@ -172,5 +172,5 @@ func (b busSettler) bury(ctx context.Context, body []byte, part int, code string
 	if part > 0 {
 		d.ContentType = string(telemetry.ContentMsgPack) // however the whole was written
 	}
-	return l.out.DeadPart(ctx, &d, body, part, l.plugin, b.source.durable, reason.Error(), code)
+	return l.out.DeadPart(ctx, &d, body, part, l.plugin, b.source.durable, oneLine(reason.Error()), code)
 }

@@ -118,6 +118,9 @@ func (s *Session) Call(f func(ctx context.Context) error) error {
 	begin := time.Now()
 	err := guard(func() error { return f(ctx) })
 	s.count.calls.note(time.Since(begin))
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil && s.life.Err() == nil {
+		return &lateError{err, limit}
+	}
 	return err
 }
 

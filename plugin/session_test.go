@@ -73,6 +73,9 @@ func TestCall(t *testing.T) {
 				}
 				return ctx.Err()
 			})
+			if err == nil || err.Error() != "no answer in "+limit.String() {
+				t.Errorf("%v", err)
+			}
 			if !errors.Is(err, context.DeadlineExceeded) || status.isHung() {
 				t.Errorf("%v, hung %v", err, status.isHung())
 			}

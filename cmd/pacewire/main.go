@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -81,7 +82,10 @@ func (a *app) run(ctx context.Context, calm context.CancelFunc, args []string) i
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	err := root.ExecuteContext(ctx)
+	err := helpOfNothing(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	if err == nil {
 		return 0
 	}
@@ -185,6 +189,19 @@ func inWords(c *cobra.Command, args []string, err error) error {
 		return fmt.Errorf("%q is too much", args[0])
 	}
 	return err
+}
+
+// helpOfNothing returns an error for --help of a verb that there is not, where the help of all would hide that.
+func helpOfNothing(root *cobra.Command, args []string) error {
+	root.InitDefaultHelpCmd() // a verb too
+	c, rest, err := root.Find(args)
+	if err != nil || !c.HasSubCommands() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") || strings.HasPrefix(rest[0], "__") {
+		return nil
+	}
+	if slices.Contains(rest, "--help") || slices.Contains(rest, "-h") {
+		return exitWith(exitUsage, unknownVerb(c, rest[0]))
+	}
+	return nil
 }
 
 func unknownVerb(c *cobra.Command, word string) error {

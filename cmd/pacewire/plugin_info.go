@@ -36,6 +36,9 @@ func (a *app) pluginInfo() *cobra.Command {
 				return err
 			}
 			d, unknown := program(args[0])
+			if unknown != nil && strings.Contains(err.Error(), "did you mean") { // which says enough
+				return err
+			}
 			if unknown != nil {
 				return fmt.Errorf("%w; %w", err, unknown)
 			}
@@ -205,13 +208,27 @@ func countersOf(c telemetry.Stats, row func(string, any)) {
 	if c.Resent > 0 {
 		row("sent again", fmt.Sprintf("%d messages that the bus had not answered, %d so late that they may be stored twice", c.Resent, c.LateResent))
 	}
-	row("calls", fmt.Sprintf("%d, p50 %dus, p99 %dus, max %dus", c.Calls, c.CallP50US, c.CallP99US, c.CallMaxUS))
-	row("ticks", fmt.Sprintf("%d, missed %d", c.Ticks, c.Missed))
+	row("calls", fmt.Sprintf("%d, p50 %v, p99 %v, max %v", c.Calls, micros(c.CallP50US), micros(c.CallP99US), micros(c.CallMaxUS)))
+	if c.Ticks > 0 || c.Missed > 0 { // only collectors have them
+		row("ticks", fmt.Sprintf("%d, missed %d", c.Ticks, c.Missed))
+	}
 	row("errors", counts(c.Errors))
 	row("dropped", counts(c.Dropped))
 	if len(c.Refused) > 0 {
 		row("refused", counts(c.Refused)+" points, which their senders keep")
 	}
+}
+
+// micros is a time that was counted in microseconds, as exact as somebody wants to read it.
+func micros(n uint64) time.Duration {
+	d := time.Duration(n) * time.Microsecond
+	switch {
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond)
+	case d >= time.Millisecond:
+		return d.Round(10 * time.Microsecond)
+	}
+	return d
 }
 
 // dueText says when a plugin is due, if that is no plain interval.

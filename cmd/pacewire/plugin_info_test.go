@@ -24,6 +24,9 @@ func TestCountersOf(t *testing.T) {
 	f(quiet, "dropped", "none")
 	f(quiet, "refused", "")
 	f(quiet, "sent again", "")
+	f(quiet, "ticks", "")
+	f(telemetry.Stats{Ticks: 7}, "ticks", "7, missed 0")
+	f(telemetry.Stats{Calls: 3, CallP50US: 250, CallP99US: 12_345, CallMaxUS: 30_000_880}, "calls", "3, p50 250µs, p99 12.35ms, max 30s")
 	busy := telemetry.Stats{Dropped: map[string]uint64{"nan": 2}, Refused: map[string]uint64{telemetry.FlagRefused: 70}, Resent: 5, LateResent: 3}
 	f(busy, "dropped", "nan 2")
 	f(busy, "refused", "refused_flood 70 points, which their senders keep")

@@ -134,6 +134,8 @@ func TestInfoOfProgram(t *testing.T) {
 	agent, run := agentOf(t, map[string]answer{"info": fails(telemetry.FaultNotFound, `host h1 has no plugin "filter"`)})
 	expect(t, run("plugin", "info", "filter"), 0, `"program": "filter"`, "!no agent")
 	expect(t, run("plugin", "info", "fliter"), exitUsage, `host h1 has no plugin`, "did you mean filter?")
+	agent.set("info", fails(telemetry.FaultNotFound, `host h1 has no plugin "hot.9": did you mean hot.3?`))
+	expect(t, run("plugin", "info", "hot.9"), exitUsage, "did you mean hot.3?", "!built-in")
 	agent.set("info", fails(telemetry.FaultInternal, "it is broken"))
 	expect(t, run("plugin", "info", "filter"), exitFailed, "it is broken", `!"program"`)
 }
