@@ -1,6 +1,6 @@
 # Two commands do all on a fresh machine with Go: make up runs the main job, make test tests everything.
 
-.PHONY: build up test lint unit e2e gen fmt chaos bench fuzz help
+.PHONY: build up test lint unit e2e race gen fmt chaos bench fuzz help
 
 # All but those that drive whole programs.
 packages = $$(go list ./... | grep -vE '/test/e2e$$')
@@ -25,6 +25,9 @@ unit: ## tests of the packages, with the real servers that are on PATH
 
 e2e: ## tests of the built program, as real processes
 	go test -count=1 -timeout 20m ./test/e2e
+
+race: ## the same, test and program with the race detector; four times slower
+	go test -race -count=1 -timeout 40m ./test/e2e
 
 gen: ## write what follows from the plugins: lists, schemas, docs, sample config
 	go generate ./...
