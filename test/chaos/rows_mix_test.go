@@ -73,11 +73,10 @@ func TestMixWaitsForBites(t *testing.T) {
 		if len(happened) != 2 || x.result.bites != 0 || !slices.Equal(x.result.missed, []string{"0"}) {
 			t.Errorf("%q, %d bites, missed %q", happened, x.result.bites, x.result.missed)
 		}
-		begin, there, met := time.Now(), false, false
+		begin := time.Now()
 		y := &trial{settings: quiet(), ctx: t.Context()}
-		h := harm{name: "late", do: func() bool { return there }, met: func() bool { return met }}
-		time.AfterFunc(30*time.Second, func() { there = true })
-		time.AfterFunc(40*time.Second, func() { met = true })
+		since := func(d time.Duration) func() bool { return func() bool { return time.Since(begin) >= d } }
+		h := harm{name: "late", do: since(30 * time.Second), met: since(40 * time.Second)}
 		y.play(y.actsOf(h, time.Second, 2*time.Second), time.Minute)
 		if took := time.Since(begin); y.result.bites != 1 || len(y.result.missed) > 0 || took < 40*time.Second || took > 41*time.Second {
 			t.Errorf("%d bites, missed %q, after %v", y.result.bites, y.result.missed, took)
