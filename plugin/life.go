@@ -210,7 +210,7 @@ func (l *life) letterKey() []byte {
 
 // noBus tells errors of dialling that waiting mends from those that it does not.
 func noBus(err error) error {
-	if errors.Is(err, bus.ErrTimeout) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, bus.ErrTimeout) || errors.Is(err, bus.ErrDisconnected) || errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w: %w", ErrNoBus, err)
 	}
 	return fmt.Errorf("%w: %w", errDial, err)

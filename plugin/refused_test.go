@@ -44,7 +44,11 @@ func TestRefusedIsNotDropped(t *testing.T) {
 	a.Give("asking", telemetry.Work{MaxRate: 600})
 	a.Start(t, asking, "asking")
 	plugintest.Until(t, "one is refused", func() bool { return refused.Load() > 0 })
-	h := a.Beat(t, "asking")
+	var h telemetry.Heartbeat
+	plugintest.Until(t, "a heartbeat that has counted it", func() bool {
+		h = a.Beat(t, "asking")
+		return h.Stats.Refused[telemetry.FlagRefused] > 0
+	})
 	if s := h.Stats; s.PointsOut != stored.Load() || s.Refused["refused_flood"] != refused.Load() || len(s.Dropped) > 0 {
 		t.Errorf("stored %d, refused %d; counted %d, %v, and %v as dropped", stored.Load(), refused.Load(), s.PointsOut, s.Refused, s.Dropped)
 	}
