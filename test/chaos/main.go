@@ -57,7 +57,7 @@ func main() {
 	flag.Uint64Var(&s.seed, "seed", 0, "of the schedule of the faults; 0: one that is printed")
 	flag.DurationVar(&s.soak, "soak", 0, "run random rows, and random mixes of faults, for so long instead of each row once")
 	flag.StringVar(&s.dir, "dir", "", "where stores are kept meanwhile; by default a temporary folder")
-	flag.StringVar(&s.write, "write", "", "a file whose table is to be replaced by this one, such as docs/reliability.md")
+	flag.StringVar(&s.write, "write", "", "a file whose table is to be replaced by this one, such as docs/reliability.md; with -rows, only these rows of it")
 	flag.Parse()
 	exitOn(s.main(ctx, os.Stdout))
 }

@@ -103,7 +103,7 @@ func (r result) memory() string {
 	return cmp.Or(strings.Join(all, ", "), "–")
 }
 
-// publish puts the table into a document, if one was named.
+// publish puts the table into a document, if one was named; that of some rows takes the place of these rows only.
 func (s settings) publish(table string) error {
 	if s.write == "" {
 		return nil
@@ -116,6 +116,9 @@ func (s settings) publish(table string) error {
 	_, after, ok2 := strings.Cut(rest, tableEnd)
 	if !ok || !ok2 {
 		return errors.New(s.write + " has no place for the table: it stands between " + strings.TrimSpace(tableBegin) + " and " + strings.TrimSpace(tableEnd))
+	}
+	if s.only != "" {
+		table = merged(strings.TrimSuffix(rest, tableEnd+after), table, namesOf(rows()))
 	}
 	return os.WriteFile(s.write, []byte(before+tableBegin+"\n"+table+"\n"+tableEnd+after), 0o644)
 }
