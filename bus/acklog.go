@@ -104,7 +104,7 @@ func (k *Consumer) keepAcks(now time.Time) {
 	case a.asked == 0:
 		k.ask()
 	case now.Sub(a.sent) < confirmWait:
-	case a.tries >= confirmMax:
+	case a.tries >= confirmMax && (k.stopping || k.heard.After(a.sent)): // a stream that says nothing at all may only be slow
 		k.stats.Unconfirmed += uint64(a.asked)
 		k.log.Warn("acks not confirmed, the messages will come again", "count", a.asked,
 			"stream", k.stream, "consumer", k.durable)

@@ -44,6 +44,7 @@ type ConsumerStats struct {
 	Repeated    uint64 // came again though they were settled here, or in hand: not given out
 	LostUnread  uint64 // batches that sources sent and the stream dropped before we read them
 	LostAway    uint64 // messages dropped before EnsureConsumer and after this consumer's place: at most so many were for it
+	Left        uint64 // fetched, and left to others as we were away: not given out
 	Unconfirmed uint64 // acks the stream did not confirm: the messages come again
 	Resets      uint64 // pulls given up for silence
 	Held        int    // given out and not settled
@@ -73,7 +74,9 @@ type Consumer struct {
 	queue    []queued      // taken from arrivals to signal progress, oldest first
 	waits    bool          // Next waits on arrivals
 	heard    time.Time     // last arrival
-	away     bool          // the connection was lost
+	away     time.Time     // since when the connection is lost; zero: it is not
+	given    uint64        // consumer sequence of the last message
+	shared   time.Time     // when others were given something last
 	stopping bool          // Stop was called
 	stopped  bool          // and has given everything back
 	held     deliveryList
@@ -140,7 +143,9 @@ func (c *Conn) Consume(ctx context.Context, stream, durable string, o ConsumeOpt
 	k.watch = watcher{up: k.onUp, down: k.onDown, denied: k.onDenied}
 	c.watch(&k.watch)
 	k.mu.Lock()
-	k.away = !c.Connected()
+	if !c.Connected() {
+		k.away = time.Now()
+	}
 	k.reset()
 	k.mu.Unlock()
 	go k.keep()
@@ -249,6 +254,7 @@ func (k *Consumer) take() (*Delivery, error) {
 		case k.stopping:
 			return nil, ErrStopped
 		}
+		k.leave(time.Now())
 		msg := k.first()
 		if msg == nil {
 			k.pullAll() // lanes that could not ask before
@@ -312,6 +318,7 @@ func (k *Consumer) accept(msg *nats.Msg) *Delivery {
 		l.left = 0
 		k.pull(l)
 	}
+	k.count(d, now)
 	if k.repeated(d, now) {
 		return nil
 	}
@@ -390,16 +397,19 @@ func (k *Consumer) wake() {
 func (k *Consumer) onDown() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.away = true
+	if k.away.IsZero() {
+		k.away = time.Now()
+	}
 }
 
 func (k *Consumer) onUp() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.away {
+	if k.away.IsZero() {
 		return // of the connect before we began to watch
 	}
-	k.away = false
+	k.leave(time.Now())
+	k.away = time.Time{}
 	if !k.stopping {
 		k.reset()
 	}
