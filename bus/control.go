@@ -62,7 +62,10 @@ func translate(err error) error {
 		nats.ErrPermissionViolation:  ErrDenied,
 	}
 	for cause, ours := range sentinel {
-		if errors.Is(err, cause) {
+		switch {
+		case err == cause: //nolint:errorlint // what wraps it says more
+			return &inOurWords{ours, err}
+		case errors.Is(err, cause):
 			return fmt.Errorf("%w: %w", ours, err)
 		}
 	}
@@ -71,6 +74,13 @@ func translate(err error) error {
 	}
 	return err
 }
+
+// inOurWords is an error of the client that says no more than ours does.
+type inOurWords struct{ ours, cause error }
+
+func (e *inOurWords) Error() string { return e.ours.Error() }
+
+func (e *inOurWords) Unwrap() []error { return []error{e.ours, e.cause} }
 
 const flushWait = 10 * time.Second
 
