@@ -412,6 +412,9 @@ func (c *Conn) dead(ctx context.Context) (jetstream.Stream, error) {
 // undo it: see ErrKept.
 func makeStream(ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig) error {
 	_, err := js.CreateOrUpdateStream(ctx, config)
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody has made it between the two requests of which this consists
+		_, err = js.UpdateStream(ctx, config)
+	}
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.ErrorCode == errStreamConfig && !config.DenyDelete {
 		config.DenyDelete = true

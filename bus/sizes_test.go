@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -30,6 +31,20 @@ func TestStreamsWithin(t *testing.T) {
 	f(8*mib, 9*mib/4, mib, mib)
 	if s := bus.StreamsWithin(bus.DefaultStore); s != bus.DefaultStreams() {
 		t.Errorf("the default is %+v", s)
+	}
+}
+
+// Hub and host of an agent make the streams at the same moment, perhaps of other sizes: both end with streams.
+func TestStreamsMadeByTwo(t *testing.T) {
+	for range 10 {
+		b := bustest.Bare(t, embedded.Options{MaxStore: 4 << 30})
+		one, other := b.Conn(t, bus.Hub), b.Conn(t, bus.Hub)
+		first, second := make(chan error), make(chan error)
+		go func() { first <- one.EnsureStreams(t.Context(), bus.DefaultStreams()) }()
+		go func() { second <- other.EnsureStreams(t.Context(), smallStreams()) }()
+		if err := errors.Join(<-first, <-second); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

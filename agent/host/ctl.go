@@ -172,11 +172,7 @@ func (h *Host) info(ctx context.Context, r telemetry.CtlRequest) (any, error) {
 		return nil, h.unknown(r.Text("plugin"))
 	}
 	i := e.current()
-	fresh := i.ping(ctx)
-	s := e.status()
-	if fresh != nil {
-		s.Stats = fresh
-	}
+	s := e.statusWith(i.ping(ctx))
 	if !i.attached() {
 		s.Stderr = i.child.Status().Stderr
 	}

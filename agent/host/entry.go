@@ -139,14 +139,17 @@ func await[T any](ctx context.Context, e *entry, limit time.Duration, found func
 }
 
 // status puts together what process and heartbeats say.
-func (e *entry) status() telemetry.PluginStatus {
+func (e *entry) status() telemetry.PluginStatus { return e.statusWith(nil) }
+
+// statusWith is status with counters that are newer than those of the last heartbeat; nil: there are none.
+func (e *entry) statusWith(fresh *telemetry.Stats) telemetry.PluginStatus {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	child, i := e.look(), e.front()
 	s := telemetry.PluginStatus{
 		Name: e.name, Kind: i.plan.conf.Kind, Program: i.plan.program(), Host: e.host.o.Host,
 		State: e.shown.state, Reason: e.shown.reason, Since: e.shown.since.UnixNano(),
-		Config: i.last.ConfigRev, Stats: i.last.Stats, Attached: i.attached(), Backlog: e.backlog,
+		Config: i.last.ConfigRev, Stats: cmp.Or(fresh, i.last.Stats), Attached: i.attached(), Backlog: e.backlog,
 	}
 	if i.manifest != nil {
 		s.Version = i.manifest.Version

@@ -148,6 +148,13 @@ func TestUnreadOfSeveral(t *testing.T) {
 		s := r.status("hot")
 		return s.Stats != nil && s.Stats.Dropped[boundOfUnread] > 0 && slices.Contains(s.Flags, telemetry.FlagUnread)
 	})
+	answer, err := r.h.info(t.Context(), telemetry.CtlRequest{Args: map[string]any{"plugin": "hot"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := answer.(telemetry.PluginList).Plugins[0]; s.Stats == nil || s.Stats.Dropped[boundOfUnread] == 0 {
+		t.Errorf("info, with the counters that the plugin has just told, says nothing of it: %+v", s.Stats)
+	}
 	if s := r.status("hot.2"); s.Stats != nil && s.Stats.Dropped[boundOfUnread] > 0 {
 		t.Error("the second process tells it too")
 	}
