@@ -244,7 +244,9 @@ func TestWatchThatWasAwayTooLong(t *testing.T) {
 	f := follow(t, k, ">")
 	f.wants(t, "h1=1", "ready")
 	b.Stop(t)
-	<-away
+	if err := <-away; err == nil {
+		t.Error("the bus went away without an error")
+	}
 	time.Sleep(1100 * time.Millisecond) // the span itself is what is tested
 	b.Start(t)
 	f.ends(t, bus.ErrDisconnected)

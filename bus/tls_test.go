@@ -16,7 +16,7 @@ func TestTLS(t *testing.T) {
 	other, otherKey := bustest.Certificate(t)
 	f := func(files bus.TLS, want string) {
 		t.Helper()
-		fails(t, bus.Options{URL: b.URL, User: "u", TLS: files}, want)
+		_ = fails(t, bus.Options{URL: b.URL, User: "u", TLS: files}, want)
 	}
 	b.Dial(t, bus.Options{User: "u", TLS: bus.TLS{CAFile: cert, CertFile: cert, KeyFile: key}})
 	f(bus.TLS{}, "unknown authority")
@@ -33,7 +33,7 @@ func TestTLS(t *testing.T) {
 func TestTLSIsKept(t *testing.T) {
 	cert, _ := bustest.Certificate(t)
 	b := bustest.Bare(t, embedded.Options{})
-	fails(t, bus.Options{URL: b.URL, User: "u", TLS: bus.TLS{CAFile: cert}}, "secure connection not available")
+	_ = fails(t, bus.Options{URL: b.URL, User: "u", TLS: bus.TLS{CAFile: cert}}, "secure connection not available")
 }
 
 func TestTLSEnvironment(t *testing.T) {

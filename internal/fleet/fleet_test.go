@@ -237,7 +237,7 @@ func TestEnds(t *testing.T) {
 	ask := func(name string, want error) {
 		t.Helper()
 		wait := limit
-		if want == bus.ErrTimeout {
+		if errors.Is(want, bus.ErrTimeout) {
 			wait = time.Second
 		}
 		if _, err := h.askWithin(t, wait, name, "ping", telemetry.CtlRequest{}); !errors.Is(err, want) {

@@ -121,7 +121,9 @@ func (t *trial) interrupted(v victim, h *holder, args ...string) {
 	t.mayDouble(h.stored.points())
 	if v.name == "the agent" { // its bus may be elsewhere now
 		cancel()
-		<-ended
+		if <-ended == nil {
+			t.note("the verb was through before it was cut off")
+		}
 		return
 	}
 	if err := <-ended; err != nil {

@@ -59,8 +59,11 @@ func (t *trial) drops(readers ...string) error {
 	}
 	for _, name := range readers {
 		place, err := conn.ConsumerInfo(t.ctx, bus.StreamMetrics, name)
-		if err != nil || state.FirstSeq <= place.Delivered+inHand {
-			return fmt.Errorf("the stream begins at %d, %s was given %d: %v", state.FirstSeq, name, place.Delivered, err)
+		if err != nil {
+			return err
+		}
+		if state.FirstSeq <= place.Delivered+inHand {
+			return fmt.Errorf("the stream begins at %d, %s was given %d", state.FirstSeq, name, place.Delivered)
 		}
 	}
 	return nil

@@ -107,8 +107,8 @@ func TestDeadLetters(t *testing.T) {
 	contains(t, "a letter", s.do("dead", "show", fmt.Sprint(list[0].ID)), "job,", "k=b", "bad=1", "rejected")
 
 	r := s.verb("dead", "retry", "--plugin", "db")
-	if r.code != 0 {
-		t.Fatalf("%s", r.err)
+	if r.code != 1 {
+		t.Fatalf("exit code %d: %s", r.code, r.err)
 	}
 	contains(t, "while the sink refuses", r.out, "2 letters given again, 0 delivered, 2 refused again")
 	if n := len(s.letters()); n != 2 || db.count("bad=") != 0 {

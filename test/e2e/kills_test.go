@@ -59,10 +59,12 @@ func TestKillsAtRandom(t *testing.T) {
 		t.Errorf("the agent showed a process for %v that had ended", w.behind)
 	}
 	after := s.census(w.conn)
-	await(t, readyWithin, "nothing is more than before", func() bool {
-		after = s.census(w.conn)
-		return after.within(before)
-	})
+	for deadline := time.Now().Add(readyWithin); !after.within(before); after = s.census(w.conn) {
+		if time.Now().After(deadline) {
+			t.Fatalf("before %+v, after %+v: something is more than before", before, after)
+		}
+		hold(t, 100*time.Millisecond)
+	}
 	left := s.goroutines()
 	t.Logf("before %+v, after %+v", before, after)
 	t.Logf("an agent without kills has %+v, this one %+v", ideal, left)
