@@ -34,6 +34,10 @@ func TestKillsAtRandom(t *testing.T) {
 	s := upMany(t, plugins)
 	w := &witness{system: s, conn: s.line(), killed: map[string]uint64{}, doubts: map[string]time.Time{}, seen: map[string]telemetry.PluginStatus{}}
 	before := s.census(w.conn)
+	await(t, readyWithin, "all read that do, the API too", func() bool {
+		before = s.census(w.conn)
+		return before.consumers == plugins/2+1
+	})
 	enough, watched := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(watched)
