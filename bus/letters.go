@@ -181,10 +181,7 @@ func homeOf(id string) string {
 	}
 }
 
-const (
-	againID      = "again/" // ids of copies begin so
-	withdrawTime = 5 * time.Second
-)
+const againID = "again/" // ids of copies begin so
 
 // copyOf returns the number of the letter that a copy of this id is made of.
 func copyOf(id string) (seq uint64, err error) {
@@ -316,17 +313,31 @@ func (c *Conn) retryPortion(ctx context.Context, letters []Letter, offer func(ct
 		}
 		to = max(to, seq)
 	}
-	if err := offer(ctx, from, to); err != nil { // nobody reads them: they would come up as letters beside those they are made of
-		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), withdrawTime)
-		defer done()
-		return errors.Join(err, c.ForgetAgain(ctx, letters[0].Plugin, from, to))
+	if err := offer(ctx, from, to); err != nil { // the copies stay: another retry may have offered the same ones meanwhile
+		return err
 	}
+	given := map[uint64]bool{}
 	for _, l := range letters {
+		given[l.Seq] = true
 		if err := c.removeDead(ctx, l.Seq); err != nil && !errors.Is(err, ErrNoLetter) {
 			return err
 		}
 	}
+	_ = c.tidy(ctx, letters[0].Plugin, given) // all are given again; what it leaves goes with the next one, or when it is old
 	return nil
+}
+
+// tidy removes the copies of some letters that nobody reads: retries that came to nothing have left them, and without their letters
+// they would be letters themselves.
+func (c *Conn) tidy(ctx context.Context, plugin string, letters map[uint64]bool) error {
+	read, err := c.readsAgain(ctx, plugin)
+	if err != nil {
+		return err
+	}
+	return c.removeCopies(ctx, plugin, func(t Tapped) bool {
+		of, err := copyOf(t.ID)
+		return err == nil && letters[of] && !read(t.Seq)
+	})
 }
 
 // DropLetter removes the dead letter of a number for good, and what a retry that came to nothing has left of it. Errors: ErrNoLetter,
@@ -336,15 +347,7 @@ func (c *Conn) DropLetter(ctx context.Context, seq uint64) error {
 	if err != nil {
 		return err
 	}
-	read, err := c.readsAgain(ctx, l.Plugin)
-	if err != nil {
-		return err
-	}
-	left := func(t Tapped) bool {
-		of, err := copyOf(t.ID)
-		return err == nil && of == seq && !read(t.Seq)
-	}
-	return errors.Join(c.removeCopies(ctx, l.Plugin, left), c.removeDead(ctx, seq))
+	return errors.Join(c.tidy(ctx, l.Plugin, map[uint64]bool{seq: true}), c.removeDead(ctx, seq))
 }
 
 // ForgetAgain removes the copies between two places in DEAD, both included, that a plugin has been given again. Those before them may

@@ -139,21 +139,26 @@ func TestGiveAgain(t *testing.T) {
 	}
 }
 
-// A retry that comes to nothing leaves nothing, and what one that was killed has left goes with the letter.
+// A retry that comes to nothing takes nothing from another one, which may have offered the same copies; what it has left goes with the
+// letters, when they are given again or dropped.
 func TestRetryRefused(t *testing.T) {
-	c := bustest.New(t).Conn(t, "hub")
+	b := bustest.New(t)
+	c := b.Conn(t, "hub")
 	fill(t, c, 2)
 	setAside(t, c, consumer(t, c, input("out"), bus.ConsumeOptions{}), "out", 2)
-	one, err1 := c.Letter(t.Context(), 1)
-	two, err2 := c.Letter(t.Context(), 2)
-	if err := errors.Join(err1, err2); err != nil {
-		t.Fatal(err)
+	var letters []bus.Letter
+	for seq := range uint64(2) {
+		l, err := c.Letter(t.Context(), seq+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		letters = append(letters, l)
 	}
-	letters := []bus.Letter{one, two}
-	refused := errors.New("the config is being changed")
-	n, err := c.RetryLetters(t.Context(), letters, func(context.Context, uint64, uint64) error { return refused })
-	if n != 0 || !errors.Is(err, refused) {
-		t.Errorf("%d given again: %v", n, err)
+	retry := func(want int, offer func(ctx context.Context, from, to uint64) error) {
+		t.Helper()
+		if n, err := c.RetryLetters(t.Context(), letters[:1], offer); n != want || (err == nil) != (want > 0) {
+			t.Errorf("%d given again: %v", n, err)
+		}
 	}
 	f := func(when string, messages uint64, want ...uint64) {
 		t.Helper()
@@ -161,15 +166,33 @@ func TestRetryRefused(t *testing.T) {
 			t.Errorf("%s: letters %v of %d messages, want %v of %d", when, got, s.Messages, want, messages)
 		}
 	}
-	f("refused", 2, 1, 2)
-	if _, err := c.GiveAgain(t.Context(), letters[0]); err != nil {
+	refuse := func(context.Context, uint64, uint64) error { return errors.New("the config is being changed") }
+	retry(0, refuse)
+	f("refused", 3, 1, 2)
+	for _, id := range []string{"again/1/later", "again/2/later"} { // as one makes that comes when the first id is forgotten
+		if err := publisher(t, c, bus.PublisherOptions{}).Publish(t.Context(), bus.Message{Subject: bus.AgainSubject("out"), ID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var k *bus.Consumer
+	retry(1, func(_ context.Context, from, to uint64) error {
+		k = again(t, c, "out", from, to)
+		retry(0, refuse) // meanwhile, of the same copy
+		return nil
+	})
+	if d := next(t, k); d.StreamSeq != 3 || d.ID != letters[0].SourceID {
+		t.Errorf("given again: %+v", d)
+	}
+	f("given again", 4, 2) // all copies lie behind the first one, which is read
+	k.Stop()
+	in := bus.Errands("out", nil)[0]
+	if err := errors.Join(c.DeleteConsumer(t.Context(), in.Stream, in.Durable), c.ForgetAgain(t.Context(), "out", 3, 3)); err != nil {
 		t.Fatal(err)
 	}
-	f("killed half way", 3, 1, 2)
-	if err := c.DropLetter(t.Context(), 1); err != nil {
+	if err := c.DropLetter(t.Context(), 2); err != nil {
 		t.Error(err)
 	}
-	f("dropped", 1, 2)
+	f("dropped with its copy", 1, 4)
 }
 
 // The ids of copies can be guessed: who has used one up keeps no letter from being given again.
