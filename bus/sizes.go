@@ -58,7 +58,8 @@ func shareOf(size, store, least int64) int64 {
 }
 
 // makeWithin makes or updates a stream. Where the store has less room than is wanted, which is most, one that holds more than
-// fits loses nothing by that: only who wants less takes from what is there, and the log says so.
+// fits loses nothing by that: only who wants less takes from what is there, and the log says so. Dead letters are not taken: nobody
+// would count them, and somebody has to look at them.
 func (k *keepers) makeWithin(ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig, most int64) error {
 	is, err := js.Stream(ctx, config.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -70,6 +71,10 @@ func (k *keepers) makeWithin(ctx context.Context, js jetstream.JetStream, config
 	had, limit := is.CachedInfo().State.Bytes, is.CachedInfo().Config.MaxBytes
 	if config.MaxBytes < most && had > uint64(config.MaxBytes) && limit > 0 {
 		config.MaxBytes = max(config.MaxBytes, min(limit, most))
+	}
+	if config.Name == StreamDead && had > uint64(config.MaxBytes) {
+		k.c.log.Warn("dead letters take more room than the store has for them: retry or drop some", "stream", config.Name, "held_bytes", had, "max_bytes", config.MaxBytes)
+		config.MaxBytes = int64(had)
 	}
 	if err := makeStream(ctx, js, config); err != nil {
 		return err

@@ -91,6 +91,12 @@ func TestEnsureStreamsLowered(t *testing.T) {
 	}
 	within(64 << 20)
 	halves(t, c, 60)
+	letters := publisher(t, c, bus.PublisherOptions{})
+	for range 3 {
+		if err := letters.Publish(t.Context(), bus.Message{Subject: bus.DeadSubject("out"), Body: make([]byte, 600<<10)}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if s := within(128 << 20); s.Messages != 60 || log.Len() > 0 {
 		t.Errorf("%d messages of 60: %s", s.Messages, log)
 	}
@@ -98,8 +104,11 @@ func TestEnsureStreamsLowered(t *testing.T) {
 	if s.Messages == 0 || s.Messages > 14 || s.LastSeq != 60 {
 		t.Errorf("%d messages, the last %d", s.Messages, s.LastSeq)
 	}
-	if said := log.String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, "stream=METRICS max_bytes=7077888") {
+	if said := log.String(); strings.Count(said, "\n") != 2 || !strings.Contains(said, "stream=METRICS max_bytes=7077888") || !strings.Contains(said, "retry or drop some") {
 		t.Errorf("said %q", said)
+	}
+	if d := streamState(t, c, bus.StreamDead); d.Messages != 3 {
+		t.Errorf("%d of 3 dead letters are left", d.Messages)
 	}
 	if again := within(16 << 20); again.Messages != s.Messages {
 		t.Errorf("%d messages, had %d", again.Messages, s.Messages)
