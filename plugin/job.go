@@ -113,6 +113,7 @@ func (l *life) lanes(ctx context.Context, j *job) error {
 		j.outcome(nil)
 	}()
 	o := l.orderOf(j.work, n)
+	l.forgetCalls()
 	g.Go(func() error { return o.watch(ctx) })
 	for k := range n {
 		s := l.session(j.work, started)
@@ -129,6 +130,17 @@ func (l *life) lanes(ctx context.Context, j *job) error {
 		})
 	}
 	return errors.Join(g.Wait(), o.end(l.hard))
+}
+
+// forgetCalls takes back what earlier sessions have told of their calls: the next ones know nothing of it, so they never would.
+func (l *life) forgetCalls() {
+	l.mu.Lock()
+	told := l.seen.failing || l.seen.hung
+	l.seen.failing, l.seen.hung = false, false
+	l.mu.Unlock()
+	if told {
+		nudge(l.beatNow)
+	}
 }
 
 // shares returns the setting by which several instances work on batches of the same sources, "" where they do not, as far as this

@@ -386,3 +386,22 @@ func TestFailingIsTold(t *testing.T) {
 	away.Store(false)
 	plugintest.Until(t, "the sink is well", func() bool { return !failing() && len(s.points()) > 0 })
 }
+
+// A config that is changed in place takes back that calls failed under the one before.
+func TestFailingEndsWithTheConfig(t *testing.T) {
+	b := bustest.New(t)
+	a := plugintest.NewAgent(t, b.URL, "web-1")
+	s := sink{fail: func(*telemetry.Batch) error { return plugin.Permanent(errors.New("no such table")) }}
+	in := a.Input(t, "out", "count")
+	a.Give("out", telemetry.Work{Inputs: []telemetry.Input{in}})
+	a.Start(t, s.define(), "out")
+	a.Give("count", telemetry.Work{EveryMS: 3_600_000}) // one point, which is refused, and no more
+	a.Start(t, counting(), "count")
+	failing := func() bool { return slices.Contains(a.Last("out").Flags, "failing") }
+	plugintest.Until(t, "a dead letter", func() bool { return failing() && a.Last("out").Stats.Dead == 1 })
+	a.Give("out", telemetry.Work{Inputs: []telemetry.Input{in}, TimeoutMS: 20_000})
+	plugintest.Until(t, "the sink is well under the next config", func() bool {
+		h := a.Last("out")
+		return h.ConfigRev == 2 && h.State == "running" && !failing()
+	})
+}
