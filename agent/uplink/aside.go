@@ -30,7 +30,7 @@ func (p *passage) setAside(ctx context.Context, it *parcel) (set bool, err error
 	}
 	if p.stream == bus.StreamDead { // where it is already
 		err = it.Term(code)
-	} else if err = p.roomForLetters(ctx, it); err == nil {
+	} else if err = p.roomForLetters(ctx, it, code); err == nil {
 		err = p.letters.Dead(ctx, it.Delivery, bus.Uplink, p.span.durable, it.err.Error(), code)
 	}
 	if errors.Is(err, errNotYet) {
@@ -70,7 +70,11 @@ func (p *passage) refusedForLong(it *parcel) bool {
 
 // roomForLetters is errNotYet while letters fill half of their stream here. That is far smaller than the spool, and what it has no room
 // for goes without a word of whose it was: what else is refused waits in the spool, until somebody has looked at the letters or mended why.
-func (p *passage) roomForLetters(ctx context.Context, it *parcel) error {
+// What is too large does not wait: nothing mends that, and all that is behind it would be lost instead.
+func (p *passage) roomForLetters(ctx context.Context, it *parcel, code string) error {
+	if code == "too_large" {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, requests)
 	defer cancel()
 	s, err := p.local.StreamInfo(ctx, bus.StreamDead)

@@ -52,6 +52,28 @@ func TestLettersHalfFull(t *testing.T) {
 	bustest.Wait(t, within, "all is well", func() bool { return r.up.Status().State == telemetry.UplinkOK })
 }
 
+// A message that is too large for the bus of the fleet holds up nothing, whatever fills the letters: it would never go on.
+func TestTooLargeBesideLetters(t *testing.T) {
+	r := newRig(t)
+	r.local.Limit(t, bus.StreamDead, bustest.Limits{MaxBytes: 1 << 20})
+	r.central.Limit(t, bus.StreamMetrics, bustest.Limits{MaxMsgSize: 64 << 10})
+	others := r.publisher("sink")
+	for range 9 { // more than half
+		if err := others.Publish(t.Context(), bus.Message{Subject: bus.DeadSubject("sink"), Body: make([]byte, 64<<10)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.run()
+	if err := r.source.Publish(t.Context(), bus.Message{Subject: bus.MetricsSubject(host, "cpu"), Body: make([]byte, 100<<10)}); err != nil {
+		t.Fatal(err)
+	}
+	r.make(10, 100)
+	r.inOrder()
+	if s, n := r.up.Status(), r.letters(); s.SetAside != 1 || s.State != telemetry.UplinkOK || n != 10 {
+		t.Errorf("%+v, and %d letters", s, n)
+	}
+}
+
 // letters returns how many messages were set aside here.
 func (r *rig) letters() int {
 	r.t.Helper()
