@@ -31,7 +31,7 @@ type PluginStatus struct {
 
 	Flags []string `json:"flags,omitzero"` // why not all points get through, though it runs: FlagOverflow ..., FlagLag, FlagSinkDown, FlagLetter
 
-	Losses map[string]uint64 `json:"losses,omitzero"` // when points were dropped or refused last, by the reasons of Stats, ns; as far as the agent was there
+	Losses map[string]uint64 `json:"losses,omitzero"` // when points were dropped or refused last, by the reasons of Stats, or sent again late (LossLate), ns; as far as the agent was there
 	Sound  bool              `json:"sound,omitzero"`  // Reason says what it does: nothing is wrong
 
 	Stats    *Stats    `json:"stats,omitzero"`
@@ -39,6 +39,9 @@ type PluginStatus struct {
 	Inputs   []Input   `json:"inputs,omitzero"`   // info only
 	Stderr   []string  `json:"stderr,omitzero"`   // info only: the last lines
 }
+
+// LossLate is the reason in PluginStatus.Losses of what was sent to the bus again so late that it may be stored twice.
+const LossLate = "resent_late"
 
 // NoteLoss notes when points were lost last for a reason.
 func (s *PluginStatus) NoteLoss(reason string, at time.Time) {

@@ -46,7 +46,7 @@ type sink struct {
 	away    time.Time // since when nothing is delivered, once that is told; zero: all is well
 	untold  uint64    // letters
 	told    time.Time
-	losses  map[string]*tally // points that were dropped or refused, by reason
+	losses  map[string]*tally // points that were dropped or refused, by reason, and what was sent again late
 }
 
 // lookAtSink notes how the plugin gets on, and tells when its sink is away, is back, or has refused batches for good.
@@ -64,16 +64,17 @@ func (e *entry) lookAtSink(now time.Time) {
 	e.tellLetters(now)
 	if i.plan.conf.Kind == config.Publisher {
 		moves := d.done.see(i.last.Inst, s.BatchesOut+s.Dead, old, now) > 0
-		e.deliver(moves || e.backlog == 0, flagged(i.last.Flags, "failing") || flagged(i.last.Flags, "hung"), now)
+		fails := flagged(i.last.Flags, "failing") || flagged(i.last.Flags, "hung")
+		e.deliver(moves || e.backlog == 0, fails, now)
 	}
 }
 
-// lose notes when the plugin has lost points for which reason.
+// lose notes when the plugin has lost points for which reason, or may have sent some twice.
 func (d *sink) lose(s telemetry.Stats, inst string, old bool, now time.Time) {
 	if d.losses == nil {
 		d.losses = map[string]*tally{}
 	}
-	for _, counts := range []map[string]uint64{s.Dropped, s.Refused} {
+	for _, counts := range []map[string]uint64{s.Dropped, s.Refused, {telemetry.LossLate: s.LateResent}} {
 		for reason, n := range counts {
 			if d.losses[reason] == nil {
 				d.losses[reason] = &tally{}
@@ -87,7 +88,7 @@ func (d *sink) lose(s telemetry.Stats, inst string, old bool, now time.Time) {
 // calls fail, or something does again. The caller has the lock.
 func (e *entry) deliver(moves, fails bool, now time.Time) {
 	d := &e.sink
-	works := e.shown.state == running
+	works := e.shown.state == running && !e.standsBy() // what waits is for who reads
 	if moves || !works || d.moved.IsZero() {
 		if moves && !d.away.IsZero() {
 			e.tellSink(telemetry.EventSinkUp, fmt.Sprintf("publisher %s: its sink is back after %v", e.name, now.Sub(d.away).Round(time.Second)), now)
@@ -101,6 +102,9 @@ func (e *entry) deliver(moves, fails bool, now time.Time) {
 		e.tellSink(telemetry.FlagSinkDown, fmt.Sprintf("publisher %s: %s; it tries on, with %s before it", e.name, e.sinkTrouble(now), batchesOf(e.backlog)), now)
 	}
 }
+
+// standsBy reports whether another process of the plugin reads. The caller has the lock.
+func (e *entry) standsBy() bool { return slices.Contains(e.front().last.Flags, telemetry.FlagStandby) }
 
 // sinkTrouble says that nothing is delivered, and why. The caller has the lock.
 func (e *entry) sinkTrouble(now time.Time) string {
@@ -145,7 +149,7 @@ func (e *entry) addSink(s *telemetry.PluginStatus, now time.Time) {
 	if s.State != running {
 		return
 	}
-	if !d.away.IsZero() {
+	if !d.away.IsZero() && !e.standsBy() {
 		s.Flags, s.Reason = append(s.Flags, telemetry.FlagSinkDown), e.sinkTrouble(now)
 	}
 	if at := d.letters.at; !at.IsZero() && (now.Sub(at) < letterStays || slices.Contains(e.front().last.Flags, "failing")) {

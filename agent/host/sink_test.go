@@ -29,12 +29,14 @@ func sinking(t *testing.T) *sinker {
 	return s
 }
 
-// beat lets the publisher say how it gets on; failing: its calls fail, for this reason.
+// beat lets the publisher say how it gets on; failing: its calls fail, for this reason; standsBy: it stands by.
 func (s *sinker) beat(stats telemetry.Stats, failing string) {
 	s.Helper()
 	h := telemetry.Heartbeat{State: "running", Inst: "a", IntervalMS: 3_600_000, Stats: &stats, Manifest: &telemetry.Manifest{API: 1, Kind: "publisher"}}
 	s.e.set(func() { h.Seq = s.e.now.last.Seq + 1 })
-	if failing != "" {
+	if failing == standsBy {
+		h.Flags = []string{telemetry.FlagStandby}
+	} else if failing != "" {
 		h.Error, h.Flags = &telemetry.Fault{Code: "timeout", Message: failing}, []string{"failing"}
 	}
 	var ack telemetry.Ack
@@ -93,6 +95,33 @@ func TestSinkAway(t *testing.T) {
 	if p := s.e.status(); len(p.Flags) > 0 {
 		t.Errorf("back: %v, %q", p.Flags, p.Reason)
 	}
+}
+
+// What waits for the process that reads is no trouble of one that stands by, also where its sink was away before.
+func TestSinkOfOneThatStandsBy(t *testing.T) {
+	s := sinking(t)
+	f := func(want ...string) {
+		t.Helper()
+		if p := s.e.status(); !slices.Equal(p.Flags, want) || p.Sound != (want == nil) {
+			t.Errorf("flags %v, sound %v; want %v", p.Flags, p.Sound, want)
+		}
+	}
+	s.beat(telemetry.Stats{BatchesOut: 7}, "503")
+	s.looks(0, 4)
+	s.looks(time.Minute, 4)
+	s.told(telemetry.FlagSinkDown)
+	f(telemetry.FlagSinkDown)
+	s.beat(telemetry.Stats{BatchesOut: 7}, standsBy)
+	s.looks(time.Second, 4)
+	f()
+	s.looks(time.Second, 0) // the other one delivers
+	s.told(telemetry.EventSinkUp)
+	s.looks(time.Hour, 4)
+	s.beat(telemetry.Stats{BatchesOut: 7}, "503") // it reads again: its time begins now
+	s.looks(29*time.Second, 4)
+	s.told()
+	s.looks(time.Second, 4)
+	s.told(telemetry.FlagSinkDown)
 }
 
 // Dead letters are told once a minute, with how many, why, and the way out, and the plugin is not well while it makes some.
@@ -156,5 +185,19 @@ func TestWhenItWasLost(t *testing.T) {
 	p := s.e.status()
 	if len(p.Losses) != 3 || int64(p.Losses["overflow"]) != first.UnixNano() || int64(p.Losses["refused_flood"]) != s.now.UnixNano() || int64(p.Losses["nan"]) != s.now.UnixNano() {
 		t.Errorf("%v, want overflow at %d, the others an hour later", p.Losses, first.UnixNano())
+	}
+}
+
+// The list says when messages were sent again so late that they may be stored twice.
+func TestWhenItWasSentLate(t *testing.T) {
+	s := sinking(t)
+	s.looks(0, 0)
+	s.beat(telemetry.Stats{Resent: 9, LateResent: 2}, "")
+	s.looks(time.Hour, 0)
+	then := s.now
+	s.beat(telemetry.Stats{Resent: 12, LateResent: 2}, "")
+	s.looks(time.Hour, 0)
+	if p := s.e.status(); len(p.Losses) != 1 || int64(p.Losses[telemetry.LossLate]) != then.UnixNano() {
+		t.Errorf("%v, want %d", p.Losses, then.UnixNano())
 	}
 }

@@ -36,10 +36,7 @@ func (d *doctor) letters(ctx context.Context, conn *bus.Conn) {
 func (d *doctor) bounds(p telemetry.PluginStatus, c telemetry.Stats) {
 	info := "pacewire plugin info " + p.Name
 	for _, old := range []bool{false, true} {
-		now := func(reason string) bool {
-			at := p.Losses[reason]
-			return (at > 0 && time.Since(time.Unix(0, int64(at))) > longAgo) == old
-		}
+		now := func(reason string) bool { return longOver(p.Losses[reason]) == old }
 		if lost := lostAtBounds(c.Dropped, p.Losses, now); lost != "" {
 			d.lost(p.Name, info, old, "since its start it has lost at its bounds: "+lost)
 		}
@@ -49,6 +46,9 @@ func (d *doctor) bounds(p telemetry.PluginStatus, c telemetry.Stats) {
 		}
 	}
 }
+
+// longOver reports whether a loss is only remarked on; 0: nobody knows when it was.
+func longOver(at uint64) bool { return at > 0 && time.Since(time.Unix(0, int64(at))) > longAgo }
 
 // lost finds a loss, or remarks on an old one.
 func (d *doctor) lost(plugin, fix string, old bool, text string) {

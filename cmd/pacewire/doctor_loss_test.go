@@ -48,6 +48,23 @@ func TestDoctorOfLosses(t *testing.T) {
 	expect(t, c.run("doctor"), 0, "note: plugin host: since its start it has lost at its bounds: dropped_flood 2 points, last 2h ago", "nothing found")
 }
 
+// That messages may be stored twice is a finding for an hour, or when nobody knows how long ago it was, and then a remark.
+func TestDoctorOfLateMessages(t *testing.T) {
+	c := clinicOf(t)
+	p := plug("host", "running", "")
+	p.Stats = &telemetry.Stats{Resent: 5, LateResent: 3}
+	const text = "plugin host: 3 messages were sent to the bus again so late that they may be stored twice: it was cut off, or the bus stood still"
+	f := func(losses map[string]uint64, status int, want ...string) {
+		t.Helper()
+		p.Losses = losses
+		c.agent.set("list", plugins(p)["list"])
+		expect(t, c.run("doctor"), status, want...)
+	}
+	f(nil, exitFailed, text+"  →  pacewire plugin logs host")
+	f(map[string]uint64{telemetry.LossLate: uint64(ago(3 * time.Minute))}, exitFailed, text+", last 3m ago  →  pacewire plugin logs host")
+	f(map[string]uint64{telemetry.LossLate: uint64(ago(2 * time.Hour))}, 0, "note: "+text+", last 2h ago", "nothing found")
+}
+
 // Dead letters are found on the bus, whichever process has made them, until they are retried or dropped.
 func TestDoctorOfLetters(t *testing.T) {
 	c := clinicOf(t)

@@ -125,7 +125,8 @@ func (d *doctor) work(p telemetry.PluginStatus, c telemetry.Stats, logs string) 
 	}
 	d.bounds(p, c)
 	if c.LateResent > 0 {
-		d.findAt(p.Name, logs, "%d messages were sent to the bus again so late that they may be stored twice: it was cut off, or the bus stood still", c.LateResent)
+		at := p.Losses[telemetry.LossLate]
+		d.lost(p.Name, logs, longOver(at), fmt.Sprintf("%d messages were sent to the bus again so late that they may be stored twice: it was cut off, or the bus stood still%s", c.LateResent, lastAt(int64(at))))
 	}
 	if c.Missed*fewTicks > c.Ticks {
 		d.findAt(p.Name, logs, "it missed %d of %d ticks: a call takes %v (p99), longer than its interval", c.Missed, c.Ticks+c.Missed, time.Duration(c.CallP99US)*time.Microsecond)
