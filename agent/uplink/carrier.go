@@ -27,6 +27,7 @@ type carrier struct {
 	begun   sync.Once
 	before  uint64 // the last sequence here when the first trip began: an earlier process may have sent what is up to it
 	inquiry inquiry
+	oldest  map[string]*bus.Oldest // of what waits, by the keys of the spans; of the watch alone
 
 	mu       sync.Mutex
 	counts   counts
@@ -55,7 +56,8 @@ func newCarrier(u *Uplink, stream string, filters []string, own string) *carrier
 	if stream != bus.StreamMetrics {
 		share = 1.0 / 8 // they are few
 	}
-	return &carrier{Uplink: u, stream: stream, filters: filters, share: share, own: own, refused: map[string]time.Time{}, carried: map[string]*passage{}}
+	return &carrier{Uplink: u, stream: stream, filters: filters, share: share, own: own,
+		refused: map[string]time.Time{}, carried: map[string]*passage{}, oldest: map[string]*bus.Oldest{}}
 }
 
 // A span is a part of a stream that a consumer of ours carries. Each ends where the next begins; the last one goes on. There is more

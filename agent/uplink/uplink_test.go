@@ -310,6 +310,36 @@ func TestFills(t *testing.T) {
 	f(span{state: bus.ConsumerState{Pending: 40, AckFloor: 25}}, 0.8)
 }
 
+// What is settled and old makes nothing old that waits behind it.
+func TestFillsByItsOwnAge(t *testing.T) {
+	const day = 24 * time.Hour
+	r := newRig(t)
+	r.run()
+	r.make(3, 100)
+	r.await(3)
+	r.link.Cut()
+	r.away()
+	r.make(5, 100)
+	c := r.up.carriers[0]
+	stream, err := c.local.StreamInfo(t.Context(), c.stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := c.consumers(t.Context())
+	if err != nil || len(all) != 1 {
+		t.Fatalf("consumers: %+v, %v", all, err)
+	}
+	stream.MaxAge, stream.FirstTime = 7*day, time.Now().Add(-6*day)
+	if rough := all[0].fills(stream, time.Now()); !bus.Lags(rough, false) {
+		t.Errorf("the test is none: %.2f", rough)
+	}
+	r.up.watch.looking.Lock()
+	defer r.up.watch.looking.Unlock()
+	if share := c.fills(t.Context(), all[0], stream); share > 0.1 {
+		t.Errorf("five that are young fill %.2f", share)
+	}
+}
+
 // What the bus of the fleet refuses for good is set aside, and holds up nothing.
 func TestSetAside(t *testing.T) {
 	r := newRig(t)

@@ -16,6 +16,8 @@ import (
 type watch struct {
 	u *Uplink
 
+	looking sync.Mutex // one look at a time
+
 	mu     sync.Mutex
 	begun  time.Time
 	state  string // shown last, since when
@@ -76,6 +78,8 @@ func (w *watch) run(ctx context.Context) {
 
 // look counts what waits, and what is lost, and returns how many messages wait.
 func (w *watch) look(ctx context.Context) uint64 {
+	w.looking.Lock()
+	defer w.looking.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, requests)
 	defer cancel()
 	var sum backlog
@@ -125,7 +129,7 @@ func (c *carrier) waiting(ctx context.Context) (b backlog, err error) {
 	}
 	for _, s := range all {
 		c.account(s, stream)
-		b.filled = max(b.filled, s.fills(stream, time.Now()))
+		b.filled = max(b.filled, c.fills(ctx, s, stream))
 		if s.end == 0 {
 			b.messages += s.state.Pending + uint64(s.state.AckPending)
 		} else if at := max(s.state.AckFloor, stream.FirstSeq-min(stream.FirstSeq, 1)); at < s.end {
@@ -138,6 +142,28 @@ func (c *carrier) waiting(ctx context.Context) (b backlog, err error) {
 	return b, nil
 }
 
+// fills is that of the span, by the age of what waits itself where that matters.
+func (c *carrier) fills(ctx context.Context, s span, stream bus.StreamState) float64 {
+	now := time.Now()
+	rough := s.fills(stream, now)
+	if !bus.Lags(rough, true) {
+		return rough
+	}
+	key := c.key(s)
+	if c.oldest[key] == nil {
+		if len(c.oldest) >= mostSpans {
+			clear(c.oldest) // spans end: they are asked anew
+		}
+		c.oldest[key] = &bus.Oldest{Stream: c.stream, Filters: c.filters}
+	}
+	share, err := c.oldest[key].Share(ctx, c.local, stream, s.place(), now)
+	if err != nil {
+		c.log.Debug("age of the backlog not known", "stream", c.stream, "error", err)
+		return rough
+	}
+	return share
+}
+
 // fills returns the share of what a stream may hold that lies behind the place of a span, for which something waits: the limits take
 // the oldest first, whatever has gone on beside it.
 func (s span) fills(stream bus.StreamState, now time.Time) (share float64) {
@@ -147,9 +173,12 @@ func (s span) fills(stream bus.StreamState, now time.Time) (share float64) {
 	case s.end == 0 && s.state.Pending == 0 && s.state.AckPending == 0:
 		return 0
 	}
-	_, share = stream.After(max(s.state.AckFloor, s.from-min(s.from, 1)), now)
+	_, share = stream.After(s.place(), now)
 	return share
 }
+
+// place is the last sequence up to which all of the span is settled.
+func (s span) place() uint64 { return max(s.state.AckFloor, s.from-min(s.from, 1)) }
 
 // sum adds up what the carriers have counted.
 func (u *Uplink) sum() (n counts) {
