@@ -134,7 +134,7 @@ func New(o Options) *Host {
 	h := &Host{o: o, log: o.Log, inst: newID(), begun: time.Now(), ready: make(chan struct{}), settings: o.Settings, changing: make(chan struct{}, 1),
 		operating: make(chan struct{}, operators), disk: make(chan bool, 1),
 		inventory: newInventory(o.InventoryDir, o.Log), gathering: newGathering(), diary: newDiary(),
-		places: newPlaces(o.Dir), files: o.Files, pieces: o.Pieces, until: context.Background(), life: context.Background()}
+		places: newPlaces(o.Dir, busOf(o)), files: o.Files, pieces: o.Pieces, until: context.Background(), life: context.Background()}
 	h.o.Beat, h.o.Times = cmp.Or(o.Beat, beatInterval), o.Times.orDefaults()
 	for _, p := range h.plans(o.Settings) {
 		h.plugins = append(h.plugins, h.entry(p))

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
@@ -29,25 +31,55 @@ type place struct {
 // places are those of all readers, by their consumers.
 type places struct {
 	path  string
+	bus   string           // whose they are: they say nothing of another one
 	found map[string]place // of an agent before; nil once each reader has its consumer
 	saved map[string]place
 	at    time.Time // of the last write
 }
 
-func newPlaces(dir string) places { return places{path: filepath.Join(dir, "places.json")} }
+// placesFile is the form of the file.
+type placesFile struct {
+	Bus    string           `json:"bus"`
+	Places map[string]place `json:"places"`
+}
 
-// load reads what an agent before has left. Without it a consumer that is gone begins as a new one does.
+func newPlaces(dir, bus string) places {
+	return places{path: filepath.Join(dir, "places.json"), bus: bus}
+}
+
+// busOf says which bus the host part is on: an embedded one is its store, another one its URLs, in any order and without credentials.
+func busOf(o Options) string {
+	if own, ok := o.InProcess.(interface{ Dir() string }); ok {
+		dir := own.Dir()
+		if abs, err := filepath.Abs(dir); err == nil {
+			dir = abs
+		}
+		return dir
+	}
+	all := strings.Split(bus.Redact(o.URL), ",")
+	for i, one := range all {
+		all[i] = strings.TrimSpace(one)
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), ",")
+}
+
+// load reads what an agent before has left of this bus. Without it a consumer that is gone begins as a new one does: so it is to on
+// a bus that the config names since.
 func (p *places) load() error {
 	text, err := os.ReadFile(p.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	var f placesFile
 	if err == nil {
-		err = json.Unmarshal(text, &p.found)
+		err = json.Unmarshal(text, &f)
 	}
 	if err != nil {
-		p.found = nil
 		return fmt.Errorf("places of the readers: %w", err)
+	}
+	if f.Bus == p.bus {
+		p.found = f.Places
 	}
 	return nil
 }
@@ -58,7 +90,7 @@ func (p *places) save(all map[string]place, now time.Time) error {
 	if maps.EqualFunc(all, p.saved, same) {
 		return nil
 	}
-	text, err := json.Marshal(all)
+	text, err := json.Marshal(placesFile{p.bus, all})
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(p.path), 0o700)
 	}
