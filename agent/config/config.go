@@ -57,6 +57,9 @@ type Options struct {
 	// plugins go on. What reads like a mistyped built-in stays a fault, and so does all that is missing in a strict Source.
 	Lenient bool
 
+	// ClockUnset makes a warning of a start in the future: a machine that boots may not know the time yet, and is to work all the same.
+	ClockUnset bool
+
 	// InsecureFiles accepts secret files that every user of the machine may read.
 	InsecureFiles bool
 

@@ -17,7 +17,7 @@ type Source struct {
 	// Replaces lets the plugins of a loaded text take the place of those of the same names in the sources before it.
 	Replaces bool
 
-	// Strict makes a fault of a program that is missing, whatever Options.Lenient says: who wrote the text waits for the answer.
+	// Strict makes a fault of a program that is missing, or a start in the future, whatever Options says: who wrote the text waits for the answer.
 	Strict bool
 
 	place  bool  // Name is a place to watch

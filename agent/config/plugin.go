@@ -231,7 +231,7 @@ func (l *loader) readStart(d *definition, n *yaml.Node) string {
 		return text
 	case err == nil:
 		if l.future(at) {
-			d.fault(n, "leave it out, or write new, to have what comes from now on", "start: %s is in the future, and a reader begins with what is there: it would not wait until then", d.raw(n))
+			l.early(d, n)
 		}
 		return text
 	case isDuration && hasAgo:
@@ -243,6 +243,15 @@ func (l *loader) readStart(d *definition, n *yaml.Node) string {
 	}
 	d.fault(n, hint, "start: want new, all, 24h ago, or a time such as 2026-01-31T08:00:00Z, got %s", d.got(n))
 	return ""
+}
+
+// early tells of a start that has not come yet: to a machine that boots it may be its own clock that is late.
+func (l *loader) early(d *definition, n *yaml.Node) {
+	tell := d.fault
+	if l.ClockUnset && !d.strict {
+		tell = d.warn
+	}
+	tell(n, "leave it out, or write new, to have what comes from now on", "start: %s is in the future, and a reader begins with what is there: it would not wait until then", d.raw(n))
 }
 
 // future reports a time that has not come yet. Clocks differ a little, and one of a time before this program is not set.

@@ -67,6 +67,25 @@ func TestStart(t *testing.T) {
 	f("2026-04-01T00:00:00Z", "1d ago", "")
 }
 
+// Who boots with a clock that is late is warned of a start that seems to be in the future; who loads it waits for the answer.
+func TestStartOfClockUnset(t *testing.T) {
+	o := options()
+	o.Now = func() time.Time { return time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC) }
+	o.ClockUnset = true
+	text := Source{Name: "c.yaml", Text: []byte("collect: { cpu: }\npublish: { influx: { from: cpu, start: 2026-05-01T00:00:00Z } }")}
+	s, err := Join(o, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Warnings) != 1 || !strings.HasPrefix(s.Warnings[0].Message, "start: 2026-05-01T00:00:00Z is in the future") || s.Plugins[1].Start != "2026-05-01T00:00:00Z" {
+		t.Errorf("warnings %v, start %q", s.Warnings, s.Plugins[1].Start)
+	}
+	text.Strict = true
+	if _, err := Join(o, text); len(faultsOf(err)) != 1 {
+		t.Errorf("in a strict source: %v, want a fault", err)
+	}
+}
+
 // Only as many processes as the settings allow.
 func TestAlone(t *testing.T) {
 	f := func(plugin, want string) {

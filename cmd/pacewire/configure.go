@@ -73,13 +73,15 @@ func (c *configured) join(sources []config.Source) (*config.Settings, error) {
 	return s, nil
 }
 
-// forHost returns how a host part reads its config again.
+// forHost returns how a host part reads its config again, when somebody has changed it: the clock is set by then.
 func (c *configured) forHost() host.Config {
+	again := *c
+	again.options.ClockUnset = false
 	read := func() ([]config.Source, error) {
-		files, _, err := c.read()
+		files, _, err := again.read()
 		return files, err
 	}
-	return host.Config{Read: read, Join: c.join, Loaded: loadedDir()}
+	return host.Config{Read: read, Join: again.join, Loaded: loadedDir()}
 }
 
 // loadedDir is where pieces are kept that were loaded into a running agent.

@@ -30,6 +30,25 @@ func configuring(t *testing.T, text string, loaded map[string]string) (said *byt
 	return said, func() (*configured, error) { return a.configure(configured{named: []string{"c.yaml"}}, true) }
 }
 
+// An agent whose clock may be late begins with a start that seems to be in the future; a reload and validate refuse it.
+func TestStartInTheFuture(t *testing.T) {
+	_, configure := configuring(t, "collect: { host: }\npublish: { out: { use: lines, from: host, start: 2200-01-01T00:00:00Z } }\n", nil)
+	refused := func(who string, err error) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), "start: 2200-01-01T00:00:00Z is in the future") {
+			t.Errorf("%s: %v", who, err)
+		}
+	}
+	c, err := configure()
+	refused("validate", err)
+	c, err = c.app.configure(configured{named: []string{"c.yaml"}, options: lenient}, true)
+	if err != nil || len(c.Warnings) != 1 {
+		t.Fatalf("%+v, %v; want a warning", c, err)
+	}
+	_, err = c.forHost().Join(c.files)
+	refused("reload", err)
+}
+
 // What was loaded into an agent before and does not fit any more is left out, and told; all else is taken up.
 func TestLoadedPieceThatDoesNotFit(t *testing.T) {
 	const files = "collect: { host: }\npublish: { out: { use: lines, from: host } }\n"

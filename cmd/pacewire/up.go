@@ -58,8 +58,9 @@ func (a *app) agent() *cobra.Command {
 // agentConfig is what an agent runs where there is no config and --bus says where the points go.
 const agentConfig = "collect: { host: {} }\n"
 
-// lenient lets the plugins run whose programs are there: one that is not must not keep the others from their work.
-var lenient = config.Options{Lenient: true}
+// lenient lets the plugins run whose programs are there: one that is not must not keep the others from their work, nor must a clock
+// that is not set yet.
+var lenient = config.Options{Lenient: true, ClockUnset: true}
 
 const watchHelp = "read the config again when a file of it changes, as pacewire reload does"
 
