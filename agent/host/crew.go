@@ -16,6 +16,8 @@ type crew struct {
 	journal *journal.Journal
 	giving  chan struct{} // 1: who changes what the consumers give out
 
+	oldest map[string]*bus.Oldest // by consumer: of what waits; of who looks for lag alone
+
 	mu     sync.Mutex
 	reads  []bus.Input                  // what the consumers give out
 	unread unread                       // what they have missed

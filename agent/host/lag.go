@@ -77,11 +77,34 @@ func (r round) worst(ctx context.Context, e *entry, inputs []bus.Input) (worst l
 			e.crew.sees(consumerOf(in), l)
 		}
 		backlog += l.reader.Pending + uint64(l.reader.AckPending)
-		if of := lagOf(in.Stream, l, time.Now()); of.share > worst.share {
+		if of := r.lag(ctx, e.crew, in, l); of.share > worst.share {
 			worst = of
 		}
 	}
 	return worst, backlog, nil
+}
+
+// lag returns how far the readers of in are behind, by the age of what waits itself where that matters.
+func (r round) lag(ctx context.Context, c *crew, in bus.Input, is look) lag {
+	now := time.Now()
+	l := lagOf(in.Stream, is, now)
+	if !bus.Lags(l.share, true) {
+		return l
+	}
+	if c.oldest == nil {
+		c.oldest = map[string]*bus.Oldest{}
+	}
+	key := consumerOf(in)
+	if c.oldest[key] == nil {
+		c.oldest[key] = &bus.Oldest{Stream: in.Stream, Filters: is.reader.Filters}
+	}
+	share, err := c.oldest[key].Share(ctx, r.host.conn, is.stream, is.settled(), now)
+	if err != nil {
+		r.host.log.Debug("age of what waits not known", "consumer", in.Durable, "stream", in.Stream, "error", err)
+		return l
+	}
+	l.share = share
+	return l
 }
 
 // A lag is what waits in a stream for one of its readers.

@@ -125,3 +125,36 @@ publish: { sink: { from: numbers }, other: { use: sink, from: first } }
 	h.lookForLag(t.Context())
 	f("sink", true)
 }
+
+// TestLagByItsOwnAge checks that what is settled and old makes no lag of what is fresh, in a stream in which little comes.
+func TestLagByItsOwnAge(t *testing.T) {
+	h := connected(t, bustest.New(t), `
+collect: { numbers: }
+publish: { sink: { from: numbers } }
+`)
+	for range 8 {
+		if err := h.out.Publish(t.Context(), bus.Message{Subject: bus.MetricsSubject("h1", "numbers"), Body: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := h.find("sink")
+	in := e.plan().inputs[0]
+	is, err := h.look(t.Context(), in, map[string]bus.StreamState{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	is.stream.MaxAge, is.stream.FirstTime = 7*24*time.Hour, time.Now().Add(-6*24*time.Hour)
+	is.reader.Delivered, is.reader.Pending = 3, 5
+	if rough := lagOf(in.Stream, is, time.Now()); !bus.Lags(rough.share, false) {
+		t.Errorf("the test is none: %+v", rough)
+	}
+	r := round{host: h}
+	if l := r.lag(t.Context(), e.crew, in, is); l.share > 0.1 || l.stream != in.Stream {
+		t.Errorf("five that are young: %+v", l)
+	}
+	h.conn.Close()
+	is.reader.Delivered = 2
+	if l := r.lag(t.Context(), e.crew, in, is); !bus.Lags(l.share, false) {
+		t.Errorf("nobody knows the age, and it is not told: %+v", l)
+	}
+}
