@@ -14,7 +14,8 @@ import (
 // A crew is what the processes of one plugin have in common: the consumers that they read together, and a journal of all.
 type crew struct {
 	journal *journal.Journal
-	giving  chan struct{} // 1: who changes what the consumers give out
+	giving  chan struct{} // 1: who changes what the consumers give out; he has the next
+	said    bool          // the last change of that has come to its end: only others can have changed the consumers since
 
 	oldest map[string]*bus.Oldest // by consumer: of what waits; of who looks for lag alone
 

@@ -45,13 +45,20 @@ func (e *entry) give(ctx context.Context, change func(now []bus.Input) []bus.Inp
 	case <-ctx.Done():
 		return fmt.Errorf("consumers of %s: another change of them takes long: %w", e.plugin, ctx.Err())
 	}
+	return e.giveNow(ctx, change)
+}
+
+// giveNow is give for who has the turn of it.
+func (e *entry) giveNow(ctx context.Context, change func(now []bus.Input) []bus.Input) error {
 	is := e.read()
 	inputs := change(is)
+	e.crew.said = e.crew.said && slices.EqualFunc(is, inputs, sameWish)
 	e.setRead(union(is, inputs)) // until it is done: a process that starts after an error must not narrow them
 	if err := e.host.ensure(ctx, e.plugin, e.crew.places(inputs)); err != nil {
 		return err
 	}
 	e.setRead(inputs)
+	e.crew.said = true
 	e.crew.writes(time.Now())
 	e.compareWishes(ctx)
 	return nil
@@ -247,6 +254,8 @@ func find(list []bus.Input, in bus.Input) int {
 func sameInput(a, b bus.Input) bool {
 	return a.Stream == b.Stream && a.Durable == b.Durable && slices.Equal(slices.Sorted(slices.Values(a.Filters)), slices.Sorted(slices.Values(b.Filters)))
 }
+
+func sameWish(a, b bus.Input) bool { return a.Ordered == b.Ordered && sameInput(a, b) }
 
 // caughtUp waits, but not for long, until consumers have nothing more to give out, and reports whether it came to that.
 func (h *Host) caughtUp(ctx context.Context, inputs []bus.Input) bool {

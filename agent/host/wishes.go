@@ -38,19 +38,37 @@ func (h *Host) lookAtWishesOf(ctx context.Context, due func(*crew) bool) {
 		if e.name != e.plugin || ctx.Err() != nil || !due(e.crew) {
 			continue
 		}
-		stands, today := e.compareWishes(ctx)
-		if stands && today {
+		if stands, today := e.compareWishes(ctx); stands && today {
 			continue
 		}
-		was := e.crew.stood()
-		if err := e.give(ctx, same); err != nil {
+		if err := e.sayAgain(ctx); err != nil {
 			h.log.Warn("consumer not looked after", "plugin", e.plugin, "error", err)
-			continue
-		}
-		if !stands {
-			e.tellRobbed(e.crew.skipped(was))
 		}
 	}
+}
+
+// sayAgain looks once more at the consumers, and says again what this host wants of them if that does not stand there. The look before
+// may have seen a change of this host half done: who is about one says it himself, and what one that went wrong has left nobody has
+// overwritten.
+func (e *entry) sayAgain(ctx context.Context) error {
+	select {
+	case e.crew.giving <- struct{}{}:
+		defer func() { <-e.crew.giving }()
+	default:
+		return nil
+	}
+	stands, today := e.compareWishes(ctx)
+	if stands && today {
+		return nil
+	}
+	was, robbed := e.crew.stood(), !stands && e.crew.said
+	if err := e.giveNow(ctx, same); err != nil {
+		return err
+	}
+	if robbed {
+		e.tellRobbed(e.crew.skipped(was))
+	}
+	return nil
 }
 
 // tellRobbed tells that another host had overwritten what this one wants, and past how much of it, at most, its consumers have moved.

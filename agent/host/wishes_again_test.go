@@ -1,6 +1,8 @@
 package host
 
 import (
+	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -83,6 +85,76 @@ func TestOverwritten(t *testing.T) {
 	second.lookAtWishes(t.Context())
 	if c.unread.told != 5 {
 		t.Errorf("%d in all", c.unread.told)
+	}
+}
+
+// A change of this host that is under way, or has stopped half done, is not taken for one of another host.
+func TestNotOverwritten(t *testing.T) {
+	b := bustest.New(t)
+	h := connected(t, b, inputsOf("feed, more"))
+	e := h.find("hot")
+	var log locked
+	h.log = slog.New(slog.NewTextHandler(&log, nil))
+	in := e.read()[0]
+	both, narrow := in.Filters, in
+	narrow.Filters = []string{bus.MetricsFilter("feed")}
+	stands := func(when string, want ...string) {
+		t.Helper()
+		is, err := h.conn.ConsumerInfo(t.Context(), in.Stream, in.Durable)
+		if slices.Sort(is.Filters); err != nil || !slices.Equal(is.Filters, want) {
+			t.Errorf("%s: %v, %v", when, is.Filters, err)
+		}
+	}
+	untold := func(when string) {
+		t.Helper()
+		for len(h.diary.queue) > 0 {
+			if v := <-h.diary.queue; v.Type == telemetry.FlagUnread {
+				t.Errorf("%s: told %q", when, v.Message)
+			}
+		}
+		if strings.Contains(log.String(), "another host has overwritten") || e.crew.unread.told > 0 {
+			t.Errorf("%s: told\n%s", when, log.String())
+		}
+	}
+
+	// It is narrowed on the bus, and not known here yet.
+	e.crew.giving <- struct{}{}
+	if err := h.conn.EnsureConsumer(t.Context(), narrow); err != nil {
+		t.Fatal(err)
+	}
+	send(t, h, "more", 5) // left out, and passed
+	send(t, h, "feed", 1)
+	h.lookAtWishes(t.Context())
+	stands("while it changes", narrow.Filters...)
+	untold("while it changes")
+	e.setRead([]bus.Input{narrow})
+	<-e.crew.giving
+	h.lookAtWishes(t.Context())
+	stands("it has changed", narrow.Filters...)
+	untold("it has changed")
+
+	// It is to be widened, and the bus does not answer.
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := e.giveNow(stopped, func(now []bus.Input) []bus.Input { return union(now, []bus.Input{in}) }); err == nil {
+		t.Error("no error")
+	}
+	stands("half done", narrow.Filters...)
+	h.lookAtWishes(t.Context())
+	stands("done", both...)
+	untold("done")
+
+	// What another host overwrites after that is told, though saying it again goes wrong at first.
+	if err := h.conn.EnsureConsumer(t.Context(), narrow); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.giveNow(stopped, same); err == nil {
+		t.Error("no error")
+	}
+	h.lookAtWishes(t.Context())
+	stands("said again", both...)
+	if !strings.Contains(log.String(), "another host has overwritten") {
+		t.Errorf("not told\n%s", log.String())
 	}
 }
 
