@@ -7,11 +7,16 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-const lockName = "LOCK"
+const (
+	lockName   = "LOCK"
+	childTries = 100
+	childPause = 20 * time.Millisecond
+)
 
 // lockStore makes dir if needed and takes its lock: the server itself does not,
 // and two of them on one store lose what they acknowledged.
@@ -24,7 +29,7 @@ func lockStore(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store %s is not writable: %w: give it to this user or set bus.store", dir, err)
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := lock(file, path); err != nil {
 		defer file.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("store %s is in use by process %s: stop that one or set another bus.store", dir, holder(path))
@@ -35,6 +40,18 @@ func lockStore(dir string) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("store %s is not writable: %w", dir, err), file.Close())
 	}
 	return file, nil
+}
+
+// lock takes the lock of file. One that was ours a moment ago may still be held by a child of ours that has not become another
+// program yet: until then it has all that we had open.
+func lock(file *os.File, path string) error {
+	for tries := 0; ; tries++ {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || tries == childTries || holder(path) != strconv.Itoa(os.Getpid()) {
+			return err
+		}
+		time.Sleep(childPause)
+	}
 }
 
 // note writes our pid for whoever finds the lock held.
