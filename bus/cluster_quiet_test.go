@@ -3,6 +3,7 @@ package bus_test
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ func TestQuietInCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	var asks sync.WaitGroup
+	var answered atomic.Int64
 	done := make(chan struct{})
 	asks.Go(func() {
 		asked, errs, zeros, row, since, longest := 0, 0, 0, 0, time.Time{}, time.Duration(0)
@@ -32,9 +34,6 @@ func TestQuietInCluster(t *testing.T) {
 			select {
 			case <-done:
 				t.Logf("asked %d times: %d errors, %d times nothing left, for %v at most", asked, errs, zeros, longest)
-				if asked < 10 {
-					t.Errorf("INVALID: asked %d times", asked)
-				}
 				if longest >= 3*time.Second { // for which an agent wants to hear it
 					t.Errorf("nothing left for %v", longest)
 				}
@@ -45,6 +44,9 @@ func TestQuietInCluster(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			s, err := hub.ConsumerInfo(ctx, bus.StreamMetrics, "late")
 			cancel()
+			if err == nil {
+				answered.Add(1)
+			}
 			switch {
 			case err != nil:
 				errs++
@@ -65,6 +67,8 @@ func TestQuietInCluster(t *testing.T) {
 		nodes = c.Nodes
 	}
 	for _, n := range nodes {
+		heard := answered.Load()
+		bustest.Wait(t, limit, "answers", func() bool { return answered.Load() > heard+20 })
 		n.Kill()
 		start(t, n)
 		c.Leader(t, hub, bus.StreamMetrics)

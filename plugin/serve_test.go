@@ -206,6 +206,8 @@ func TestBusRestart(t *testing.T) {
 	b.Restart(t)
 	before := len(s.points())
 	plugintest.Until(t, "points after", func() bool { return len(s.points()) >= before+50 })
+	beat := a.Last("count").Seq
+	plugintest.Until(t, "the agent is back too", func() bool { return a.Last("count").Seq > beat })
 	if err := c.Stop(t); err != nil {
 		t.Error(err)
 	}
