@@ -303,6 +303,7 @@ func (l Letter) copySize() int64 {
 // retryPortion gives letters again at one go.
 func (c *Conn) retryPortion(ctx context.Context, letters []Letter, offer func(ctx context.Context, from, to uint64) error) error {
 	var from, to uint64
+	given, copies := map[uint64]bool{}, map[uint64]bool{}
 	for i, l := range letters {
 		seq, err := c.GiveAgain(ctx, l)
 		if err != nil {
@@ -312,31 +313,30 @@ func (c *Conn) retryPortion(ctx context.Context, letters []Letter, offer func(ct
 			from = seq
 		}
 		to = max(to, seq)
+		given[l.Seq], copies[seq] = true, true
 	}
 	if err := offer(ctx, from, to); err != nil { // the copies stay: another retry may have offered the same ones meanwhile
 		return err
 	}
-	given := map[uint64]bool{}
 	for _, l := range letters {
-		given[l.Seq] = true
 		if err := c.removeDead(ctx, l.Seq); err != nil && !errors.Is(err, ErrNoLetter) {
 			return err
 		}
 	}
-	_ = c.tidy(ctx, letters[0].Plugin, given) // all are given again; what it leaves goes with the next one, or when it is old
+	_ = c.tidy(ctx, letters[0].Plugin, given, copies) // all are given again; what it leaves goes with the next one, or when it is old
 	return nil
 }
 
-// tidy removes the copies of some letters that nobody reads: retries that came to nothing have left them, and without their letters
-// they would be letters themselves.
-func (c *Conn) tidy(ctx context.Context, plugin string, letters map[uint64]bool) error {
+// tidy removes the copies of some letters that nobody reads, but for those to keep: retries that came to nothing have left them, and
+// without their letters they would be letters themselves.
+func (c *Conn) tidy(ctx context.Context, plugin string, letters, keep map[uint64]bool) error {
 	read, err := c.readsAgain(ctx, plugin)
 	if err != nil {
 		return err
 	}
 	return c.removeCopies(ctx, plugin, func(t Tapped) bool {
 		of, err := copyOf(t.ID)
-		return err == nil && letters[of] && !read(t.Seq)
+		return err == nil && letters[of] && !keep[t.Seq] && !read(t.Seq)
 	})
 }
 
@@ -347,7 +347,7 @@ func (c *Conn) DropLetter(ctx context.Context, seq uint64) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.tidy(ctx, l.Plugin, map[uint64]bool{seq: true}), c.removeDead(ctx, seq))
+	return errors.Join(c.tidy(ctx, l.Plugin, map[uint64]bool{seq: true}, nil), c.removeDead(ctx, seq))
 }
 
 // ForgetAgain removes the copies between two places in DEAD, both included, that a plugin has been given again. Those before them may

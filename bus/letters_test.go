@@ -195,6 +195,24 @@ func TestRetryRefused(t *testing.T) {
 	f("dropped with its copy", 1, 4)
 }
 
+// A plugin that goes in the moment that it was given letters again leaves them: their copies are letters then.
+func TestRetryOfOneThatGoes(t *testing.T) {
+	c := bustest.New(t).Conn(t, "hub")
+	fill(t, c, 1)
+	setAside(t, c, consumer(t, c, input("out"), bus.ConsumeOptions{}), "out", 1)
+	l, err := c.Letter(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	offer := func(context.Context, uint64, uint64) error { return nil } // and its consumer is removed
+	if n, err := c.RetryLetters(t.Context(), []bus.Letter{l}, offer); n != 1 || err != nil {
+		t.Errorf("%d given again: %v", n, err)
+	}
+	if got := lettersOf(t, c, ""); !slices.Equal(got, []uint64{2}) {
+		t.Errorf("letters %v, want the copy", got)
+	}
+}
+
 // The ids of copies can be guessed: who has used one up keeps no letter from being given again.
 func TestGiveAgainUnderStolenID(t *testing.T) {
 	b := bustest.New(t)
