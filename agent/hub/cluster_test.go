@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -38,8 +39,9 @@ func TestHubOnCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	bustest.Wait(t, limit, "all servers", func() bool {
-		s, err := reader.StreamInfo(t.Context(), "KV_"+bus.BucketHub)
-		return err == nil && s.Leader != "" && len(s.Behind) == 0
+		hubs, err1 := reader.StreamInfo(t.Context(), "KV_"+bus.BucketHub)
+		events, err2 := reader.StreamInfo(t.Context(), bus.StreamEvents)
+		return errors.Join(err1, err2) == nil && hubs.Leader != "" && len(hubs.Behind) == 0 && events.Leader != "" && len(events.Behind) == 0
 	})
 	bustest.Wait(t, limit, "a hub that speaks", func() bool { return h.Status().Ready && h.Speaks() })
 	all := told(t, b, "DOWN of a host", is(1, "down", dead))

@@ -97,7 +97,7 @@ func (t *trial) sinkDownLong(before, down time.Duration, bus int64) {
 	_, gap := other.oracle.Gaps()
 	memory = t.watchMemory()
 	t.comesBack(p, 5)
-	t.noteMemory("while it was drained", memory, 128<<20) // the bus reads from disk as fast as it can
+	t.noteMemory("while it was drained", memory, 256<<20) // the bus reads from disk as fast as it can, and keeps for 10 s what it has read
 	_, whole := other.oracle.Gaps()
 	t.note("the other sink was without points for %s at most while the first was down, and for %s at all", round(gap), round(whole))
 	if whole > othersGap {
