@@ -20,6 +20,7 @@ var allowed = []struct{ pkg, may string }{
 	{"bus/bustest", "bus bus/embedded"},
 	{"plugin", "telemetry bus"},
 	{"plugin/plugintest", "telemetry bus plugin"}, // its agent speaks to plugins over a real bus
+	{"plugin/shim", "telemetry plugin collector processor publisher"}, // one program of each kind
 	{"collector", "telemetry plugin"},
 	{"processor", "telemetry plugin"},
 	{"publisher", "telemetry plugin"},
@@ -40,9 +41,11 @@ var allowed = []struct{ pkg, may string }{
 	{"agent/host", "telemetry bus agent/supervise agent/liveness agent/config agent/journal agent/trust agent/identity"},
 	{"agent/uplink", "telemetry bus"},
 	{"agent/hub", "telemetry bus agent/liveness agent/config"},
-	{"agent/api", "telemetry bus schemas agent/hub agent/recent agent/config agent/web"}, // HTTP apart from what it shows
-	{"internal/fleet", "telemetry bus bus/bustest"},                                      // its hosts share connections, as only a test's may
-	{"internal/lab", "telemetry bus bus/embedded"},                                       // a bus as a process of its own
+	{"agent/api", "telemetry bus schemas agent/hub agent/recent agent/config agent/web"},   // HTTP apart from what it shows
+	{"agent/conform", "telemetry bus bus/embedded schemas agent/supervise agent/liveness"}, // an agent and a bus for one plugin
+	{"sdk", ""}, // libraries for other languages, for those who write plugins
+	{"internal/fleet", "telemetry bus bus/bustest"}, // its hosts share connections, as only a test's may
+	{"internal/lab", "telemetry bus bus/embedded"},  // a bus as a process of its own
 	{"internal/*", "telemetry"},
 	{"cmd/*", "* */*"},
 	{"test/*", "* */*"},
@@ -67,7 +70,7 @@ var foreign = []struct{ module, code, tests string }{
 	{"golang.org/x/sync", "* */*", ""},
 
 	// Second opinions and tools of tests.
-	{"github.com/santhosh-tekuri/jsonschema/v6", "", "plugin plugin/* internal/* cmd/* test/*"}, // 1.7 MB in each process that has it
+	{"github.com/santhosh-tekuri/jsonschema/v6", "agent/conform", "plugin plugin/* internal/* cmd/* test/* schemas telemetry"}, // 1.7 MB in each process that has it
 	{"github.com/vmihailenco/msgpack/v5", "", "telemetry bus plugin test/*"},
 	{"github.com/influxdata/line-protocol/v2", "", "telemetry test/*"},
 	{"github.com/prometheus/procfs", "", "collector/*"},
