@@ -1,4 +1,4 @@
-"""Beats as the agent of a host, or with --plugin as one of its plugins: written from docs/protocol-heartbeat.md and schemas/ alone. JSON, no TLS."""
+"""Beats as the agent of a host, or with --plugin as one of its plugins: written from docs/protocol.md and schemas/ alone. JSON, no TLS."""
 import argparse, hashlib, json, os, pathlib, platform, random, select, signal, socket, sys, time
 
 def encoded(value):

@@ -12,7 +12,7 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-func page(t testing.TB) string { return string(read(t, "../../docs/protocol-heartbeat.md")) }
+func page(t testing.TB) string { return string(read(t, "../../docs/protocol.md")) }
 
 // The example of digests is what the program computes.
 func TestPageDigests(t *testing.T) {
