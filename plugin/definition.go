@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"time"
 
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -21,7 +22,8 @@ const (
 	Publisher Kind = "publisher" // carries them out
 )
 
-// Spec describes a program whose configuration is a C and whose work is a P.
+// Spec describes a program whose configuration is a C, a struct, and whose work is a P. A C that is a map of json.RawMessage
+// takes whatever settings an operator writes.
 type Spec[C, P any] struct {
 	Program string                                               // its name in a config
 	Summary string                                               // one sentence for lists
@@ -40,6 +42,8 @@ type Env struct {
 	Host string       // the host the points are about
 	Name string       // the plugin's name in the config
 	Dir  string       // a directory to keep state in; it may not exist yet
+
+	Every time.Duration // how often a collector is to speak; 0: nobody has said
 
 	// Event sends b as one event of a kind; nil means that the stream EVENTS has it.
 	Event func(ctx context.Context, kind string, b *telemetry.Batch) error

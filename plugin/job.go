@@ -166,7 +166,8 @@ func (l *life) session(work telemetry.Work, started chan<- struct{}) *Session {
 	if l.def.Kind == Collector {
 		s.queue = l.queue
 	}
-	s.Env = Env{Log: l.log, Host: l.o.Host, Name: l.o.Plugin, Dir: l.o.Dir, Event: s.event}
+	s.Env = Env{Log: l.log, Host: l.o.Host, Name: l.o.Plugin, Dir: l.o.Dir, Event: s.event,
+		Every: time.Duration(work.EveryMS) * time.Millisecond}
 	return s
 }
 

@@ -38,7 +38,8 @@ func Fits(schema, settings json.RawMessage) error {
 	return resolved.Validate(value)
 }
 
-// settings reads the configs of one program: a struct C whose value in the spec holds the defaults.
+// settings reads the configs of one program: a struct C whose value in the spec holds the defaults, or a C that is a map of
+// json.RawMessage, which takes whatever an operator writes.
 type settings[C any] struct {
 	base   C
 	schema func() json.RawMessage
@@ -58,6 +59,9 @@ func newSettings[C any](base C, enum map[string][]any) settings[C] {
 
 // defaults returns the defaults as JSON. A secret has none.
 func (s settings[C]) defaults() []byte {
+	if takesAny(reflect.TypeOf(s.base)) {
+		return []byte("{}")
+	}
 	text, err := json.Marshal(s.base)
 	if err != nil {
 		panic(fmt.Sprintf("plugin: config %T: %v", s.base, err))
@@ -75,6 +79,10 @@ func (s settings[C]) read(text []byte) (C, error) {
 	}
 	var faults []error
 	v := reflect.ValueOf(&cfg).Elem()
+	if takesAny(v.Type()) {
+		v.Set(reflect.ValueOf(given).Convert(v.Type()))
+		return cfg, validate(cfg)
+	}
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		key := jsonName(f)
@@ -97,10 +105,17 @@ func (s settings[C]) read(text []byte) (C, error) {
 	if err := errors.Join(faults...); err != nil {
 		return cfg, err
 	}
-	if c, ok := any(cfg).(Validator); ok {
-		return cfg, c.Validate()
+	return cfg, validate(cfg)
+}
+
+// takesAny reports whether configs of type t have whatever settings an operator writes.
+func takesAny(t reflect.Type) bool { return t != nil && t.ConvertibleTo(reflect.TypeFor[map[string]json.RawMessage]()) }
+
+func validate(cfg any) error {
+	if c, ok := cfg.(Validator); ok {
+		return c.Validate()
 	}
-	return cfg, nil
+	return nil
 }
 
 // object returns the members of a JSON object. No text at all is an empty one.
@@ -171,6 +186,9 @@ func jsonName(f reflect.StructField) string {
 // required and nothing besides allowed.
 func schemaOf(base any, enum map[string][]any) (json.RawMessage, error) {
 	t := reflect.TypeOf(base)
+	if takesAny(t) {
+		return json.RawMessage(`{"type":"object","additionalProperties":true}`), nil
+	}
 	if t == nil || t.Kind() != reflect.Struct {
 		return nil, errors.New("want a struct")
 	}

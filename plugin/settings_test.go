@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -201,5 +202,39 @@ func TestDuration(t *testing.T) {
 	var d Duration
 	if err := json.Unmarshal([]byte(`"250ms"`), &d); err != nil || d.Std() != 250*time.Millisecond || d.String() != "250ms" {
 		t.Errorf("%v, %v", d, err)
+	}
+}
+
+type anything map[string]json.RawMessage
+
+func (a anything) Validate() error {
+	if _, ok := a["bad"]; ok {
+		return errors.New("bad: no")
+	}
+	return nil
+}
+
+// A config that is a map has whatever an operator writes, and says so in its schema.
+func TestAnySettings(t *testing.T) {
+	d := Define(Collector, Spec[anything, struct{}]{Program: "any"}, func(context.Context, *Session, struct{}) error { return nil })
+	if err := Fits(d.Schema(), json.RawMessage(`{"level":3,"deep":{"list":[1]}}`)); err != nil {
+		t.Error(err)
+	}
+	if err := Fits(d.Schema(), json.RawMessage(`[]`)); err == nil {
+		t.Error("a list is taken for settings")
+	}
+	if got := string(d.Defaults()); got != "{}" {
+		t.Errorf("defaults %s", got)
+	}
+	s := newSettings(anything(nil), nil)
+	got, err := s.read([]byte(`{"level":3,"deep":{"list":[1]}}`))
+	if err != nil || string(got["level"]) != "3" || string(got["deep"]) != `{"list":[1]}` || len(got) != 2 {
+		t.Errorf("%s, %v", got, err)
+	}
+	if _, err := s.read([]byte(`{"bad":1}`)); err == nil || err.Error() != "bad: no" {
+		t.Errorf("error %v: it is not validated", err)
+	}
+	if got, err := s.read(nil); err != nil || len(got) != 0 {
+		t.Errorf("of no text: %s, %v", got, err)
 	}
 }

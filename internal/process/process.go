@@ -29,6 +29,8 @@ type Command struct {
 	Env []string
 	// Dir is the working directory, by default the parent's.
 	Dir string
+	// Stdin is what the process reads; nil is a pipe that Process.Stdin writes to.
+	Stdin io.Reader
 	// Stdout and Stderr take the output; nil discards it. A Write that blocks
 	// blocks the process, one that fails closes the pipe.
 	Stdout, Stderr io.Writer
@@ -124,8 +126,8 @@ type Process struct {
 	exit     Exit
 }
 
-// Start starts the command. Its stdin is a pipe that stays open until Stdin is
-// closed or the parent dies. It has no other descriptor of ours, leaves no core,
+// Start starts the command. Its stdin, unless the command says another one, is a
+// pipe that stays open until Stdin is closed or the parent dies. It has no other descriptor of ours, leaves no core,
 // and what it makes is its user's alone (umask 077).
 //
 // The error matches exec.ErrNotFound or fs.ErrNotExist when there is no such
@@ -188,7 +190,9 @@ func (p *Process) setStreams(c Command) (err error) {
 		return p.keep(c)
 	}
 	p.cmd.Stdout, p.cmd.Stderr = c.Stdout, c.Stderr
-	p.stdin, err = p.cmd.StdinPipe()
+	if p.cmd.Stdin = c.Stdin; c.Stdin == nil {
+		p.stdin, err = p.cmd.StdinPipe()
+	}
 	return err
 }
 
@@ -229,7 +233,8 @@ func (p *Process) PID() int { return p.pid }
 // Started is when the process was started.
 func (p *Process) Started() time.Time { return p.began }
 
-// Stdin is the write end of the process's standard input, nil if it is kept.
+// Stdin is the write end of the process's standard input, nil if it is kept or
+// the command said what it reads.
 func (p *Process) Stdin() io.WriteCloser { return p.stdin }
 
 // Done is closed when the process has ended, all it left behind is gone, and

@@ -43,6 +43,15 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// A command may say what it reads; then nobody writes to it.
+func TestStdinOfTheCommand(t *testing.T) {
+	var out buffer
+	p := start(t, Command{Args: []string{"cat"}, Stdin: strings.NewReader("given"), Stdout: &out})
+	if e := ended(t, p); e.Code != 0 || out.String() != "given" || p.Stdin() != nil {
+		t.Errorf("%v, output %q, stdin %v", e, out.String(), p.Stdin())
+	}
+}
+
 func TestExit(t *testing.T) {
 	f := func(script string, code int, signal, text string) {
 		t.Helper()

@@ -27,7 +27,8 @@ func (c *conform) checkSchema(schema json.RawMessage) {
 		c.Errorf("schema is no JSON: %v", err)
 		return
 	}
-	if s.Type != "object" || string(s.Additional) != "false" {
+	anything := len(s.Properties) == 0 && string(s.Additional) == "true" // of a program whose settings are others' business
+	if s.Type != "object" || string(s.Additional) != "false" && !anything {
 		c.Errorf("schema: want an object that allows nothing besides its properties")
 	}
 	for _, key := range plugin.Reserved() {
