@@ -2,93 +2,29 @@ package supervise
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"testing"
-	"testing/iotest"
 	"testing/synctest"
-	"time"
 )
 
-// printed is what is handed on of what a child prints.
-func printed(t *testing.T, text io.Reader) ([]string, *Child) {
-	t.Helper()
-	var got []string
-	c := New(Spec{Line: func(stream string, line []byte) {
-		if stream != "stderr" {
-			t.Errorf("stream %q", stream)
-		}
-		got = append(got, string(line))
-	}})
-	l := c.lines("stderr", &c.stderr)
-	if _, err := io.Copy(l, text); err != nil {
-		t.Fatal(err)
-	}
-	l.flush()
-	return got, c
-}
-
-func TestLines(t *testing.T) {
-	long := strings.Repeat("x", maxLine)
-	f := func(text string, want ...string) {
-		t.Helper()
-		whole, _ := printed(t, strings.NewReader(text))
-		bytewise, _ := printed(t, iotest.OneByteReader(strings.NewReader(text)))
-		if !slices.Equal(whole, want) || !slices.Equal(bytewise, want) {
-			t.Errorf("%.40q: %.80q, byte by byte %.80q; want %.80q", text, whole, bytewise, want)
-		}
-	}
-	f("")
-	f("a\n", "a")
-	f("a\nb", "a", "b")
-	f("a\r\n\nb\n", "a", "", "b")
-	f("\xff\xfe\n", "\xff\xfe")
-	f(long+"\n", long)
-	f(long+"y", long+cutMark)
-	f(long+"yyy\nz\n", long+cutMark, "z")
-	f(long+long+long+"\nz", long+cutMark, "z")
-}
-
-func TestLinesAreBoundedPerSecond(t *testing.T) {
+// What a child prints goes where it is wanted, and is counted where there is too much of it.
+func TestLinesOfAChild(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		text := strings.NewReader(strings.Repeat("again\n", maxPerSecond+7))
-		slow := &pausing{texts: []io.Reader{text, strings.NewReader("later\n")}}
-		got, c := printed(t, slow)
-		if len(got) != maxPerSecond+2 || got[maxPerSecond] != "[7 lines left out]" || got[maxPerSecond+1] != "later" {
-			t.Errorf("%d lines, the last %q", len(got), got[max(0, len(got)-3):])
-		}
-		if n := c.Status().LinesLeftOut; n != 7 {
-			t.Errorf("LinesLeftOut = %d, want 7", n)
-		}
-	})
-}
-
-// What is left out at the end is told too, and the tail has it all the same:
-// the last words matter most.
-func TestTailHasWhatTheRateLeavesOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		got, c := printed(t, strings.NewReader(strings.Repeat("again\n", maxPerSecond)+"panic: boom\n"))
-		if last := got[len(got)-1]; last != "[1 lines left out]" {
-			t.Errorf("last line %q", last)
+		var got []string
+		c := New(Spec{Line: func(stream string, line []byte) { got = append(got, stream+" "+string(line)) }})
+		l := c.lines("stderr", &c.stderr)
+		fmt.Fprint(l, strings.Repeat("again\n", 1000)+"panic: boom")
+		l.Flush()
+		s := c.Status()
+		if int64(len(got)-1)+s.LinesLeftOut != 1001 || s.LinesLeftOut == 0 || got[0] != "stderr again" || !strings.Contains(got[len(got)-1], "left out") {
+			t.Errorf("%d lines, %d left out, the last %q", len(got), s.LinesLeftOut, got[len(got)-1])
 		}
 		if last := c.stderr.last(1, asIs); !slices.Equal(last, []string{"panic: boom"}) {
 			t.Errorf("tail %q", last)
 		}
+		c.lines("stdout", nil).Flush()
 	})
-}
-
-// pausing lets a second pass between its texts.
-type pausing struct{ texts []io.Reader }
-
-func (p *pausing) Read(b []byte) (int, error) {
-	n, err := p.texts[0].Read(b)
-	if err == io.EOF && len(p.texts) > 1 {
-		p.texts = p.texts[1:]
-		time.Sleep(time.Second)
-		return n, nil
-	}
-	return n, err
 }
 
 func TestTail(t *testing.T) {

@@ -164,7 +164,7 @@ func TestFlood(t *testing.T) {
 	})
 	<-ended // to ask again and again takes memory too
 	st := c.Status()
-	if st.Reason != "exit code 64" || longest != maxLine+len(cutMark) || count != 1 {
+	if st.Reason != "exit code 64" || longest > 9<<10 || count != 1 {
 		t.Errorf("%d lines, the longest of %d bytes, %+v", count, longest, st)
 	}
 	if grown := allocated() - before; grown > 1<<20 {

@@ -344,7 +344,7 @@ func (c *Child) live(ctx context.Context) ended {
 }
 
 // output is where a process prints to.
-type output struct{ stdout, stderr *lines }
+type output struct{ stdout, stderr *process.Lines }
 
 // takeUp goes on with the process that was kept; it returns none if there is none, or it is not wanted.
 func (c *Child) takeUp(o output) (running, Start, error) {
@@ -429,8 +429,8 @@ func (c *Child) follow(ctx context.Context, p running, own Start, out output) en
 	c.answer(nil)
 	o := c.watch(ctx, p)
 	exit := p.Exit()
-	out.stdout.flush()
-	out.stderr.flush()
+	out.stdout.Flush()
+	out.stderr.Flush()
 	if o.kind == leave {
 		c.gone(c.Status().LastExit) // it has not ended
 		c.spec.Log.Info("child is left running", "pid", p.PID())
