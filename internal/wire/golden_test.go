@@ -47,6 +47,7 @@ var kinds = map[string]kind{
 	"plugindata": {"plg.json", taken(telemetry.DecodePluginData)},
 	"request":    {"ctl.json#/$defs/request", taken(telemetry.DecodeCtlRequest)},
 	"reply":      {"ctl.json#/$defs/reply", taken(telemetry.DecodeCtlReply)},
+	"log":        {"log.json", taken(telemetry.DecodeLogRecord)},
 }
 
 // cases is the list of golden messages.

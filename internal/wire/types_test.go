@@ -256,11 +256,12 @@ func TestSchemasDescribeTheTypes(t *testing.T) {
 	f("refresh.json", "/$defs/manifest", reflect.TypeFor[telemetry.RefreshManifest]())
 	f("manifest.json", "", reflect.TypeFor[telemetry.Manifest]())
 	f("event.json", "", reflect.TypeFor[telemetry.Event]())
+	f("log.json", "", reflect.TypeFor[telemetry.LogRecord]())
 }
 
 // Later versions add keys: every object lets unknown ones pass, and each schema says so.
 func TestUnknownKeysPass(t *testing.T) {
-	for _, file := range []string{"htb.json", "ack.json", "plg.json", "ctl.json", "refresh.json", "event.json", "manifest.json", "types.json"} {
+	for _, file := range []string{"htb.json", "ack.json", "plg.json", "ctl.json", "refresh.json", "event.json", "manifest.json", "log.json", "letter.json", "types.json"} {
 		s := load(t, file)
 		if text, _ := s["description"].(string); !strings.Contains(strings.ToLower(text), "ignored") {
 			t.Errorf("%s does not say that unknown keys are ignored", file)
