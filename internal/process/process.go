@@ -73,6 +73,8 @@ type Exit struct {
 	// empty; OOM says that it is the one of memory.
 	Over string
 	OOM  bool
+	// Left is how many processes it left behind when it ended. They are gone by now.
+	Left int
 	// Unknown says that nobody of us saw how it ended, as we were not its parent,
 	// or that it has not ended: Detach. Code is -1 then.
 	Unknown bool
@@ -123,6 +125,7 @@ type Process struct {
 	killer   *time.Timer
 	peak     int64
 	exceeded string // the limit for which it was killed
+	behind   int    // processes that it left behind
 	exit     Exit
 }
 
@@ -317,6 +320,7 @@ func (p *Process) watch() {
 	at := p.finish()
 	stop()
 	p.exit = p.summary(at)
+	p.exit.Left = p.behind
 }
 
 // retire forbids signals from now on: the pid is about to be free.

@@ -66,6 +66,7 @@ func (p *Process) finish() time.Time {
 		return time.Now()
 	}
 	at := time.Now()
+	p.behind = len(p.survivors())
 	p.sweep()
 	if p.group.oomKilled() {
 		p.exceed(memoryLimit(p.limits))

@@ -1,0 +1,195 @@
+// Package conform checks what a plugin promises to whoever runs it, on a running process.
+package conform
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// Status is how a check went.
+type Status string
+
+// How a check goes.
+const (
+	Pass Status = "PASS"
+	Fail Status = "FAIL"
+	Skip Status = "SKIP"
+)
+
+// A Result is one check of one plugin.
+type Result struct {
+	Check   string  `json:"check"`
+	About   string  `json:"about"` // what is promised, in a sentence
+	Status  Status  `json:"status"`
+	Reason  string  `json:"reason,omitempty"`  // why it failed or was skipped, or what there is to say of a pass
+	Message string  `json:"message,omitempty"` // that broke the promise, shortened, as JSON where it can be
+	Seconds float64 `json:"seconds"`           // since the begin of the run
+}
+
+// A Report is all that was found out about a plugin.
+type Report struct {
+	Kind    string   `json:"kind,omitempty"`
+	Program string   `json:"program,omitempty"`
+	Version string   `json:"version,omitempty"`
+	Passed  int      `json:"passed"`
+	Failed  int      `json:"failed"`
+	Skipped int      `json:"skipped"`
+	Seconds float64  `json:"seconds"`
+	Results []Result `json:"results"`         // in the order of Checks
+	Stderr  []string `json:"stderr,omitzero"` // what a process said last, where something failed
+}
+
+// Options say what is run, and how hard it is tried.
+type Options struct {
+	Command   []string        // of the plugin
+	Env       []string        // beside what an agent gives each plugin, as KEY=value
+	Kind      string          // it has to be; empty: any
+	Config    json.RawMessage // settings with which it works; empty: {}
+	Only      []string        // checks; empty: all
+	Mutations int             // of each valid message; 0: 100
+	Seed      uint64          // of the mutations
+	Input     []byte          // points for processors and publishers; empty: made ones
+
+	OnKind   func(telemetry.Manifest) // is told what the plugin is, once that is known; may be nil
+	OnResult func(Result)             // is told each result as soon as it is known; may be nil
+}
+
+// ErrCommand says that nothing could be started, so that nothing could be checked: see to the command.
+var ErrCommand = errors.New("the plugin cannot be started")
+
+// Run checks a plugin, and leaves no process and no file behind. An error means that it could not be checked.
+func Run(ctx context.Context, o Options) (Report, error) {
+	if err := o.complete(); err != nil {
+		return Report{}, err
+	}
+	dir, err := os.MkdirTemp("", "pacewire-conform-")
+	if err != nil {
+		return Report{}, fmt.Errorf("folder for the bus: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	k := &kit{o: o, dir: dir, began: time.Now(), results: map[string]Result{}}
+	if err := k.run(ctx); err != nil {
+		return Report{}, err
+	}
+	return k.report(), ctx.Err()
+}
+
+func (o *Options) complete() error {
+	if len(o.Command) == 0 {
+		return fmt.Errorf("%w: no command is given", ErrCommand)
+	}
+	if len(o.Config) == 0 {
+		o.Config = json.RawMessage("{}")
+	}
+	if !isObject(o.Config) {
+		return fmt.Errorf("config %s: want a JSON object", short(o.Config))
+	}
+	if o.Mutations == 0 {
+		o.Mutations = 100
+	}
+	for _, name := range o.Only {
+		if _, ok := checkOf(name); !ok {
+			return fmt.Errorf("there is no check %q: there are %s", name, strings.Join(names(), ", "))
+		}
+	}
+	return nil
+}
+
+// kit is one run.
+type kit struct {
+	o     Options
+	dir   string
+	began time.Time
+
+	mu       sync.Mutex
+	manifest telemetry.Manifest // of the first hello
+	results  map[string]Result
+	stderr   []string // of a process of a check that failed
+}
+
+// wanted reports whether a check is to be made.
+func (k *kit) wanted(c check) bool {
+	return (len(k.o.Only) == 0 || slices.Contains(k.o.Only, c.name)) && (k.kind() == "" || c.of(k.kind()))
+}
+
+func (k *kit) kind() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.manifest.Kind
+}
+
+// meet notes what the plugin is.
+func (k *kit) meet(m telemetry.Manifest) {
+	k.mu.Lock()
+	k.manifest = m
+	k.mu.Unlock()
+	if k.o.OnKind != nil {
+		k.o.OnKind(m)
+	}
+}
+
+// told returns what the plugin has told of itself.
+func (k *kit) told() telemetry.Manifest {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.manifest
+}
+
+// settle notes how a check went; the first word counts.
+func (k *kit) settle(name string, err error, stderr func() []string) {
+	c, _ := checkOf(name)
+	if !k.wanted(c) {
+		return
+	}
+	r := Result{Check: name, About: c.about, Status: Pass, Seconds: time.Since(k.began).Seconds()}
+	var v *verdict
+	switch {
+	case errors.As(err, &v):
+		r.Status, r.Reason, r.Message = v.status, v.reason, v.message
+	case err != nil:
+		r.Status, r.Reason = Fail, err.Error()
+	}
+	k.mu.Lock()
+	_, again := k.results[name]
+	if !again {
+		k.results[name] = r
+	}
+	if r.Status == Fail && !again && len(k.stderr) == 0 && stderr != nil {
+		k.stderr = stderr()
+	}
+	k.mu.Unlock()
+	if !again && k.o.OnResult != nil {
+		k.o.OnResult(r)
+	}
+}
+
+func (k *kit) report() Report {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	m := k.manifest
+	r := Report{Kind: m.Kind, Program: m.Program, Version: m.Version, Seconds: time.Since(k.began).Seconds(), Results: []Result{}, Stderr: k.stderr}
+	for _, c := range checks {
+		one, ok := k.results[c.name]
+		if !ok {
+			continue
+		}
+		switch r.Results = append(r.Results, one); one.Status {
+		case Pass:
+			r.Passed++
+		case Fail:
+			r.Failed++
+		case Skip:
+			r.Skipped++
+		}
+	}
+	return r
+}
