@@ -43,6 +43,9 @@ func goldenMessages() []goldenMessage {
 			"memory": map[string]any{"bytes": uint64(18446744073709551615), "swap": nil}}}
 	failed := PluginData{Version: 1, Host: "web-1", Plugin: "docker", Type: DataInfo, Time: 1763559525997744692,
 		Error: &Fault{Code: FaultDependency, Message: `exec: "docker": executable file not found in $PATH`}}
+	declined := beat
+	declined.Seq, declined.State, declined.ConfigRev, declined.Flags = 9, "running", 12, []string{"failing", "storage_full"}
+	declined.Error = &Fault{Code: "config_invalid", Message: "url: no host in it", AgeMS: 40}
 	manifest, _ := EncodeControl(RefreshManifest{Items: fullRefresh()}, MsgPack)
 	stats, _ := EncodeControl(fullStats(), MsgPack)
 	return []goldenMessage{
@@ -52,8 +55,10 @@ func goldenMessages() []goldenMessage {
 		{"heartbeat-bye", "heartbeat", bye},
 		{"heartbeat-steady", "heartbeat", steadyBeat()},
 		{"heartbeat-agent-hello", "heartbeat", agentHello()},
+		{"heartbeat-declined", "heartbeat", declined},
 		{"ack-accepted", "ack", ack},
 		{"ack-work", "ack", work},
+		{"ack-hold", "ack", heldAck()},
 		{"ack-refused", "ack", refused},
 		{"ack-hub", "ack", hubAck()},
 		{"plugindata-info", "plugindata", info},
@@ -65,9 +70,16 @@ func goldenMessages() []goldenMessage {
 		{"request-refresh", "request", CtlRequest{ID: "5f1e", Want: []string{"os/info", "docker/info"}, Mode: ModeCollect, MaxAgeMS: 60000}},
 		{"request-list", "request", CtlRequest{ID: "5f1f", Want: []string{}, Mode: ModeCached}},
 		{"request-drain", "request", CtlRequest{ID: "5f20", Args: map[string]any{"reason": "upgrade", "within_ms": int64(10000)}}},
+		{"request-beat", "request", CtlRequest{ID: "5f23", Args: map[string]any{"inst": "9f3c1a7e5b2d4c60"}}},
 		{"reply-refresh", "reply", CtlReply{ID: "5f1e", OK: true, Payload: manifest}},
 		{"reply-ping", "reply", CtlReply{ID: "5f21", OK: true, Payload: stats}},
 		{"reply-error", "reply", CtlReply{ID: "5f22", Error: &Fault{Code: "busy", Message: "a refresh is under way"}}},
+		{"reply-done", "reply", CtlReply{ID: "5f20", OK: true}},
+		{"manifest-full", "manifest", *fullHello().Manifest},
+		{"manifest-minimal", "manifest", Manifest{Kind: "collector", Program: "fan.py", API: 1}},
+		{"refresh-list", "refresh", RefreshManifest{Items: fullRefresh(), More: true}},
+		{"stats-full", "stats", fullStats()},
+		{"log-minimal", "log", LogRecord{Level: "info", Time: 1763559525997744692}},
 		{"log-record", "log", LogRecord{Level: "warn", Message: "queue full", Time: 1763559525997744692, Attrs: map[string]any{"bytes": int64(16777216), "policy": "block", "err": "no responders"}}},
 	}
 }
@@ -87,6 +99,7 @@ const packedBeat = "a176 01 a4686f7374 a57765622d31 a6706c7567696e a3637075 a469
 
 func goldenRefusals() []goldenRefusal {
 	const beat = `"v":1,"host":"web-1","plugin":"cpu","inst":"9","int_ms":10000`
+	const ack = `"v":1,"srv":"a","seq":1`
 	return []goldenRefusal{
 		{Name: "empty", Kind: "heartbeat", Code: ControlEmpty},
 		{Name: "array32-bomb", Kind: "heartbeat", Code: ControlTruncated, hex: "ddffffffff"},
@@ -124,6 +137,23 @@ func goldenRefusals() []goldenRefusal {
 		{Name: "config-text", Kind: "ack", Code: ControlSyntax, Path: "config", hex: "81 a6636f6e666967 a37b617d"},
 		{Name: "config-list", Kind: "ack", Code: ControlType, Path: "config", hex: "81 a6636f6e666967 a25b5d"},
 		{Name: "config-integer", Kind: "ack", Code: ControlType, Path: "config", hex: "81 a6636f6e666967 07"},
+		{Name: "ack-state", Kind: "ack", Code: ControlRange, Path: "state", json: `{` + ack + `,"state":"perhaps"}`},
+		{Name: "ack-no-server", Kind: "ack", Code: ControlRequired, Path: "srv", json: `{"v":1,"seq":1,"state":"accepted"}`},
+		{Name: "ack-version-2", Kind: "ack", Code: ControlRange, Path: "v", json: `{"v":2,"srv":"a","seq":1,"state":"accepted"}`},
+		{Name: "ack-order", Kind: "ack", Code: ControlRange, Path: "order", json: `{` + ack + `,"state":"accepted","config":{},"order":"time"}`},
+		{Name: "ack-overflow", Kind: "ack", Code: ControlRange, Path: "overflow", json: `{` + ack + `,"state":"accepted","config":{},"overflow":"spill"}`},
+		{Name: "ack-parallel", Kind: "ack", Code: ControlRange, Path: "parallel", json: `{` + ack + `,"state":"accepted","config":{},"parallel":1025}`},
+		{Name: "ack-input", Kind: "ack", Code: ControlRequired, Path: "inputs[0].durable", json: `{` + ack + `,"state":"accepted","config":{},"inputs":[{"stream":"METRICS"}]}`},
+		{Name: "ack-interval", Kind: "ack", Code: ControlRange, Path: "next_ms", json: `{` + ack + `,"state":"accepted","next_ms":3600001}`},
+		{Name: "reply-no-ok", Kind: "reply", Code: ControlRequired, Path: "ok", json: `{"id":"1"}`},
+		{Name: "reply-fault", Kind: "reply", Code: ControlRequired, Path: "error.code", json: `{"id":"1","ok":false,"error":{"message":"no"}}`},
+		{Name: "manifest-no-kind", Kind: "manifest", Code: ControlRequired, Path: "kind", json: `{"program":"fan.py","api":1}`},
+		{Name: "manifest-schema", Kind: "manifest", Code: ControlType, Path: "schema", json: `{"kind":"collector","program":"fan.py","api":1,"schema":7}`},
+		{Name: "manifest-route", Kind: "manifest", Code: ControlRequired, Path: "routes[0].path", json: `{"kind":"collector","program":"fan.py","api":1,"routes":[{}]}`},
+		{Name: "refresh-item", Kind: "refresh", Code: ControlRequired, Path: "inv_list[0]", json: `{"inv_list":[["os","info","","",""]]}`},
+		{Name: "stats-negative", Kind: "stats", Code: ControlRange, Path: "ticks", json: `{"ticks":-1}`},
+		{Name: "log-no-level", Kind: "log", Code: ControlRequired, Path: "level", json: `{"msg":"queue full","t":1}`},
+		{Name: "log-time", Kind: "log", Code: ControlType, Path: "t", json: `{"level":"warn","t":"2025-11-19T13:38:45Z"}`},
 		{Name: "plugindata-nothing", Kind: "plugindata", Code: ControlRequired, Path: "data", json: `{"v":1,"host":"web-1","plugin":"os","type":"info","t":1}`},
 		{Name: "plugindata-part", Kind: "plugindata", Code: ControlRange, Path: "part", json: `{"v":1,"host":"web-1","plugin":"os","type":"info","t":1,"part":3,"parts":2,"chunk":"{"}`},
 		{Name: "request-no-id", Kind: "request", Code: ControlRequired, Path: "id", json: `{"stream":"METRICS","seq":1}`},
@@ -173,6 +203,12 @@ func decodeKind(kind string, b []byte) (v any, enc Encoding, err error) {
 		return erase(DecodeCtlReply(b))
 	case "log":
 		return erase(DecodeLogRecord(b))
+	case "manifest":
+		return erase(DecodeManifest(b))
+	case "refresh":
+		return erase(DecodeRefreshManifest(b))
+	case "stats":
+		return erase(DecodeStats(b))
 	}
 	panic(kind)
 }

@@ -89,6 +89,20 @@ func hubAck() Ack {
 	}
 }
 
+// heldAck tells a plugin that is to take over what to do, with every field of Work in use, and not to begin.
+func heldAck() Ack {
+	return Ack{
+		Version: 1, Server: "agent-web-1", Seq: 1, T1: 1763559525997744692, State: Accepted, Received: 1, NextMS: 10000, Flags: []string{FlagHold}, ConfigRev: 4611686018427387905,
+		Work: &Work{
+			Config: json.RawMessage(`{}`), Tags: map[string]string{"dc": "eu"}, EveryMS: 60000, TimeoutMS: 5000, MaxAckPending: 64, Parallel: 4, Order: OrderSource,
+			Inputs: []Input{{Stream: "METRICS", Durable: "hot", Filters: []string{"pw.metrics.*.cpu"}}, {Stream: "EVENTS", Durable: "hot", Filters: []string{"pw.events.*.*.down"}},
+				{Stream: "METRICS", Durable: "hot~replay", Filters: []string{"pw.metrics.*.cpu"}, End: 4711}, {Stream: "DEAD", Durable: "hot~again", Filters: []string{"pw.again.hot"}, End: 9}},
+			Schedule:   &Schedule{Cron: "*/5 * * * *", Timezone: "Europe/Berlin", SplayMS: 30000, From: 1763559525000000000, Until: 1795095525000000000, Count: 1000},
+			QueueBytes: 1 << 20, Overflow: OverflowDropOldest, MaxRate: 50000, MaxSeries: 10000,
+		},
+	}
+}
+
 // statusData is an agent's verdict on one of its plugins.
 func statusData() PluginData {
 	return PluginData{Version: 1, Host: "web-1", Inst: "9f3c1a7e5b2d4c60", Plugin: "disk", Type: DataStatus, ProgramVersion: "1.4.0", Time: 1763559525997744692, Seq: 4,

@@ -48,6 +48,9 @@ var kinds = map[string]kind{
 	"request":    {"ctl.json#/$defs/request", taken(telemetry.DecodeCtlRequest)},
 	"reply":      {"ctl.json#/$defs/reply", taken(telemetry.DecodeCtlReply)},
 	"log":        {"log.json", taken(telemetry.DecodeLogRecord)},
+	"manifest":   {"manifest.json", taken(telemetry.DecodeManifest)},
+	"refresh":    {"refresh.json#/$defs/manifest", taken(telemetry.DecodeRefreshManifest)},
+	"stats":      {"htb.json#/$defs/stats", taken(telemetry.DecodeStats)},
 }
 
 // cases is the list of golden messages.
