@@ -19,7 +19,7 @@ import (
 func (a *app) plugin() *cobra.Command {
 	c := &cobra.Command{Use: "plugin", Short: "Look at plugins, operate them, run one"}
 	c.AddCommand(a.pluginList(), a.pluginInfo(), a.pluginLogs(), a.pluginStart(), a.pluginStop(), a.pluginRestart(),
-		a.pluginLoad(), a.pluginUnload(), a.pluginSwap(), a.pluginUpgrade(), a.pluginEnv(), a.pluginRun())
+		a.pluginLoad(), a.pluginUnload(), a.pluginSwap(), a.pluginUpgrade(), a.pluginEnv(), a.pluginRun(), a.pluginShim())
 	return c
 }
 

@@ -1,0 +1,150 @@
+package shim
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/pacewire/pacewire/plugin"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// A Format is how points are written on lines.
+type Format string
+
+// The formats.
+const (
+	JSON  Format = "json"  // a point object a line
+	Lines Format = "lines" // line protocol
+)
+
+// ParseFormat returns the format of a name; "" is none.
+func ParseFormat(name string) (Format, error) {
+	switch f := Format(name); f {
+	case "", JSON, Lines:
+		return f, nil
+	}
+	return "", fmt.Errorf("format %q: want json (a point object a line) or lines (line protocol)", name)
+}
+
+// A codec writes points for a program and reads those that it prints.
+type codec struct {
+	format Format // "": what is read tells by its first letter
+	lines  telemetry.LineDecoder
+	told   teller
+}
+
+func newCodec(f Format, kind plugin.Kind, log *slog.Logger) *codec {
+	if f == "" && kind != plugin.Collector {
+		f = JSON
+	}
+	return &codec{format: f, told: teller{log: log}}
+}
+
+// encode appends the points of b to dst, each on a line of its own.
+func (c *codec) encode(dst []byte, b *telemetry.Batch) []byte {
+	if c.format == JSON {
+		return b.AppendPoints(dst)
+	}
+	from := len(dst)
+	dst = b.AppendLines(dst)
+	if bytes.Count(dst[from:], newline) == b.Len() {
+		return dst
+	}
+	return append(dst[:from], oneLined(dst[from:])...)
+}
+
+var newline = []byte{'\n'}
+
+// oneLined returns line protocol with the line feeds in texts written as \n: programs read lines.
+func oneLined(lines []byte) []byte {
+	made := make([]byte, 0, len(lines)+16)
+	quoted, escaped := false, false
+	for _, c := range lines {
+		switch {
+		case c == '\n' && quoted:
+			made = append(made, `\n`...)
+			continue
+		case c == '"' && !escaped:
+			quoted = !quoted
+		}
+		escaped = c == '\\' && !escaped
+		made = append(made, c)
+	}
+	return made
+}
+
+// decode makes out, which is empty, the points of text, which is whole lines. Those that have no time get at. A line that cannot be
+// read is counted and told by its number, first for the first one; the rest stands.
+func (c *codec) decode(out *telemetry.Batch, text []byte, first int, at time.Time) {
+	if len(text) == 0 || c.read(out, text, at) == nil && out.Drops().Total() == 0 {
+		return
+	}
+	out.Reset()
+	c.halves(out, text, first, at)
+}
+
+// halves reads text by halves, so that what is wrong with one line is told of it alone.
+func (c *codec) halves(out *telemetry.Batch, text []byte, line int, at time.Time) {
+	half := bytes.LastIndexByte(text[:len(text)/2], '\n') + 1
+	if half == 0 {
+		half = bytes.IndexByte(text, '\n') + 1
+	}
+	if half == 0 || half == len(text) {
+		c.one(out, text, line, at)
+		return
+	}
+	for _, part := range [][]byte{text[:half], text[half:]} {
+		var b telemetry.Batch
+		if c.read(&b, part, at) == nil && b.Drops().Total() == 0 {
+			takeAll(out, &b)
+		} else {
+			c.halves(out, part, line, at)
+		}
+		line += bytes.Count(part, newline)
+	}
+}
+
+// one reads a line in which something is wrong, and takes what there is.
+func (c *codec) one(out *telemetry.Batch, text []byte, line int, at time.Time) {
+	var b telemetry.Batch
+	err := c.read(&b, text, at)
+	if err != nil && b.Drops().Total() == 0 { // nothing of it was read
+		out.Drops()[codeOf(err)]++
+	}
+	b.Drops().Each(func(code telemetry.Code, n int) {
+		out.Drops()[code] += n
+		if err == nil {
+			err = code
+		}
+	})
+	if err != nil { // it is blank otherwise
+		c.told.bad(line, text, err)
+	}
+	takeAll(out, &b)
+}
+
+// read makes b, which is empty, the points of text.
+func (c *codec) read(b *telemetry.Batch, text []byte, at time.Time) error {
+	form := c.format
+	if form == "" {
+		form = Lines
+		if head := bytes.TrimLeft(text, " \t\r\n"); len(head) > 0 && (head[0] == '{' || head[0] == '[') {
+			form = JSON
+		}
+	}
+	if form == Lines {
+		return c.lines.Decode(b, text, at)
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil
+	}
+	return b.DecodeJSON(text, at)
+}
+
+func takeAll(out, b *telemetry.Batch) {
+	for g := range b.Groups() {
+		out.Take(g)
+	}
+}

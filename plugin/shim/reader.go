@@ -1,0 +1,135 @@
+package shim
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// Limits of what a program prints.
+const (
+	maxLine   = 1 << 20  // bytes of a line; a longer one is thrown away
+	maxAnswer = 64 << 20 // bytes of the answer to one batch
+	readRoom  = 64 << 10 // bytes that a read asks for at least
+	keptRoom  = 4 << 20  // bytes that are kept for the next answer
+)
+
+var (
+	errTooMuch = fmt.Errorf("its answer has more than %d MiB", maxAnswer>>20)
+	errStray   = errors.New("it prints more behind the empty line that ends its answer")
+)
+
+// tooLong stands in the place of a line that is: nobody can read it, so it is counted and told as others are that are no points.
+var tooLong = fmt.Appendf(nil, "!a line of more than %d bytes\n", maxLine)
+
+// A reader cuts what a program prints into whole lines. It holds one answer, or one line, at most.
+type reader struct {
+	src io.Reader
+
+	buf      []byte // what was read
+	line     int    // where the line begins that has no end yet
+	lines    int    // whole lines before it
+	taken    int    // bytes of buf that were given away
+	skipping bool   // within a line that is too long
+}
+
+// some returns the whole lines that have come, at least one, and the number of the first. They are valid until the next call. With an
+// error come those that are left, with a last one that has no end.
+func (r *reader) some() (text []byte, first int, err error) {
+	r.forget()
+	first = r.lines + 1
+	for r.line == 0 {
+		if err = r.fill(); err != nil {
+			r.taken = len(r.buf)
+			return r.buf, first, err
+		}
+		for r.cut() {
+		}
+	}
+	r.taken = r.line
+	return r.buf[:r.line], first, nil
+}
+
+// answer returns the lines up to an empty one, which is not among them. They are valid until the next call.
+func (r *reader) answer() ([]byte, error) {
+	r.forget()
+	for read := 0; ; {
+		for from := r.line; r.cut(); from = r.line {
+			if line := r.buf[from:r.line]; line[0] != '\n' && string(line) != "\r\n" {
+				continue
+			}
+			if r.taken = len(r.buf); r.taken > r.line {
+				return nil, errStray
+			}
+			return r.buf[:from], nil
+		}
+		n, err := r.read()
+		if err != nil {
+			return nil, err
+		}
+		if read += n; read > maxAnswer {
+			return nil, errTooMuch
+		}
+	}
+}
+
+// forget drops what was given away.
+func (r *reader) forget() {
+	rest := copy(r.buf, r.buf[r.taken:])
+	if r.buf = r.buf[:rest]; rest == 0 && cap(r.buf) > keptRoom {
+		r.buf = nil
+	}
+	r.line, r.taken = 0, 0
+}
+
+// cut finds the end of the line, and reports whether it has one.
+func (r *reader) cut() bool {
+	if r.skipping {
+		return false
+	}
+	n := bytes.IndexByte(r.buf[r.line:], '\n') + 1
+	switch {
+	case n > maxLine:
+		r.buf = slices.Replace(r.buf, r.line, r.line+n, tooLong...)
+		n = len(tooLong)
+	case n == 0 && len(r.buf)-r.line >= maxLine:
+		r.buf, r.skipping = r.buf[:r.line], true
+		return false
+	case n == 0:
+		return false
+	}
+	r.line += n
+	r.lines++
+	return true
+}
+
+func (r *reader) fill() error {
+	_, err := r.read()
+	return err
+}
+
+// read reads once.
+func (r *reader) read() (int, error) {
+	if cap(r.buf)-len(r.buf) < readRoom {
+		r.buf = slices.Grow(r.buf, max(readRoom, len(r.buf)))
+	}
+	n, err := r.src.Read(r.buf[len(r.buf):cap(r.buf)])
+	if n == 0 {
+		return 0, err
+	}
+	fresh := r.buf[len(r.buf) : len(r.buf)+n]
+	if r.skipping {
+		end := bytes.IndexByte(fresh, '\n') + 1
+		if end == 0 {
+			return n, nil
+		}
+		r.skipping = false
+		rest := slices.Concat(tooLong, fresh[end:])
+		r.buf = append(r.buf, rest...)
+		return n, nil
+	}
+	r.buf = r.buf[:len(r.buf)+n]
+	return n, nil
+}

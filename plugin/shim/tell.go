@@ -1,0 +1,97 @@
+package shim
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// A teller tells of lines that cannot be read, so many a second: they are all counted.
+type teller struct {
+	log     *slog.Logger
+	second  time.Time
+	n       int
+	missing int
+}
+
+const (
+	toldPerSecond = 5
+	toldBytes     = 120 // of a line
+)
+
+// bad tells what is wrong with a line.
+func (t *teller) bad(line int, text []byte, err error) {
+	if now := time.Now(); now.Sub(t.second) >= time.Second {
+		t.second, t.n = now, 0
+	}
+	if t.n++; t.n > toldPerSecond {
+		t.missing++
+		return
+	}
+	attrs := []any{"line", line, "text", cut(string(text), toldBytes), "error", reason(err)}
+	if t.missing > 0 {
+		attrs = append(attrs, "more", t.missing)
+		t.missing = 0
+	}
+	t.log.Warn("a line of the program is left out", attrs...)
+}
+
+// reason returns an error of a decoder without the number of the line, which is another one: that of the program's output.
+func reason(err error) string {
+	if e, ok := errors.AsType[*telemetry.DecodeError](err); ok {
+		return strings.TrimSuffix(strings.TrimPrefix(e.Code.String()+": "+e.Where, "line: "), ": ")
+	}
+	return err.Error()
+}
+
+// codeOf returns the code by which a line is counted that cannot be read.
+func codeOf(err error) telemetry.Code {
+	if e, ok := errors.AsType[*telemetry.DecodeError](err); ok {
+		return e.Code
+	}
+	return telemetry.CodeLine
+}
+
+// cut returns the start of a text without its line end, at most so many bytes.
+func cut(text string, most int) string {
+	text = strings.TrimRight(text, "\r\n")
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "\uFFFD") + "..."
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
+}
+
+// printed returns what makes records of the lines of standard error. The level is that of a JSON record, or of a prefix as in "E! text".
+func printed(log *slog.Logger) func(line []byte) {
+	return func(line []byte) {
+		if text := strings.TrimSpace(string(line)); text != "" {
+			level, text := levelOf(text)
+			log.Log(context.Background(), level, "program printed", "line", strings.ToValidUTF8(text, "\uFFFD"))
+		}
+	}
+}
+
+var levels = map[string]slog.Level{
+	"E!": slog.LevelError, "W!": slog.LevelWarn, "I!": slog.LevelInfo, "D!": slog.LevelDebug, "T!": slog.LevelDebug,
+}
+
+func levelOf(line string) (slog.Level, string) {
+	if head, text, ok := strings.Cut(line, " "); ok {
+		if level, ok := levels[head]; ok {
+			return level, text
+		}
+	}
+	var r struct {
+		Level slog.Level `json:"level"`
+		Msg   string     `json:"msg"`
+	}
+	if line[0] == '{' && json.Unmarshal([]byte(line), &r) == nil && r.Msg != "" {
+		return r.Level, line
+	}
+	return slog.LevelInfo, line
+}
