@@ -1,0 +1,87 @@
+package scaffold
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// A Language is one in which plugins are written.
+type Language struct {
+	Name  string // as --lang has it
+	Title string // as people call it
+
+	tool   string // a program that it needs
+	debian string // where that comes from
+	module bool   // it has a go.mod
+	main   string // the file that is the plugin
+	steps  [3]string
+	files  []described // besides those that all have
+	launch []string    // what runs the plugin, before its path
+	binary string      // the file that runs; "": main
+}
+
+// A described is a file, and what it is.
+type described struct{ name, is string }
+
+// Languages returns all languages.
+func Languages() []*Language {
+	return []*Language{
+		{
+			Name: "go", Title: "Go", tool: "go", debian: "golang-go, where that is 1.26 or newer; else https://go.dev/dl", module: true,
+			main: "main.go", binary: "my-plugin",
+			steps: [3]string{"go mod tidy && go run .", "go build && pacewire up -c pacewire.yaml", "go test"},
+			files: []described{{"main_test.go", "runs `pacewire conform`"}, {"go.mod", "names the version of pacewire"}},
+		},
+		{
+			Name: "sh", Title: "shell", tool: "sh", debian: "dash",
+			main:  "my-plugin.sh",
+			steps: [3]string{"./my-plugin.sh", "pacewire up -c pacewire.yaml", "./test.sh"},
+			files: []described{{"test.sh", "runs `pacewire conform`"}},
+		},
+	}
+}
+
+// taken are names that a plugin in this language cannot have.
+func (l *Language) taken() []string {
+	if l.Name != "python" {
+		return nil
+	}
+	return strings.Fields(pythonModules)
+}
+
+// Missing says what is to be done before the plugin can be run; lookPath finds programs.
+func (p *Plugin) Missing(lookPath func(string) (string, error)) (todo []string) {
+	l := p.Language
+	if _, err := lookPath(l.tool); err != nil {
+		todo = append(todo, fmt.Sprintf("%s is not installed: its Debian package is %s", l.tool, l.debian))
+	}
+	if _, err := lookPath("pacewire"); err != nil {
+		todo = append(todo, fmt.Sprintf(`pacewire is not on PATH: PATH="$PATH:%s"`, filepath.Dir(p.Pacewire)))
+	}
+	if l.module && !p.Module.known() {
+		todo = append(todo, "this is a development build away from its checkout, and go.mod has to name one: go mod edit -replace "+ModulePath+"=DIR")
+	}
+	return todo
+}
+
+// Meant returns the name of the language or the kind that others call word, "" when it is none.
+func Meant(word string) string {
+	switch word {
+	case "golang":
+		return "go"
+	case "py", "python2", "python3", "pyton":
+		return "python"
+	case "js", "javascript", "nodejs", "node.js", "ts", "typescript", "mjs", "deno", "bun":
+		return "node"
+	case "shell", "bash", "dash", "zsh", "ksh", "posix":
+		return "sh"
+	case "collect", "input", "source", "receiver", "info", "monitor", "stream", "streamcollector":
+		return "collector"
+	case "process", "filter", "transform", "aggregator":
+		return "processor"
+	case "publish", "output", "sink", "exporter", "writer":
+		return "publisher"
+	}
+	return ""
+}
