@@ -194,3 +194,30 @@ func TestGap(t *testing.T) {
 		t.Errorf("%v after a request", got)
 	}
 }
+
+// The texts of a number of points are the points one after the other, whatever their length.
+func TestTexts(t *testing.T) {
+	f := func(n, per, want int) {
+		t.Helper()
+		next, texts := 0, 0
+		for text := range Texts(n, per) {
+			texts++
+			for line := range strings.Lines(string(text)) {
+				if i, ok := numberOf([]byte(strings.TrimSuffix(line, "\n"))); !ok || i != next {
+					t.Fatalf("point %d is number %d, %v", next, i, ok)
+				}
+				next++
+			}
+		}
+		if next != n || texts != want {
+			t.Errorf("%d points in %d texts, want %d in %d", next, texts, n, want)
+		}
+	}
+	f(5000, 500, 10)
+	f(4100, 500, 9)
+	f(2, 500, 1)
+	f(0, 500, 0)
+	for range Texts(10, 1) {
+		break
+	}
+}

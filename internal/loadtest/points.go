@@ -3,6 +3,7 @@ package loadtest
 
 import (
 	"fmt"
+	"iter"
 	"strconv"
 )
 
@@ -76,6 +77,21 @@ func Text(n int) []byte {
 	p := newPiece()
 	p.number(0)
 	return p.lines(0, n)
+}
+
+// Texts gives the first n points as line protocol, per at a time, which divides 2,000. A text is valid until the next one.
+func Texts(n, per int) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		p := newPiece()
+		for from := 0; from < n; from += per {
+			if from%perPiece == 0 {
+				p.number(from)
+			}
+			if !yield(p.lines(from%perPiece, min(from%perPiece+per, from%perPiece+n-from))) {
+				return
+			}
+		}
+	}
 }
 
 // lines returns the text of the points of the piece from the from-th to before the to-th.
