@@ -17,7 +17,7 @@ class Watched:
         self.o, self.name, host = options, options.plugin or "agent", token(options.host).replace("_", "=5F")
         self.creds = json.loads(pathlib.Path(options.creds).read_text() or "{}")
         self.place, self.askers = f"{token(options.host)}.{token(self.name)}", (f"_INBOX_{host}_agent.", "_INBOX_hub.")
-        self.inbox, self.inst = f"_INBOX_{host}_{token(self.name)}", os.environ.get("PACEWIRE_INST") or os.urandom(8).hex()
+        self.inbox, self.inst = f"_INBOX_{host}_{token(self.name)}.{os.urandom(4).hex()}", os.environ.get("PACEWIRE_INST") or os.urandom(8).hex()
         self.manifest = {"kind": "collector" if options.plugin else "agent", "program": "beat.py", "version": "1.0.0", "api": 1, "os": sys.platform}
         self.seq = self.term = self.acked = self.rev = 0
         self.interval, self.wait, self.held_there, self.greeted, self.leaving = options.interval, 1, "", False, False
