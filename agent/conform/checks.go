@@ -19,7 +19,7 @@ func (c check) of(kind string) bool {
 
 // checks are all, in the order in which they are reported.
 var checks = []check{
-	{"hello", "", "The first heartbeat comes within 15 s and says all: who it is, a complete manifest, its inventory; again until it is answered."},
+	{"hello", "", "The first heartbeat comes within 20 s and says all: who it is, a complete manifest, its inventory; again until it is answered."},
 	{"describe", "", "--describe prints the manifest that the hello has."},
 	{"refusal", "", "Refused by its agent it ends with exit code 78, and beats no more."},
 	{"config", "", "The settings that its agent gives come into force, and the heartbeat says which."},

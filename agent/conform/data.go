@@ -14,15 +14,16 @@ import (
 
 const dataWait = 10 * time.Second // a collector is asked for points each second
 
-// feed gives readers something to read.
-func (s *stage) feed() {}
-
-// results checks what has come of the work.
-func (s *stage) results() {
+// results checks what has come of the work on fed batches.
+func (s *stage) results(fed []string) {
 	if s.kit.kind() == "collector" {
 		s.check("data", s.collects)
 		s.check("catalog", s.fitsCatalog)
+		return
 	}
+	s.check("inputs", s.done)
+	s.check("derived_ids", func() error { return s.derives(fed) })
+	s.check("catalog", s.fitsCatalog)
 }
 
 // own returns what the plugin has stored on its subject.
@@ -44,7 +45,7 @@ func (s *stage) collects() error {
 		}
 		seen[t.ID] = true
 	}
-	return holes(s.own())
+	return s.holes(s.own())
 }
 
 // nothingCame tells who has nothing to say from who cannot say it.
@@ -87,33 +88,33 @@ func (s *stage) sound(t bus.Tapped) error {
 	return nil
 }
 
-// goodID looks whether an id is <host>/<plugin>/<random of the process>/<n>, of tokens.
+const leastID = 16 // characters: shorter ones can be guessed, and an id that somebody has used is not stored again
+
+// goodID looks whether a batch has an id that nobody else has.
 func goodID(t bus.Tapped, plugin string) error {
-	const form = "<token of the host>/<token of the plugin>/<random of the process>/<n>"
-	parts := strings.Split(t.ID, "/")
 	switch {
 	case t.ID == "":
 		return broken(t.Body, "a batch has no header Nats-Msg-Id: sent again it would be stored twice")
-	case len(parts) != 4:
-		return broken(t.Body, "the id %q is not of the form %s", t.ID, form)
-	case parts[0] != bus.Token(hostName) || parts[1] != bus.Token(plugin):
-		return broken(t.Body, "the id %q does not begin with %s/%s/", t.ID, bus.Token(hostName), bus.Token(plugin))
-	case len(parts[2]) < 8:
-		return broken(t.Body, "the id %q has %q for the random part of the process: want 8 characters or more, others can guess it", t.ID, parts[2])
+	case len(t.ID) < leastID:
+		return broken(t.Body, "the id %q can be guessed: want %s<16 random hex digits>/<n>", t.ID, ownIDs(plugin))
 	}
 	return nil
 }
 
-// holes looks whether the numbers of each process go up by one: readers take a hole for a loss.
-func holes(all []bus.Tapped) error {
+// ownIDs is what the ids of a plugin begin with that are counted.
+func ownIDs(plugin string) string { return bus.Token(hostName) + "/" + bus.Token(plugin) + "/" }
+
+// holes looks whether the numbers of each process go up by one: readers take a hole for a loss. Ids of another form are not counted.
+func (w *ward) holes(all []bus.Tapped) error {
 	of := map[string][]uint64{}
 	for _, t := range all {
 		i := strings.LastIndexByte(t.ID, '/')
-		n, err := strconv.ParseUint(t.ID[i+1:], 10, 64)
-		if err != nil {
-			return broken(t.Body, "the id %q does not end in a number: want 1, 2, 3 ... for each batch of the process", t.ID)
+		if !strings.HasPrefix(t.ID, ownIDs(w.name)) || strings.Count(t.ID, "/") != 3 {
+			continue
 		}
-		of[t.ID[:i]] = append(of[t.ID[:i]], n)
+		if n, err := strconv.ParseUint(t.ID[i+1:], 10, 64); err == nil {
+			of[t.ID[:i]] = append(of[t.ID[:i]], n)
+		}
 	}
 	for _, stem := range slices.Sorted(maps.Keys(of)) {
 		numbers := of[stem]

@@ -17,10 +17,13 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-const apiVersion = 1 // of the contract between plugin and agent
+const (
+	apiVersion = 1                // of the contract between plugin and agent
+	againWait  = 15 * time.Second // an ACK is awaited 5 s
+)
 
-// introduce starts the plugin for the first time, leaves its hello without an answer, and refuses it. met is told once it is known
-// what it is, or that it says nothing.
+// introduce starts the plugin for the first time, and leaves its hello without an answer. met is told once it is known what it is,
+// or that it says nothing.
 func (k *kit) introduce(ctx context.Context, g *ground, met chan<- error) {
 	w := k.ward(g, "first.1")
 	w.silent = true
@@ -29,15 +32,23 @@ func (k *kit) introduce(ctx context.Context, g *ground, met chan<- error) {
 		met <- err
 		return
 	}
-	err := w.firstHello(ctx)
-	if err != nil {
+	if err := w.firstHello(ctx); err != nil {
 		k.settle("hello", err, w.stderr)
 		met <- err
 		return
 	}
 	met <- nil
 	k.settle("hello", w.helloAgain(ctx), w.stderr)
-	k.settle("refusal", w.refused(ctx), w.stderr)
+}
+
+// refusal is the scene of a plugin that its agent does not want.
+func refusal(s *stage) {
+	s.mu.Lock()
+	s.refuse = true
+	s.mu.Unlock()
+	if s.need("refusal", s.start) {
+		s.check("refusal", s.refused)
+	}
 }
 
 // firstHello waits for the first heartbeat, and looks whether it says all.
@@ -120,15 +131,13 @@ func examineCatalog(catalog []telemetry.Desc) error {
 	return nil
 }
 
-// examineInventory looks whether the list is complete and its digest true.
+// examineInventory looks whether the digest of the list is true. Who has no inventory says nothing of one.
 func (w *ward) examineInventory(b beat) error {
-	if !slices.ContainsFunc(b.Inventory, func(it telemetry.InventoryItem) bool {
-		return it.Plugin == w.name && it.Type == telemetry.DataManifest
-	}) {
-		return broken(b.body, "inv_list has no manifest of %s: a hello lists what a refresh would send", w.name)
+	if len(b.Inventory) == 0 && b.Digest.IsZero() {
+		return nil
 	}
 	if want := telemetry.InventoryDigest(b.Inventory); b.Digest != want {
-		return broken(b.body, "inv is %s: the digest of inv_list is %s", b.Digest, want)
+		return broken(b.body, "inv is %s: the digest of inv_list is %s, and a hello has the whole list", b.Digest, want)
 	}
 	if b.Items != uint64(len(b.Inventory)) {
 		return broken(b.body, "inv_n is %d, and inv_list has %d", b.Items, len(b.Inventory))
@@ -138,7 +147,7 @@ func (w *ward) examineInventory(b beat) error {
 
 // helloAgain waits for the second hello, as the first has no answer.
 func (w *ward) helloAgain(ctx context.Context) error {
-	if err := w.until(ctx, 5*time.Second, "another hello, as the first has no answer (due after 1 s)", func() bool { return len(w.all()) > 1 }); err != nil {
+	if err := w.until(ctx, againWait, "another hello, as the first has no answer", func() bool { return len(w.all()) > 1 }); err != nil {
 		return err
 	}
 	switch b := w.all()[1]; {
@@ -152,22 +161,18 @@ func (w *ward) helloAgain(ctx context.Context) error {
 	return nil
 }
 
-// refused refuses the plugin, and looks how it takes that.
-func (w *ward) refused(ctx context.Context) error {
-	w.mu.Lock()
-	w.silent, w.refuse = false, true
-	w.mu.Unlock()
-	before := len(w.all())
-	if err := w.until(ctx, helloWait, "a heartbeat to be refused", func() bool { return len(w.all()) > before }); err != nil {
+// refused looks how the plugin takes a refusal.
+func (s *stage) refused() error {
+	if err := s.until(s.ctx, helloWait, "a heartbeat to be refused", func() bool { return len(s.all()) > 0 }); err != nil {
 		return err
 	}
-	if !w.proc.wait(ctx, drainWait) {
-		return broken(w.lastBody(), "it goes on %v after it was refused", drainWait)
+	if !s.proc.wait(s.ctx, drainWait) {
+		return broken(s.lastBody(), "it goes on %v after it was refused", drainWait)
 	}
-	if code := w.proc.Exit().Code; code != 78 {
-		return broken(nil, "it ended with %s: want exit code 78, so that it is not started again and again%s", w.proc.exit(), w.proc.lastWords())
+	if code := s.proc.Exit().Code; code != 78 {
+		return broken(nil, "it ended with %s: want exit code 78, so that it is not started again and again%s", s.proc.exit(), s.proc.lastWords())
 	}
-	for _, b := range w.all()[before+1:] {
+	for _, b := range s.all()[1:] {
 		if b.Bye == "" {
 			return broken(b.body, "it beats on after it was refused")
 		}

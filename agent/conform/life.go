@@ -16,13 +16,16 @@ func life(s *stage) {
 	}
 	s.kit.settle("config", nil, nil)
 	s.ready()
-	s.feed()
+	fed, err := s.feed(10)
+	if err != nil {
+		s.over = err
+	}
 	s.check("beats", s.beatsSteadily)
 	s.check("beat", s.beatsNow)
 	s.check("ping", s.pings)
 	s.check("refresh_cached", func() error { return s.refreshes(telemetry.ModeCached) })
 	s.check("refresh_collect", func() error { return s.refreshes(telemetry.ModeCollect) })
-	s.results()
+	s.results(fed)
 	s.check("drain", s.drains)
 	s.check("goodbye", s.goodbye)
 }

@@ -21,6 +21,12 @@ type scene struct {
 func scenes() []scene {
 	return []scene{
 		{name: "life", checks: []string{"config", "data", "catalog", "inputs", "derived_ids", "beats", "beat", "ping", "refresh_cached", "refresh_collect", "drain", "goodbye"}, play: life},
+		{name: "refused", checks: []string{"refusal"}, play: refusal},
+		{name: "settings", checks: []string{"config_change", "hostile_config", "sigterm"}, play: settings},
+		{name: "hostile", checks: []string{"hostile_messages", "stdin_eof"}, play: hostile},
+		{name: "bad", checks: []string{"bad_batches"}, play: badBatches},
+		{name: "full", checks: []string{"back_pressure", "redelivery"}, own: true, play: full},
+		{name: "outage", checks: []string{"bus_restart"}, own: true, play: outage},
 	}
 }
 
@@ -130,6 +136,9 @@ func (k *kit) perform(ctx context.Context, sc scene, g *ground, ready chan<- boo
 		g = own
 	}
 	s := &stage{ward: k.ward(g, sc.name+".1"), ctx: ctx, ready: func() { ready <- true }}
+	if err := s.connectInput(); err != nil {
+		s.over = skipped("%v", err)
+	}
 	sc.play(s)
 	s.kill()
 	k.overstepped(g)

@@ -30,6 +30,9 @@ type ward struct {
 	beats  []beat
 	data   []message
 	json   bool // it beats in JSON
+	tags   map[string]string
+
+	fed int // batches that were stored for it
 
 	proc *running
 }
@@ -115,7 +118,7 @@ func (w *ward) takeBack(rev uint64, config json.RawMessage) {
 }
 
 func (w *ward) workWith(config json.RawMessage) *telemetry.Work {
-	work := &telemetry.Work{Config: config}
+	work := &telemetry.Work{Config: config, Tags: w.tags}
 	if w.kit.kind() == "collector" {
 		work.EveryMS = 1000
 	}
@@ -238,14 +241,14 @@ func violation(text string) string {
 
 // inForce waits until the revision is in force, and the work has begun.
 func (w *ward) inForce(ctx context.Context, rev uint64) error {
-	return w.until(ctx, configWait, fmt.Sprintf("a heartbeat with cfg_rev %d and state running", rev), func() bool {
+	return w.until(ctx, configWait, fmt.Sprintf("a heartbeat with cfg_rev %d and state running (or idle)", rev), func() bool {
 		b, ok := w.last()
-		return ok && b.ConfigRev == rev && (b.State == "running" || b.State == "idle" || b.State == "" || b.State == "ready")
+		return ok && b.ConfigRev == rev && (b.State == "running" || b.State == "idle")
 	})
 }
 
 const (
-	helloWait  = 15 * time.Second
+	helloWait  = 20 * time.Second
 	configWait = 30 * time.Second
-	drainWait  = 15 * time.Second // 10 for the work, and then some for the goodbye
+	drainWait  = 12 * time.Second // 10 for the work, and then some for the goodbye
 )
