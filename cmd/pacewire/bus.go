@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -81,7 +82,7 @@ func (b *loneBus) run(ctx context.Context, out io.Writer) error {
 		return exitWith(exitConfig, err)
 	}
 	defer server.Shutdown()
-	if err := makeStreams(ctx, server); err != nil {
+	if err := makeStreams(ctx, server, users); err != nil {
 		return err
 	}
 	if err := json.NewEncoder(out).Encode(map[string]any{"url": server.URL(), "users": passwords}); err != nil {
@@ -133,8 +134,23 @@ func (b *loneBus) encryption() (*tls.Config, error) {
 	return c, nil
 }
 
-func makeStreams(ctx context.Context, server *embedded.Server) error {
-	conn, err := bus.Dial(ctx, bus.Options{InProcess: server, User: bus.Hub, Wait: testStart})
+// makeStreams makes the streams, as a user of its own where users are asked for a password.
+func makeStreams(ctx context.Context, server *embedded.Server, users *embedded.Users) error {
+	o := bus.Options{InProcess: server, User: bus.Hub, Wait: testStart}
+	if users != nil {
+		grant := users.Grant(bus.Hub, nil)
+		defer grant.Revoke()
+		text, err := json.Marshal(grant)
+		if err != nil {
+			return err
+		}
+		o.CredsFile = filepath.Join(server.Dir(), "hub.json")
+		defer func() { _ = os.Remove(o.CredsFile) }()
+		if err := os.WriteFile(o.CredsFile, text, 0o600); err != nil {
+			return err
+		}
+	}
+	conn, err := bus.Dial(ctx, o)
 	if err != nil {
 		return err
 	}
