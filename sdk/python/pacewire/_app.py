@@ -1,0 +1,185 @@
+"""A plugin out of decorated functions, for who would rather not write a class."""
+from __future__ import annotations
+
+import inspect
+from typing import Any, Callable, Iterable, Sequence, TypeVar
+
+from ._config import ConfigPolicy, Rule
+from ._kinds import Collector, Event, InfoPlugin, MonitorPlugin, Plugin, Processor, Publisher, StreamCollector
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class App:
+    """One plugin, made of functions::
+
+        app = pw.App("fan", "1.0.0", config=[pw.IntegerRule("limit", default=9000)])
+
+        @app.collect(every="10s")
+        def fans(config):
+            yield pw.point("fan", {"slot": "a"}, rpm=900)
+
+        app.run()
+
+    A function takes what it names: ``config``, the settings in force; ``batch``, the points as columns; its first other argument
+    is what the kind is given: metrics, or events. It may be ``async``, a generator, or both. A plugin is of one kind.
+    """
+
+    def __init__(self, name: str, version: str | int = "0.0.0", *, config: ConfigPolicy | Iterable[Rule] = (), summary: str = "",
+                 catalog: Iterable[Any] = ()):
+        self.name, self.version, self.summary = name, version, summary
+        self.policy = config if isinstance(config, ConfigPolicy) else ConfigPolicy(*config)
+        self.catalog = list(catalog)
+        self._plugin: Plugin | None = None
+        self._handlers: list[tuple[frozenset[str], Callable[..., Any]]] = []
+
+    # What a function does.
+
+    def collect(self, f: Any = None, *, every: str = "") -> Any:
+        """Is asked for points at each interval. every is the one that examples show: the operator decides."""
+        return self._of(Collector, "collect", f, every)
+
+    def stream(self, f: F) -> F:
+        """Yields points for ever."""
+        return self._of(StreamCollector, "stream", f)
+
+    def process(self, f: F) -> F:
+        """Is given each batch, and returns or yields what is sent on."""
+        return self._of(Processor, "process_batch" if _takes(f, "batch") else "process", f)
+
+    def publish(self, f: F) -> F:
+        """Is given each batch, and carries it out; it may return the points that are refused for good."""
+        return self._of(Publisher, "publish_batch" if _takes(f, "batch") else "publish", f)
+
+    def info(self, f: F) -> F:
+        """Returns facts that hardly change, a dict."""
+        return self._of(InfoPlugin, "collect", f)
+
+    def monitor(self, f: Any = None, *, every: str = "") -> Any:
+        """Returns values as a dict, at each interval."""
+        return self._of(MonitorPlugin, "collect", f, every)
+
+    def on(self, *kinds: str) -> Callable[[F], F]:
+        """Is given events of these kinds, several at a time where they wait together; without a kind, all that come.
+
+        The config says which events come at all: ``on: [host_down]``. Those that no function takes are left out.
+        """
+        def add(f: F) -> F:
+            if not self._handlers:
+                self._of(Publisher, "publish_events", _Dispatch(self._handlers))
+            elif not isinstance(self._plugin, Publisher):
+                raise ValueError(f"{self.name} is a {self.plugin.kind} already: one process is one plugin")
+            self._handlers.append((frozenset(kinds), f))
+            self.plugin.summary = self.plugin.summary or _first_sentence(f)
+            return f
+        return add
+
+    def start(self, f: F) -> F:
+        """Is called with each config before the work begins."""
+        return self._hook("start", f)
+
+    def stop(self, f: F) -> F:
+        """Is called when the work has ended."""
+        return self._hook("stop", f)
+
+    def health(self, f: F) -> F:
+        """Is asked now and then; what it returns or raises is shown as trouble."""
+        return self._hook("health", f)
+
+    # What functions may use.
+
+    @property
+    def plugin(self) -> Plugin:
+        """The plugin that the functions make."""
+        if self._plugin is None:
+            raise ValueError(f"{self.name} does nothing yet: decorate a function with @app.collect, @app.process, @app.publish, ...")
+        return self._plugin
+
+    def __getattr__(self, key: str) -> Any:
+        if key in ("config", "log", "host", "dir", "stopping", "event"):
+            return getattr(self.plugin, key)
+        raise AttributeError(f"an App has no {key!r}")
+
+    def run(self, args: Sequence[str] | None = None) -> None:
+        """Does what the command line says, and ends the process: the last line of a plugin's program."""
+        self.plugin.run(args)
+
+    def _of(self, kind: type[Plugin], method: str, f: Any, every: str = "") -> Any:
+        if f is None:
+            return lambda g: self._of(kind, method, g, every)
+        if self._plugin is not None:
+            raise ValueError(f"{self.name} is a {self._plugin.kind} already: one process is one plugin")
+        plugin = kind(self.name, self.version)
+        policy, catalog = self.policy, self.catalog
+        plugin.summary = self.summary or _first_sentence(f)
+        plugin.every = every
+        setattr(plugin, "get_config_policy", lambda: policy)
+        setattr(plugin, "update_catalog", lambda config: catalog)
+        setattr(plugin, method, _fitted(plugin, f))
+        self._plugin = plugin
+        return f
+
+    def _hook(self, name: str, f: F) -> F:
+        if self._plugin is None:
+            raise ValueError(f"decorate what {self.name} does first, then its @app.{name}")
+        setattr(self._plugin, name, _fitted(self._plugin, f))
+        return f
+
+
+class _Dispatch:
+    """Gives each function the events of its kinds."""
+
+    def __init__(self, handlers: list[tuple[frozenset[str], Callable[..., Any]]]):
+        self.handlers = handlers
+
+    async def __call__(self, events: list[Event], config: Any) -> None:
+        for kinds, f in self.handlers:
+            mine = [e for e in events if not kinds or e.kind in kinds]
+            if mine:
+                result = _call(f, {"events": mine, "config": config})
+                if inspect.isawaitable(result):
+                    await result
+
+
+def _takes(f: Callable[..., Any], name: str) -> bool:
+    return name in inspect.signature(f).parameters
+
+
+def _first_sentence(f: Any) -> str:
+    return " ".join((inspect.getdoc(f) or "").split("\n\n")[0].split()) if not isinstance(f, _Dispatch) else ""
+
+
+def _call(f: Callable[..., Any], given: dict[str, Any]) -> Any:
+    """Calls f with those of given that it names; its first other argument gets the first."""
+    first = next(iter(given.values()), None)
+    args, used = [], False
+    for p in inspect.signature(f).parameters.values():
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.KEYWORD_ONLY):
+            continue
+        if p.name in given:
+            args.append(given[p.name])
+        elif not used:
+            args.append(first)
+            used = True
+        elif p.default is p.empty:
+            raise TypeError(f"{getattr(f, '__name__', f)} wants {p.name!r}: it is given {', '.join(given)}")
+        else:
+            break
+    return f(*args)
+
+
+def _fitted(plugin: Plugin, f: Any) -> Callable[..., Any]:
+    """f as a method of its kind, which is given all that the kind gives."""
+    names = {"collector": ("metrics",), "processor": ("metrics", "config"), "publisher": ("metrics", "config")}[plugin.kind]
+    batch = not isinstance(f, _Dispatch) and _takes(f, "batch")
+
+    def method(*args: Any) -> Any:
+        if isinstance(f, _Dispatch):
+            return f(*args)
+        given = dict(zip(("batch", *names[1:]) if batch else names, args))
+        given.setdefault("config", plugin.config)
+        return _call(f, given)
+
+    colour = f.__call__ if isinstance(f, _Dispatch) else f
+    setattr(method, "is_async", inspect.iscoroutinefunction(colour) or inspect.isasyncgenfunction(colour))
+    return method
