@@ -1,2 +1,2 @@
-// Package wire holds the JSON Schemas and the page of the heartbeat protocol true against package telemetry.
+// Package wire holds the JSON Schemas, the golden messages and the page of the protocol of plugins true against the code.
 package wire

@@ -126,6 +126,7 @@ type streamMessage struct {
 		Host, Plugin, Type, ID string
 		Stored                 time.Time
 		Points                 json.RawMessage
+		Drops                  map[string]int // what is left out, by code
 	}
 }
 
@@ -206,6 +207,11 @@ func TestGoldenStreamMessages(t *testing.T) {
 		}
 		if got, want := points(t, &got), points(t, &want); !slices.Equal(got, want) {
 			t.Errorf("%s is read as\n%s\nwant\n%s", m.Name, got, want)
+		}
+		drops := map[string]int{}
+		got.Drops().Each(func(c telemetry.Code, n int) { drops[c.String()] = n })
+		if !maps.Equal(drops, m.Reads.Drops) {
+			t.Errorf("%s leaves out %v, want %v", m.Name, drops, m.Reads.Drops)
 		}
 	}
 }
