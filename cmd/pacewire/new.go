@@ -14,6 +14,7 @@ import (
 
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/internal/scaffold"
+	"github.com/pacewire/pacewire/sdk"
 )
 
 func (a *app) new() *cobra.Command {
@@ -186,4 +187,10 @@ func inShell(path string) string {
 }
 
 // libraryOf returns the files of the library of a language, nil where it needs none.
-func libraryOf(l *scaffold.Language) fs.FS { return nil }
+func libraryOf(l *scaffold.Language) fs.FS {
+	switch l.Name {
+	case "python":
+		return sdk.Python()
+	}
+	return nil
+}

@@ -34,6 +34,12 @@ func Languages() []*Language {
 			files: []described{{"main_test.go", "runs `pacewire conform`"}, {"go.mod", "names the version of pacewire"}},
 		},
 		{
+			Name: "python", Title: "Python", tool: "python3", debian: "python3",
+			main: "my_plugin.py", launch: []string{"python3"},
+			steps: [3]string{"python3 my_plugin.py", "pacewire up -c pacewire.yaml", "python3 -m unittest"},
+			files: []described{{"test_my_plugin.py", "runs `pacewire conform`"}, {"pacewire/", "the library, which needs Python 3.9 and nothing else"}},
+		},
+		{
 			Name: "sh", Title: "shell", tool: "sh", debian: "dash",
 			main:  "my-plugin.sh",
 			steps: [3]string{"./my-plugin.sh", "pacewire up -c pacewire.yaml", "./test.sh"},

@@ -36,7 +36,7 @@ func main() {
 		Config:  config{Path: "/tmp"}, // the defaults
 		Catalog: []telemetry.Desc{{
 			Series: "my-plugin", Help: "What is in a folder.", Tags: map[string]string{"path": "the folder"},
-			Fields: map[string]string{"files": "files"}, // each with its unit
+			Fields: map[string]string{"files": "files"}, Types: map[string]string{"files": "i"}, // units; types of what is no float
 		}},
 		New: func(_ context.Context, c config, _ plugin.Env) (collector.Collector, error) {
 			return folder{c.Path}, nil

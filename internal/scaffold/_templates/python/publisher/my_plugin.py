@@ -5,23 +5,23 @@ import os
 
 import pacewire as pw
 
+app = pw.App(
+    "my-plugin", "0.1.0", summary="Appends points to a file.",
+    config=[pw.StringRule("path", default="my-plugin.jsonl", description="the file to append to")],
+)
 
-class File(pw.Publisher):
-    """Appends points to a file."""
 
-    config = pw.ConfigPolicy(pw.StringRule("path", default="my-plugin.jsonl", description="the file to append to"))
-
-    def publish_batch(self, batch, config):
-        """Is called for each batch. When it returns, the sink has every point; after an error the same points are given again,
-        later and for ever. pw.Permanent("why") sets them aside instead."""
-        with open(config["path"], "a", encoding="utf-8") as file:
-            for p in batch.points():
-                # Go on here: this is one point.
-                json.dump({"series": p.series, "time_ns": p.time_ns, "tags": p.tags, "fields": p.fields}, file)
-                file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
+@app.publish
+def append(batch, config):
+    """Is called for each batch. When it returns, the sink has every point; after an error the same points are given again, later
+    and for ever. pw.Permanent("why") sets them aside instead."""
+    with open(config.path, "a", encoding="utf-8") as file:
+        for p in batch.points():
+            # Go on here: this is one point.
+            file.write(json.dumps({"series": p.series, "time_ns": p.time_ns, "tags": p.tags, "fields": p.fields}) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 if __name__ == "__main__":
-    File("my-plugin", "0.1.0").run()
+    app.run()
