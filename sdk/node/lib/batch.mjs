@@ -15,6 +15,7 @@ export class Batch {
   constructor(host = '') {
     this.host = host;
     this.groups = [];
+    this.now = null; // the time of points that add is given without one, ns; null: the present
     this.drops = {}; // points and fields that were left out, by code
     this.types = Object.create(null); // of fields that add is to give, by series and field: from the catalog
   }
@@ -32,7 +33,7 @@ export class Batch {
     const keys = Object.keys(tags).filter((k) => tags[k] !== undefined && tags[k] !== null && tags[k] !== '').sort();
     if (given.length === 0) return this.drop('no_fields');
     if (given.length > MAX_FIELDS || keys.length > MAX_TAGS) return this.drop('limit');
-    const ns = time instanceof Date ? BigInt(time.getTime()) * 1000000n : time === undefined ? BigInt(Date.now()) * 1000000n : BigInt(time);
+    const ns = time === undefined ? this.now ?? nanos(new Date()) : time instanceof Date ? nanos(time) : BigInt(time);
     if (ns > INT64_MAX || ns < -INT64_MAX - 1n) return this.drop('time_range');
     const g = this.#group(series, keys.map((k) => cleanName(k)), given);
     g.times_.data.push(ns);
@@ -160,6 +161,9 @@ export class Batch {
     return frames;
   }
 }
+
+/** nanos returns a Date in ns. */
+export const nanos = (date) => BigInt(date.getTime()) * 1000000n;
 
 function present(tags) {
   return Object.fromEntries(Object.entries(tags).filter(([, v]) => v !== ''));

@@ -233,7 +233,8 @@ function wire(v, json, key = '') {
   if (key === 'inv_list') return v.map((it) => it.map((x, i) => wire(x, json, i === 3 || i === 4 ? 'digest' : '')));
   if (key === 'chunk') return json ? Buffer.from(v).toString() : v;
   if ((key === 'config' || key === 'schema') && !json && isMap(v)) return stringify(v);
-  if (key === 'data' || key === 'attrs' || key === 'args') return bigs(v);
+  if (key === 'data') return json ? sortedFacts(bigs(v)) : shortest(sortedFacts(bigs(v))); // of these bytes the digest is taken
+  if (key === 'attrs' || key === 'args') return bigs(v);
   if (typeof v === 'bigint' || typeof v === 'number') return bigs(v);
   if (Array.isArray(v)) return v.map((x) => wire(x, json));
   if (!isMap(v)) return v;
@@ -247,8 +248,8 @@ function bigs(v) {
   return isMap(v) ? Object.fromEntries(Object.entries(v).filter(([, x]) => x !== undefined).map(([k, x]) => [k, bigs(x)])) : v;
 }
 
-/** sortedJSON is the one form of facts: keys sorted, no blanks. */
-export function sortedFacts(v) {
+/** sortedFacts returns facts with their keys sorted. */
+function sortedFacts(v) {
   if (Array.isArray(v)) return v.map(sortedFacts);
   if (!isMap(v)) return v;
   return Object.fromEntries(Object.keys(v).filter((k) => v[k] !== undefined).sort().map((k) => [k, sortedFacts(v[k])]));
