@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,8 +87,14 @@ func TestPageCodesAndLinks(t *testing.T) {
 		t.Errorf("the page does not list the codes %s", want)
 	}
 	for _, link := range regexp.MustCompile(`\]\(([^)#]+)`).FindAllStringSubmatch(page(t), -1) {
-		if found, err := filepath.Glob(filepath.Join("../../docs", link[1])); err != nil || len(found) == 0 {
+		elsewhere := strings.HasPrefix(link[1], "https://")
+		if found, err := filepath.Glob(filepath.Join("../../docs", link[1])); !elsewhere && (err != nil || len(found) == 0) {
 			t.Errorf("the page links to %s, which is not there", link[1])
+		}
+	}
+	for _, link := range regexp.MustCompile(`\]\(#([^)]+)\)`).FindAllStringSubmatch(page(t), -1) {
+		if !slices.Contains(anchors(page(t)), link[1]) {
+			t.Errorf("the page links to its part %s, which is not there", link[1])
 		}
 	}
 }
@@ -115,4 +122,13 @@ func TestPageLimits(t *testing.T) {
 	f("plugindata", "plugindata-error", 256<<10)
 	f("request", "request-ping", 64<<10)
 	f("reply", "reply-error", 64<<10)
+}
+
+// anchors returns the names by which the headings of a page are linked to.
+func anchors(text string) (all []string) {
+	for _, heading := range regexp.MustCompile(`(?m)^##+ (.+)$`).FindAllStringSubmatch(text, -1) {
+		name := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		all = append(all, strings.ReplaceAll(name, " ", "-"))
+	}
+	return all
 }
