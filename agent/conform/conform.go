@@ -53,11 +53,12 @@ type Options struct {
 	Command   []string        // of the plugin
 	Env       []string        // beside what an agent gives each plugin, as KEY=value
 	Kind      string          // it has to be; empty: any
-	Config    json.RawMessage // settings with which it works; empty: {}
+	Config    json.RawMessage // settings with which it works; empty: {}. {dir} in it is a folder of each process's own
 	Only      []string        // checks; empty: all
 	Mutations int             // of each valid message; 0: 100
 	Seed      uint64          // of the mutations
 	Input     []byte          // points for processors and publishers; empty: made ones
+	Alone     bool            // one process at a time: they want the same port, or the like
 
 	OnKind   func(telemetry.Manifest) // is told what the plugin is, once that is known; may be nil
 	OnResult func(Result)             // is told each result as soon as it is known; may be nil

@@ -25,6 +25,11 @@ func hostile(s *stage) {
 	}
 	s.check("hostile_messages", s.withstands)
 	s.check("stdin_eof", func() error {
+		if s.proc.ended() { // which was told
+			if err := s.begins(); err != nil {
+				return err
+			}
+		}
 		_ = s.proc.Stdin().Close() // the only error is that it has ended
 		return s.drainsUnasked("the end of its standard input")
 	})
@@ -147,7 +152,7 @@ func (s *stage) says(requests [][]byte) error {
 			return skipped("%v", err)
 		}
 		if i%burst == burst-1 || i == len(requests)-1 {
-			if err := s.pings(); err != nil {
+			if err := s.alive(); err != nil {
 				return s.hurtBy(requests[max(0, i-burst):i+1], err)
 			}
 		}
@@ -200,7 +205,7 @@ func (s *stage) notMeant() error {
 	if err := s.g.conn.Tell(bus.CtlSubject(hostName, s.name, "drain"), body); err != nil {
 		return skipped("%v", err)
 	}
-	if err := s.pings(); err != nil {
+	if err := s.alive(); err != nil {
 		return broken(body, "it obeys a drain that is for the process with inst another: %v", err)
 	}
 	return nil
@@ -276,7 +281,14 @@ func (s *stage) same(before beat) error {
 	case now.IntervalMS != before.IntervalMS:
 		return broken(now.body, "int_ms is %d after broken messages, and was %d", now.IntervalMS, before.IntervalMS)
 	}
-	return s.pings()
+	return s.alive()
+}
+
+// alive waits for a heartbeat, which the plugin is asked for.
+func (s *stage) alive() error {
+	since := time.Now()
+	_ = s.g.conn.Tell(bus.CtlSubject(hostName, s.name, "beat"), s.request("beat")) // away: it beats by itself
+	return s.until(s.ctx, helloWait, "a heartbeat", func() bool { b, ok := s.last(); return ok && b.at.After(since) })
 }
 
 // codesOf returns the reasons for which golden batches are refused, by file.

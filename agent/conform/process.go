@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -44,7 +43,7 @@ func (k *kit) environ() []string {
 
 // start starts the next process of the plugin.
 func (w *ward) start() error {
-	dir := filepath.Join(w.g.dir, "state", bus.Token(w.name))
+	dir := w.dir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("folder for state: %w", err)
 	}

@@ -77,7 +77,7 @@ func (s *stage) joined(it telemetry.RefreshItem) (d telemetry.PluginData, last [
 			continue
 		}
 		if d.Parts == 0 {
-			return d, m.body, true, nil
+			return d, m.body, true, trueDigest(d, m.body)
 		}
 		parts, last = append(parts, d), m.body
 	}
@@ -106,4 +106,16 @@ func (s *stage) sameAsBeats(items []telemetry.RefreshItem, list []byte) error {
 		return broken(list, "the digest of the list is %s, and the heartbeats say another inv", want)
 	}
 	return err
+}
+
+// trueDigest compares the digest of a PLG with the bytes it is taken over.
+func trueDigest(d telemetry.PluginData, body []byte) error {
+	data, err := telemetry.PluginDataBytes(body)
+	if err != nil || len(data) == 0 {
+		return nil // an error instead of data
+	}
+	if want := telemetry.DigestOf(data); d.Digest != want {
+		return broken(body, "the digest of its data is %s, as they stand in the message, and it says %s", want, d.Digest)
+	}
+	return nil
 }

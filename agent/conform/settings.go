@@ -98,7 +98,7 @@ func (s *stage) keepsSettings() error {
 			return err
 		}
 	}
-	for _, bad := range []string{`[]`, `"text"`, `7`} {
+	for _, bad := range []string{`[1]`, `"text"`, `7`} {
 		if err := s.ignores(good.ConfigRev, bad); err != nil {
 			return err
 		}
@@ -134,9 +134,9 @@ func (s *stage) declines(rev uint64, config json.RawMessage) error {
 	return nil
 }
 
-// told reports whether the error of a heartbeat is of after since.
+// told reports whether the error of a heartbeat is of after since. Ages are in ms.
 func told(b beat, since time.Time) bool {
-	return b.at.Add(-time.Duration(b.Error.AgeMS) * time.Millisecond).After(since.Add(-time.Second))
+	return b.at.Add(-time.Duration(b.Error.AgeMS) * time.Millisecond).After(since.Add(-2 * time.Millisecond))
 }
 
 // ignores answers heartbeats by an ACK whose settings are no object.

@@ -96,6 +96,19 @@ func (k *kit) run(ctx context.Context) error {
 		return nil
 	}
 	wait.Go(func() { k.settle("describe", k.describes(ctx), nil) })
+	works := k.playAll(ctx, main, &wait)
+	wait.Wait()
+	if !works {
+		k.rest("its settings did not come into force")
+		return nil
+	}
+	k.settle("permissions", nil, nil)
+	k.rest("it did not come so far")
+	return nil
+}
+
+// playAll begins all scenes, and reports whether the first one has found that the plugin works: else the others are pointless.
+func (k *kit) playAll(ctx context.Context, main *ground, wait *sync.WaitGroup) (works bool) {
 	for i, sc := range scenes() {
 		if i > 0 && !k.fits(sc) {
 			continue
@@ -103,15 +116,13 @@ func (k *kit) run(ctx context.Context) error {
 		ready := make(chan bool, 2) // 2: nobody need take them
 		wait.Go(func() { k.perform(ctx, sc, main, ready) })
 		if i == 0 && !<-ready {
-			wait.Wait()
-			k.rest("its settings did not come into force")
-			return nil
+			return false
+		}
+		if k.o.Alone {
+			<-ready
 		}
 	}
-	wait.Wait()
-	k.settle("permissions", nil, nil)
-	k.rest("it did not come so far")
-	return nil
+	return true
 }
 
 // rest skips what was not checked.

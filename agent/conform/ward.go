@@ -1,10 +1,12 @@
 package conform
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -118,7 +120,7 @@ func (w *ward) takeBack(rev uint64, config json.RawMessage) {
 }
 
 func (w *ward) workWith(config json.RawMessage) *telemetry.Work {
-	work := &telemetry.Work{Config: config, Tags: w.tags}
+	work := &telemetry.Work{Config: bytes.ReplaceAll(config, []byte("{dir}"), []byte(w.dir())), Tags: w.tags}
 	if w.kit.kind() == "collector" {
 		work.EveryMS = 1000
 	}
@@ -226,6 +228,9 @@ func (w *ward) lastBody() []byte {
 	}
 	return nil
 }
+
+// dir is the folder for the state of the plugin.
+func (w *ward) dir() string { return filepath.Join(w.g.dir, "state", bus.Token(w.name)) }
 
 func (w *ward) user() string { return bus.User(hostName, w.name) }
 

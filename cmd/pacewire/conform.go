@@ -21,7 +21,7 @@ type conformFlags struct {
 	only, env           []string
 	mutations           int
 	seed                uint64
-	list                bool
+	list, alone         bool
 }
 
 func (a *app) conform() *cobra.Command {
@@ -45,12 +45,13 @@ func (a *app) conform() *cobra.Command {
 	}
 	fs := c.Flags()
 	fs.StringVar(&f.kind, "kind", "", "what it has to be: collector, processor or publisher")
-	fs.StringVar(&f.config, "config", "", "settings with which it works, a `JSON` object")
+	fs.StringVar(&f.config, "config", "", "settings with which it works, a `JSON` object; {dir} in it is a folder of each process's own")
 	fs.StringSliceVar(&f.only, "only", nil, "the `checks` to make, separated by commas")
 	fs.StringArrayVar(&f.env, "env", nil, "more environment: `NAME` passes ours on, NAME=VALUE sets it; may be repeated")
 	fs.IntVar(&f.mutations, "mutations", 100, "how many broken messages are made of each good one")
 	fs.Uint64Var(&f.seed, "seed", 1, "of the dice that break them")
 	fs.StringVar(&f.input, "input", "", "`file` with points for a processor or publisher, JSON or line protocol")
+	fs.BoolVar(&f.alone, "alone", false, "one process at a time, as they want the same port or the like; it takes longer")
 	fs.BoolVar(&f.list, "list", false, "list the checks")
 	suggest(c, "kind", config.Collector, config.Processor, config.Publisher)
 	return c
@@ -58,7 +59,7 @@ func (a *app) conform() *cobra.Command {
 
 // options turns the flags into those of a run.
 func (f conformFlags) options(args []string) (conform.Options, error) {
-	o := conform.Options{Command: args, Kind: f.kind, Config: json.RawMessage(f.config), Only: f.only, Mutations: f.mutations, Seed: f.seed}
+	o := conform.Options{Command: args, Kind: f.kind, Config: json.RawMessage(f.config), Only: f.only, Mutations: f.mutations, Seed: f.seed, Alone: f.alone}
 	switch f.kind {
 	case "", config.Collector, config.Processor, config.Publisher:
 	default:
