@@ -47,4 +47,5 @@ func TestFiles(t *testing.T) {
 		})
 	}
 	f(Python(), "python/pacewire", ".py", "__init__.py", "py.typed")
+	f(Node(), "node", ".mjs", "pacewire.mjs", "package.json")
 }

@@ -191,6 +191,8 @@ func libraryOf(l *scaffold.Language) fs.FS {
 	switch l.Name {
 	case "python":
 		return sdk.Python()
+	case "node":
+		return sdk.Node()
 	}
 	return nil
 }

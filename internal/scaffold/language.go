@@ -40,6 +40,12 @@ func Languages() []*Language {
 			files: []described{{"test_my_plugin.py", "runs `pacewire conform`"}, {"pacewire/", "the library, which needs Python 3.9 and nothing else"}},
 		},
 		{
+			Name: "node", Title: "JavaScript", tool: "npm", debian: "npm, which brings nodejs",
+			main: "my-plugin.mjs", launch: []string{"node"},
+			steps: [3]string{"npm install && node my-plugin.mjs", "pacewire up -c pacewire.yaml", "node --test"},
+			files: []described{{"my-plugin.test.mjs", "runs `pacewire conform`"}, {"package.json", "names what it needs of npm"}, {"pacewire/", "the library"}},
+		},
+		{
 			Name: "sh", Title: "shell", tool: "sh", debian: "dash",
 			main:  "my-plugin.sh",
 			steps: [3]string{"./my-plugin.sh", "pacewire up -c pacewire.yaml", "./test.sh"},

@@ -39,7 +39,7 @@ func TestCheckName(t *testing.T) {
 	f("sh", "agent", "reserved", "such as my-agent")
 	f("sh", "all", "reserved")
 	f("sh", "send", "reserved")
-	f("sh", "host", "a program of pacewire is called so", "such as my-host")
+	f("node", "host", "a program of pacewire is called so", "such as my-host")
 	f("python", "queue", "queue.py", "module queue of Python", "such as my-queue")
 	f("python", "py-compile", "module py_compile")
 	f("go", "queue")

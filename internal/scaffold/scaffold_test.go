@@ -48,7 +48,7 @@ func texts(t *testing.T, p *Plugin) map[string]string {
 
 // Nothing of the templates' own words is left, and every file that the README names is there.
 func TestFiles(t *testing.T) {
-	placeholder := regexp.MustCompile(`my[-_]?plugin|\b(KIND|LANGUAGE|DOES|STEPS|FILES|SOURCE|EXAMPLE|COMMAND|SINK)\b`)
+	placeholder := regexp.MustCompile(`my[-_]?plugin|\b(KIND|LANGUAGE|DOES|STEPS|FILES|SOURCE|EXAMPLE|COMMAND|SINK|LIBRARY)\b`)
 	named := regexp.MustCompile("(?m)^\\| `([^`]+)` \\|")
 	each(t, func(t *testing.T, p *Plugin) {
 		all := texts(t, p)

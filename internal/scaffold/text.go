@@ -39,8 +39,16 @@ func (p *Plugin) words() *strings.Replacer {
 	return strings.NewReplacer("my_plugin", stem(p.Name), "my-plugin", p.Name,
 		"KIND", p.Kind.Name, "LANGUAGE", l.Title, "DOES", p.Kind.does, "SOURCE", "`"+p.named(l.main)+"`",
 		"STEPS", p.StepsText(), "FILES", p.filesText(), "EXAMPLE", p.example(),
-		"COMMAND", asYAML(p.command(p.Dir)), "SINK", asYAML(filepath.Join(p.Dir, p.sink())),
+		"LIBRARY", p.dependency(), "COMMAND", asYAML(p.command(p.Dir)), "SINK", asYAML(filepath.Join(p.Dir, p.sink())),
 	)
+}
+
+// dependency is where npm finds the library.
+func (p *Plugin) dependency() string {
+	if p.Library == nil {
+		return "*"
+	}
+	return "file:./pacewire"
 }
 
 // command is what runs the plugin when its folder is dir.
