@@ -109,7 +109,9 @@ func (s settings[C]) read(text []byte) (C, error) {
 }
 
 // takesAny reports whether configs of type t have whatever settings an operator writes.
-func takesAny(t reflect.Type) bool { return t != nil && t.ConvertibleTo(reflect.TypeFor[map[string]json.RawMessage]()) }
+func takesAny(t reflect.Type) bool {
+	return t != nil && t.ConvertibleTo(reflect.TypeFor[map[string]json.RawMessage]())
+}
 
 func validate(cfg any) error {
 	if c, ok := cfg.(Validator); ok {

@@ -9,7 +9,7 @@ func TestHelpOfNothing(t *testing.T) {
 		t.Helper()
 		expect(t, run(args...), code, word)
 	}
-	f(exitUsage, `pacewire has no verb "bus"`, "bus", "--help")
+	f(exitUsage, `pacewire has no verb "wire"`, "wire", "--help")
 	f(exitUsage, "did you mean pacewire doctor?", "docter", "-h")
 	f(exitUsage, `pacewire plugin has no verb "lst"`, "plugin", "lst", "--help")
 	f(0, "Usage:", "--help")

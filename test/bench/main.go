@@ -113,6 +113,7 @@ func sections() []section {
 		{"hub", hubs},
 		{"refresh", refreshes},
 		{"registry", registry},
+		{"node", nodes},
 		{"shim", shims},
 		{"telegraf", telegrafBeside},
 	}

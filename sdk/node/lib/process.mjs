@@ -7,7 +7,7 @@ import { derivedID } from './names.mjs';
 export async function process(s) {
   await eachInput(s, async (source) => {
     for (;;) {
-      const d = await source.next(s.quit);
+      const d = await source.next();
       if (d === null) return;
       const batch = await open(s, d);
       if (batch !== null) await one(s, d, batch);

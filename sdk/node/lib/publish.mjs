@@ -24,7 +24,7 @@ async function gather(s, source) {
   const haul = [];
   let points = 0, bytes = 0;
   while (points < POINTS && bytes < BYTES && (haul.length === 0 || source.ready > 0)) {
-    const d = await source.next(s.quit);
+    const d = await source.next();
     if (d === null) {
       for (const item of haul) item.d.nak();
       return null;

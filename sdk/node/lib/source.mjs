@@ -133,17 +133,14 @@ export class Source {
     this.#pull(lane);
   }
 
-  /** next returns the next delivery; null when the source is stopped, or signal ends, before there is one. */
-  async next(signal) {
+  /** next returns the next delivery; null when the source is stopped before there is one. */
+  async next() {
     for (;;) {
       if (this.failed) throw this.failed;
-      if (this.#stopped || signal?.aborted) return null;
+      if (this.#stopped) return null;
       const d = this.#take();
       if (d) return d;
-      await new Promise((go) => {
-        this.#waiter = go;
-        signal?.addEventListener('abort', go, { once: true });
-      });
+      await new Promise((go) => { this.#waiter = go; });
     }
   }
 

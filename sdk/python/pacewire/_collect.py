@@ -171,12 +171,9 @@ async def stream(job: Job) -> None:
 
 
 async def _end_stream(job: Job, source: asyncio.Future[Any]) -> None:
-    done, _ = await asyncio.wait({source}, timeout=1.0)
-    if done:
-        return
     source.cancel()  # an async one is cancelled in its own loop; any other ends at its next item
-    await asyncio.wait({source}, timeout=1.0)
-    if job.place.crew.running:
+    await asyncio.wait({source})
+    if not await job.place.crew.idle(2.0):
         job.place.log.warning("the stream does not end: let it look at self.stopping; what it yields from now on is left out")
 
 

@@ -214,14 +214,14 @@ def _fields(table: dict[str, _Check]) -> _Check:
     def check(value: Any, at: str) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise ControlError("type", at)
-        for key in needed:
-            if value.get(key) is None:
-                raise ControlError("required", f"{at}.{key}" if at else key)
         for key in [k for k in value if k in checks]:
             if value[key] is None:
                 del value[key]
             else:
                 value[key] = checks[key](value[key], f"{at}.{key}" if at else key)
+        for key in needed:
+            if key not in value:
+                raise ControlError("required", f"{at}.{key}" if at else key)
         return value
     return check
 

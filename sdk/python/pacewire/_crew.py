@@ -57,6 +57,13 @@ class Crew:
             if hangs and work.done():
                 self._hung(False)
 
+    async def idle(self, limit: float) -> bool:
+        """Waits until no call is in progress, and reports whether that came to be in time."""
+        end = time.monotonic() + limit
+        while self.running and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        return not self.running
+
     def _ended(self, work: asyncio.Future[Any]) -> None:
         self.running -= 1
         if not work.cancelled():
@@ -99,7 +106,18 @@ class Crew:
 def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     loop.run_forever()
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(asyncio.wait_for(_settle(left), 2.0))
     loop.close()
+
+
+async def _settle(tasks: set[asyncio.Task[Any]]) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=1.0)
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    await asyncio.sleep(0)  # for what was called soon, such as the end of a transport
 
 
 class _Work(asyncio.Future):

@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from . import __version__
-from ._batch import Batch
+from ._batch import Batch, Point
 from ._catalog import API, catalog, described, manifest
 from ._config import ConfigMap
 from ._crew import Crew
@@ -52,6 +52,7 @@ async def diagnose(plugin: Plugin, o: argparse.Namespace, log: logging.Logger) -
         "settings": about["schema"]["properties"], "required": about["schema"].get("required", []), "emits": described(items),
         "sample": {**sample, "error": error}, "ok": not error}
     if o.json:
+        report["sample"].pop("lines", None)
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
         _Page().write(plugin, report, o.config)
@@ -65,11 +66,11 @@ def shape(plugin: Plugin) -> str:
 
 async def _try(plugin: Plugin, config: ConfigMap, o: argparse.Namespace, log: logging.Logger) -> dict[str, Any]:
     """Runs the plugin once and returns what came of it."""
-    points: list[str] = []
+    points: list[Point] = []
     facts: list[dict[str, Any]] = []
 
     def take(batch: Batch) -> None:
-        points.extend(line(p) for p in batch.points())
+        points.extend(batch.points())
 
     solo = Solo(plugin, config, log, o.host, o.name, take, facts.append)
     given = MADE_POINTS.splitlines(keepends=True) if plugin.kind == "processor" else []
@@ -83,7 +84,8 @@ async def _try(plugin: Plugin, config: ConfigMap, o: argparse.Namespace, log: lo
     if facts:
         out["facts"] = facts[0]
     else:
-        out["points"] = points
+        out["points"] = [json.loads(line(p)) for p in points]
+        out["lines"] = [short(p) for p in points]
     return out
 
 
@@ -99,6 +101,12 @@ async def _dry(plugin: Plugin, config: ConfigMap, o: argparse.Namespace, log: lo
             error = error or f"{getattr(hook, '__name__', 'a hook')}: {text_of(err, 500)}"
     crew.close()
     return {"error": error, "running": crew.running, "took_ms": round(1000 * (time.monotonic() - begun), 2)}
+
+
+def short(p: Point) -> str:
+    """A point for people."""
+    tags = "".join(f",{k}={v}" for k, v in sorted(p.tags.items()) if k != "host")
+    return p.series + tags + " " + ",".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in p.fields.items())
 
 
 class _Page:
@@ -158,7 +166,7 @@ class _Page:
 
     def sample(self, kind: str, sample: dict[str, Any]) -> None:
         """What came of one try."""
-        lines = sample.get("points", [])
+        lines = sample.get("lines", [])
         if "facts" in sample:
             lines = [f"{k}: {json.dumps(v, ensure_ascii=False, default=str)}" for k, v in sorted(sample["facts"].items())]
         for text in lines[:SAMPLE_LINES]:
@@ -172,7 +180,7 @@ class _Page:
 
     def go_on(self, plugin: Plugin, config: str) -> None:
         """What a person may do next."""
-        command = " ".join(["python3", os.path.relpath(sys.argv[0]) if sys.argv[0] else "plugin.py"])
+        command = "python3 " + (sys.argv[0] or "plugin.py")
         section = {"collector": "collect", "processor": "process", "publisher": "publish"}[plugin.kind]
         feed = "" if plugin.kind == "collector" else "echo 'cpu usage=93.5' | "
         self.line("\nnext")

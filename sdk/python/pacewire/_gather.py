@@ -18,6 +18,7 @@ class Gather:
         self.host, self.at_ns = host, at_ns
         self._metrics: list[Metric] = []
         self._batch = Batch(host)
+        self._batch.time_ns = at_ns
 
     def add(self, item: Any) -> None:
         """Takes one item; one without a time gets that of the tick."""
@@ -26,10 +27,11 @@ class Gather:
                 raise TypeError(f"metric {item.namespace} has no data: give it some, or leave it out")
             self._metrics.append(item)
         elif isinstance(item, Point):
-            at = item.time_ns if item.time_ns is not None else self.at_ns
-            self._batch.add(item.series, item.fields, item.tags, at)
+            self._batch.append(item)
         elif isinstance(item, Batch):
             self._batch.groups.extend(item.groups)
+            for code, n in item.drops.items():
+                self._batch.drops.add(code, n)
         elif isinstance(item, (list, tuple)):
             for one in item:
                 self.add(one)
@@ -39,7 +41,7 @@ class Gather:
     def add_at(self, item: Any, at_ns: int) -> None:
         """Takes one item of its own time."""
         first = len(self._metrics)
-        self.at_ns = at_ns
+        self._batch.time_ns = at_ns
         self.add(item)
         for metric in self._metrics[first:]:
             if metric.timestamp is None:
@@ -54,10 +56,7 @@ class Gather:
                         metric.timestamp = self.at_ns
             made = to_batch(self._metrics, self.host)
             self._metrics = []
-            if not self._batch.groups:
-                self._batch = made
-            else:
-                self._batch.groups.extend(made.groups)
+            self.add(made)
         return self._batch
 
 

@@ -228,7 +228,7 @@ def semver(version: str | int) -> str:
 def add(batch: Batch, item: Any) -> None:
     """Adds a point to a batch."""
     if isinstance(item, Point):
-        batch.add(item.series, item.fields, item.tags, item.time_ns)
+        batch.append(item)
         return
     raise TypeError(f"{type(item).__name__} is no point: want pw.Metric(...) or pw.point(...)")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+from ._nats import TooLarge
 from ._subjects import subject, token
 from ._suspects import LetterKey
 
@@ -30,8 +31,14 @@ class Letters:
             headers["Content-Encoding"] = given["Content-Encoding"]
         kind = CONTENT_TYPE if part else given.get("Content-Type", "")
         name = self._key.id(self._plugin, token(durable), delivery, body, part)
-        future = await self._sink.send(subject("dead", self._plugin), body, id=name, content_type=kind, headers=headers)
-        await future
+        try:
+            await self._send(body, name, kind, headers)
+        except TooLarge:  # better a letter without its content than a reader that stands still
+            headers.update({"Pw-Left-Out": str(len(body)), "Pw-Error": _header(f"its {len(body)} bytes are left out, the letter would be too large: {reason}")})
+            await self._send(b"", name, kind, headers)
+
+    async def _send(self, body: bytes, name: str, kind: str, headers: dict[str, str]) -> None:
+        await (await self._sink.send(subject("dead", self._plugin), body, id=name, content_type=kind, headers=headers))
 
 
 def _header(text: str) -> str:

@@ -8,6 +8,7 @@ import secrets
 import socket
 import ssl
 import time
+import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +75,8 @@ class Life:
         self.beat_now, self.offer_come = asyncio.Event(), asyncio.Event()
         self.offer: dict[str, Any] | None = None
         self.job: Job | None = None
+        self.sources: list[Any] = []
+        self.unread: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self.count.changed = self._hasten
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -135,9 +138,17 @@ class Life:
                       on_error=lambda err: self.count.fail("bus", str(err)), **creds)
 
     def _source(self, given: dict[str, Any], work: dict[str, Any]) -> Any:
-        source = Source(self.data, given["stream"], token(given["durable"]), end=given.get("end", 0), log=self.log)
-        source.stream, source.durable = given["stream"], given["durable"]
+        most = work.get("max_ack_pending") or 64
+        source = Source(self.data, given["stream"], token(given["durable"]), max_messages=min(most, 64), end=given.get("end", 0), log=self.log)
+        self.sources = [*self.sources[-7:], source]
         return source
+
+    def _count_unread(self) -> None:
+        """Counts batches that the limits of a stream took before this plugin had read them."""
+        for source in self.sources:
+            lost, told = source.stats["lost_unread"], self.unread.get(source, 0)
+            self.count.drop("lost_unread_batches", lost - told)
+            self.unread[source] = lost
 
     async def _describe(self, config: ConfigMap) -> None:
         """Makes the manifest, whose catalog may depend on the config."""
@@ -182,6 +193,7 @@ class Life:
             self.ending.set()
 
     def _heartbeat(self, bye: str) -> dict[str, Any]:
+        self._count_unread()
         message: dict[str, Any] = {"state": self.state, "cfg_rev": self.rev, "inv_n": len(self.inventory.entries), "name": socket.gethostname()}
         queue, size = self.outlet.queued()
         sent = self.sink.stats

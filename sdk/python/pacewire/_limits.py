@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from ._batch import Batch
-from ._slice import cut
+from ._slice import cut, names_of
 
 _FORGET = 3600.0  # seconds without a point after which a series is forgotten
 
@@ -49,7 +49,7 @@ class Limits:
         now, dropped = time.monotonic(), 0
         for group in list(batch.groups):
             rows = []
-            for row, tags in enumerate(tags_of(group)):
+            for row, tags in enumerate(names_of(group)):
                 name = (host, group.series, tags)
                 if name not in self._known and len(self._known) >= self.series and not self._room(now):
                     dropped += 1

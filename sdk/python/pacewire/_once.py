@@ -19,6 +19,7 @@ from ._errors import text_of
 from ._inventory import Entry
 from ._job import Job, Place
 from ._kinds import Plugin
+from ._slice import default_tag
 from ._suspects import Suspects
 
 _LINES = 500  # that make a batch
@@ -71,9 +72,7 @@ class Solo:
 
     async def put(self, batch: Batch) -> list[Any]:
         """Hands points to whoever takes them."""
-        for group in batch.groups:
-            if "host" not in group.tags and "host" not in group.tag_keys:
-                group.tags["host"] = batch.host or self.host
+        default_tag(batch, "host", batch.host or self.host)
         self.count.n["points_out"] += len(batch)
         self.count.n["batches_out"] += 1
         self.points(batch)
@@ -122,7 +121,7 @@ class _Delivery:
 class _Lines:
     """The points of standard input, as an input of the bus would give them."""
 
-    stream = durable = "stdin"
+    stats: dict[str, int] = {}
 
     def __init__(self, solo: Solo, lines: Iterable[bytes]):
         from ._subjects import token
@@ -192,7 +191,7 @@ def line(p: Point) -> str:
     if p.tags:
         out["tags"] = dict(sorted(p.tags.items()))
     out["fields"] = p.fields
-    types = {k: "i" for k, v in p.fields.items() if isinstance(v, int) and not isinstance(v, bool)}
+    types = {k: letter for k, letter in (p.types or {}).items() if letter in "iu" and k in p.fields}
     if types:
         out["types"] = types
     return json.dumps(out, ensure_ascii=False)

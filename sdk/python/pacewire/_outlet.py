@@ -9,6 +9,7 @@ from typing import Any, Callable
 from ._batch import CONTENT_TYPE, Batch, frames
 from ._counters import Counters
 from ._limits import Limits
+from ._slice import default_tag
 from ._subjects import derived_id, subject
 
 QUEUE_BYTES = 16 << 20
@@ -71,11 +72,12 @@ class Outlet:
     def _bodies(self, batch: Batch, host: str) -> list[tuple[bytes, int]]:
         for reason, points in self.limits.apply(batch, host).items():
             self._count.drop(reason, points)
-        for group in batch.groups:
-            for key, value in self._tags.items():
-                if key not in group.tags and key not in group.tag_keys:
-                    group.tags[key] = value
-        return frames_of(batch)
+        for key, value in self._tags.items():
+            default_tag(batch, key, value)
+        bodies = frames_of(batch)
+        for reason, points in batch.drops.items():
+            self._count.drop(reason, points)
+        return bodies
 
     async def _queue(self, parcel: tuple[str, bytes, int, asyncio.Future[Any]]) -> None:
         size = len(parcel[1]) + _PARCEL

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import random
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,14 @@ from ._gather import Gather
 from ._kinds import Event, overridden
 from ._metric import from_batch
 from ._outlet import frames_of
-from ._slice import cut
+from ._slice import cut, default_tag
 from ._subjects import untoken
 
 if TYPE_CHECKING:
     from ._job import Job
 
 TRIES = 5  # that a processor is given a batch before it goes to the dead letters
+EVENTS = 64  # deliveries of events that one call is given at most
 NAK_DELAY = 30.0  # seconds that a batch waits which the bus did not let be settled
 
 
@@ -31,7 +33,7 @@ async def read(job: Job) -> None:
     lanes = max(1, job.work.get("parallel", 0))
     turn = asyncio.Semaphore(lanes)
     sources = [job.place.source(i, job.work) for i in inputs]
-    tasks = [asyncio.ensure_future(_Reader(job, source, turn).run()) for source in sources for _ in range(lanes)]
+    tasks = [asyncio.ensure_future(_Reader(job, given, source, turn).run()) for given, source in zip(inputs, sources) for _ in range(lanes)]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
@@ -51,9 +53,9 @@ class _Settled(Exception):
 class _Reader:
     """One lane of one input."""
 
-    def __init__(self, job: Job, source: Any, turn: asyncio.Semaphore):
+    def __init__(self, job: Job, given: dict[str, Any], source: Any, turn: asyncio.Semaphore):
         self.job, self.place, self.plugin = job, job.place, job.place.plugin
-        self.source, self.turn = source, turn
+        self.stream, self.durable, self.source, self.turn = given["stream"], given["durable"], source, turn
         self.columns = overridden(self.plugin, "process_batch" if self.plugin.kind == "processor" else "publish_batch")
         self.events = self.plugin.kind == "publisher" and overridden(self.plugin, "publish_events")
 
@@ -76,14 +78,14 @@ class _Reader:
             except StopAsyncIteration:
                 return
             async with self.turn:
-                await self.one(delivery)
+                await (self._page(delivery) if self.events else self.one(delivery))
 
     async def one(self, d: Any) -> None:
         """Brings one delivery to its end."""
         place, count = self.place, self.place.count
         count.n["batches_in"] += 1
         count.n["bytes_in"] += len(d.data)
-        where = f"{self.source.stream}/{d.stream_seq}"
+        where = f"{self.stream}/{d.stream_seq}"
         try:
             if d.deliveries > 1:
                 count.n["redelivered"] += 1
@@ -99,6 +101,59 @@ class _Reader:
         finally:
             if d.deliveries > 1:
                 place.suspects.end(where)
+
+    async def _page(self, first: Any) -> None:
+        """Gives an author the events of all deliveries that wait together."""
+        deliveries, events = [], []
+        for d in await self._waiting(first):
+            self.place.count.n["batches_in"] += 1
+            self.place.count.n["bytes_in"] += len(d.data)
+            try:
+                batch = await self._open(d)
+            except _Settled:
+                continue
+            self.place.count.n["points_in"] += len(batch)
+            deliveries.append(d)
+            events.append(events_of(d.subject, batch))
+        await self._tell(deliveries, events)
+
+    async def _waiting(self, first: Any) -> list[Any]:
+        out, more = [first], self.source.__aiter__()
+        while len(out) < EVENTS and self.source.stats.get("queued", 0):
+            out.append(await more.__anext__())
+        return out
+
+    async def _tell(self, deliveries: list[Any], events: list[list[Event]]) -> None:
+        """One call for all events; when they are refused for good, one for those of each delivery."""
+        attempt = 0
+        while deliveries:
+            attempt += 1
+            try:
+                await self.job.call(self.plugin.publish_events, [e for some in events for e in some], self.job.config)
+            except NoData:
+                pass
+            except (Permanent, TooLarge) as err:
+                self.job.note(err)
+                if len(deliveries) > 1:
+                    for d, some in zip(deliveries, events):
+                        await self._tell([d], [some])
+                    return
+                with contextlib.suppress(_Settled):
+                    await self._set_aside(deliveries[0], "rejected", text_of(err, 500))
+                return
+            except Exception as err:
+                self.job.note(err)
+                if self.place.once or not await self.job.rest(pause(err, attempt, random.random())):
+                    for d in deliveries:
+                        d.nak(0)
+                    return
+                continue
+            self.job.note(None)
+            for d, some in zip(deliveries, events):
+                self.place.count.n["points_out"] += len(some)
+                self.place.count.n["batches_out"] += 1
+                await d.ack()
+            return
 
     async def _suspected(self, d: Any, where: str) -> None:
         """Sets aside what this plugin has died of again and again; else notes that it is in hand."""
@@ -124,9 +179,7 @@ class _Reader:
         for reason, n in drops.items() if count else ():
             self.place.count.drop(reason, n)
         batch.host = host
-        for group in batch.groups:
-            if "host" not in group.tags and "host" not in group.tag_keys:
-                group.tags["host"] = host
+        default_tag(batch, "host", host)
         return batch
 
     async def _transform(self, d: Any, batch: Batch) -> None:
@@ -203,9 +256,7 @@ class _Reader:
     async def _publish(self, d: Any, batch: Batch) -> Batch:
         """One call of the author, and the points that the sink refuses."""
         refused = Gather(batch.host)
-        if self.events:
-            await self.job.call(self.plugin.publish_events, events_of(d.subject, batch), self.job.config)
-        elif self.columns:
+        if self.columns:
             await self.job.call(self.plugin.publish_batch, batch, self.job.config, each=refused.add)
         else:
             await self.job.call(self.plugin.publish, from_batch(batch), self.job.config, each=refused.add)
@@ -234,7 +285,7 @@ class _Reader:
         """Puts a body into the dead letters. When they take nothing for long the delivery is given again later."""
         for attempt in range(1, TRIES + 1):
             try:
-                await self.place.bury(self.source.durable, d, body, part, code, reason)
+                await self.place.bury(self.durable, d, body, part, code, reason)
                 break
             except Exception as err:
                 self.place.count.fail("dead_letter", err)
