@@ -167,19 +167,6 @@ func (g *ground) stored(subject string) []bus.Tapped {
 	return all
 }
 
-// letters returns the dead letters of a plugin.
-func (g *ground) letters(name string) []bus.Tapped {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var all []bus.Tapped
-	for _, t := range g.dead {
-		if t.Subject.Raw == bus.DeadSubject(name) {
-			all = append(all, t)
-		}
-	}
-	return all
-}
-
 // denied returns what a user has tried without the right to.
 func (g *ground) denied(user string) []string {
 	g.mu.Lock()

@@ -73,15 +73,16 @@ func (p *Program) Read(buf []byte) (int, error) { return p.stdout.Read(buf) }
 // SetReadDeadline bounds a Read.
 func (p *Program) SetReadDeadline(t time.Time) error { return p.stdout.SetReadDeadline(t) }
 
-// Unread returns how many bytes were written that the program has not read, Waiting how many it has printed that were not read
-// here. Where the system does not tell it is 0.
-func (p *Program) Unread() int  { return waiting(p.stdin) }
+// Unread returns how many bytes were written that the program has not read; 0 where the system does not tell.
+func (p *Program) Unread() int { return waiting(p.stdin) }
+
+// Waiting returns how many bytes it has printed that were not read here; 0 where the system does not tell.
 func (p *Program) Waiting() int { return waiting(p.stdout) }
 
 // LastLine is the last line on standard error that is not blank.
 func (p *Program) LastLine() string { return p.lines.last() }
 
-// Hang up tells the program by the end of its input that no more comes.
+// HangUp tells the program by the end of its input that no more comes.
 func (p *Program) HangUp() { _ = p.stdin.Close() }
 
 // Stop ends the program and returns when nothing is left of it: it hears of the end of its input, has patience to end by itself, then
