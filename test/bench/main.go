@@ -114,6 +114,7 @@ func sections() []section {
 		{"refresh", refreshes},
 		{"registry", registry},
 		{"node", nodes},
+		{"python", pythons},
 		{"shim", shims},
 		{"telegraf", telegrafBeside},
 	}
