@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/pacewire/pacewire/internal/atomicfile"
 )
 
 // Piece is the text of one plugin that was loaded into a running agent, as it is kept for the next one.
@@ -44,27 +46,10 @@ func (p Piece) Write(dir string) error {
 		return fmt.Errorf("keep plugin %s: %w", p.Plugin, err)
 	}
 	s := p.Source(dir)
-	if err := replaceFile(s.Name, s.Text); err != nil {
+	if err := atomicfile.Write(s.Name, s.Text, 0o600); err != nil { // it can hold secrets
 		return fmt.Errorf("keep plugin %s: %w", p.Plugin, err)
 	}
 	return nil
-}
-
-// replaceFile writes a file that is there as a whole or not at all. Others may not read it: it can hold secrets.
-func replaceFile(name string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*") // its mode is 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
 }
 
 // RemovePiece forgets the piece of a plugin; one that is not there is no error.

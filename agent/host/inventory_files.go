@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/atomicfile"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -99,7 +100,7 @@ func (v *inventory) load(wanted func(plugin string) bool) error {
 	}
 	for _, n := range names {
 		path := filepath.Join(v.dir, n.Name())
-		if strings.HasSuffix(path, fileEnding+newEnding) { // an agent was killed while it wrote it
+		if strings.HasSuffix(path, fileEnding+atomicfile.Ending) { // an agent was killed while it wrote it
 			_ = os.Remove(path)
 		}
 		if !strings.HasSuffix(path, fileEnding) {
@@ -210,9 +211,6 @@ func (v *inventory) saved(failed []slot) {
 	v.saveAt = time.Now().Add(v.saveWait)
 }
 
-// newEnding is that of a file while it is written.
-const newEnding = ".new"
-
 // write makes the file of s what r says.
 func (v *inventory) write(s slot, r *record) error {
 	path := v.file(s)
@@ -226,13 +224,5 @@ func (v *inventory) write(s slot, r *record) error {
 	if err != nil {
 		return err
 	}
-	fresh := path + newEnding
-	err = os.WriteFile(fresh, text, 0o600)
-	if err == nil {
-		err = os.Rename(fresh, path)
-	}
-	if err != nil {
-		_ = os.Remove(fresh) // half a file on a full disk
-	}
-	return err
+	return atomicfile.Swap(path, text, 0o600)
 }

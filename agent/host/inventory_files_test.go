@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/internal/atomicfile"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -129,7 +130,7 @@ func TestDamagedFiles(t *testing.T) {
 // What was being written when the power went is removed, and what is none of ours stays.
 func TestStrayFiles(t *testing.T) {
 	v, dir := stored(t)
-	stray := v.file(slot{"plugin 0", telemetry.DataInfo}) + newEnding
+	stray := v.file(slot{"plugin 0", telemetry.DataInfo}) + atomicfile.Ending
 	other := filepath.Join(dir, "README")
 	folder := filepath.Join(dir, "x"+fileEnding)
 	for _, path := range []string{stray, other} {
@@ -164,7 +165,7 @@ func TestFullDisk(t *testing.T) {
 	was := v.at(s)
 	full := func() {
 		t.Helper()
-		if err := os.Symlink("/dev/full", v.file(s)+newEnding); err != nil {
+		if err := os.Symlink("/dev/full", v.file(s)+atomicfile.Ending); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -180,7 +181,7 @@ func TestFullDisk(t *testing.T) {
 	if r := reloaded(t, dir, all).at(s); r == nil || !r.same(was) {
 		t.Errorf("%+v, want what was there before", r)
 	}
-	if _, err := os.Lstat(v.file(s) + newEnding); err == nil {
+	if _, err := os.Lstat(v.file(s) + atomicfile.Ending); err == nil {
 		t.Error("half a file is left")
 	}
 	v.saveDue(begun.Add(saveFirst - time.Second))

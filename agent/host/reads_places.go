@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/atomicfile"
 )
 
 // How far the readers have come is kept in a file too: a power cut may take a consumer from the bus and end the agent in the same
@@ -95,27 +96,13 @@ func (p *places) save(all map[string]place, now time.Time) error {
 		err = os.MkdirAll(filepath.Dir(p.path), 0o700)
 	}
 	if err == nil {
-		err = replace(p.path, text)
+		err = atomicfile.Write(p.path, text, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("places of the readers: %w", err)
 	}
 	p.saved, p.at = all, now
 	return nil
-}
-
-// replace writes a file so that after a power cut it has the old text or the new one.
-func replace(path string, text []byte) error {
-	f, err := os.OpenFile(path+newEnding, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		_ = os.Remove(path + newEnding) // half a file on a full disk
-		return err
-	}
-	return os.Rename(path+newEnding, path)
 }
 
 // savePlaces writes how far the readers of all plugins have come.

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/pacewire/pacewire/internal/atomicfile"
 )
 
 const (
@@ -90,42 +92,15 @@ func (n note) check() error {
 	return n.Machine.check()
 }
 
-// write replaces the file in one step: a power cut leaves the old one or the new one, and once write has returned the new one.
+// write replaces the file. Once it has returned no power cut brings the old one back.
 func write(path string, n note) error {
 	n.Version = fileVersion
 	text, err := json.MarshalIndent(n, "", "  ")
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	fresh := path + ".new"
-	if err := writeSynced(fresh, append(text, '\n')); err != nil {
-		return err
-	}
-	if err := os.Rename(fresh, path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// writeSynced writes a file that is on the disk when it returns.
-func writeSynced(path string, text []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// syncDir makes what was renamed in a folder outlive a power cut.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return atomicfile.Write(path, append(text, '\n'), 0o600)
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/atomicfile"
 )
 
 // A place is how far a consumer of the uplink has come.
@@ -125,24 +127,11 @@ func (p *places) save() error {
 	}
 	text, err := json.Marshal(placesFile{p.bus, p.all, p.away})
 	if err == nil {
-		err = replace(p.path, text)
+		err = atomicfile.Write(p.path, text, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("place of the uplink: %w", err)
 	}
 	p.changed = false
 	return nil
-}
-
-// replace writes a file so that after a power cut it has the old text or the new one.
-func replace(path string, text []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
 }

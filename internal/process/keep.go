@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/atomicfile"
 )
 
 // What is in the folder of a kept process.
@@ -49,14 +51,13 @@ func ReadRecord(dir string) (Record, error) {
 	return r, nil
 }
 
-// write replaces the record as a whole: a reader finds the old one or the new one.
+// write replaces the record.
 func (r Record) write(dir string) error {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("write record of a kept process: %w", err)
 	}
-	path := filepath.Join(dir, recordName)
-	if err := errors.Join(os.WriteFile(path+".new", text, 0o600), os.Rename(path+".new", path)); err != nil {
+	if err := atomicfile.Swap(filepath.Join(dir, recordName), text, 0o600); err != nil {
 		return fmt.Errorf("write record of a kept process: %w", err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pacewire/pacewire/internal/atomicfile"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -70,7 +71,7 @@ func (t *Tally) Take() error {
 	return nil
 }
 
-// write replaces the file in one step, so that a process that is killed leaves the old note or the new one.
+// write replaces the file. It does not wait for the disk: a tick may come every few milliseconds.
 func (t *Tally) write() error {
 	text, err := json.Marshal(t.note)
 	if err != nil {
@@ -79,9 +80,5 @@ func (t *Tally) write() error {
 	if err := os.MkdirAll(filepath.Dir(t.path), 0o700); err != nil {
 		return err
 	}
-	fresh := t.path + ".new"
-	if err := os.WriteFile(fresh, text, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(fresh, t.path)
+	return atomicfile.Swap(t.path, text, 0o600)
 }

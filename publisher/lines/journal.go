@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/pacewire/pacewire/internal/atomicfile"
 	"github.com/pacewire/pacewire/plugin"
 )
 
@@ -182,8 +183,8 @@ func (j *journal) adopt(file *os.File) error {
 		j.log.Warn("torn last line cut off", "path", j.path, "bytes", info.Size()-size)
 	}
 	if j.sync {
-		if err := syncDir(filepath.Dir(j.path)); err != nil {
-			return err
+		if err := atomicfile.SyncDir(filepath.Dir(j.path)); err != nil {
+			return fmt.Errorf("sync the folder of %s: %w", j.path, err)
 		}
 	}
 	j.size, j.dirty, j.wrote = size, false, info.ModTime()
@@ -211,13 +212,4 @@ func whole(file io.ReaderAt, size int64) (int64, error) {
 		return 0, nil
 	}
 	return 0, errors.New("it does not end with a line, so it may be no file of points: move it away or change path")
-}
-
-// syncDir makes the names in dir outlast a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
