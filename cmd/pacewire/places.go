@@ -15,6 +15,7 @@ import (
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/agent/identity"
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/atomicfile"
 )
 
 // stateDir returns where the program keeps its state.
@@ -93,7 +94,7 @@ func leaveNote(n note) (gone func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(path, append(text, '\n'), 0o600); err != nil {
+	if err := atomicfile.Swap(path, append(text, '\n'), 0o600); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
 	return func() { _ = os.Remove(path) }, nil
