@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from ._batch import Batch, Point
-from ._metric import Metric, to_batch
+from ._metric import Metric, stamp, to_batch
 
 _SCALARS = (bool, int, float, str)
 
@@ -44,17 +44,12 @@ class Gather:
         self._batch.time_ns = at_ns
         self.add(item)
         for metric in self._metrics[first:]:
-            if metric.timestamp is None:
-                metric.timestamp = at_ns
+            stamp(metric, at_ns)
 
     def batch(self) -> Batch:
         """All that was taken."""
         if self._metrics:
-            if self.at_ns is not None:
-                for metric in self._metrics:
-                    if metric.timestamp is None:
-                        metric.timestamp = self.at_ns
-            made = to_batch(self._metrics, self.host)
+            made = to_batch(self._metrics, self.host, self.at_ns)
             self._metrics = []
             self.add(made)
         return self._batch

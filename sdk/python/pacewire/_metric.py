@@ -12,7 +12,7 @@ from typing import Any, Iterable, Iterator, NamedTuple, Sequence, Union
 from ._batch import Batch
 from ._group import Types
 
-__all__ = ["Element", "Metric", "Namespace", "dynamic", "from_batch", "to_batch"]
+__all__ = ["Element", "Metric", "Namespace", "dynamic", "from_batch", "stamp", "to_batch"]
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _MICROSECOND = datetime.timedelta(microseconds=1)
@@ -115,8 +115,9 @@ def _element(element: Any) -> Element:
 class Metric:
     """One value of a namespace at a time.
 
-    A metric without a timestamp has the time when it was made. timestamp takes nanoseconds as int, seconds as float, or a
-    datetime, and gives nanoseconds. unit and description belong to a catalog: they do not travel with the values."""
+    A metric without a timestamp has that of the collection it is yielded in, so those of one collection are one point; else the
+    time when somebody first asks. timestamp takes nanoseconds as int, seconds as float, or a datetime, and gives nanoseconds.
+    unit and description belong to a catalog: they do not travel with the values."""
 
     __slots__ = ("data", "unit", "description", "version", "config", "_namespace", "_tags", "_timestamp", "_row", "_column", "_own")
 
@@ -132,7 +133,7 @@ class Metric:
         self.config = {} if config is None else config
         self._namespace = _namespace(namespace)
         self._tags = {} if tags is None else dict(tags)
-        self._timestamp = time.time_ns() // 1000 * 1000 if timestamp is None else _nanoseconds(timestamp)
+        self._timestamp = None if timestamp is None else _nanoseconds(timestamp)
 
     # A metric of a batch has only its data and where it came from; the rest is made when somebody asks.
     def __getattr__(self, name: str) -> Any:
@@ -171,15 +172,17 @@ class Metric:
 
     @property
     def timestamp(self) -> int:
+        if self._timestamp is None:
+            self._timestamp = _now()
         return self._timestamp
 
     @timestamp.setter
     def timestamp(self, timestamp: Any) -> None:
-        self._timestamp = time.time_ns() // 1000 * 1000 if timestamp is None else _nanoseconds(timestamp)
+        self._timestamp = None if timestamp is None else _nanoseconds(timestamp)
         self._own |= _NAME
 
     def __repr__(self) -> str:
-        return f"Metric({str(self.namespace)!r}, {self.data!r}, timestamp={self.timestamp}, tags={self.tags!r})"
+        return f"Metric({str(self.namespace)!r}, {self.data!r}, timestamp={self._timestamp}, tags={self.tags!r})"
 
 
 _TAGS, _NAME = 1, 2  # what a metric of a batch has of its own by now
@@ -190,6 +193,10 @@ def _namespace(namespace: Any) -> Namespace:
     if isinstance(namespace, Namespace):
         return namespace
     return Namespace(*(namespace.strip("/").split("/") if isinstance(namespace, str) else namespace))
+
+
+def _now() -> int:
+    return time.time_ns() // 1000 * 1000
 
 
 def _nanoseconds(stamp: Any) -> int:
@@ -222,6 +229,12 @@ class _Column:
         self.namespace._shared = True
 
 
+def stamp(metric: Metric, time_ns: int) -> None:
+    """Gives a metric without a timestamp this one."""
+    if metric._timestamp is None:
+        metric._timestamp = time_ns
+
+
 def from_batch(batch: Batch) -> list[Metric]:
     """Each field of each point as a metric of the namespace (series, field)."""
     out: list[Metric] = []
@@ -244,9 +257,10 @@ def from_batch(batch: Batch) -> list[Metric]:
     return out
 
 
-def to_batch(metrics: Iterable[Metric], host: str = "") -> Batch:
-    """Metrics as points. Those without data are left out."""
+def to_batch(metrics: Iterable[Metric], host: str = "", time_ns: int | None = None) -> Batch:
+    """Metrics as points. Those without data are left out, those without a timestamp are of time_ns, or of now."""
     batch = Batch(host)
+    batch.time_ns = _now() if time_ns is None else time_ns
     others: list[Metric] = []
     row = tags = None
     fields: dict[str, Any] = {}
@@ -287,4 +301,4 @@ def _join(batch: Batch, metrics: Sequence[Metric]) -> None:
             same.append({field: metric.data})
     for (series, at, *tags), same in points.items():
         for fields in same:
-            batch._put(series, at, dict(tags), fields, None)
+            batch._put(series, batch._now() if at is None else at, dict(tags), fields, None)
