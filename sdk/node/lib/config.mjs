@@ -4,7 +4,7 @@ import { Permanent } from './errors.mjs';
 
 /** RESERVED are the keys that stand beside the settings of every plugin. */
 export const RESERVED = ('use run from on config every cron schedule timeout tags owner enabled start replicas parallel env '
-  + 'limits run_as on_agent_exit sha256 attached').split(' ');
+  + 'order queue overflow max_rate max_series limits run_as on_agent_exit sha256 attached').split(' ');
 
 const DURATION = '^-?([0-9]+(\\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$|^0$';
 const UNITS = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };

@@ -1,4 +1,4 @@
-/** Control messages: heartbeats, their answers, plugin data, requests, replies and logs, in msgpack or JSON. */
+/** Control messages, in msgpack or JSON: a plugin reads answers to its heartbeats and requests; it writes the other kinds. */
 import { createHash } from 'node:crypto';
 import { decode as unpack, encode as pack } from '@msgpack/msgpack';
 import { JSONReader, stringify } from './json.mjs';
@@ -9,18 +9,13 @@ const WAIT = 2 ** 40;
 const DEEPEST = 16;
 
 const bounds = {
-  heartbeat: { bytes: 256 << 10, depth: DEEPEST, values: 20_000 },
   ack: { bytes: 256 << 10, depth: DEEPEST, values: 20_000 },
-  plugindata: { bytes: 256 << 10, depth: DEEPEST, values: 100_000 },
   request: { bytes: 64 << 10, depth: DEEPEST, values: 4096 },
-  reply: { bytes: 64 << 10, depth: DEEPEST, values: 4096 },
-  log: { bytes: 16 << 10, depth: 4, values: 256 },
 };
 
-// Types of values. Each takes what came and returns what it means; json says in which encoding it came.
+// Types of values. Each takes what came and returns what it means.
 const text = (v) => (typeof v === 'string' ? v : wrong('text', v));
 const bool = (v) => (typeof v === 'boolean' ? v : wrong('true or false', v));
-const number = (v) => (typeof v === 'number' ? v : typeof v === 'bigint' ? Number(v) : wrong('a number', v));
 const integer = (low, high) => (v) => {
   if (typeof v === 'string') {
     if (!/^[+-]?[0-9]+$/.test(v) || BigInt(v) > UINT64_MAX || BigInt(v) < INT64_MIN) wrong('an integer', v);
@@ -34,19 +29,13 @@ const integer = (low, high) => (v) => {
 const int = integer(INT64_MIN, INT64_MAX);
 const count = integer(0, UINT64_MAX);
 const below = (high) => integer(0, high);
-const list = (of) => (v, json) => asArray(v).map((item, i) => under(`[${i}]`, () => of(item, json)));
-const mapOf = (of) => (v, json) => Object.fromEntries(entriesOf(v).map(([k, item]) => [k, under(k.slice(0, 64), () => of(item, json))]));
+const list = (of) => (v) => asArray(v).map((item, i) => under(`[${i}]`, () => of(item)));
+const mapOf = (of) => (v) => Object.fromEntries(entriesOf(v).map(([k, item]) => [k, under(k.slice(0, 64), () => of(item))]));
 const word = (...words) => (v) => {
   if (text(v) !== '' && !words.includes(v)) throw new DecodeError('range', `${JSON.stringify(v.slice(0, 64))} is none of ${words.join(', ')}`);
   return v;
 };
-const tuple = (...of) => (v, json) => {
-  const items = asArray(v);
-  if (items.length < of.length) throw new DecodeError('required', `${items.length} items of ${of.length}`);
-  return of.map((type, i) => under(`[${i}]`, () => type(items[i], json)));
-};
 const facts = (v) => mapOf(plain)(v);
-const anything = (v) => v;
 
 function plain(v) {
   if (v instanceof Uint8Array) return Buffer.from(v).toString('hex');
@@ -74,16 +63,6 @@ function object(v) {
   const bytes = Buffer.from(v);
   if (!/^\s*\{/.test(bytes.toString('latin1'))) wrong('a JSON object', v);
   return plain(parse(bytes, { ...bounds.ack, depth: DEEPEST - 2 }).value);
-}
-
-/** chunk is a part of encoded data: bytes in msgpack, text in JSON. */
-function chunk(v) {
-  if (typeof v === 'string') return Buffer.from(v);
-  return v instanceof Uint8Array ? Buffer.from(v) : wrong('a part of encoded data', v);
-}
-
-function fault(v, json) {
-  return typeof v === 'string' ? { code: 'internal', message: v } : record({ 'code!': text, message: text, age_ms: int })(v, json);
 }
 
 function wrong(want, got) {
@@ -116,12 +95,12 @@ const isMap = (v) => v !== null && typeof v === 'object' && !Array.isArray(v) &&
 /** record reads a map with these keys; one with ! is required. Others are ignored, null is absent. */
 function record(layout) {
   const keys = Object.entries(layout).map(([k, type]) => [k.replace('!', ''), k.endsWith('!'), type]);
-  return (v, json) => {
+  return (v) => {
     const given = new Map(entriesOf(v));
     const out = {};
     for (const [key, , type] of keys) {
       const item = given.get(key);
-      if (item !== undefined && item !== null) out[key] = under(key, () => type(item, json));
+      if (item !== undefined && item !== null) out[key] = under(key, () => type(item));
     }
     for (const [key, required] of keys) {
       if (required && (out[key] === undefined || out[key] === '')) under(key, () => { throw new DecodeError('required', 'missing or empty'); });
@@ -130,36 +109,12 @@ function record(layout) {
   };
 }
 
-const manifest = record({
-  'kind!': text, 'program!': text, version: text, 'api!': count, summary: text, schema: object,
-  catalog: list(record({ 'series!': text, help: text, tags: mapOf(text), fields: mapOf(text), types: mapOf(text) })),
-  routes: list(record({
-    'path!': text, methods: list(text), auth: text, permission: text, timeout_ms: int, max_request: int, max_response: int, stream: text, set_cookie: bool,
-  })),
-  labels: mapOf(text), os: text, arch: text, proxy: bool, live: bool,
-});
-
-const stats = record({
-  points_in: count, points_out: count, batches_in: count, batches_out: count, bytes_in: count, bytes_out: count, errors: mapOf(count),
-  redelivered: count, dead: count, dropped: mapOf(count), refused: mapOf(count), resent: count, resent_late: count, ticks: count, missed: count,
-  queue: count, queue_bytes: count, calls: count, call_p50_us: count, call_p99_us: count, call_max_us: count, last_error: fault,
-});
-
-const item = tuple(text, text, text, digest, digest);
 const version = (v) => {
   if (count(v) !== 1) throw new DecodeError('range', `version ${v}, but only 1 is spoken here`);
   return 1;
 };
 
 const layouts = {
-  heartbeat: record({
-    'v!': version, 'host!': text, 'plugin!': text, name: text, boot: text, 'inst!': text, gen: count, 'seq!': integer(1, UINT64_MAX),
-    'int_ms!': integer(1, 3_600_000), t1: int, mono1: int, up_ms: int, host_up_ms: int, resumed_ms: int, hello: bool, manifest, inv_list: list(item),
-    inv: digest, inv_n: count, bye: text, flags: list(text), owner: text, cfg_rev: count,
-    state: word('starting', 'ready', 'running', 'idle', 'draining', 'failed'), err: fault, stats,
-    np: record({ 'ok!': count, 'fail!': count, 'late!': count, worst: mapOf(text) }), load: mapOf(number), ack: count, ack_lost: count,
-    rtt_us: int, off_us: int,
-  }),
   ack: record({
     'v!': version, 'srv!': text, term: count, 'seq!': count, t1: int, t2: int, t3: int, rcv: count, lost: count, gen: count,
     'state!': word('accepted', 'refused'), reason: text, next_ms: below(3_600_000), inv: digest, flags: list(text), batch_v: list(count),
@@ -169,40 +124,27 @@ const layouts = {
     timeout_ms: below(WAIT), max_ack_pending: below(1 << 20), parallel: below(1 << 10), order: word('source'), queue_bytes: below(WAIT),
     overflow: word('block', 'drop_oldest', 'drop_new'), max_rate: below(WAIT), max_series: below(WAIT),
   }),
-  plugindata: record({
-    'v!': version, 'host!': text, inst: text, 'plugin!': text, 'type!': text, version: text, cfg: digest, 't!': int, dur_us: int, seq: count,
-    digest, data: facts, chunk, part: int, parts: int, error: fault, truncated: bool,
-  }),
   request: record({ 'id!': text, want: list(text), mode: word('cached', 'collect'), max_age_ms: below(WAIT), args: facts }),
-  reply: record({ 'id!': text, 'ok!': bool, error: fault, payload: anything }),
-  log: record({ 'level!': text, 'msg!': text, t: int, attrs: facts }),
 };
 
 const work = ['inputs', 'tags', 'every_ms', 'schedule', 'timeout_ms', 'max_ack_pending', 'parallel', 'order', 'queue_bytes', 'overflow', 'max_rate', 'max_series'];
 
-/** What keys and types alone do not say. */
-const checks = {
-  ack(m) {
-    if (m.config === undefined && work.some((key) => m[key] !== undefined)) throw new DecodeError('required', 'missing', 'config');
-  },
-  plugindata(m) {
-    const { part = 0, parts = 0 } = m;
-    if (parts < 0 || parts > 128 || (parts === 0 ? part !== 0 : part < 1 || part > parts)) throw new DecodeError('range', `${part} of ${parts}`, 'part');
-    if (parts === 0 && m.data === undefined && m.error === undefined) throw new DecodeError('required', 'neither data nor an error', 'data');
-  },
-};
+/** checkWork refuses an answer that tells of work, and not of its config. */
+function checkWork(ack) {
+  if (ack.config === undefined && work.some((key) => ack[key] !== undefined)) throw new DecodeError('required', 'missing', 'config');
+}
 
-/** decodeControl returns { message, json } of a kind: heartbeat, ack, plugindata, request, reply or log. */
+/** decodeControl returns { message, json } of a kind: ack or request. */
 export function decodeControl(kind, body) {
   const { value, json } = parse(body, bounds[kind]);
-  const message = layouts[kind](value, json);
-  checks[kind]?.(message);
+  const message = layouts[kind](value);
+  if (kind === 'ack') checkWork(message);
   return { message, json };
 }
 
 /** parse returns the value in body, once it is known to be harmless. */
 function parse(body, limit) {
-  const json = body[0] === 0x7b || (body.length > 0 && typeof body.toString === 'function' && /^\s+\{/.test(Buffer.from(body.subarray(0, 16)).toString('latin1')));
+  const json = /^\s*\{/.test(Buffer.from(body.subarray(0, 16)).toString('latin1'));
   if (!json) {
     guard(body, limit);
     return { value: unpack(body, { useBigInt64: true }), json };
@@ -216,10 +158,7 @@ function parse(body, limit) {
   return { value: unpack(packed, { useBigInt64: true }), json };
 }
 
-/**
- * encodeControl writes a message. digests: in hex; config, schema and chunk are what their type is in the encoding. What is undefined
- * is left out.
- */
+/** encodeControl writes a message of any kind. Digests are hex in it, config and schema objects. What is undefined is left out. */
 export function encodeControl(message, json = false) {
   if (json) return Buffer.from(stringify(wire(message, true)));
   return pack(wire(message, false), { useBigInt64: true, ignoreUndefined: true, forceIntegerToFloat: false });
@@ -231,7 +170,6 @@ const digestKeys = new Set(['inv', 'cfg', 'digest']);
 function wire(v, json, key = '') {
   if (digestKeys.has(key) && typeof v === 'string') return json ? v : Buffer.from(v, 'hex');
   if (key === 'inv_list') return v.map((it) => it.map((x, i) => wire(x, json, i === 3 || i === 4 ? 'digest' : '')));
-  if (key === 'chunk') return json ? Buffer.from(v).toString() : v;
   if ((key === 'config' || key === 'schema') && !json && isMap(v)) return stringify(v);
   if (key === 'data') return json ? sortedFacts(bigs(v)) : shortest(sortedFacts(bigs(v))); // of these bytes the digest is taken
   if (key === 'attrs' || key === 'args') return bigs(v);
