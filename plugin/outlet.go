@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pacewire/pacewire/telemetry"
@@ -25,7 +26,7 @@ func (s *Session) Stream(ctx context.Context, f func(ctx context.Context, out *O
 	for try := 1; ; try++ {
 		begun := time.Now()
 		err = guard(func() error { return f(ctx, o) })
-		if ctx.Err() != nil || s.once || s.Note(err) != nil || !s.wait(ctx, err, try) {
+		if ctx.Err() != nil || s.once || o.note(err) != nil || !s.wait(ctx, err, try) {
 			break
 		}
 		if time.Since(begun) > time.Minute {
@@ -55,6 +56,9 @@ type Outlet struct {
 	free    []*telemetry.Batch // posted before and sent
 
 	merged telemetry.Batch // what leaves together; of run alone
+
+	noting sync.Mutex
+	failed atomic.Bool // it has, and has not spoken since
 }
 
 // An entry is a batch that waits to be sent.
@@ -107,8 +111,19 @@ func (o *Outlet) Batch() *telemetry.Batch {
 // Drop counts n points that were lost, by reason.
 func (o *Outlet) Drop(reason string, n int) { o.session.count.drop(reason, n) }
 
+// note is Note, for those who speak beside each other.
+func (o *Outlet) note(err error) error {
+	o.noting.Lock()
+	defer o.noting.Unlock()
+	o.failed.Store(err != nil)
+	return o.session.Note(err)
+}
+
 // put adds e to what waits, and blocks while too much does.
 func (o *Outlet) put(e entry, wait time.Duration) error {
+	if o.failed.Load() {
+		_ = o.note(nil) // who speaks works again
+	}
 	size := e.batch.Size()
 	o.mu.Lock()
 	for o.bytes > 0 && o.bytes+size > outletBytes {

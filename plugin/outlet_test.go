@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -248,6 +249,32 @@ func TestStreamIsStartedAgain(t *testing.T) {
 		})
 		if calls != 4 || !errors.Is(err, never) {
 			t.Errorf("%d calls, %v", calls, err)
+		}
+	})
+}
+
+// TestStreamThatSpeaksIsWell checks that a stream which was called again is failing until it has points, and each time anew.
+func TestStreamThatSpeaksIsWell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, status := fakeSession(t, &fakeLink{})
+		lost := errors.New("connection lost")
+		calls := 0
+		err := s.Stream(t.Context(), func(_ context.Context, out *Outlet) error {
+			if calls++; calls == 5 {
+				return Permanent(lost)
+			}
+			if calls%2 == 0 {
+				for range 3 {
+					if err := out.Post(words(1), time.Second); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			return lost
+		})
+		want := []string{"failing", "well", "failing", "well", "failing"}
+		if !slices.Equal(status.said, want) || !errors.Is(err, lost) {
+			t.Errorf("%q, %v; want %q", status.said, err, want)
 		}
 	})
 }
