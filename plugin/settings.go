@@ -16,7 +16,7 @@ import (
 
 // reserved are the keys that mean the same for every plugin and stand beside its settings in a config.
 var reserved = strings.Fields("use run from on config every cron schedule timeout tags owner enabled start replicas parallel env " +
-	"limits run_as on_agent_exit sha256 attached")
+	"order queue overflow max_rate max_series limits run_as on_agent_exit sha256 attached")
 
 // Reserved returns the names that no setting may have.
 func Reserved() []string { return slices.Clone(reserved) }

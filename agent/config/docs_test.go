@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	api "github.com/pacewire/pacewire/plugin"
 )
 
 // builtins are the programs of this tree, by their schemas.
@@ -60,4 +62,31 @@ func TestSchemaHasEveryKey(t *testing.T) {
 	f(limitsSchema(), limitKeys)
 	f(discoverSchema(), discoverKeys)
 	f(hubSchema(), hubKeys)
+}
+
+// TestReserved compares the keys of every plugin with the names that the libraries refuse for a setting: a setting of such a name could
+// never be given.
+func TestReserved(t *testing.T) {
+	f := func(where string, got []string) {
+		t.Helper()
+		want := slices.Sorted(slices.Values(commonKeys))
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s reserves\n%q\nwant\n%q", where, got, want)
+		}
+	}
+	f("plugin", api.Reserved())
+	f("the library for Python", reservedIn(t, "../../sdk/python/pacewire/_config.py"))
+	f("the library for Node", reservedIn(t, "../../sdk/node/lib/config.mjs"))
+}
+
+// reservedIn returns the words of the texts by which a source file defines RESERVED.
+func reservedIn(t *testing.T, path string) []string {
+	t.Helper()
+	definition := regexp.MustCompile(`(?s)RESERVED = .*?split\(`).Find(read(t, path))
+	var words []string
+	for _, text := range regexp.MustCompile(`["'][a-z0-9_ ]+["']`).FindAllString(string(definition), -1) {
+		words = append(words, strings.Fields(text[1:len(text)-1])...)
+	}
+	return words
 }

@@ -196,6 +196,9 @@ func TestBroken(t *testing.T) {
 		Env string `json:"env" jsonschema:"environment"`
 	}{}), "setting env: the name is reserved")
 	f(settings(struct {
+		Queue string `json:"queue" jsonschema:"where jobs wait"`
+	}{}), "setting queue: the name is reserved")
+	f(settings(struct {
 		Max string `json:"maxBytes" jsonschema:"bytes"`
 	}{}), "setting maxBytes: want lower snake case")
 	f(settings(struct{ Max string }{}), "setting Max: want lower snake case")

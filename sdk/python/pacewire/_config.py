@@ -9,8 +9,8 @@ from typing import Any, Callable, Iterable, Mapping
 from ._errors import ConfigError
 
 RESERVED = frozenset(
-    "use run from on config every cron schedule timeout tags owner enabled start replicas parallel env limits run_as "
-    "on_agent_exit sha256 attached".split())
+    "use run from on config every cron schedule timeout tags owner enabled start replicas parallel env "
+    "order queue overflow max_rate max_series limits run_as on_agent_exit sha256 attached".split())
 """Names that mean the same for every plugin and stand beside its settings in a config."""
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*\Z")
