@@ -37,7 +37,7 @@ func TestHubLimits(t *testing.T) {
 	f("hub: { overdue: NaN, down: 1e9 }", "hub.overdue: want a number from 1.5 to 100, got NaN", "hub.down: want a number from 1.5 to 1000, got 1e9")
 	f("hub: { down: 1, overdue: 3 }", "hub.down: want a number from 1.5 to 1000, got 1", "hub: down (1) is less than overdue (3): a host would be DOWN before it is OVERDUE")
 	f("hub: { down: 3, overdue: 3.5 }", "hub: down (3) is less than overdue (3.5): a host would be DOWN before it is OVERDUE")
-	f("hub: { forget: 1s }", "hub.forget: want at least 1m0s, got 1s")
+	f("hub: { forget: 1s }", "hub.forget: want at least 1m, got 1s")
 	f("hub: { forget: }", "hub.forget: has no value")
 	f("web: { listen: off }", "web.listen: want an address such as 127.0.0.1:8470, got off")
 	f("hub: { spread: [0] }", "hub.spread: want text, got a list")

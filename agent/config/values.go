@@ -110,14 +110,22 @@ func (s *source) duration(key string, n *yaml.Node, least time.Duration) time.Du
 	}
 	d, ok := parseDuration(text)
 	switch {
-	case !ok:
+	case !ok && text != "0": // which needs no unit
 		s.fault(n, durationHint(text), "%s: want a duration such as 10s, got %s", key, s.got(n))
 	case d < least:
-		s.fault(n, "", "%s: want at least %s, got %s", key, least, s.got(n))
+		s.fault(n, leastHint(d), "%s: want at least %s, got %s", key, brief(least), s.got(n))
 	default:
 		return d
 	}
 	return 0
+}
+
+// leastHint helps whoever wrote none for a duration that has to be.
+func leastHint(d time.Duration) string {
+	if d == 0 {
+		return "leave it out for its default"
+	}
+	return ""
 }
 
 var durationForm = &pattern{text: `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d))+$`}
