@@ -70,9 +70,6 @@ func (p *Program) Write(text []byte) (int, error) { return p.stdin.Write(text) }
 // Read reads what the program has printed.
 func (p *Program) Read(buf []byte) (int, error) { return p.stdout.Read(buf) }
 
-// SetReadDeadline bounds a Read.
-func (p *Program) SetReadDeadline(t time.Time) error { return p.stdout.SetReadDeadline(t) }
-
 // Unread returns how many bytes were written that the program has not read; 0 where the system does not tell.
 func (p *Program) Unread() int { return waiting(p.stdin) }
 

@@ -3,6 +3,7 @@ package child
 import (
 	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/pacewire/pacewire/internal/process"
@@ -10,12 +11,13 @@ import (
 
 // A Result is what a program leaves that has run to its end.
 type Result struct {
-	Stdout []byte
-	Cut    bool   // Stdout is not all of it
-	Stderr string // the last of its lines that is not blank
-	Exit   process.Exit
-	Late   bool // it was ended because the context had
-	Took   time.Duration
+	Stdout   []byte
+	Cut      bool   // Stdout is not all of it
+	Stderr   []byte // the last 4 KiB of it
+	LastLine string // the last line of standard error that is not blank
+	Exit     process.Exit
+	Late     bool // it was ended because the context had
+	Took     time.Duration
 }
 
 // Run runs a program with an input until it ends by itself, or ctx does: then it has its grace. When Run returns, nothing is
@@ -41,7 +43,7 @@ func Run(ctx context.Context, s Spec, input []byte, head, tail int) (Result, err
 	}
 	lines.Flush()
 	text, cut := out.bytes()
-	return Result{text, cut, lines.last(), p.Exit(), late, time.Since(begin)}, nil
+	return Result{text, cut, lines.text(), lines.last(), p.Exit(), late, time.Since(begin)}, nil
 }
 
 // A clip keeps the begin and the end of what is written to it.
@@ -78,5 +80,5 @@ func (c *clip) Write(p []byte) (int, error) {
 
 // bytes returns what is kept, and whether there was more.
 func (c *clip) bytes() (text []byte, cut bool) {
-	return append(append(c.begin, c.ring[c.next:]...), c.ring[:c.next]...), c.skipped > 0
+	return slices.Concat(c.begin, c.ring[c.next:], c.ring[:c.next]), c.skipped > 0
 }

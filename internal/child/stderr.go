@@ -12,28 +12,42 @@ import (
 type stderr struct {
 	process.Lines
 	mu   sync.Mutex
-	said string
+	tail clip
+	said []byte // the last line that is not blank, or its begin
 }
 
+const (
+	stderrTail = 4 << 10 // bytes that are kept
+	mostSaid   = 300     // bytes of a line that are kept
+)
+
 func newStderr(hand func(line []byte)) *stderr {
-	s := &stderr{}
+	s := &stderr{tail: clip{tail: stderrTail}}
 	s.Lines = process.Lines{Hand: hand, Every: s.keep}
 	return s
 }
 
 func (s *stderr) keep(line []byte) {
-	if line = bytes.TrimSpace(line); len(line) == 0 {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.said = string(line)
+	_, _ = s.tail.Write(line) // it never fails
+	_, _ = s.tail.Write([]byte{'\n'})
+	if line = bytes.TrimSpace(line); len(line) > 0 {
+		s.said = append(s.said[:0], line[:min(len(line), mostSaid)]...)
+	}
 }
 
 // last returns the last line that is not blank.
 func (s *stderr) last() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	const most = 300
-	return strings.ToValidUTF8(s.said[:min(len(s.said), most)], "\uFFFD")
+	return strings.ToValidUTF8(string(s.said), "\uFFFD")
+}
+
+// text returns the end of it.
+func (s *stderr) text() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end, _ := s.tail.bytes()
+	return end
 }

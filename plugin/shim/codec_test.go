@@ -62,7 +62,7 @@ func TestDecode(t *testing.T) {
 // More than one message can hold is read all the same.
 func TestDecodeMuch(t *testing.T) {
 	var text []byte
-	const n = 30_000
+	const n = 10_000
 	for i := range n {
 		text = fmt.Appendf(text, `{"series":"s%d","time":%d,"fields":{"v":%d}}`+"\n", i%1500, i+1, i)
 		if i == n/2 {

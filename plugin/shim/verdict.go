@@ -50,7 +50,7 @@ func outcome(r child.Result, ctxErr error) error {
 	case r.Exit.Code == 0:
 		return nil
 	}
-	err := saying(fmt.Errorf("the program has ended: %s", r.Exit), r.Stderr)
+	err := saying(fmt.Errorf("the program has ended: %s", r.Exit), r.LastLine)
 	if r.Exit.Code == exitPermanent {
 		return plugin.Permanent(err)
 	}

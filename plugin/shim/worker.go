@@ -16,7 +16,7 @@ import (
 // that collects may have no ear for it.
 const (
 	workerPatience = 5 * time.Second
-	streamPatience = time.Second
+	streamPatience = 2 * time.Second
 )
 
 // A worker is a program that goes on running, and answers each batch.
