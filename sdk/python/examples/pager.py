@@ -9,7 +9,7 @@ app = pw.App("pager", "1.0.0", config=[
     pw.DurationRule("limit", default="10s", minimum="1s", description="how long the command may take")])
 
 
-@app.on("down", "host_down")
+@app.on("host_down")
 def page(events, config):
     """Runs a command for hosts that went down."""
     text = f"{len(events)} down: " + ", ".join(sorted({e.host for e in events}))

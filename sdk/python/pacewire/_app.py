@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import inspect
+import logging
+import threading
 from typing import Any, Callable, Iterable, Sequence, TypeVar
 
 from ._config import ConfigPolicy, Rule
@@ -31,7 +33,7 @@ class App:
         self.policy = config if isinstance(config, ConfigPolicy) else ConfigPolicy(*config)
         self.catalog = list(catalog)
         self._plugin: Plugin | None = None
-        self._handlers: list[tuple[frozenset[str], Callable[..., Any]]] = []
+        self._handlers: list[tuple[tuple[str, ...], Callable[..., Any]]] = []
 
     # What a function does.
 
@@ -62,15 +64,17 @@ class App:
     def on(self, *kinds: str) -> Callable[[F], F]:
         """Is given events of these kinds, several at a time where they wait together; without a kind, all that come.
 
-        The config says which events come at all: ``on: [host_down]``. Those that no function takes are left out.
+        ``host_down`` is the kind ``down`` where it happened to a host, ``plugin_down`` where it happened to a plugin, ``down`` either.
+        The config says which events come at all: ``on: [down]``. Those that no function takes are left out.
         """
         def add(f: F) -> F:
             if not self._handlers:
-                self._of(Publisher, "publish_events", _Dispatch(self._handlers))
+                self._become(Publisher, f)
             elif not isinstance(self._plugin, Publisher):
-                raise ValueError(f"{self.name} is a {self.plugin.kind} already: one process is one plugin")
-            self._handlers.append((frozenset(kinds), f))
-            self.plugin.summary = self.plugin.summary or _first_sentence(f)
+                raise self._taken()
+            self._handlers.append((kinds, f))
+            self.plugin.on = sorted({kind_of(name) for names, _ in self._handlers for name in names})
+            setattr(self.plugin, "publish_events", _dispatcher(self._handlers))
             return f
         return add
 
@@ -95,50 +99,75 @@ class App:
             raise ValueError(f"{self.name} does nothing yet: decorate a function with @app.collect, @app.process, @app.publish, ...")
         return self._plugin
 
-    def __getattr__(self, key: str) -> Any:
-        if key in ("config", "log", "host", "dir", "stopping", "event"):
-            return getattr(self.plugin, key)
-        raise AttributeError(f"an App has no {key!r}")
+    @property
+    def config(self) -> Any:
+        """The settings in force."""
+        return self.plugin.config
+
+    @property
+    def log(self) -> logging.Logger:
+        """The log of the plugin."""
+        return self.plugin.log
+
+    @property
+    def host(self) -> str:
+        """The host that points are about."""
+        return self.plugin.host
+
+    @property
+    def dir(self) -> str:
+        """A folder for state."""
+        return self.plugin.dir
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Is set when the work under this config ends."""
+        return self.plugin.stopping
+
+    def event(self, kind: str, *points: Any) -> None:
+        """Sends points as one event; see :meth:`Plugin.event`."""
+        self.plugin.event(kind, *points)
 
     def run(self, args: Sequence[str] | None = None) -> None:
         """Does what the command line says, and ends the process: the last line of a plugin's program."""
         self.plugin.run(args)
 
+    # How it becomes a plugin.
+
     def _of(self, kind: type[Plugin], method: str, f: Any, every: str = "") -> Any:
         if f is None:
             return lambda g: self._of(kind, method, g, every)
-        if self._plugin is not None:
-            raise ValueError(f"{self.name} is a {self._plugin.kind} already: one process is one plugin")
-        plugin = kind(self.name, self.version)
-        policy, catalog = self.policy, self.catalog
-        plugin.summary = self.summary or _first_sentence(f)
+        plugin = self._become(kind, f)
         plugin.every = every
-        setattr(plugin, "get_config_policy", lambda: policy)
-        setattr(plugin, "update_catalog", lambda config: catalog)
-        setattr(plugin, method, _fitted(plugin, f))
-        self._plugin = plugin
+        names = ("batch" if method.endswith("_batch") else "metrics", "config")
+        setattr(plugin, method, _fitted(plugin, f, names))
         return f
+
+    def _become(self, kind: type[Plugin], f: Any) -> Plugin:
+        if self._plugin is not None:
+            raise self._taken()
+        self._plugin = plugin = kind(self.name, self.version)
+        plugin.summary = self.summary or _first_sentence(f)
+        setattr(plugin, "get_config_policy", lambda: self.policy)
+        setattr(plugin, "update_catalog", lambda config: self.catalog)
+        return plugin
+
+    def _taken(self) -> ValueError:
+        return ValueError(f"{self.name} is a {self.plugin.kind} already: one process is one plugin")
 
     def _hook(self, name: str, f: F) -> F:
         if self._plugin is None:
             raise ValueError(f"decorate what {self.name} does first, then its @app.{name}")
-        setattr(self._plugin, name, _fitted(self._plugin, f))
+        setattr(self._plugin, name, _fitted(self._plugin, f, ()))
         return f
 
 
-class _Dispatch:
-    """Gives each function the events of its kinds."""
-
-    def __init__(self, handlers: list[tuple[frozenset[str], Callable[..., Any]]]):
-        self.handlers = handlers
-
-    async def __call__(self, events: list[Event], config: Any) -> None:
-        for kinds, f in self.handlers:
-            mine = [e for e in events if not kinds or e.kind in kinds]
-            if mine:
-                result = _call(f, {"events": mine, "config": config})
-                if inspect.isawaitable(result):
-                    await result
+def kind_of(name: str) -> str:
+    """The kind of event that a name of one means, as ``on:`` of a config has it."""
+    for whom in ("host_", "plugin_"):
+        if name.startswith(whom):
+            return name[len(whom):]
+    return name
 
 
 def _takes(f: Callable[..., Any], name: str) -> bool:
@@ -146,7 +175,11 @@ def _takes(f: Callable[..., Any], name: str) -> bool:
 
 
 def _first_sentence(f: Any) -> str:
-    return " ".join((inspect.getdoc(f) or "").split("\n\n")[0].split()) if not isinstance(f, _Dispatch) else ""
+    return " ".join((inspect.getdoc(f) or "").split("\n\n")[0].split())
+
+
+def _is_async(f: Any) -> bool:
+    return inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f)
 
 
 def _call(f: Callable[..., Any], given: dict[str, Any]) -> Any:
@@ -168,18 +201,32 @@ def _call(f: Callable[..., Any], given: dict[str, Any]) -> Any:
     return f(*args)
 
 
-def _fitted(plugin: Plugin, f: Any) -> Callable[..., Any]:
-    """f as a method of its kind, which is given all that the kind gives."""
-    names = {"collector": ("metrics",), "processor": ("metrics", "config"), "publisher": ("metrics", "config")}[plugin.kind]
-    batch = not isinstance(f, _Dispatch) and _takes(f, "batch")
-
+def _fitted(plugin: Plugin, f: Any, names: tuple[str, ...]) -> Callable[..., Any]:
+    """f as a method of its kind, which is given what has these names."""
     def method(*args: Any) -> Any:
-        if isinstance(f, _Dispatch):
-            return f(*args)
-        given = dict(zip(("batch", *names[1:]) if batch else names, args))
+        given = dict(zip(names, args))
         given.setdefault("config", plugin.config)
         return _call(f, given)
 
-    colour = f.__call__ if isinstance(f, _Dispatch) else f
-    setattr(method, "is_async", inspect.iscoroutinefunction(colour) or inspect.isasyncgenfunction(colour))
+    setattr(method, "is_async", _is_async(f))
     return method
+
+
+def _dispatcher(handlers: list[tuple[tuple[str, ...], Callable[..., Any]]]) -> Callable[[list[Event], Any], Any]:
+    """What gives each function the events of its kinds. It is plain where all of them are, so that it runs in a thread."""
+    def results(events: list[Event], config: Any) -> Iterable[Any]:
+        for names, f in handlers:
+            mine = [e for e in events if not names or any(map(e.is_of, names))]
+            if mine:
+                yield _call(f, {"events": mine, "config": config})
+
+    def plain(events: list[Event], config: Any) -> None:
+        for _ in results(events, config):
+            pass
+
+    async def mixed(events: list[Event], config: Any) -> None:
+        for result in results(events, config):
+            if inspect.isawaitable(result):
+                await result
+
+    return mixed if any(_is_async(f) for _, f in handlers) else plain

@@ -1,22 +1,28 @@
 """What a plugin is, as it tells its agent: the manifest."""
 from __future__ import annotations
 
+import asyncio
 import platform
 import sys
 from typing import Any
 
 from ._config import ConfigMap
 from ._crew import Crew
+from ._errors import Late
 from ._kinds import Plugin, Series
 from ._metric import Metric
 
 API = 1
+CATALOG_LIMIT = 10.0  # seconds; an agent waits 15 for the first heartbeat
 
 
 async def catalog(plugin: Plugin, crew: Crew, config: ConfigMap) -> list[Any]:
-    """What update_catalog says, as a list."""
+    """What update_catalog says, as a list. The hello cannot wait for one that does not come back."""
     out: list[Any] = []
-    await crew.call(plugin.update_catalog, config, limit=30.0, each=out.append)
+    try:
+        await asyncio.wait_for(crew.call(plugin.update_catalog, config, limit=None, each=out.append), CATALOG_LIMIT)
+    except asyncio.TimeoutError:
+        raise Late(f"update_catalog has no answer in {CATALOG_LIMIT:g} s") from None
     return out
 
 

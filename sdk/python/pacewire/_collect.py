@@ -8,9 +8,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ._catalog import metrics_of
+from ._clock import now_ns
 from ._errors import After, NoData, Permanent, text_of
-from ._gather import Gather, now_ns, points_of
+from ._gather import Gather, points_of
 from ._inventory import entry_of_facts
+from ._kinds import DictPlugin
 from ._ticks import Ticks, around
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ async def _tick(job: Job, metrics: list[Any], at: int) -> BaseException | None:
     place.count.n["ticks"] += 1
     gather, failed = Gather(plugin.host, at), None
     try:
-        if hasattr(plugin, "initialize"):  # a MonitorPlugin
+        if isinstance(plugin, DictPlugin):
             for one in points_of(plugin.name, await job.call(plugin.collect), at):
                 gather.add(one)
         else:
@@ -136,9 +138,12 @@ class Inflow:
         return len(self._items)
 
     def close(self) -> None:
-        """Takes no more."""
+        """Takes no more. Who waits for room goes on, to meet that at his next item."""
         with self._lock:
             self.open = False
+            room, self._room = self._room, []
+        for wait in room:
+            wait.set_result(None)
 
 
 async def stream(job: Job) -> None:

@@ -11,6 +11,7 @@ from typing import Any, AsyncIterator, Awaitable, Callable, Iterable
 from ._errors import Late
 
 HANG = 5.0  # seconds after its deadline that a call counts as hung
+_THREADS = 1100  # a config may want 1024 calls side by side
 
 
 class Crew:
@@ -21,30 +22,29 @@ class Crew:
 
     def __init__(self, hung: Callable[[bool], None] = lambda hangs: None, called: Callable[[float], None] = lambda seconds: None):
         self._hung, self._called = hung, called
-        self._pool = ThreadPoolExecutor(64, "pacewire-call")
+        self._pool = ThreadPoolExecutor(_THREADS, "pacewire-call")
         self._loop: asyncio.AbstractEventLoop | None = None
         self.running = 0  # calls that have not come back
+        self._hanging = 0
 
     async def call(self, f: Callable[..., Any], *args: Any, limit: float | None, each: Callable[[Any], Any] | None = None) -> Any:
         """Calls f, a function of any colour, and returns what it returns.
 
         With each it is told every item of what f returns or yields, so that what comes before an error is kept; where it returns
-        a future of concurrent.futures, the next item waits for that. After limit
-        seconds an async call is cancelled, and who does not heed that is reported as hung; any other call cannot be ended
-        from outside, and is waited for. None: there is no limit.
+        a future of concurrent.futures, the next item waits for that. After limit seconds an async call is cancelled, and who does
+        not heed that is reported as hung; any other call cannot be ended from outside, and is waited for. None: there is no limit.
         """
         work = self._begin(f, args, each or (lambda item: None), each is None)
         begun = time.monotonic()
         self.running += 1
         work.add_done_callback(self._ended)
-        late = hangs = False
+        late = False
         try:
             if not await _done(work, limit):
                 late = True
                 work.cancel_author()
                 if not await _done(work, HANG):
-                    hangs = True
-                    self._hung(True)
+                    self._hangs(work)
                     await _done(work, None)
             self._called(time.monotonic() - begun)
             return work.result()
@@ -53,9 +53,17 @@ class Crew:
                 work.cancel_author()
                 raise
             raise (Late(f"no answer in {limit:g} s") if late else RuntimeError("the call was cancelled")) from None
-        finally:
-            if hangs and work.done():
+
+    def _hangs(self, work: asyncio.Future[Any]) -> None:
+        """Reports a call as hung, until it comes back after all."""
+        def back(_: Any) -> None:
+            self._hanging -= 1
+            if not self._hanging:
                 self._hung(False)
+
+        self._hanging += 1
+        self._hung(True)
+        work.add_done_callback(back)
 
     async def idle(self, limit: float) -> bool:
         """Waits until no call is in progress, and reports whether that came to be in time."""
@@ -169,9 +177,7 @@ class _Work(asyncio.Future):
         if self.done():
             return
         if isinstance(err, (StopIteration, KeyboardInterrupt, SystemExit, GeneratorExit)):
-            wrapped = RuntimeError(f"the call raised {type(err).__name__}: {err}")
-            wrapped.__cause__ = err
-            err = wrapped
+            err = _tamed(err)
         if isinstance(err, asyncio.CancelledError):
             self.cancel()
         else:
@@ -183,7 +189,21 @@ async def _done(work: asyncio.Future[Any], limit: float | None) -> bool:
     return bool(done)
 
 
+def _tamed(err: BaseException) -> RuntimeError:
+    """What would end more than the call, as an ordinary error."""
+    tame = RuntimeError(f"the call raised {type(err).__name__}: {err}")
+    tame.__cause__ = err
+    return tame
+
+
 async def _take_async(begin: Callable[[], Any], each: Callable[[Any], Any], plain: bool) -> Any:
+    try:
+        return await _taken(begin, each, plain)
+    except (KeyboardInterrupt, SystemExit) as err:  # would end the loop that all async calls share
+        raise _tamed(err) from err
+
+
+async def _taken(begin: Callable[[], Any], each: Callable[[Any], Any], plain: bool) -> Any:
     result = begin()
     if inspect.isawaitable(result):
         result = await result

@@ -17,7 +17,7 @@ from ._catalog import API, catalog, described, manifest
 from ._config import ConfigMap
 from ._crew import Crew
 from ._errors import text_of
-from ._kinds import Plugin
+from ._kinds import Plugin, overridden
 from ._main import settings
 from ._once import Solo, line
 
@@ -76,8 +76,7 @@ async def _try(plugin: Plugin, config: ConfigMap, o: argparse.Namespace, log: lo
     given = MADE_POINTS.splitlines(keepends=True) if plugin.kind == "processor" else []
     begun = time.monotonic()
     await solo.run(given, limit=SAMPLE_TIME if plugin.stream_only else None)
-    took = time.monotonic() - begun
-    out: dict[str, Any] = {"error": solo.outcome(), "running": solo.running, "took_ms": round(1000 * took, 2)}
+    out: dict[str, Any] = {"error": solo.outcome(), "running": solo.running, "took_ms": _ms_since(begun)}
     stats = solo.count.stats()
     if "call_max_us" in stats:
         out["call_ms"] = round(stats["call_max_us"] / 1000, 2)
@@ -91,16 +90,14 @@ async def _try(plugin: Plugin, config: ConfigMap, o: argparse.Namespace, log: lo
 
 async def _dry(plugin: Plugin, config: ConfigMap, o: argparse.Namespace, log: logging.Logger) -> dict[str, Any]:
     """Makes a publisher ready and ends it: nothing is published."""
-    crew, error, begun = Crew(), "", time.monotonic()
-    plugin.config, plugin.name, plugin.host, plugin.log, plugin.dir = config, o.name, o.host, log, o.dir
-    for hook in (plugin.start, plugin.stop):
-        try:
-            if await crew.call(hook, limit=30.0) is False:
-                error = error or f"{hook.__name__} says that there is nothing to do here"
-        except Exception as err:
-            error = error or f"{getattr(hook, '__name__', 'a hook')}: {text_of(err, 500)}"
-    crew.close()
-    return {"error": error, "running": crew.running, "took_ms": round(1000 * (time.monotonic() - begun), 2)}
+    solo = Solo(plugin, config, log, o.host, o.name, lambda batch: None, lambda facts: None)
+    begun = time.monotonic()
+    await solo.ready(o.dir)
+    return {"error": solo.outcome(), "running": solo.running, "took_ms": _ms_since(begun)}
+
+
+def _ms_since(begun: float) -> float:
+    return round(1000 * (time.monotonic() - begun), 2)
 
 
 def short(p: Point) -> str:
@@ -190,8 +187,8 @@ class _Page:
         if plugin.every:
             self.line(f"        every: {plugin.every}")
         if plugin.kind != "collector":
-            events = getattr(plugin, "publish_events", None)
-            self.line("        on: [down]" if "publish_events" in vars(plugin) and events else "        from: all")
+            of_events = overridden(plugin, "publish_events")
+            self.line(f"        on: [{', '.join(plugin.on or ['down'])}]" if of_events else "        from: all")
         values = config.strip() or json.dumps(plugin.get_config_policy().defaults(), ensure_ascii=False)
         if values != "{}" and len(values) <= 60:
             self.line(f"        config: {values}")

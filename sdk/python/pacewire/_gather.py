@@ -2,11 +2,10 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 from ._batch import Batch, Point
-from ._metric import Metric, stamp, to_batch
+from ._metric import Metric, add_metrics
 
 _SCALARS = (bool, int, float, str)
 
@@ -15,7 +14,6 @@ class Gather:
     """Takes metrics, points and batches of one host, and makes one batch of them."""
 
     def __init__(self, host: str, at_ns: int | None = None):
-        self.host, self.at_ns = host, at_ns
         self._metrics: list[Metric] = []
         self._batch = Batch(host)
         self._batch.time_ns = at_ns
@@ -40,18 +38,15 @@ class Gather:
 
     def add_at(self, item: Any, at_ns: int) -> None:
         """Takes one item of its own time."""
-        first = len(self._metrics)
-        self._batch.time_ns = at_ns
+        if at_ns != self._batch.time_ns:
+            self.batch()
+            self._batch.time_ns = at_ns
         self.add(item)
-        for metric in self._metrics[first:]:
-            stamp(metric, at_ns)
 
     def batch(self) -> Batch:
         """All that was taken."""
-        if self._metrics:
-            made = to_batch(self._metrics, self.host, self.at_ns)
-            self._metrics = []
-            self.add(made)
+        metrics, self._metrics = self._metrics, []
+        add_metrics(self._batch, metrics)
         return self._batch
 
 
@@ -79,8 +74,3 @@ def _points(series: str, values: dict[str, Any], tags: dict[str, str], at_ns: in
             for n, item in enumerate(value):
                 row = item if isinstance(item, dict) else {"value": item}
                 _points(name, row, {**tags, "index": str(n)}, at_ns, out)
-
-
-def now_ns() -> int:
-    """The wall clock, in whole microseconds."""
-    return time.time_ns() // 1000 * 1000

@@ -14,7 +14,7 @@ from ._counters import Counters
 from ._crew import Crew
 from ._errors import ConfigError, Denied, NoData, Permanent, class_of, pause, text_of
 from ._inventory import Entry
-from ._kinds import Plugin
+from ._kinds import DictPlugin, Plugin
 from ._read import read
 
 START_LIMIT, CALL_LIMIT = 30.0, 30.0
@@ -172,14 +172,14 @@ class Job:
 
     async def _start(self) -> None:
         plugin = self.place.plugin
-        hooks = [plugin.start] + ([plugin.initialize] if hasattr(plugin, "initialize") else [])
+        hooks = [plugin.start] + ([plugin.initialize] if isinstance(plugin, DictPlugin) else [])
         for hook in hooks:
             if await self.place.crew.call(hook, limit=START_LIMIT) is False:
                 raise NoData(f"{hook.__name__} says that there is nothing to do here")
 
     async def _stop(self) -> None:
         plugin = self.place.plugin
-        for hook in [plugin.stop] + ([plugin.cleanup] if hasattr(plugin, "cleanup") else []):
+        for hook in [plugin.stop] + ([plugin.cleanup] if isinstance(plugin, DictPlugin) else []):
             try:
                 await self.place.crew.call(hook, limit=DRAIN_LIMIT)
             except Exception as err:

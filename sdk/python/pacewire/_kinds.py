@@ -8,7 +8,9 @@ import threading
 from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
 from ._batch import Batch, Point
+from ._clock import now_ns
 from ._config import ConfigMap, ConfigPolicy
+from ._gather import Gather
 from ._metric import Metric
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)([-+].*)?\Z")
@@ -37,7 +39,7 @@ def series(name: str, help: str = "", *, tags: dict[str, str] | None = None, fie
 
 
 class Event(NamedTuple):
-    """One point of an event, as a function behind ``@app.on`` gets it."""
+    """One point of an event, as a function behind ``@app.on`` gets it. What happened to a host has the plugin ``agent``."""
 
     kind: str
     host: str
@@ -51,6 +53,11 @@ class Event(NamedTuple):
     def message(self) -> str:
         """What the event says, if it says it."""
         return str(self.fields.get("message", ""))
+
+    def is_of(self, name: str) -> bool:
+        """Whether name means this event: its kind, or its kind behind ``host_`` or ``plugin_`` when it happened to one of these."""
+        whom = "host_" if self.plugin == "agent" else "plugin_"
+        return name in (self.kind, whom + self.kind)
 
 
 class Plugin:
@@ -74,6 +81,8 @@ class Plugin:
     log = logging.getLogger("pacewire")
     every = ""
     """What the interval could be, for examples; the operator's word counts."""
+    on: Sequence[str] = ()
+    """Kinds of events that the plugin is made for, for examples likewise."""
 
     def __init__(self, name: str, version: str | int = "0.0.0"):
         if not name:
@@ -88,7 +97,8 @@ class Plugin:
 
     def get_config_policy(self) -> ConfigPolicy:
         """The settings. Unless you write it, those of the class attribute ``config``."""
-        policy = type(self).config if "config" not in self.__dict__ or not isinstance(self.config, ConfigPolicy) else self.config
+        own = self.__dict__.get("config")  # a policy made in __init__; at work it is the config in force
+        policy: ConfigPolicy = own if isinstance(own, ConfigPolicy) else type(self).config
         return policy
 
     def update_catalog(self, config: ConfigMap) -> Iterable[Any] | None:
@@ -113,10 +123,10 @@ class Plugin:
         """
         if self._send_event is None:
             raise RuntimeError("events can be sent while the plugin is at work only")
-        batch = Batch(self.host)
+        gather = Gather(self.host, now_ns())
         for p in points:
-            add(batch, p)
-        self._send_event(kind, batch)
+            gather.add(p)
+        self._send_event(kind, gather.batch())
 
     def run(self, args: Sequence[str] | None = None) -> None:
         """Does what the command line says, and ends the process: the last line of a plugin's program."""
@@ -187,32 +197,34 @@ class Publisher(Plugin):
         raise NotImplementedError
 
 
-class InfoPlugin(Plugin):
-    """Collects facts that hardly change: at start, each hour, and when somebody asks for a refresh."""
+class DictPlugin(Plugin):
+    """What InfoPlugin and MonitorPlugin share: collect returns a dict, between initialize and cleanup. Extend one of them."""
 
     kind = "collector"
-    facts = True
 
     def initialize(self) -> Any:
         """Makes ready. False: there is nothing to do here."""
 
     def collect(self) -> Any:
-        """Returns the facts, a dict of JSON values. Leave out what changes all the time: equal facts are sent once."""
+        """Returns a dict."""
         raise NotImplementedError
 
     def cleanup(self) -> Any:
         """Is called at the end, also when initialize has failed."""
 
 
-class MonitorPlugin(Plugin):
-    """Collects values at each interval, as a dict. Numbers, texts and booleans become fields of one point; a dict or a list
-    of them within becomes a point each."""
+class InfoPlugin(DictPlugin):
+    """Collects facts that hardly change: at start, each hour, and when somebody asks for a refresh.
 
-    kind = "collector"
+    They are JSON values. Leave out what changes all the time: equal facts are sent once.
+    """
 
-    initialize = InfoPlugin.initialize
-    collect = InfoPlugin.collect
-    cleanup = InfoPlugin.cleanup
+    facts = True
+
+
+class MonitorPlugin(DictPlugin):
+    """Collects values at each interval. Numbers, texts and booleans become fields of one point; a dict or a list of them within
+    becomes a point each."""
 
 
 def semver(version: str | int) -> str:
@@ -223,14 +235,6 @@ def semver(version: str | int) -> str:
     if not _VERSION.match(text):
         raise ValueError(f"version {version!r}: write it like 1.0.0, or as a whole number")
     return text
-
-
-def add(batch: Batch, item: Any) -> None:
-    """Adds a point to a batch."""
-    if isinstance(item, Point):
-        batch.append(item)
-        return
-    raise TypeError(f"{type(item).__name__} is no point: want pw.Metric(...) or pw.point(...)")
 
 
 def overridden(plugin: Plugin, method: str) -> bool:

@@ -1,13 +1,13 @@
 """Dead letters: batches that can never be delivered, kept with the reason for people to look at."""
 from __future__ import annotations
 
-import datetime
 from typing import Any
 
+from ._batch import CONTENT_TYPE
+from ._clock import rfc3339
 from ._nats import TooLarge
 from ._subjects import subject, token
 from ._suspects import LetterKey
-
 
 
 class Letters:
@@ -18,13 +18,10 @@ class Letters:
 
     async def bury(self, durable: str, delivery: Any, body: bytes, part: int, code: str, reason: str) -> None:
         """Stores one letter: all of a delivery, or (with a part above 0) some of its points in msgpack. It does not settle."""
-        from ._batch import CONTENT_TYPE
-
         given = delivery.headers or {}
-        stored = datetime.datetime.fromtimestamp(delivery.stored_ns / 1e9, datetime.timezone.utc)
         headers = {
             "Pw-Reason": code, "Pw-Error": _header(reason), "Pw-Subject": delivery.subject, "Pw-Stream-Seq": str(delivery.stream_seq),
-            "Pw-Deliveries": str(delivery.deliveries), "Pw-Stored": stored.isoformat().replace("+00:00", "Z")}
+            "Pw-Deliveries": str(delivery.deliveries), "Pw-Stored": rfc3339(delivery.stored_ns)}
         if delivery.id:
             headers["Pw-Source-Id"] = delivery.id
         if given.get("Content-Encoding") and not part:
@@ -34,7 +31,8 @@ class Letters:
         try:
             await self._send(body, name, kind, headers)
         except TooLarge:  # better a letter without its content than a reader that stands still
-            headers.update({"Pw-Left-Out": str(len(body)), "Pw-Error": _header(f"its {len(body)} bytes are left out, the letter would be too large: {reason}")})
+            about = f"its {len(body)} bytes are left out, the letter would be too large: {reason}"
+            headers.update({"Pw-Left-Out": str(len(body)), "Pw-Error": _header(about)})
             await self._send(b"", name, kind, headers)
 
     async def _send(self, body: bytes, name: str, kind: str, headers: dict[str, str]) -> None:

@@ -10,19 +10,20 @@ import ssl
 import time
 import weakref
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Coroutine
 
 from . import _control as control
+from ._batch import Batch
 from ._catalog import catalog, manifest
 from ._config import ConfigMap, ConfigPolicy
 from ._counters import Counters
 from ._crew import Crew
 from ._cron import Cron
-from ._errors import ConfigError, Refused, text_of
+from ._errors import ConfigError, Late, Refused, text_of
 from ._inventory import Entry, Inventory
 from ._jetstream import Sink, Source
-from ._job import DRAIN_LIMIT, Job, Place
-from ._kinds import Plugin
+from ._job import DRAIN_LIMIT, START_LIMIT, Job, Place
+from ._kinds import Plugin, overridden
 from ._letters import Letters
 from ._nats import Client, Error
 from ._outlet import Outlet
@@ -31,7 +32,6 @@ from ._subjects import subject, token, user
 from ._suspects import LetterKey, Suspects
 
 _BYE = 0.5  # seconds for the ACK of a goodbye
-_HEALTH = 2.0  # seconds for the health hook
 
 
 @dataclass
@@ -63,6 +63,7 @@ class Life:
         self.policy = plugin.get_config_policy()
         self.count = Counters()
         self.crew = Crew(self._hung, self.count.called)
+        plugin.name, plugin.host, plugin.dir, plugin.log = options.plugin, options.host, options.dir, log
         self.pulse = Pulse(options.host, self.o.process, self.inst, options.least)
         self.inventory = Inventory(options.host, self.o.process, self.inst, plugin.version)
         self.state, self.rev, self.offered, self.declined = "starting", 0, 0, False
@@ -75,24 +76,38 @@ class Life:
         self.beat_now, self.offer_come = asyncio.Event(), asyncio.Event()
         self.offer: dict[str, Any] | None = None
         self.job: Job | None = None
+        self.outlet: Any = None
         self.sources: list[Any] = []
         self.unread: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self.count.changed = self._hasten
+        self.asked_health: asyncio.Task[Any] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> None:
         """Serves until somebody asks for the end. Raises Refused when the agent does not want this plugin."""
-        await self._begin()
-        beats = asyncio.ensure_future(self._beat_loop())
+        self.control = self._client("control", self._connected)
+        self.data = self._client("data", None)
         try:
-            await self._work()
+            await self._describe(defaults_of(self.policy))
+            if await self._connect():
+                self._begin()
+                await self._serve()
         finally:
-            beats.cancel()
-            await asyncio.wait({beats})
-            await self._say_bye()
             await self._close()
         if self.refusal is not None:
             raise self.refusal
+
+    async def _serve(self) -> None:
+        """Beats and works side by side: one without the other is no life."""
+        beats, work = asyncio.ensure_future(self._beat_loop()), asyncio.ensure_future(self._work())
+        try:
+            await asyncio.wait({beats, work}, return_when=asyncio.FIRST_COMPLETED)
+            (work if work.done() else beats).result()
+        finally:
+            for task in (beats, work):
+                task.cancel()
+            await asyncio.wait({beats, work})
+            await self._say_bye()
 
     def drain(self, reason: str = "shutdown") -> None:
         """Asks for the end: what was begun is finished first."""
@@ -104,21 +119,22 @@ class Life:
         if self.job is not None and (self.plugin.facts or self.state == "idle"):
             self.place.refresh.put_nowait(asyncio.get_running_loop().create_future())
 
-    async def _begin(self) -> None:
-        o, plugin, who = self.o, self.plugin, user(self.o.host, self.o.process)
-        plugin.name, plugin.host, plugin.dir, plugin.log = o.plugin, o.host, o.dir, self.log
-        await self._describe(defaults_of(self.policy))
-        self.control = self._client(f"{o.host}/{o.process} control", who, self._connected)
-        self.data = self._client(f"{o.host}/{o.process} data", who, None)
-        connecting = asyncio.ensure_future(asyncio.wait_for(asyncio.gather(self.control.connect(o.wait), self.data.connect(o.wait)), None))
-        ends = asyncio.ensure_future(self.ending.wait())
-        await asyncio.wait({connecting, ends}, return_when=asyncio.FIRST_COMPLETED)
-        ends.cancel()
-        if not connecting.done():
-            connecting.cancel()
-            await asyncio.wait({connecting})
-            raise asyncio.CancelledError
-        connecting.result()
+    async def _connect(self) -> bool:
+        """Connects, and reports whether that came to be before somebody asked for the end."""
+        connecting = [asyncio.ensure_future(c.connect(self.o.wait)) for c in (self.control, self.data)]
+        both, ends = asyncio.gather(*connecting), asyncio.ensure_future(self.ending.wait())
+        try:
+            await asyncio.wait({both, ends}, return_when=asyncio.FIRST_COMPLETED)
+            if both.done():
+                both.result()
+            return both.done()
+        finally:
+            for task in (*connecting, ends):
+                task.cancel()
+            await asyncio.wait({*connecting, ends})
+
+    def _begin(self) -> None:
+        o, plugin = self.o, self.plugin
         self.sink = Sink(self.data, ids=f"{token(o.host)}/{token(o.plugin)}", log=self.log)
         self.outlet = Outlet(self.sink, o.host, o.plugin, self.count, self.count.fail)
         letters = Letters(self.sink, o.plugin, LetterKey(o.dir))
@@ -130,12 +146,13 @@ class Life:
         self.control.subscribe(f"pw.ctl.{token(o.host)}.{token(o.process)}.*", self._asked)
         self.beat_now.set()
 
-    def _client(self, name: str, who: str, on_connect: Any) -> Any:
-        if self.o.clients is not None:
-            return self.o.clients(name=name, inbox="_INBOX_" + who, on_connect=on_connect)
-        creds = read_creds(self.o.creds)
-        return Client(self.o.bus, name=name, inbox="_INBOX_" + who, on_connect=on_connect, tls=tls_of(self.o),
-                      on_error=lambda err: self.count.fail("bus", str(err)), **creds)
+    def _client(self, purpose: str, on_connect: Any) -> Any:
+        o = self.o
+        name, inbox = f"{o.host}/{o.process} {purpose}", "_INBOX_" + user(o.host, o.process)
+        if o.clients is not None:
+            return o.clients(name=name, inbox=inbox, on_connect=on_connect)
+        return Client(o.bus, name=name, inbox=inbox, on_connect=on_connect, tls=tls_of(o),
+                      on_error=lambda err: self.count.fail("bus", str(err)), **read_creds(o.creds))
 
     def _source(self, given: dict[str, Any], work: dict[str, Any]) -> Any:
         most = work.get("max_ack_pending") or 64
@@ -171,7 +188,7 @@ class Life:
             self.beat_now.clear()
             if self.pulse.wait(time.monotonic()) > 0:
                 continue
-            await self._health()
+            self._ask_health()
             await self._beat()
 
     async def _beat(self, bye: str = "") -> None:
@@ -234,16 +251,29 @@ class Life:
         elif self.declined and rev == self.rev:
             self.offered = 0  # the agent has given it up: it may offer it again
 
-    async def _health(self) -> None:
-        """Asks the author's hook, if there is one and the work has begun."""
-        if type(self.plugin).health is Plugin.health or self.state != "running" or self.crew.running:
+    def _ask_health(self) -> None:
+        """Asks the author's hook, if there is one and the work has begun. The beat does not wait for it: the next one tells."""
+        if self.state != "running" or not overridden(self.plugin, "health"):
             return
+        if self.asked_health is not None and not self.asked_health.done():
+            self.count.fail("health", "health does not come back")
+            return
+        self.asked_health = self._spawn(self._health())
+
+    async def _health(self) -> None:
         try:
-            said = await asyncio.wait_for(self.crew.call(self.plugin.health, limit=None), _HEALTH)
+            said = await self.crew.call(self.plugin.health, limit=None)
         except Exception as err:
-            said = text_of(err) or type(err).__name__
+            said = text_of(err)
         if said and said is not True:
             self.count.fail("health", str(said))
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Has work done beside; what is left of it at the end is given up."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _say_bye(self) -> None:
         self.state = "draining"
@@ -265,9 +295,7 @@ class Life:
             self.log.warning("request refused", extra={"error": str(err), "subject": msg.subject})
             return
         if request.get("args", {}).get("inst", self.inst) == self.inst:
-            task = asyncio.ensure_future(self._answer(msg, request))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._spawn(self._answer(msg, request))
 
     async def _answer(self, msg: Any, request: dict[str, Any]) -> None:
         verb = msg.subject.rsplit(".", 1)[-1]
@@ -297,7 +325,7 @@ class Life:
         old = info is not None and 0 < most < 1000 * (time.monotonic() - info.mono)
         if request.get("mode") != "collect" and not old:
             return
-        if self.job is None or not (self.plugin.facts or self.state == "idle"):
+        if self.job is None or self.state == "failed" or not (self.plugin.facts or self.state == "idle"):
             if self.job is not None:
                 await self._describe(self.job.config)
             return
@@ -343,8 +371,8 @@ class Life:
         """Puts a config in force. One that cannot be used leaves the old one running."""
         rev, old = offer.get("cfg_rev", 0), self.job
         try:
-            config = self._usable(offer)
-        except (ConfigError, ValueError) as err:
+            config = await self._usable(offer)
+        except (ConfigError, ValueError, Late) as err:
             self._rejected(rev, err)
             if old is None:
                 self._set_state("failed")
@@ -371,8 +399,8 @@ class Life:
         self.job = Job(self.place, rev, work, config)
         self._hasten()
 
-    def _usable(self, offer: dict[str, Any]) -> ConfigMap:
-        config = self.policy.read(offer["config"])
+    async def _usable(self, offer: dict[str, Any]) -> ConfigMap:
+        config: ConfigMap = await self.crew.call(self.policy.read, offer["config"], limit=START_LIMIT)  # its check is the author's
         words = offer.get("schedule") or {}
         if words.get("cron"):
             Cron(words["cron"], words.get("timezone", ""))
@@ -411,15 +439,11 @@ class Life:
 
     def _alarm(self, err: BaseException | None) -> None:
         """Raises one event for each new reason why somebody has to act; None: the last one is gone."""
-        from ._batch import Batch
-
         text = "" if err is None else text_of(err)
         if text and text != self.alarmed:
             batch = Batch(self.o.host)
             batch.add("event", {"message": text}, {"plugin": self.o.plugin, "type": "denied"})
-            task = asyncio.ensure_future(self.outlet.event("denied", batch))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._spawn(self.outlet.event("denied", batch))
         self.alarmed = text
 
     def _keeps(self, entry: Entry) -> None:
@@ -437,9 +461,12 @@ class Life:
         return subject("hb", self.o.host, self.o.process, kind)
 
     async def _close(self) -> None:
-        await self.outlet.close()
+        if self.outlet is not None:
+            await self.outlet.close()
+        for task in self._tasks:
+            task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=1.0)
+            await asyncio.wait(self._tasks)
         await self.control.close()
         await self.data.close()
         self.crew.close()

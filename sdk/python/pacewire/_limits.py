@@ -8,6 +8,7 @@ from ._batch import Batch
 from ._slice import cut, names_of
 
 _FORGET = 3600.0  # seconds without a point after which a series is forgotten
+_LOOK = 10.0  # seconds between two looks for such series: a flood asks at each point
 
 
 class Limits:
@@ -17,6 +18,7 @@ class Limits:
         self.rate = self.series = 0
         self._left, self._at = 0.0, time.monotonic()
         self._known: dict[Any, float] = {}
+        self._look = 0.0
 
     def set(self, rate: int, series: int) -> None:
         """Sets the bounds; 0: none."""
@@ -63,6 +65,9 @@ class Limits:
 
     def _room(self, now: float) -> bool:
         """Forgets series that have gone, if there are any."""
+        if now < self._look:
+            return False
+        self._look = now + _LOOK
         gone = [name for name, at in self._known.items() if now - at > _FORGET]
         for name in gone:
             del self._known[name]

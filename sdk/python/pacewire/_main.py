@@ -10,6 +10,7 @@ import stat
 import sys
 import threading
 import time
+import traceback
 from typing import Any, Sequence
 
 from . import __version__
@@ -52,6 +53,8 @@ def main(plugin: Plugin, args: Sequence[str] | None = None) -> int:
         code = DONE
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")
+    except Exception:
+        traceback.print_exc()  # here, since a call that does not come back would hold up the end
     if left or not _threads_end():
         _leave(code)  # a call that does not come back would hold up the end
     return code
@@ -106,11 +109,18 @@ def _parser(plugin: Plugin) -> argparse.ArgumentParser:
     p.add_argument("--host", default=env.get("PACEWIRE_HOST", ""), help="the host that points are about")
     p.add_argument("--name", default=env.get("PACEWIRE_PLUGIN", "") or plugin.program, help="the plugin's name in the config")
     p.add_argument("--dir", default=env.get("PACEWIRE_DIR", ""), help="folder to keep state in")
-    p.add_argument("--wait", metavar="TIME", help="how long to wait for the bus; without it for ever, 0s: not at all")
+    p.add_argument("--wait", metavar="TIME", type=_duration, help="how long to wait for the bus; without it for ever, 0s: not at all")
     p.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="default: info")
     p.add_argument("-v", "--verbose", action="store_true", help="the same as --log-level debug")
     p.add_argument("--version", action="version", version=f"{plugin.program} {plugin.version} (pacewire {__version__})")
     return p
+
+
+def _duration(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError as err:
+        raise argparse.ArgumentTypeError(str(err)) from None
 
 
 def _do(plugin: Plugin, o: argparse.Namespace) -> tuple[int, int]:
@@ -122,14 +132,14 @@ def _do(plugin: Plugin, o: argparse.Namespace) -> tuple[int, int]:
     if o.describe and o.once:
         raise _Usage("--describe and --once: give one of them")
     if o.describe:
-        return _describe(plugin), 0
+        return asyncio.run(_describe(plugin))
     if o.once:
         return asyncio.run(_alone(plugin, o, log))
     if o.bus:
         if o.config:
             raise _Usage("--config is for --once: on a bus the agent gives the settings")
         return asyncio.run(_serve(plugin, o, log))
-    if o.creds or o.wait:
+    if o.creds or o.wait is not None:
         raise _Usage("--creds and --wait want a --bus")
     from ._diagnose import diagnose
 
@@ -145,20 +155,20 @@ def settings(plugin: Plugin, text: str) -> ConfigMap:
     return plugin.get_config_policy().read(given)
 
 
-def _describe(plugin: Plugin) -> int:
+async def _describe(plugin: Plugin) -> tuple[int, int]:
     from ._catalog import catalog, manifest
     from ._crew import Crew
     from ._life import defaults_of
 
-    async def ask() -> dict[str, Any]:
-        crew = Crew()
-        try:
-            return manifest(plugin, await catalog(plugin, crew, defaults_of(plugin.get_config_policy())))
-        finally:
-            crew.close()
-
-    print(json.dumps(asyncio.run(ask()), indent=2))
-    return DONE
+    crew = Crew()
+    try:
+        items = await catalog(plugin, crew, defaults_of(plugin.get_config_policy()))
+        print(json.dumps(manifest(plugin, items), indent=2))
+    except Exception as err:
+        return _say(plugin, FAILED, f"the catalog cannot be told: {text_of(err, 500)}"), crew.running
+    finally:
+        crew.close()
+    return DONE, 0
 
 
 async def _alone(plugin: Plugin, o: argparse.Namespace, log: Any) -> tuple[int, int]:
@@ -195,7 +205,7 @@ async def _serve(plugin: Plugin, o: argparse.Namespace, log: Any) -> tuple[int, 
     from ._nats import Error
 
     env = os.environ
-    wait = seconds(o.wait) if o.wait else None
+    wait = o.wait
     options = Options(
         o.bus, o.host, o.name, creds=o.creds, process=env.get("PACEWIRE_PROCESS", ""), inst=env.get("PACEWIRE_INST", ""),
         dir=o.dir or state_dir(o.name), ca=env.get("PACEWIRE_BUS_CA", ""), cert=env.get("PACEWIRE_BUS_CERT", ""),

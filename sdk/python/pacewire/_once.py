@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import itertools
 import json
 import logging
@@ -12,14 +11,16 @@ import threading
 from typing import Any, AsyncIterator, BinaryIO, Callable, Iterable
 
 from ._batch import Batch, BatchError, Point, decode
+from ._clock import now_ns, rfc3339
 from ._config import ConfigMap
 from ._counters import Counters
 from ._crew import Crew
-from ._errors import text_of
+from ._errors import NoData, text_of
 from ._inventory import Entry
-from ._job import Job, Place
+from ._job import START_LIMIT, Job, Place
 from ._kinds import Plugin
 from ._slice import default_tag
+from ._subjects import token
 from ._suspects import Suspects
 
 _LINES = 500  # that make a batch
@@ -33,14 +34,13 @@ class Solo:
         self.plugin, self.config, self.log, self.host, self.name = plugin, config, log, host, name
         self.points, self.facts = points, facts
         self.count = Counters()
-        self.unfinished = 0
+        self.unfinished = self.running = 0
         self.error: BaseException | None = None
 
     async def run(self, lines: Iterable[bytes] = (), limit: float | None = None, folder: str = "") -> None:
         """Works; a stream for as long as limit says, or until the task is cancelled."""
-        with tempfile.TemporaryDirectory(prefix="pacewire-") as made:
-            plugin, crew = self.plugin, Crew(self._hung, self.count.called)
-            plugin.name, plugin.host, plugin.dir, plugin.log = self.name, self.host, folder or made, self.log
+        plugin = self.plugin
+        async with self._crew(folder) as crew:
             place = Place(plugin, crew, self.count, self.log, self, lambda given, work: _Lines(self, lines), _nowhere, Suspects(""),
                           keeps=self._keeps, once=True)
             place.gate.set()
@@ -52,12 +52,31 @@ class Solo:
                 await asyncio.wait({job.task}, timeout=limit)
             finally:
                 await job.stop()
-                crew.close()
             if job.first.done():
                 self.error = job.first.result()
-            self.running = crew.running
 
-    running = 0
+    async def ready(self, folder: str = "") -> None:
+        """Makes the plugin ready and ends it: no work is done."""
+        self.plugin.config = self.config
+        async with self._crew(folder) as crew:
+            for hook in (self.plugin.start, self.plugin.stop):
+                try:
+                    if await crew.call(hook, limit=START_LIMIT) is False:
+                        raise NoData(f"{hook.__name__} says that there is nothing to do here")
+                except Exception as err:
+                    self.error = self.error or err
+
+    @contextlib.asynccontextmanager
+    async def _crew(self, folder: str) -> AsyncIterator[Crew]:
+        """The threads of the plugin, and all that it is told of where it runs."""
+        with tempfile.TemporaryDirectory(prefix="pacewire-") as made:
+            plugin, crew = self.plugin, Crew(self._hung, self.count.called)
+            plugin.name, plugin.host, plugin.dir, plugin.log = self.name, self.host, folder or made, self.log
+            try:
+                yield crew
+            finally:
+                crew.close()
+                self.running = crew.running
 
     def outcome(self) -> str:
         """What went wrong, "" when nothing has. Errors were logged when they occurred; the last tells why the work is not whole."""
@@ -108,7 +127,7 @@ class _Delivery:
     def __init__(self, source: _Lines, data: bytes, seq: int):
         self.source, self.data, self.stream_seq = source, data, seq
         self.subject = f"pw.metrics.{source.host_token}.stdin"
-        self.stored_ns = int(datetime.datetime.now().timestamp() * 1e9)
+        self.stored_ns = now_ns()
 
     async def ack(self) -> None:
         """Nothing is left to do."""
@@ -121,11 +140,9 @@ class _Delivery:
 class _Lines:
     """The points of standard input, as an input of the bus would give them."""
 
-    stats: dict[str, int] = {}
+    stats = {"queued": 0}
 
     def __init__(self, solo: Solo, lines: Iterable[bytes]):
-        from ._subjects import token
-
         self.solo, self.lines, self.host_token = solo, iter(lines), token(solo.host)
         self.number = 0
 
@@ -185,9 +202,7 @@ class _Lines:
 
 def line(p: Point) -> str:
     """A point as a JSON object on one line, as every program here writes it."""
-    whole, part = divmod(p.time_ns or 0, 10**9)
-    at = datetime.datetime.fromtimestamp(whole, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
-    out: dict[str, Any] = {"series": p.series, "time": at + (f".{part:09d}".rstrip("0") if part else "") + "Z"}
+    out: dict[str, Any] = {"series": p.series, "time": rfc3339(p.time_ns or 0)}
     if p.tags:
         out["tags"] = dict(sorted(p.tags.items()))
     out["fields"] = p.fields

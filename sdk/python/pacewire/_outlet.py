@@ -4,14 +4,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import Any, Callable
+from typing import Any, Callable, Tuple
 
 from ._batch import CONTENT_TYPE, Batch, frames
 from ._counters import Counters
 from ._limits import Limits
+from ._nats import Error
 from ._slice import default_tag
 from ._subjects import derived_id, subject
 
+Parcel = Tuple[str, bytes, int, "asyncio.Future[Any]"]  # subject, body, points in it, and what says that it is stored
 QUEUE_BYTES = 16 << 20
 _PARCEL = 512  # bytes that a message takes besides its body
 
@@ -29,7 +31,7 @@ class Outlet:
         self.limits = Limits()
         self._tags: dict[str, str] = {}
         self._most, self._policy = QUEUE_BYTES, "block"
-        self._waiting: deque[tuple[str, bytes, int, asyncio.Future[Any]]] = deque()
+        self._waiting: deque[Parcel] = deque()
         self._bytes = 0
         self._moved = asyncio.Condition()
         self._pump: asyncio.Task[None] | None = None
@@ -79,7 +81,7 @@ class Outlet:
             self._count.drop(reason, points)
         return bodies
 
-    async def _queue(self, parcel: tuple[str, bytes, int, asyncio.Future[Any]]) -> None:
+    async def _queue(self, parcel: Parcel) -> None:
         size = len(parcel[1]) + _PARCEL
         while self._bytes and self._bytes + size > self._most:
             if self._policy == "drop_new":
@@ -95,7 +97,7 @@ class Outlet:
         if self._pump is None or self._pump.done():
             self._pump = asyncio.ensure_future(self._run())
 
-    def _pop(self) -> tuple[str, bytes, int, asyncio.Future[Any]]:
+    def _pop(self) -> Parcel:
         parcel = self._waiting.popleft()
         self._bytes -= len(parcel[1]) + _PARCEL
         return parcel
@@ -103,26 +105,33 @@ class Outlet:
     async def _run(self) -> None:
         while self._waiting:
             parcel = self._pop()
-            name, body, points, done = parcel
             async with self._moved:
                 self._moved.notify_all()
-            future = await self._sink.send(name, body, content_type=CONTENT_TYPE)
-            future.add_done_callback(lambda f, p=parcel: self._settled(f, p))
+            try:
+                future = await self._sink.send(parcel[0], parcel[1], content_type=CONTENT_TYPE)
+            except asyncio.CancelledError:
+                self._refuse(parcel, "not_sent")
+                raise
+            except Error as err:
+                self._lost(parcel, err)
+            else:
+                future.add_done_callback(lambda f, p=parcel: self._settled(f, p))
 
-    def _settled(self, future: asyncio.Future[Any], parcel: tuple[str, bytes, int, asyncio.Future[Any]]) -> None:
+    def _settled(self, future: asyncio.Future[Any], parcel: Parcel) -> None:
         _, body, points, done = parcel
-        if future.cancelled():
-            return
         err = future.exception()
-        if err is None:
-            self._stored(len(body), points)
-            if not done.done():
-                done.set_result(None)
+        if err is not None:
+            self._lost(parcel, err)
             return
+        self._stored(len(body), points)
+        if not done.done():
+            done.set_result(None)
+
+    def _lost(self, parcel: Parcel, err: BaseException) -> None:
         self._fail("publish", err)
         self._refuse(parcel, "not_sent")
 
-    def _refuse(self, parcel: tuple[str, bytes, int, asyncio.Future[Any]], reason: str) -> None:
+    def _refuse(self, parcel: Parcel, reason: str) -> None:
         self._count.drop(reason, parcel[2])
         if not parcel[3].done():
             parcel[3].set_exception(NotStored(f"{parcel[2]} points were dropped: {reason}"))

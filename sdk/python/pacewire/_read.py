@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import hashlib
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._batch import Batch, BatchError, decode
 from ._errors import NoData, Permanent, TooLarge, pause, text_of
@@ -82,16 +82,8 @@ class _Reader:
 
     async def one(self, d: Any) -> None:
         """Brings one delivery to its end."""
-        place, count = self.place, self.place.count
-        count.n["batches_in"] += 1
-        count.n["bytes_in"] += len(d.data)
-        where = f"{self.stream}/{d.stream_seq}"
         try:
-            if d.deliveries > 1:
-                count.n["redelivered"] += 1
-                await self._suspected(d, where)
-            batch = await self._open(d)
-            count.n["points_in"] += len(batch)
+            batch = await self._admit(d)
             if self.plugin.kind == "processor":
                 await self._transform(d, batch)
             else:
@@ -99,68 +91,100 @@ class _Reader:
         except _Settled:
             return
         finally:
-            if d.deliveries > 1:
-                place.suspects.end(where)
+            self._release(d)
 
-    async def _page(self, first: Any) -> None:
-        """Gives an author the events of all deliveries that wait together."""
-        deliveries, events = [], []
-        for d in await self._waiting(first):
-            self.place.count.n["batches_in"] += 1
-            self.place.count.n["bytes_in"] += len(d.data)
-            try:
-                batch = await self._open(d)
-            except _Settled:
-                continue
-            self.place.count.n["points_in"] += len(batch)
-            deliveries.append(d)
-            events.append(events_of(d.subject, batch))
-        await self._tell(deliveries, events)
+    async def _admit(self, d: Any) -> Batch:
+        """Counts a delivery and opens it. Raises _Settled when it was set aside instead."""
+        count = self.place.count
+        count.n["batches_in"] += 1
+        count.n["bytes_in"] += len(d.data)
+        if d.deliveries > 1:
+            count.n["redelivered"] += 1
+            await self._suspected(d)
+        batch = await self._open(d)
+        count.n["points_in"] += len(batch)
+        return batch
 
-    async def _waiting(self, first: Any) -> list[Any]:
-        out, more = [first], self.source.__aiter__()
-        while len(out) < EVENTS and self.source.stats.get("queued", 0):
-            out.append(await more.__anext__())
-        return out
+    def _release(self, d: Any) -> None:
+        if d.deliveries > 1:
+            self.place.suspects.end(self._where(d))
 
-    async def _tell(self, deliveries: list[Any], events: list[list[Event]]) -> None:
-        """One call for all events; when they are refused for good, one for those of each delivery."""
-        attempt = 0
-        while deliveries:
-            attempt += 1
-            try:
-                await self.job.call(self.plugin.publish_events, [e for some in events for e in some], self.job.config)
-            except NoData:
-                pass
-            except (Permanent, TooLarge) as err:
-                self.job.note(err)
-                if len(deliveries) > 1:
-                    for d, some in zip(deliveries, events):
-                        await self._tell([d], [some])
-                    return
-                with contextlib.suppress(_Settled):
-                    await self._set_aside(deliveries[0], "rejected", text_of(err, 500))
-                return
-            except Exception as err:
-                self.job.note(err)
-                if self.place.once or not await self.job.rest(pause(err, attempt, random.random())):
-                    for d in deliveries:
-                        d.nak(0)
-                    return
-                continue
-            self.job.note(None)
-            for d, some in zip(deliveries, events):
-                self.place.count.n["points_out"] += len(some)
-                self.place.count.n["batches_out"] += 1
-                await d.ack()
-            return
+    def _where(self, d: Any) -> str:
+        return f"{self.stream}/{d.stream_seq}"
 
-    async def _suspected(self, d: Any, where: str) -> None:
+    async def _suspected(self, d: Any) -> None:
         """Sets aside what this plugin has died of again and again; else notes that it is in hand."""
+        where = self._where(d)
         deaths = self.place.suspects.deaths(where) + 1  # the first time it was not suspected yet
         if deaths >= TRIES:
             await self._set_aside(d, "crash", f"the plugin has died {deaths} times while it worked on this batch")
         self.place.suspects.begin(where)
+
+    # Events.
+
+    async def _page(self, first: Any) -> None:
+        """Gives an author the events of all deliveries that wait together."""
+        pages, come = [], await self._waiting(first)
+        try:
+            for d in come:
+                with contextlib.suppress(_Settled):
+                    pages.append((d, events_of(d.subject, await self._admit(d))))
+            if pages:
+                await self._tell(pages)
+        finally:
+            for d in come:
+                self._release(d)
+
+    async def _waiting(self, first: Any) -> list[Any]:
+        out, more = [first], self.source.__aiter__()
+        while len(out) < EVENTS and self.source.stats["queued"]:
+            try:
+                out.append(await asyncio.wait_for(more.__anext__(), 1.0))  # it is there, unless another lane has it by now
+            except (StopAsyncIteration, asyncio.TimeoutError):
+                break
+        return out
+
+    async def _tell(self, pages: list[tuple[Any, list[Event]]]) -> None:
+        """One call for all events, again until it succeeds; when they are refused for good, one for those of each delivery."""
+        attempt = 0
+        while True:
+            attempt += 1
+            err = await self._told([e for _, events in pages for e in events])
+            if err is None:
+                await self._all_told(pages)
+                return
+            if isinstance(err, (Permanent, TooLarge)):
+                break
+            if self.place.once or not await self.job.rest(pause(err, attempt, random.random())):
+                for d, _ in pages:
+                    d.nak(0)
+                return
+        if len(pages) > 1:
+            for page in pages:
+                await self._tell([page])
+            return
+        with contextlib.suppress(_Settled):
+            await self._set_aside(pages[0][0], "rejected", text_of(err, 500))
+
+    async def _told(self, events: list[Event]) -> Exception | None:
+        """One call of the author, and what it raised."""
+        try:
+            await self.job.call(self.plugin.publish_events, events, self.job.config)
+        except NoData:
+            pass
+        except Exception as err:
+            self.job.note(err)
+            return err
+        self.job.note(None)
+        return None
+
+    async def _all_told(self, pages: list[tuple[Any, list[Event]]]) -> None:
+        for d, events in pages:
+            self.place.count.n["points_out"] += len(events)
+            self.place.count.n["batches_out"] += 1
+            await d.ack()
+
+    # Batches.
 
     async def _open(self, d: Any) -> Batch:
         try:
@@ -168,7 +192,6 @@ class _Reader:
         except BatchError as err:
             self.place.count.fail("decode", err)
             await self._set_aside(d, err.code, text_of(err, 500))
-            raise AssertionError from None
 
     def _decode(self, d: Any, count: bool = False) -> Batch:
         names = d.subject.split(".")
@@ -275,8 +298,8 @@ class _Reader:
             await self._bury(d, body, part, "rejected", "the sink refuses these points")
         return len(refused)
 
-    async def _set_aside(self, d: Any, code: str, reason: str) -> None:
-        """Puts all of a delivery into the dead letters and settles it. It always raises _Settled."""
+    async def _set_aside(self, d: Any, code: str, reason: str) -> NoReturn:
+        """Puts all of a delivery into the dead letters and settles it. Raises _Settled."""
         await self._bury(d, d.data, 0, code, reason)
         await d.ack()
         raise _Settled
