@@ -40,7 +40,7 @@ func made[P any](t *testing.T, o Options, build func(runner) (P, error)) P {
 }
 
 // closed closes p at the end of the test, before its context ends.
-func closed(t *testing.T, p any) {
+func closed(t testing.TB, p any) {
 	t.Helper()
 	if c, ok := p.(interface{ Close() error }); ok {
 		if err := c.Close(); err != nil {
@@ -50,7 +50,7 @@ func closed(t *testing.T, p any) {
 }
 
 // batch is one of points of line protocol, as it comes from the bus.
-func batch(t *testing.T, text string) *telemetry.Batch {
+func batch(t testing.TB, text string) *telemetry.Batch {
 	t.Helper()
 	var b, in telemetry.Batch
 	if err := b.DecodeLines([]byte(text), noon); err != nil {
