@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import operator
-import time
 from array import array
 from numbers import Real
 from typing import Any, Iterable, Iterator, Mapping
 
 from . import _encode
-from ._column import Column, Constant, Dense, column, mixed, text_column
+from ._clock import now_ns
+from ._column import Column, Constant, Dense, mixed, text_column
 from ._decode import BatchError, Decoder, Dropped, MAX_FIELDS, MAX_MESSAGE, MAX_TAGS, in_64_bits, integer_fits, value_as
-from ._group import Group, Point, Types
+from ._group import LETTER_OF, Group, Point, Types, letter_as
 
 __all__ = ["CONTENT_TYPE", "Batch", "BatchError", "Group", "Point", "decode", "frames"]
 
 CONTENT_TYPE = "application/x-pacewire+msgpack"
 MAX_FRAME = 256 << 10
 
-_LETTER = {float: "f", int: "i", bool: "b", str: "s"}
 _TICKS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 _SKEW_BEFORE = 631152000 * 10**9  # 1990
 _SKEW_AHEAD = 3600 * 10**9
@@ -84,7 +82,7 @@ class Batch:
             self.append(point)
 
     def _now(self) -> int:
-        return time.time_ns() // 1000 * 1000 if self.time_ns is None else self.time_ns
+        return now_ns() if self.time_ns is None else self.time_ns
 
     def _put(self, series: str, at: int, tags: Mapping[str, Any], fields: Mapping[str, Any], types: Types | None) -> None:
         values = fields.values()
@@ -103,11 +101,11 @@ class Batch:
             self.drops.add("no_fields")
         elif len(tags) > MAX_TAGS or len(fields) > MAX_FIELDS:
             self.drops.add("limit")
-        elif not all(type(v) in _LETTER for v in fields.values()):
+        elif not all(type(v) in LETTER_OF for v in fields.values()):
             self._put(series, at, tags, self._plain(fields), types)
         else:
             hints = types or {}
-            letters = [_letter(type(v), hints.get(name, "")) for name, v in fields.items()]
+            letters = [letter_as(type(v), hints.get(name, "")) for name, v in fields.items()]
             self._open[key] = rows = _Rows(series, list(tags), list(fields), letters)
             return rows
         return None
@@ -133,11 +131,6 @@ class Batch:
             if v is not None:
                 out[name] = v
         return out
-
-
-def _letter(kind: type, hint: str) -> str:
-    """The type of a field: an int may be any of the numbers, anything else is what it is."""
-    return hint if kind is int and hint in ("f", "u") else _LETTER[kind]
 
 
 def _plain(v: Any) -> Any:
@@ -207,7 +200,8 @@ class _Rows:
         tags = {k: _encode.clean_tags(text_column(c)) for k, c in zip(self.keys, columns[1:])}
         fields = {}
         for name, letter, values in zip(self.names, self.letters, columns[1 + len(self.keys):]):
-            fields[name] = self._field(letter, values, drops)
+            fields[name], nan = mixed(letter, values)
+            drops.add("nan", nan)
         group = Group(self.series, {}, tags, fields, times[0], n)
         if times[1]:
             group.keep([in_64_bits(t) for t in columns[0]])
@@ -229,16 +223,6 @@ class _Rows:
         drops.add("time_range", bad)
         return stamped, bad
 
-    @staticmethod
-    def _field(letter: str, values: tuple, drops: Dropped) -> Column:
-        if letter == "f" and math.isfinite(sum(values)) or letter in "iub":
-            return column(letter, values)
-        if letter == "s" and 4 * max(map(len, values)) <= 65535:
-            return text_column(values)
-        made, nan = mixed(letter, values)
-        drops.add("nan", nan)
-        return made
-
 
 def frames(batch: Batch, max_bytes: int = MAX_FRAME) -> list[bytes]:
     """The batch as messages of CONTENT_TYPE, each within the limits. A point that no message holds is counted in drops."""
@@ -254,7 +238,9 @@ def decode(data: bytes, content_type: str | None, *, stored_ns: int, host: str) 
     """The batch that data holds, in the form that its Content-Type says, or its first bytes where that is None.
 
     stored_ns is the time of points that do not say their own, host the tag of those that do not say it. What was left out is
-    counted by code. Points with a time before 1990 or an hour after stored_ns are kept and counted as time_skew. Raises BatchError."""
+    counted by code. Points with a time before 1990 or an hour after stored_ns are kept and counted as time_skew.
+
+    Raises BatchError."""
     form, tick = _form(content_type, data)
     if not data:
         raise BatchError("empty", "no bytes")

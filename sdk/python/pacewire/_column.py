@@ -232,6 +232,10 @@ def _floats(values: Sequence[float], n: int) -> Column:
 
 def mixed(letter: str, values: Sequence[Any]) -> tuple[Column, int]:
     """A column of values of which some may be None, NaN or long texts; with how many NaN were left out."""
+    if type(None) not in set(map(type, values)):
+        short = letter == "s" and 4 * max(map(len, values)) <= MAX_TEXT
+        if short or letter in "iub" or letter == "f" and math.isfinite(sum(values)):
+            return column(letter, values), 0
     cells, nan = list(values), 0
     if letter == "f":
         for row, v in enumerate(cells):

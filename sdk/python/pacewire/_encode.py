@@ -92,7 +92,7 @@ def _pieces(groups: Iterable[Group]) -> Iterator[list[Group]]:
                 yield piece
                 piece, points, cells = [], 0, 0
                 continue
-            piece.append(group.part(first, first + room))
+            piece.append(group.part(range(first, first + room)))
             first, points, cells = first + room, points + room, cells + room * width
     if piece:
         yield piece
@@ -120,7 +120,7 @@ def _parts(groups: list[Group], points: int, n: int) -> Iterator[list[Group]]:
         first = 0
         while first < len(group):
             last = min(first + room, len(group))
-            part.append(group.part(first, last))
+            part.append(group.part(range(first, last)))
             room -= last - first
             first = last
             if room == 0:

@@ -100,9 +100,10 @@ class Group:
 
     def select(self, rows: Sequence[int]) -> None:
         """Keeps the points with these numbers, in this order."""
-        if isinstance(rows, range) and rows == range(self._n):
-            return
         rows = rows if isinstance(rows, (list, tuple, range)) else list(rows)
+        every = range(self._n)
+        if len(rows) == self._n and (rows == every or list(rows) == list(every)):
+            return
         self._each(lambda c: c.select(rows), len(rows))
 
     def keep(self, mask: Iterable[Any]) -> None:
@@ -120,10 +121,10 @@ class Group:
         self.field_columns = {name: do(c) for name, c in self.field_columns.items()}
         self._n = n
 
-    def part(self, first: int, last: int) -> Group:
-        """A group of the points from first to last, which is not among them."""
-        part = Group(self.series, self.tags, self.tag_columns, self.field_columns, self._times, self._n)
-        part.select(range(first, last))
+    def part(self, rows: Sequence[int]) -> Group:
+        """A group of its own of the points with these numbers."""
+        part = Group(self.series, dict(self.tags), self.tag_columns, self.field_columns, self._times, self._n)
+        part.select(rows)
         return part
 
     def set_tag(self, key: str, value: str | Sequence[str]) -> None:
@@ -212,6 +213,14 @@ class Group:
         if sparse:
             return ({k: v for k, v in zip(names, row) if v is not None} for row in rows)
         return (dict(zip(names, row)) for row in rows)
+
+
+LETTER_OF = {float: "f", int: "i", bool: "b", str: "s"}
+
+
+def letter_as(kind: type, hint: str) -> str:
+    """The letter of a type of Python, "" for others: an int may be any of the numbers that hint says, the rest is what it is."""
+    return hint if kind is int and hint in ("f", "u") else LETTER_OF.get(kind, "")
 
 
 def letter_of(values: Iterable[Any]) -> str:

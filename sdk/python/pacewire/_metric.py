@@ -6,13 +6,17 @@ of a field "value". Dynamic elements are tags. Metrics of one series with the sa
 from __future__ import annotations
 
 import datetime
-import time
-from typing import Any, Iterable, Iterator, NamedTuple, Sequence, Union
+from collections import defaultdict
+from operator import attrgetter
+from typing import Any, Iterable, Iterator, NamedTuple, Union
 
 from ._batch import Batch
-from ._group import Types
+from ._clock import now_ns
+from ._column import Column, mixed
+from ._decode import as_told
+from ._group import Group, Point, Types, letter_as
 
-__all__ = ["Element", "Metric", "Namespace", "dynamic", "from_batch", "stamp", "to_batch"]
+__all__ = ["Element", "Metric", "Namespace", "add_metrics", "dynamic", "from_batch"]
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _MICROSECOND = datetime.timedelta(microseconds=1)
@@ -43,10 +47,9 @@ def _text(value: Any) -> str:
 class Namespace:
     """The name of a metric: elements that are static, or dynamic and then a tag."""
 
-    __slots__ = ("_elements", "_shared")
+    __slots__ = ("_elements",)
 
     def __init__(self, *elements: Union[str, Element, Iterable[Union[str, Element]]]) -> None:
-        self._shared = False
         self._elements: list[Element] = []
         for element in elements:
             if isinstance(element, (str, Element)):
@@ -63,9 +66,6 @@ class Namespace:
         return self._add(dynamic(name, description, value))
 
     def _add(self, element: Element) -> Namespace:
-        if self._shared:
-            raise TypeError("the namespace of a metric that came in a batch belongs to others too: give the metric one of its own, "
-                            "metric.namespace = Namespace(metric.namespace, ...)")
         self._elements.append(element)
         return self
 
@@ -104,6 +104,16 @@ class Namespace:
         return f"Namespace({', '.join(repr(tuple(e)) if e.name else repr(e.value) for e in self._elements)})"
 
 
+class _Shared(Namespace):
+    """The namespace of all metrics that came as one field of a group."""
+
+    __slots__ = ()
+
+    def _add(self, element: Element) -> Namespace:
+        raise TypeError("the namespace of a metric that came in a batch belongs to others too: give the metric one of its own, "
+                        "metric.namespace = Namespace(metric.namespace, ...)")
+
+
 def _element(element: Any) -> Element:
     if isinstance(element, Element):
         return element
@@ -115,36 +125,33 @@ def _element(element: Any) -> Element:
 class Metric:
     """One value of a namespace at a time.
 
-    A metric without a timestamp has that of the collection it is yielded in, so those of one collection are one point; else the
-    time when somebody first asks. timestamp takes nanoseconds as int, seconds as float, or a datetime, and gives nanoseconds.
+    A metric without a timestamp has that of the collection it is yielded in, so those of one collection are one point; else
+    the time when somebody first asks. timestamp takes nanoseconds as int, seconds as float, or a datetime, and gives nanoseconds.
     unit and description belong to a catalog: they do not travel with the values."""
 
-    __slots__ = ("data", "unit", "description", "version", "config", "_namespace", "_tags", "_timestamp", "_row", "_column", "_own")
+    __slots__ = ("data", "unit", "description", "version", "config", "_namespace", "_tags", "_timestamp", "_column", "_row", "_own")
 
     def __init__(self, namespace: Union[Namespace, Iterable[Union[str, Element]]], data: Any = None, *, timestamp: Any = None,
                  tags: dict[str, str] | None = None, unit: str = "", description: str = "", version: Any = 1,
                  config: Any = None) -> None:
-        self._row = None
-        self._own = 0
         self.data = data
         self.unit = unit
         self.description = description
         self.version = version
         self.config = {} if config is None else config
-        self._namespace = _namespace(namespace)
-        self._tags = {} if tags is None else dict(tags)
-        self._timestamp = None if timestamp is None else _nanoseconds(timestamp)
+        self._column: _Field | None = None
+        self._own = 0
+        self.namespace = namespace
+        self.tags = tags
+        self.timestamp = timestamp
 
     # A metric of a batch has only its data and where it came from; the rest is made when somebody asks.
     def __getattr__(self, name: str) -> Any:
         if name == "_tags":
-            self._own |= _TAGS
-            self._tags = dict(self._row.tags)  # the other metrics of the point have their own
+            self.tags = self._column.origin.tags(self._row)
             return self._tags
         if name == "_timestamp":
-            return self._row.time_ns
-        if name == "_namespace":
-            return self._column.namespace
+            return self._column.origin.group.times[self._row]
         if name == "config":
             self.config = {}
             return self.config
@@ -152,18 +159,13 @@ class Metric:
             return _DEFAULTS[name]
         raise AttributeError(f"a Metric has no {name}")
 
-    @property
-    def namespace(self) -> Namespace:
-        return self._namespace
+    namespace = property(attrgetter("_namespace"), doc="What it is a value of.")
+    tags = property(attrgetter("_tags"), doc="What tells it from others of its namespace. They may be changed.")
 
     @namespace.setter
     def namespace(self, namespace: Union[Namespace, Iterable[Union[str, Element]]]) -> None:
         self._namespace = _namespace(namespace)
         self._own |= _NAME
-
-    @property
-    def tags(self) -> dict[str, str]:
-        return self._tags
 
     @tags.setter
     def tags(self, tags: dict[str, str] | None) -> None:
@@ -172,20 +174,21 @@ class Metric:
 
     @property
     def timestamp(self) -> int:
+        """Its time, in nanoseconds since 1970."""
         if self._timestamp is None:
-            self._timestamp = _now()
+            self._timestamp = now_ns()
         return self._timestamp
 
     @timestamp.setter
     def timestamp(self, timestamp: Any) -> None:
         self._timestamp = None if timestamp is None else _nanoseconds(timestamp)
-        self._own |= _NAME
+        self._own |= _TIME
 
     def __repr__(self) -> str:
         return f"Metric({str(self.namespace)!r}, {self.data!r}, timestamp={self._timestamp}, tags={self.tags!r})"
 
 
-_TAGS, _NAME = 1, 2  # what a metric of a batch has of its own by now
+_TAGS, _NAME, _TIME = 1, 2, 4  # what a metric has of its own, whatever it came with
 _DEFAULTS = {"unit": "", "description": "", "version": 1}
 
 
@@ -193,10 +196,6 @@ def _namespace(namespace: Any) -> Namespace:
     if isinstance(namespace, Namespace):
         return namespace
     return Namespace(*(namespace.strip("/").split("/") if isinstance(namespace, str) else namespace))
-
-
-def _now() -> int:
-    return time.time_ns() // 1000 * 1000
 
 
 def _nanoseconds(stamp: Any) -> int:
@@ -209,30 +208,31 @@ def _nanoseconds(stamp: Any) -> int:
     raise TypeError(f"timestamp {stamp!r}: want nanoseconds as int, seconds as float, or a datetime")
 
 
-class _Row:
-    """What the metrics of one point share."""
+class _Origin:
+    """A group that metrics came from, as it was then."""
 
-    __slots__ = ("series", "time_ns", "tags", "types")
+    __slots__ = ("group", "fields", "_tags")
 
-    def __init__(self, series: str, time_ns: int, tags: dict[str, str], types: Types) -> None:
-        self.series, self.time_ns, self.tags, self.types = series, time_ns, tags, types
+    def __init__(self, group: Group) -> None:
+        self.group = group.part(range(len(group)))
+        self.fields = [_Field(self, name, letter) for name, letter in zip(group.fields, group.types)]
+        self._tags: list[dict[str, str]] | None = None
 
-
-class _Column:
-    """What the metrics of one field share."""
-
-    __slots__ = ("name", "namespace")
-
-    def __init__(self, series: str, name: str) -> None:
-        self.name = name
-        self.namespace = Namespace(series, name)
-        self.namespace._shared = True
+    def tags(self, row: int) -> dict[str, str]:
+        """The tags of a point, the same dict each time: not to be changed."""
+        if self._tags is None:
+            self._tags = list(self.group.tag_rows())
+        return self._tags[row]
 
 
-def stamp(metric: Metric, time_ns: int) -> None:
-    """Gives a metric without a timestamp this one."""
-    if metric._timestamp is None:
-        metric._timestamp = time_ns
+class _Field:
+    """What the metrics of one field of a group share."""
+
+    __slots__ = ("origin", "name", "letter", "namespace")
+
+    def __init__(self, origin: _Origin, name: str, letter: str) -> None:
+        self.origin, self.name, self.letter = origin, name, letter
+        self.namespace = _Shared(origin.group.series, name)
 
 
 def from_batch(batch: Batch) -> list[Metric]:
@@ -240,65 +240,108 @@ def from_batch(batch: Batch) -> list[Metric]:
     out: list[Metric] = []
     new, add = Metric.__new__, out.append
     for group in batch.groups:
-        columns = [_Column(group.series, name) for name in group.fields]
-        types = Types(zip(group.fields, group.types))
+        fields = [(field, field.namespace) for field in _Origin(group).fields]
         values = zip(*[group.column(name) for name in group.fields])
-        for at, tags, row_values in zip(group.times, group.tag_rows(), values):
-            row = _Row(group.series, at, tags, types)
-            for column, value in zip(columns, row_values):
+        for row, row_values in enumerate(values):
+            for (field, namespace), value in zip(fields, row_values):
                 if value is None:
                     continue
                 metric = new(Metric)
                 metric.data = value
+                metric._column = field
+                metric._namespace = namespace
                 metric._row = row
-                metric._column = column
                 metric._own = 0
                 add(metric)
     return out
 
 
-def to_batch(metrics: Iterable[Metric], host: str = "", time_ns: int | None = None) -> Batch:
-    """Metrics as points. Those without data are left out, those without a timestamp are of time_ns, or of now."""
-    batch = Batch(host)
-    batch.time_ns = _now() if time_ns is None else time_ns
+def add_metrics(batch: Batch, metrics: Iterable[Metric]) -> None:
+    """Adds metrics as points. Those without data are left out."""
+    kept: dict[_Field, list[Metric]] = defaultdict(list)  # what has changed in data only, which is most of it in most plugins
     others: list[Metric] = []
-    row = tags = None
-    fields: dict[str, Any] = {}
     for metric in metrics:
-        if metric._row is None or metric._own > _TAGS:
+        field = metric._column
+        own = metric._own
+        if own and (own > _TAGS or metric._tags != field.origin.tags(metric._row)):
             others.append(metric)
-            continue
-        own = metric._tags if metric._own else metric._row.tags
-        name = metric._column.name
-        if metric._row is row and (own is tags or own == tags) and name not in fields:
-            fields[name] = metric.data
-            continue
-        if row is not None:
-            batch._put(row.series, row.time_ns, tags, fields, row.types)
-        row, tags, fields = metric._row, own, {name: metric.data}
-    if row is not None:
-        batch._put(row.series, row.time_ns, tags, fields, row.types)
-    if others:
-        _join(batch, others)
-    return batch
+        else:
+            kept[field].append(metric)
+    for origin in dict.fromkeys(field.origin for field in kept):
+        same = {field: kept[field] for field in origin.fields if field in kept}
+        if not _regrouped(batch, origin, same):
+            others.extend(m for members in same.values() for m in members)
+    _join(batch, others)
 
 
-def _join(batch: Batch, metrics: Sequence[Metric]) -> None:
-    """Adds metrics that have a name of their own, those that belong together as one point."""
-    points: dict[tuple, list[dict[str, Any]]] = {}
+def _regrouped(batch: Batch, origin: _Origin, kept: dict[_Field, list[Metric]]) -> bool:
+    """Adds what is left of a group as a group again. False: a field has values of several types, or a point has one twice."""
+    rows = {field: [m._row for m in metrics] for field, metrics in kept.items()}
+    values: dict[_Field, list[Any]] = {field: [m.data for m in metrics] for field, metrics in kept.items()}
+    every, *others = rows.values()
+    if any(some != every for some in others):
+        every = sorted(set(every).union(*others))
+        for field, some in rows.items():
+            by_row = dict(zip(some, values[field]))
+            if len(by_row) < len(some):
+                return False
+            values[field] = [by_row.get(row) for row in every]
+    columns = {field.name: _typed(field.letter, values[field]) for field in kept}
+    if None in columns.values():
+        return False
+    group = origin.group.part(every)
+    group.field_columns = {name: column for name, (column, _) in columns.items()}
+    batch.drops.add("nan", sum(nan for _, nan in columns.values()))
+    batch.groups.append(group)
+    return True
+
+
+def _typed(letter: str, values: list[Any]) -> tuple[Column, int] | None:
+    """Values as a column, of the type letter if that is theirs, and how many NaN were left out. None: of several types."""
+    kinds = set(map(type, values)) - {type(None)}
+    if letter == "f" and kinds == {int, float}:
+        values = [v if v is None else float(v) for v in values]
+    elif len(kinds) == 1:
+        letter = letter_as(kinds.pop(), letter)
+    elif kinds:
+        return None
+    if not letter or letter in "iu" and not as_told(letter, values):
+        return None
+    return mixed(letter, values)
+
+
+def _join(batch: Batch, metrics: Iterable[Metric]) -> None:
+    """Adds metrics by what they say of themselves, those that belong together as one point."""
+    points: dict[tuple, list[Point]] = {}
     for metric in metrics:
         if metric.data is None:
             continue
-        series, field, named = metric._namespace.split()
-        tags = {**metric._tags, **named} if named else metric._tags
-        key = (series, metric._timestamp, *sorted((str(k), v) for k, v in tags.items()))
-        same = points.setdefault(key, [])
-        for fields in same:
-            if field not in fields:
-                fields[field] = metric.data
+        series, name, tags = _place(metric)
+        same = points.setdefault((series, metric._timestamp, _hashable(tags)), [])
+        for point in same:
+            if name not in point.fields:
                 break
         else:
-            same.append({field: metric.data})
-    for (series, at, *tags), same in points.items():
-        for fields in same:
-            batch._put(series, batch._now() if at is None else at, dict(tags), fields, None)
+            point = Point(series, metric._timestamp, tags, {}, Types())
+            same.append(point)
+        point.fields[name] = metric.data
+        if metric._column is not None:
+            point.types[name] = metric._column.letter
+    for same in points.values():
+        batch.extend(same)
+
+
+def _place(metric: Metric) -> tuple[str, str, dict[str, str]]:
+    """The series, the field and all tags of a metric."""
+    if metric._own & _NAME:
+        series, name, named = metric.namespace.split()
+        return series, name, {**metric.tags, **named} if named else metric.tags
+    return metric._column.origin.group.series, metric._column.name, metric.tags
+
+
+def _hashable(tags: dict[str, Any]) -> Any:
+    """A key that equal tags have, in whatever order."""
+    try:
+        return frozenset(tags.items())
+    except TypeError:
+        return frozenset((key, str(value)) for key, value in tags.items())

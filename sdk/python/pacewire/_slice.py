@@ -15,7 +15,7 @@ def cut(batch: Batch, first: int, last: int) -> Batch:
         low, high = max(first - at, 0), min(last - at, size)
         at += size
         if low < high:
-            groups.append(group if high - low == size else group.part(low, high))
+            groups.append(group if high - low == size else group.part(range(low, high)))
     batch.groups[:] = groups
     return batch
 
