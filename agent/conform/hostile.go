@@ -46,7 +46,10 @@ func (s *stage) withstands() error {
 		return err
 	}
 	before, _ := s.last()
-	if err := errors.Join(s.says(requests), s.refusesToAnswer(requests), s.notMeant()); err != nil {
+	if err := s.says(requests); err != nil {
+		return err
+	}
+	if err := s.notMeant(); err != nil {
 		return err
 	}
 	n, err := s.answers(acks)
@@ -145,19 +148,35 @@ var verbs = []string{"ping", "beat", "refresh", "drain"}
 
 const burst = 100 // requests at a time: more would be a flood
 
-// says sends the requests to all subjects of the plugin, in turn, and looks from time to time whether it answers.
+// says sends the requests to all subjects of the plugin, in turn, as its agent would. None may be answered with a yes, and it has
+// to be there after each burst.
 func (s *stage) says(requests [][]byte) error {
-	for i, body := range requests {
-		if err := s.g.conn.Tell(bus.CtlSubject(hostName, s.name, verbs[i%len(verbs)]), body); err != nil {
-			return skipped("%v", err)
+	for some := range slices.Chunk(requests, burst) {
+		answers, err := s.saysAtOnce(some)
+		if err != nil {
+			return s.hurtBy(some, err)
 		}
-		if i%burst == burst-1 || i == len(requests)-1 {
-			if err := s.alive(); err != nil {
-				return s.hurtBy(requests[max(0, i-burst):i+1], err)
+		for i, answer := range answers {
+			if r, _, err := telemetry.DecodeCtlReply(answer); err == nil && r.OK {
+				return broken(some[i], "a request that cannot be read is answered with ok: %s", show(answer))
 			}
 		}
 	}
 	return nil
+}
+
+// saysAtOnce sends some requests side by side, and returns what is answered until the plugin has beaten again.
+func (s *stage) saysAtOnce(requests [][]byte) ([][]byte, error) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	answers := make([][]byte, len(requests))
+	var group sync.WaitGroup
+	for i, body := range requests {
+		group.Go(func() { answers[i], _ = s.g.conn.Request(ctx, bus.CtlSubject(hostName, s.name, verbs[i%len(verbs)]), body) }) // none is due
+	}
+	err := s.alive()
+	cancel()
+	group.Wait()
+	return answers, err
 }
 
 // hurtBy tells that one of some messages was too much.
@@ -169,43 +188,20 @@ func (s *stage) hurtBy(messages [][]byte, err error) error {
 	return broken(shortest, "after %d broken messages, such as this: %v", len(messages), err)
 }
 
-// refusesToAnswer sends some of the requests with a subject for the answer: none may be a yes.
-func (s *stage) refusesToAnswer(requests [][]byte) error {
-	const some, wait = 16, 400 * time.Millisecond
-	var group sync.WaitGroup
-	faults := make([]error, min(some, len(requests)))
-	for i := range faults {
-		group.Go(func() {
-			ctx, cancel := context.WithTimeout(s.ctx, wait)
-			defer cancel()
-			reply, err := s.g.conn.Request(ctx, bus.CtlSubject(hostName, s.name, "ping"), requests[i])
-			if err != nil {
-				return // no answer is due
-			}
-			if r, _, err := telemetry.DecodeCtlReply(reply); err == nil && r.OK {
-				faults[i] = broken(requests[i], "a request that cannot be read is answered with ok: %s", show(reply))
-			}
-		})
-	}
-	group.Wait()
-	for _, err := range faults {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // notMeant asks another process of the name to drain.
 func (s *stage) notMeant() error {
 	body, err := telemetry.EncodeControl(telemetry.CtlRequest{ID: "conform-other", Args: map[string]any{"inst": "another"}}, telemetry.JSON)
 	if err != nil {
 		return err
 	}
-	if err := s.g.conn.Tell(bus.CtlSubject(hostName, s.name, "drain"), body); err != nil {
-		return skipped("%v", err)
+	ctx, cancel := context.WithTimeout(s.ctx, 200*time.Millisecond) // it may answer, and need not
+	defer cancel()
+	_, _ = s.g.conn.Request(ctx, bus.CtlSubject(hostName, s.name, "drain"), body)
+	err = s.alive()
+	if b, ok := s.last(); err == nil && ok && b.State == "draining" {
+		err = errors.New("its state is draining")
 	}
-	if err := s.alive(); err != nil {
+	if err != nil {
 		return broken(body, "it obeys a drain that is for the process with inst another: %v", err)
 	}
 	return nil
@@ -226,33 +222,27 @@ func (s *stage) answerWith(messages [][]byte) error {
 		if n == 0 {
 			return true
 		}
-		_ = s.g.conn.Tell(bus.CtlSubject(hostName, s.name, "beat"), s.request("beat")) // away: it beats by itself
+		_, _, _ = s.ask(s.ctx, "beat", telemetry.CtlRequest{}) // it beats by itself too
 		for end := time.Now().Add(interval); left() == n && time.Now().Before(end); {
-			pause(s.ctx, 2*time.Millisecond)
+			pause(s.ctx, time.Millisecond)
 		}
 		return left() == 0
 	})
 }
 
-// request is one in the encoding of the plugin.
-func (s *stage) request(id string) []byte {
-	s.mu.Lock()
-	enc := telemetry.MsgPack
-	if s.json {
-		enc = telemetry.JSON
-	}
-	s.mu.Unlock()
-	body, _ := telemetry.EncodeControl(telemetry.CtlRequest{ID: id}, enc) // it is a good one
-	return body
-}
+const (
+	quickly      = 100             // mutations, at most, with which a run is to be short
+	quickAnswers = 3 * time.Second // and how long broken answers may take then
+)
 
-// answers answers heartbeats with broken ACKs, as many as there is time for, and returns how many those were.
+// answers answers heartbeats with broken ACKs, in a short run as many as there is time for, and returns how many those were.
 func (s *stage) answers(acks [][]byte) (n int, err error) {
 	rand.New(rand.NewPCG(s.kit.o.Seed, 0)).Shuffle(len(acks), func(i, j int) { acks[i], acks[j] = acks[j], acks[i] })
-	const time100 = 3 * time.Second // for 100 mutations
-	end := time.Now().Add(time100 * time.Duration(max(100, s.kit.o.Mutations)) / 100)
-	for n < len(acks) && time.Now().Before(end) {
-		some := acks[n:min(n+10, len(acks))]
+	end := time.Now().Add(quickAnswers)
+	for some := range slices.Chunk(acks, 10) {
+		if s.kit.o.Mutations <= quickly && time.Now().After(end) {
+			break
+		}
 		if err := s.answerWith(slices.Clone(some)); err != nil {
 			return n, s.hurtBy(some, err)
 		}
@@ -284,11 +274,14 @@ func (s *stage) same(before beat) error {
 	return s.alive()
 }
 
-// alive waits for a heartbeat, which the plugin is asked for.
+// alive asks for a heartbeat, and waits for it and for the answer.
 func (s *stage) alive() error {
 	since := time.Now()
-	_ = s.g.conn.Tell(bus.CtlSubject(hostName, s.name, "beat"), s.request("beat")) // away: it beats by itself
-	return s.until(s.ctx, helloWait, "a heartbeat", func() bool { b, ok := s.last(); return ok && b.at.After(since) })
+	_, _, asked := s.ask(s.ctx, "beat", telemetry.CtlRequest{})
+	if err := s.until(s.ctx, helloWait, "a heartbeat", func() bool { b, ok := s.last(); return ok && b.at.After(since) }); err != nil {
+		return err
+	}
+	return asked
 }
 
 // codesOf returns the reasons for which golden batches are refused, by file.
