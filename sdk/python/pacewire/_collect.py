@@ -75,7 +75,7 @@ async def _tick(job: Job, metrics: list[Any], at: int) -> BaseException | None:
         failed = err
     try:
         batch = gather.batch()
-        if len(batch):
+        if len(batch) or batch.drops:
             await place.outlet.put(batch)
     except Exception as err:  # what was yielded is no point
         failed = failed or err
@@ -193,7 +193,7 @@ async def _send(job: Job, inflow: Inflow) -> None:
         except Exception as err:
             failed = err
     batch = gather.batch()
-    if len(batch):
+    if len(batch) or batch.drops:
         await job.place.outlet.put(batch)
     job.note(failed)
 

@@ -10,6 +10,7 @@ import traceback
 from typing import Any
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "warn": logging.WARNING, "error": logging.ERROR}
+_HERE = os.path.dirname(__file__) + os.sep
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -24,7 +25,7 @@ class _Json(logging.Formatter):
         out: dict[str, Any] = {"time": at.isoformat(timespec="microseconds").replace("+00:00", "Z"), "level": level,
                                "msg": record.getMessage(), **self._names, **facts(record)}
         if record.exc_info:
-            out["stack"] = "".join(traceback.format_exception(*record.exc_info))
+            out["stack"] = _stack(*record.exc_info)
         return json.dumps(out, default=str)
 
 
@@ -32,7 +33,15 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         said = "".join(f" {k}={v!r}" if isinstance(v, str) and " " in v else f" {k}={v}" for k, v in facts(record).items())
         line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname[:4]} {record.getMessage()}{said}"
-        return line + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
+        return line + ("\n" + _stack(*record.exc_info).rstrip() if record.exc_info else "")
+
+
+def _stack(kind: Any, err: Any, frames: Any) -> str:
+    """The traceback of an error. It begins in the author's code, where there is some: how he was called says nothing to him."""
+    own = frames
+    while own and own.tb_frame.f_code.co_filename.startswith(_HERE):
+        own = own.tb_next
+    return "".join(traceback.format_exception(kind, err, own or frames))
 
 
 def facts(record: logging.LogRecord) -> dict[str, Any]:

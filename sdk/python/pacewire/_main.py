@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
 import os
 import signal
@@ -204,6 +205,8 @@ async def _serve(plugin: Plugin, o: argparse.Namespace, log: Any) -> tuple[int, 
     from ._life import Life, Options, state_dir
     from ._nats import Error
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen at once
     env = os.environ
     wait = o.wait
     options = Options(

@@ -24,6 +24,8 @@ from ._subjects import token
 from ._suspects import Suspects
 
 _LINES = 500  # that make a batch
+_LEFT_OUT = {"type": "a value is no number, text or boolean", "nan": "a value is no finite number",
+             "no_fields": "a point has no fields"}
 
 
 class Solo:
@@ -94,6 +96,8 @@ class Solo:
         default_tag(batch, "host", batch.host or self.host)
         self.count.n["points_out"] += len(batch)
         self.count.n["batches_out"] += 1
+        if batch.drops:
+            self.log.warning("points or fields were left out", extra={"why": ", ".join(_LEFT_OUT.get(c, c) for c in batch.drops)})
         self.points(batch)
         return []
 
