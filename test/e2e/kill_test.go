@@ -89,7 +89,7 @@ func (s *system) load(l loadtest.Load) (stop func() int) {
 }
 
 // hold lets the load go on for a while.
-func hold(t *testing.T, d time.Duration) {
+func hold(t testing.TB, d time.Duration) {
 	t.Helper()
 	select {
 	case <-time.After(d):
