@@ -82,28 +82,39 @@ func (c *codec) decode(out *telemetry.Batch, text []byte, first int, at time.Tim
 		return
 	}
 	out.Reset()
-	c.halves(out, text, first, at)
+	c.parts(out, text, first, at)
 }
 
-// halves reads text by halves, so that what is wrong with one line is told of it alone.
-func (c *codec) halves(out *telemetry.Batch, text []byte, line int, at time.Time) {
-	half := bytes.LastIndexByte(text[:len(text)/2], '\n') + 1
-	if half == 0 {
-		half = bytes.IndexByte(text, '\n') + 1
-	}
-	if half == 0 || half == len(text) {
+// parts reads text part by part, and the parts in which something is wrong again so, until what is wrong is told of one line alone.
+func (c *codec) parts(out *telemetry.Batch, text []byte, line int, at time.Time) {
+	const many = 16
+	size := len(text) / many
+	if end := bytes.IndexByte(text, '\n') + 1; end == 0 || end == len(text) {
 		c.one(out, text, line, at)
 		return
 	}
-	for _, part := range [][]byte{text[:half], text[half:]} {
+	for len(text) > 0 {
+		part := text[:wholeLines(text, size)]
+		text = text[len(part):]
 		var b telemetry.Batch
 		if c.read(&b, part, at) == nil && b.Drops().Total() == 0 {
 			takeAll(out, &b)
 		} else {
-			c.halves(out, part, line, at)
+			c.parts(out, part, line, at)
 		}
 		line += bytes.Count(part, newline)
 	}
+}
+
+// wholeLines is the length of the lines within the first so many bytes of text, of the first one if that is longer.
+func wholeLines(text []byte, size int) int {
+	if n := bytes.LastIndexByte(text[:min(size, len(text))], '\n') + 1; n > 0 {
+		return n
+	}
+	if n := bytes.IndexByte(text, '\n') + 1; n > 0 {
+		return n
+	}
+	return len(text)
 }
 
 // one reads a line in which something is wrong, and takes what there is.

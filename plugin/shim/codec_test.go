@@ -178,3 +178,13 @@ func BenchmarkFilter(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRubbish reads what has no point in it.
+func BenchmarkRubbish(b *testing.B) {
+	text := bytes.Repeat([]byte("rubbish\n"), readRoom/8)
+	c := newCodec("", plugin.Collector, slog.New(slog.DiscardHandler))
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		c.decode(&telemetry.Batch{}, text, 1, noon)
+	}
+}
