@@ -247,7 +247,9 @@ func TestLostSpool(t *testing.T) {
 	if err != nil || lost < 100 {
 		t.Fatalf("INVALID: %+v, %v", s, err)
 	}
-	bustest.Wait(t, within, "the loss is seen", func() bool { return int(r.up.Status().Lost) == lost })
+	bustest.Wait(t, within, "the loss is seen and written down", func() bool {
+		return int(r.up.Status().Lost) == lost && r.up.places.save() == nil
+	})
 	r.crash()
 	r.run()
 	r.link.Heal()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -299,8 +300,8 @@ func (w *watch) tell(now time.Time) {
 	case up && !away.IsZero():
 		w.behind = now
 		waited := w.waited()
-		w.say("uplink_up", s, fmt.Sprintf("the bus of the fleet is back after %v: %d messages (%d bytes) waited to be sent on",
-			since.Round(0).Sub(away).Round(time.Second), waited.messages, waited.bytes), "")
+		w.say("uplink_up", s, fmt.Sprintf("the bus of the fleet is back after %v: %s (%d bytes) waited to be sent on",
+			since.Round(0).Sub(away).Round(time.Second), amount.Of(waited.messages, "message", "messages"), waited.bytes), "")
 		w.u.places.setAway(time.Time{})
 	case up && !w.behind.IsZero() && s.Messages <= liveBehind:
 		w.u.log.Info("uplink has caught up", "took", now.Sub(w.behind).Round(time.Second))
@@ -338,8 +339,8 @@ func (w *watch) tellLag(s telemetry.UplinkStatus) {
 	w.mu.Unlock()
 	switch {
 	case s.Lags && !was:
-		w.say(telemetry.FlagLag, s, fmt.Sprintf("what waits for the bus of the fleet fills %.0f%% of the spool (%d messages, %d MiB): when that is full the oldest is lost: look why it does not go on, or raise bus.max_store and bus.max_age",
-			100*s.Filled, s.Messages, s.Bytes>>20), "begun")
+		w.say(telemetry.FlagLag, s, fmt.Sprintf("what waits for the bus of the fleet fills %.0f%% of the spool (%s, %d MiB): when that is full the oldest is lost: look why it does not go on, or raise bus.max_store and bus.max_age",
+			100*s.Filled, amount.Of(s.Messages, "message", "messages"), s.Bytes>>20), "begun")
 	case was && !s.Lags:
 		w.say(telemetry.FlagLag, s, "what waits for the bus of the fleet no longer fills the spool", "ended")
 	}
@@ -352,11 +353,13 @@ func (w *watch) tellLosses(s telemetry.UplinkStatus, now time.Time) {
 	}
 	if n := s.Lost - w.told.lost; n > 0 {
 		w.told.lost, w.toldAt = s.Lost, now
-		w.say("lost_spool", s, fmt.Sprintf("%d messages were dropped by the limits of the spool before the bus of the fleet had them: set bus.max_store or bus.max_age higher", n), "")
+		w.say("lost_spool", s, amount.Of(n, "message was dropped by the limits of the spool before the bus of the fleet had it", "messages were dropped by the limits of the spool before the bus of the fleet had them")+
+			": set bus.max_store or bus.max_age higher", "")
 	}
 	if n := s.SetAside - w.told.aside; n > 0 {
 		w.told.aside, w.toldAt = s.SetAside, now
-		w.say("uplink_refused", s, fmt.Sprintf("%d messages were refused by the bus of the fleet for good, and are dead letters of this host (%s)", n, bus.DeadSubject(bus.Uplink)), "")
+		w.say("uplink_refused", s, fmt.Sprintf("%s of this host (%s)",
+			amount.Of(n, "message was refused by the bus of the fleet for good, and is a dead letter", "messages were refused by the bus of the fleet for good, and are dead letters"), bus.DeadSubject(bus.Uplink)), "")
 	}
 }
 
