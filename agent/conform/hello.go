@@ -38,7 +38,9 @@ func (k *kit) introduce(ctx context.Context, g *ground, met chan<- error) {
 		return
 	}
 	met <- nil
-	k.settle("hello", w.helloAgain(ctx), w.stderr)
+	if hello, _ := checkOf("hello"); k.wanted(hello) {
+		k.settle("hello", w.helloAgain(ctx), w.stderr)
+	}
 }
 
 // refusal is the scene of a plugin that its agent does not want.

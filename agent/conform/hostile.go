@@ -171,7 +171,9 @@ func (s *stage) saysAtOnce(requests [][]byte) ([][]byte, error) {
 	answers := make([][]byte, len(requests))
 	var group sync.WaitGroup
 	for i, body := range requests {
-		group.Go(func() { answers[i], _ = s.g.conn.Request(ctx, bus.CtlSubject(hostName, s.name, verbs[i%len(verbs)]), body) }) // none is due
+		group.Go(func() {
+			answers[i], _ = s.g.conn.Request(ctx, bus.CtlSubject(hostName, s.name, verbs[i%len(verbs)]), body)
+		}) // none is due
 	}
 	err := s.alive()
 	cancel()
