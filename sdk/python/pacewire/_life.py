@@ -121,17 +121,20 @@ class Life:
 
     async def _connect(self) -> bool:
         """Connects, and reports whether that came to be before somebody asked for the end."""
-        connecting = [asyncio.ensure_future(c.connect(self.o.wait)) for c in (self.control, self.data)]
-        both, ends = asyncio.gather(*connecting), asyncio.ensure_future(self.ending.wait())
+        async def both() -> None:
+            await self.control.connect(self.o.wait)
+            await self.data.connect(self.o.wait)
+
+        connecting, ends = asyncio.ensure_future(both()), asyncio.ensure_future(self.ending.wait())
         try:
-            await asyncio.wait({both, ends}, return_when=asyncio.FIRST_COMPLETED)
-            if both.done():
-                both.result()
-            return both.done()
+            await asyncio.wait({connecting, ends}, return_when=asyncio.FIRST_COMPLETED)
+            if connecting.done():
+                connecting.result()
+            return connecting.done()
         finally:
-            for task in (*connecting, ends):
+            for task in (connecting, ends):
                 task.cancel()
-            await asyncio.wait({*connecting, ends})
+            await asyncio.wait({connecting, ends})
 
     def _begin(self) -> None:
         o, plugin = self.o, self.plugin
