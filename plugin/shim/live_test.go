@@ -296,17 +296,14 @@ func TestDelivery(t *testing.T) {
 	})
 }
 
-// pointsIn returns the points of the whole lines of a file.
+// pointsIn returns the points of a file. A line that a kill has cut off is none.
 func pointsIn(t testing.TB, path string) (list []telemetry.Point) {
 	t.Helper()
 	text, _ := os.ReadFile(path)
 	var b telemetry.Batch
 	for line := range strings.Lines(string(text)) {
-		if !strings.HasSuffix(line, "\n") {
-			break
-		}
-		if err := b.DecodeJSON([]byte(line), noon); err != nil {
-			t.Fatal(err)
+		if !strings.HasSuffix(line, "}\n") || b.DecodeJSON([]byte(line), noon) != nil {
+			continue
 		}
 		for p := range b.Points() {
 			list = append(list, p)

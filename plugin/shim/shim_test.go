@@ -266,6 +266,18 @@ func TestProgramHangs(t *testing.T) {
 	}
 }
 
+// A program that does not even read is not the batch's fault: the work begins again.
+func TestProgramIsDeaf(t *testing.T) {
+	p := made(t, sh(plugin.Processor, "exec sleep 1000"), newProcessor).(*filter)
+	defer closed(t, p)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err := p.Process(ctx, batch(t, "a v=1\n"), &telemetry.Batch{})
+	if cause := failure(p.faults); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(cause, errDeaf) {
+		t.Errorf("%v, ended by %v", err, cause)
+	}
+}
+
 // What nobody has asked for would be taken for the next answer: such a program is not trusted.
 func TestProgramOutOfStep(t *testing.T) {
 	f := func(script, want string, ends bool) {

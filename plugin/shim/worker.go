@@ -133,11 +133,18 @@ func (w *worker) ask(ctx context.Context, text []byte) ([]byte, error) {
 	}
 	err = p.reason(ctx, err)
 	w.discard(p)
-	if !taken {
+	switch {
+	case taken:
+	case ctx.Err() != nil:
+		w.fail(errDeaf)
+	default:
 		w.fail(err)
 	}
 	return nil, err
 }
+
+// errDeaf ends the work of a program that has read nothing of a batch in the time that it had.
+var errDeaf = errors.New("the program does not read what it is given")
 
 // quiet returns an error when the program has said something that nobody has asked for. It would be taken for its next answer.
 func (p *program) quiet() error {

@@ -9,8 +9,13 @@
 file=${PW_PATH:-points.json}
 part=$file.part
 
+# What was cut off in the middle of a line, by a full disk or a kill, must not have the next line at its end.
+whole() {
+	[ -z "$(tail -c 1 "$file" 2>/dev/null)" ] || echo >>"$file"
+}
+
 append() {
-	cat "$part" >>"$file" && sync "$file"
+	whole && cat "$part" >>"$file" && sync "$file"
 }
 
 exec 3>"$part" || exit
