@@ -23,6 +23,8 @@ export function toHeaders(map) {
 export class Bus {
   #listeners = { up: [], down: [], denied: [] };
   #tries = 0;
+  #wait = 0;
+  #due = 0; // when the next attempt is, while it is waited for
 
   /** options: url, creds (file), user, name, log, env (of the TLS files), control (it carries heartbeats). */
   constructor(options) {
@@ -52,13 +54,22 @@ export class Bus {
     this.#watch();
   }
 
+  /** delay is the pause between two attempts. The client asks before the pause, and again behind it: then the attempt is due. */
   #delay() {
-    const limit = Math.min(FIRST_DELAY * GROWTH ** this.#tries++, MOST_DELAY);
-    return Math.random() * limit;
+    const now = Date.now();
+    if (this.#due > 0 && now >= this.#due) {
+      this.#due = 0;
+      return 0;
+    }
+    if (this.#due === 0) {
+      this.#wait = Math.random() * Math.min(FIRST_DELAY * GROWTH ** this.#tries++, MOST_DELAY);
+      this.#due = now + this.#wait;
+    }
+    return this.#wait;
   }
 
   #arrived() {
-    this.#tries = 0;
+    this.#tries = this.#due = 0;
     this.up = true;
     this.#tell('up');
   }
