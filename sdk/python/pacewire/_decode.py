@@ -322,28 +322,33 @@ class Decoder(Reader):
         texts = [self.text("dictionary") for _ in range(size)]
         kind = self.next("dictionary indices")
         if kind == BIN:
-            indices = self._indices(n)
-        elif kind == ARRAY:
-            indices = self._index_cells(n)
-        else:
-            self.fail("shape", "dictionary: want texts and indices")
-        if indices and (max(indices) >= size or min(indices) < 0):
-            self.fail("index", "dictionary: index outside")
-        return Dictionary(texts, array("I", indices) if isinstance(indices, list) else indices)
+            return Dictionary(texts, self._indices(n, size))
+        if kind == ARRAY:
+            return Dictionary(texts, self._index_cells(n, size))
+        self.fail("shape", "dictionary: want texts and indices")
 
-    def _indices(self, n: int) -> array:
+    def _indices(self, n: int, size: int) -> array:
         data = self.raw("dictionary indices")
         if not n and not data:
             return array("B")
         code = INDEX.get(len(data) // n if n and len(data) % n == 0 else 0)
         if code is None:
             self.fail("shape", "dictionary: want n indices of 1, 2 or 4 bytes")
-        return little(code, data)
+        indices = little(code, data)
+        if max(indices) >= size:
+            self.fail("index", "dictionary: index outside")
+        return indices
 
-    def _index_cells(self, n: int) -> list[int]:
+    def _index_cells(self, n: int, size: int) -> array:
         if self.array("dictionary indices") != n:
             self.fail("shape", "dictionary: want an index for each point")
-        return [self.integer("dictionary indices") for _ in range(n)]
+        indices = array("I")
+        for _ in range(n):
+            index = self.integer("dictionary indices")
+            if not 0 <= index < size:
+                self.fail("index", "dictionary: index outside")
+            indices.append(index)
+        return indices
 
     def _tag_column(self, n: int) -> Column:
         kind = self.next("tag column")

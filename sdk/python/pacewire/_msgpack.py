@@ -87,25 +87,24 @@ class Reader:
 
     def length(self, where: str, each: int = 1) -> int:
         """Takes the head of a string, bin, array or map whose elements have at least each bytes; returns what it claims."""
-        b = self.buf[self.at]
-        if b <= 0x9F:
-            n = b & 0x0F
-            self.at += 1
-        elif b <= 0xBF:
-            n = b & 0x1F
-            self.at += 1
-        else:
-            n = int.from_bytes(self._take(_LENGTH[b], where), "big")
+        n = self._claim(where)
         if n * each > len(self.buf) - self.at:
             self.fail("truncated", where)
         return n
+
+    def _claim(self, where: str) -> int:
+        b = self.buf[self.at]
+        if b > 0xBF:
+            return int.from_bytes(self._take(_LENGTH[b], where), "big")
+        self.at += 1
+        return b & 0x0F if b <= 0x9F else b & 0x1F
 
     def array(self, where: str, lenient: bool = False) -> int:
         """Takes the head of an array. lenient: nil and an empty map are an empty one."""
         kind = self.next(where)
         if kind == ARRAY:
             return self.length(where)
-        if lenient and self._empty(kind, MAP):
+        if lenient and self._empty(kind, MAP, where):
             return 0
         self.fail("shape", where)
 
@@ -114,18 +113,16 @@ class Reader:
         kind = self.next(where)
         if kind == MAP:
             return self.length(where, 2)
-        if self._empty(kind, ARRAY):
+        if self._empty(kind, ARRAY, where):
             return 0
         self.fail("shape", where)
 
-    def _empty(self, kind: int, of: int) -> bool:
+    def _empty(self, kind: int, of: int, where: str) -> bool:
         if kind == NIL:
             self.at += 1
             return True
-        if kind != of:
-            return False
         before = self.at
-        if self.length("") == 0:
+        if kind == of and self._claim(where) == 0:
             return True
         self.at = before
         return False
