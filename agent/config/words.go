@@ -74,9 +74,9 @@ func (c *checker) explain(f schema.Fault, at spot) {
 	case "pattern":
 		c.pattern(at)
 	case "minItems", "maxItems":
-		c.fault(at.val, about(at.schema), "%s: want %s, got %d", at.label(c), limit(f), len(at.val.Content))
+		c.fault(at.val, about(at.schema), "%s: want %s, got %d", at.label(c), Wants(f), len(at.val.Content))
 	default:
-		c.fault(at.place(), about(at.schema), "%s: want %s, got %s", at.label(c), limit(f), c.value(at))
+		c.fault(at.place(), about(at.schema), "%s: want %s, got %s", at.label(c), Wants(f), c.value(at))
 	}
 }
 
@@ -111,8 +111,8 @@ func (at spot) hint(text string) string {
 	return text
 }
 
-// limit words what a value does not keep.
-func limit(f schema.Fault) string {
+// Wants words what a schema wants where a value has a fault, such as "a number from 1 to 9".
+func Wants(f schema.Fault) string {
 	limits := f.Schema.Limits
 	number := limits[f.Keyword].String()
 	switch f.Keyword {

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
+	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/internal/schema"
 )
 
@@ -41,9 +44,18 @@ func fault(f schema.Fault) string {
 	at := strings.Join(f.Path, ".")
 	switch f.Keyword {
 	case "additionalProperties":
-		return fmt.Sprintf("it has no setting %q", strings.TrimPrefix(at+"."+f.Name, "."))
+		return fmt.Sprintf("it has no setting %q", strings.TrimPrefix(at+"."+f.Name, ".")) + meant(f)
 	case "required":
 		return fmt.Sprintf("setting %q is missing", strings.TrimPrefix(at+"."+f.Name, "."))
 	}
-	return fmt.Sprintf("setting %q does not fit the %s of its schema", at, f.Keyword)
+	return fmt.Sprintf("setting %q: want %s", at, config.Wants(f))
+}
+
+// meant guesses which setting an unknown one was to be.
+func meant(f schema.Fault) string {
+	known := slices.Sorted(maps.Keys(f.Schema.Properties))
+	if name := config.Suggest(f.Name, known); name != "" {
+		return ": did you mean " + name + "?"
+	}
+	return ""
 }
