@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._job import Job
 
 SURVEY_EVERY, SURVEY_APART = 3600.0, 10.0
+END_LIMIT = 2.0  # seconds that a stream has to end in
 _WAIT, _FEW, _MANY = 0.1, 500, 5000  # seconds and items that a stream's batch waits for; items that may wait
 
 
@@ -178,7 +179,7 @@ async def stream(job: Job) -> None:
 async def _end_stream(job: Job, source: asyncio.Future[Any]) -> None:
     source.cancel()  # an async one is cancelled in its own loop; any other ends at its next item
     await asyncio.wait({source})
-    if not await job.place.crew.idle(2.0):
+    if not await job.place.crew.idle(END_LIMIT):
         job.place.log.warning("the stream does not end: let it look at self.stopping; what it yields from now on is left out")
 
 
