@@ -7,7 +7,7 @@ import threading
 from typing import Any, Callable, Iterable, Sequence, TypeVar
 
 from ._config import ConfigPolicy, Rule
-from ._kinds import Collector, Event, InfoPlugin, MonitorPlugin, Plugin, Processor, Publisher, StreamCollector
+from ._kinds import Collector, DictPlugin, Event, InfoPlugin, MonitorPlugin, Plugin, Processor, Publisher, StreamCollector
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,7 +33,7 @@ class App:
         self.policy = config if isinstance(config, ConfigPolicy) else ConfigPolicy(*config)
         self.catalog = list(catalog)
         self._plugin: Plugin | None = None
-        self._handlers: list[tuple[tuple[str, ...], Callable[..., Any]]] = []
+        self._handlers: list[_Handler] = []
 
     # What a function does.
 
@@ -72,8 +72,8 @@ class App:
                 self._become(Publisher, f)
             elif not isinstance(self._plugin, Publisher):
                 raise self._taken()
-            self._handlers.append((kinds, f))
-            self.plugin.on = sorted({kind_of(name) for names, _ in self._handlers for name in names})
+            self._handlers.append(_Handler(kinds, f))
+            self.plugin.on = sorted({kind_of(name) for h in self._handlers for name in h.kinds})
             setattr(self.plugin, "publish_events", _dispatcher(self._handlers))
             return f
         return add
@@ -139,8 +139,8 @@ class App:
             return lambda g: self._of(kind, method, g, every)
         plugin = self._become(kind, f)
         plugin.every = every
-        names = ("batch" if method.endswith("_batch") else "metrics", "config")
-        setattr(plugin, method, _fitted(plugin, f, names))
+        given = () if isinstance(plugin, DictPlugin) else ("batch" if method.endswith("_batch") else "metrics",)
+        setattr(plugin, method, _fitted(plugin, f, (*given, "config")))
         return f
 
     def _become(self, kind: type[Plugin], f: Any) -> Plugin:
@@ -158,7 +158,7 @@ class App:
     def _hook(self, name: str, f: F) -> F:
         if self._plugin is None:
             raise ValueError(f"decorate what {self.name} does first, then its @app.{name}")
-        setattr(self._plugin, name, _fitted(self._plugin, f, ()))
+        setattr(self._plugin, name, _fitted(self._plugin, f, ("config",)))
         return f
 
 
@@ -182,51 +182,58 @@ def _is_async(f: Any) -> bool:
     return inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f)
 
 
-def _call(f: Callable[..., Any], given: dict[str, Any]) -> Any:
-    """Calls f with those of given that it names; its first other argument gets the first."""
-    first = next(iter(given.values()), None)
-    args, used = [], False
-    for p in inspect.signature(f).parameters.values():
-        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.KEYWORD_ONLY):
-            continue
-        if p.name in given:
-            args.append(given[p.name])
-        elif not used:
-            args.append(first)
-            used = True
+def _wanted(f: Any, names: Sequence[str]) -> list[str]:
+    """Which of the things with these names f is given: those that it names, and as its first other argument the first."""
+    parameters = [p for p in inspect.signature(f).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    free = [] if any(p.name == names[0] for p in parameters) else [names[0]]
+    out = []
+    for p in parameters:
+        if p.name in names:
+            out.append(p.name)
+        elif free:
+            out.append(free.pop())
         elif p.default is p.empty:
-            raise TypeError(f"{getattr(f, '__name__', f)} wants {p.name!r}: it is given {', '.join(given)}")
+            raise TypeError(f"{getattr(f, '__name__', f)} wants {p.name!r}: it can be given {', '.join(names)}")
         else:
             break
-    return f(*args)
+    return out
 
 
 def _fitted(plugin: Plugin, f: Any, names: tuple[str, ...]) -> Callable[..., Any]:
     """f as a method of its kind, which is given what has these names."""
+    wanted = _wanted(f, names)
+
     def method(*args: Any) -> Any:
-        given = dict(zip(names, args))
-        given.setdefault("config", plugin.config)
-        return _call(f, given)
+        given = {"config": plugin.config, **dict(zip(names, args))}
+        return f(*[given[name] for name in wanted])
 
     setattr(method, "is_async", _is_async(f))
     return method
 
 
-def _dispatcher(handlers: list[tuple[tuple[str, ...], Callable[..., Any]]]) -> Callable[[list[Event], Any], Any]:
-    """What gives each function the events of its kinds. It is plain where all of them are, so that it runs in a thread."""
-    def results(events: list[Event], config: Any) -> Iterable[Any]:
-        for names, f in handlers:
-            mine = [e for e in events if not names or any(map(e.is_of, names))]
-            if mine:
-                yield _call(f, {"events": mine, "config": config})
+class _Handler:
+    """A function that is given events of some kinds; without a kind, of all."""
 
+    def __init__(self, kinds: tuple[str, ...], f: Any):
+        self.kinds, self.is_async = kinds, _is_async(f)
+        self._f, self._wanted = f, _wanted(f, ("events", "config"))
+
+    def __call__(self, events: list[Event], config: Any) -> Any:
+        mine = [e for e in events if not self.kinds or any(map(e.is_of, self.kinds))]
+        given = {"events": mine, "config": config}
+        return self._f(*[given[name] for name in self._wanted]) if mine else None
+
+
+def _dispatcher(handlers: list[_Handler]) -> Callable[[list[Event], Any], Any]:
+    """What calls all handlers. It is plain where all of them are, so that it runs in a thread."""
     def plain(events: list[Event], config: Any) -> None:
-        for _ in results(events, config):
-            pass
+        for handler in handlers:
+            handler(events, config)
 
     async def mixed(events: list[Event], config: Any) -> None:
-        for result in results(events, config):
+        for handler in handlers:
+            result = handler(events, config)
             if inspect.isawaitable(result):
                 await result
 
-    return mixed if any(_is_async(f) for _, f in handlers) else plain
+    return mixed if any(h.is_async for h in handlers) else plain

@@ -168,6 +168,7 @@ class Job:
             self._outcome(None)
             await self._loop()
         finally:
+            plugin.stopping.set()
             await self._stop()
 
     async def _start(self) -> None:
