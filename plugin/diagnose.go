@@ -127,22 +127,33 @@ func (c *command) dry(ctx context.Context, p *page) error {
 
 // goOn says what a person may do next.
 func (c *command) goOn(p *page) {
-	name, section := c.def.Program, map[Kind]string{Collector: "collect", Processor: "process", Publisher: "publish"}[c.def.Kind]
-	p.head("next")
-	if c.def.Kind == Collector {
-		p.line("  %s --once", c.def.Command)
-	} else {
-		p.line("  echo 'cpu usage=93.5' | %s --once", c.def.Command)
+	run, feed := c.def.Command, ""
+	foreign := run == c.def.Program || strings.Contains(run, behind)
+	if run == c.def.Program {
+		run = "./" + run
 	}
-	p.line("  %s --help", c.def.Command)
+	if c.def.Kind != Collector {
+		feed = "echo 'cpu usage=93.5' | "
+	}
+	p.head("next")
+	p.line("  %s%s", feed, flagged(run, "--once"))
+	if foreign {
+		p.line("  pacewire conform -- %s", run)
+	}
+	p.line("  %s", flagged(run, "--help"))
 	p.line("")
 	p.line("  or in a config:")
 	p.line("")
-	p.line("    %s:", section)
-	p.line("      %s:", name)
-	if c.def.Command == name { // else it is built in
-		p.line("        run: ./%s", name)
+	p.line("    %s:", map[Kind]string{Collector: "collect", Processor: "process", Publisher: "publish"}[c.def.Kind])
+	p.line("      %s:", c.def.Program)
+	if foreign {
+		p.line("        run: %s", run)
 	}
+	c.configured(p)
+}
+
+// configured writes what else stands in a config.
+func (c *command) configured(p *page) {
 	if c.def.Kind != Collector {
 		p.line("        from: all")
 	}
@@ -153,6 +164,18 @@ func (c *command) goOn(p *page) {
 	if settings != "{}" && len(settings) <= 60 {
 		p.line("        config: %s", settings)
 	}
+}
+
+// behind stands in a command before the program that a shim runs.
+const behind = " -- "
+
+// flagged adds a flag to a command. What stands behind a shim is not asked.
+func flagged(run, flag string) string {
+	shim, program, found := strings.Cut(run, behind)
+	if found {
+		program = behind + program
+	}
+	return shim + " " + flag + program
 }
 
 // A page is text for people, at most 80 columns wide where it can be.

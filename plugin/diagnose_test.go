@@ -92,6 +92,26 @@ func TestDiagnostics(t *testing.T) {
 	}
 }
 
+// TestDiagnosticsOfAShim checks that what a person is told to do next works: flags stand before the program that is run.
+func TestDiagnosticsOfAShim(t *testing.T) {
+	d := described()
+	d.Command = "pacewire plugin shim --each -- ./load tick"
+	_, out, _ := call(t, d, "")
+	for _, want := range []string{
+		"  pacewire plugin shim --each --once -- ./load tick\n",
+		"  pacewire conform -- pacewire plugin shim --each -- ./load tick\n",
+		"  run: pacewire plugin shim --each -- ./load tick\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	d.Command = "pacewire plugin run collector.load" // of a built-in, which needs no run:
+	if _, out, _ := call(t, d, ""); strings.Contains(out, "run: ") || !strings.Contains(out, "  pacewire plugin run collector.load --once\n") {
+		t.Error(out)
+	}
+}
+
 // TestDiagnosticsOfAStream checks that a stream, which has no end, is listened to for a while only.
 func TestDiagnosticsOfAStream(t *testing.T) {
 	t.Parallel()
