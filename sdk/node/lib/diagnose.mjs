@@ -2,7 +2,8 @@
 import { cpus } from 'node:os';
 import { Batch, nanos } from './batch.mjs';
 import { defaultsOf } from './config.mjs';
-import { alone, textOf } from './once.mjs';
+import { stringify } from './json.mjs';
+import { alone } from './once.mjs';
 
 const COLUMNS = 80, LINES = 8, SAMPLE = 3000;
 
@@ -35,6 +36,7 @@ export async function diagnose(definition, { config, host, name, log, write, com
   head('next');
   const section = { collector: 'collect', processor: 'process', publisher: 'publish' }[manifest.kind];
   line(manifest.kind === 'collector' ? `  ${command} --once` : `  echo 'cpu usage=93.5' | ${command} --once`);
+  line(`  pacewire conform -- ${command}`);
   line(`  ${command} --help`);
   line('\n  or in a config:\n');
   line(`    ${section}:\n      ${manifest.program}:\n        run: ${command}`);
@@ -56,7 +58,7 @@ async function trial(definition, { config, host, name, log, line, head }) {
   } else if (manifest.kind === 'processor') {
     head('sample: what it makes of these four points');
     input = madeBatch(host).encode();
-    sample(line, [...madeBatch(host).points()].map(textOf));
+    sample(line, [...madeBatch(host).points()].map(short));
     line('  ->');
   } else {
     head(spec.stream ? 'sample: what it says within 3 s' : 'sample: one collection');
@@ -64,7 +66,7 @@ async function trial(definition, { config, host, name, log, line, head }) {
   const timer = setTimeout(() => quit.abort(), SAMPLE);
   try {
     const { count, built } = await alone(plugin, {
-      config, input, host, name, log, quit: quit.signal, points: (batch) => texts.push(...[...batch.points()].map(textOf)),
+      config, input, host, name, log, quit: quit.signal, points: (batch) => texts.push(...[...batch.points()].map(short)),
     });
     if (manifest.kind !== 'publisher') sample(line, texts);
     head('timings');
@@ -85,6 +87,13 @@ function sample(line, texts, err) {
   if (texts.length > LINES) line(`  ... and ${texts.length - LINES} more`);
   if (err) words(line, '  ', `failed: ${err.message}`);
   else if (texts.length === 0) line('  nothing');
+}
+
+/** short is a point for people. */
+function short({ series, tags, fields }) {
+  const { host: _, ...rest } = tags;
+  const pairs = (map, shown) => Object.entries(map).map(([k, v]) => `${k}=${shown(v)}`);
+  return `${[series, ...pairs(rest, String)].join(',')} ${pairs(fields, stringify).join(',')}`;
 }
 
 const cut = (text, most) => (text.length > most ? text.slice(0, most) + '...' : text);
