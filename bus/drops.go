@@ -1,8 +1,9 @@
 package bus
 
 import (
-	"fmt"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/amount"
 )
 
 // Drops tells, from one look at a stream to the next, what its limits have taken. It is for a stream from which people remove messages
@@ -43,8 +44,8 @@ func (d *Drops) Due(now time.Time, every time.Duration) uint64 {
 
 // LettersLost says in words that the limits of DEAD have taken n letters.
 func LettersLost(n uint64) string {
-	return fmt.Sprintf("at most %d dead letters were dropped by the limits of their stream (64 MiB or less, 30 days), the oldest first: "+
-		"see pacewire dead list, mend what is refused, and retry or drop", n)
+	return "at most " + amount.Of(n, "dead letter was", "dead letters were") + " dropped by the limits of their stream (64 MiB or less, 30 days), the oldest first: " +
+		"see pacewire dead list, mend what is refused, and retry or drop"
 }
 
 // full reports whether the next large message pushes out the oldest.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/pacewire/pacewire/internal/amount"
 )
 
 // Message is what is published to a stream.
@@ -246,7 +248,7 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	case <-empty:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("flush publisher: %d messages under way: %w", p.Stats().InFlight, ctx.Err())
+		return fmt.Errorf("flush publisher: %s under way: %w", amount.Of(p.Stats().InFlight, "message", "messages"), ctx.Err())
 	}
 }
 

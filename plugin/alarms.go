@@ -2,12 +2,12 @@ package plugin
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -40,22 +40,22 @@ const dropUnread = "lost_unread_batches"
 // alarmOf returns the type of the event of a kind, which is the flag in heartbeats too, and what is said of n; "" for what is not
 // worth an alarm.
 func alarmOf(kind string, n uint64) (event, text string) {
-	say := func(event, format string, args ...any) (string, string) { return event, fmt.Sprintf(format, args...) }
+	points := amount.Of(n, "point was", "points were")
 	switch kind {
 	case dropOverflow:
-		return say(telemetry.FlagOverflow, "%d points were dropped: the bus did not take them, and the queue was full; look at the bus, or raise queue", n)
+		return telemetry.FlagOverflow, points + " dropped: the bus took no more, and the queue was full; look at the bus, or raise queue"
 	case dropFlood:
-		return say(telemetry.FlagFlood, "%d points were dropped: there were more a second than max_rate allows", n)
+		return telemetry.FlagFlood, points + " dropped: there were more a second than max_rate allows"
 	case refusedFlood:
-		return say(telemetry.FlagRefused, "%d points were refused, and their senders keep them: there were more a second than max_rate allows", n)
+		return telemetry.FlagRefused, points + " refused, and kept by their senders: there were more a second than max_rate allows"
 	case dropSeries:
-		return say(telemetry.FlagSeries, "%d points were dropped: they are of more series than max_series allows; "+
-			"take away a tag that has another value each time, or raise max_series", n)
+		return telemetry.FlagSeries, points + " dropped: there were more series than max_series allows; " +
+			"take away a tag that has another value each time, or raise max_series"
 	case dropUnread:
-		return say(telemetry.FlagUnread, "%d batches were dropped by the stream before they were read: this plugin is too slow, "+
-			"or max_age and max_store of the bus are too small", n)
+		return telemetry.FlagUnread, amount.Of(n, "batch was dropped by the stream before it was read", "batches were dropped by the stream before they were read") +
+			": this plugin is too slow, or max_age and max_store of the bus are too small"
 	case telemetry.FlagStorageFull:
-		return say(kind, "the bus has no room: what was made waits, and is sent when there is; free its disk, or raise max_store")
+		return kind, "the bus has no room: what was made waits, and is sent when there is; free its disk, or raise max_store"
 	}
 	return "", ""
 }

@@ -112,9 +112,12 @@ func TestAlarmTexts(t *testing.T) {
 	}
 	f(dropOverflow, "overflow", "raise queue")
 	f(dropFlood, "dropped_flood", "12 points")
-	f(refusedFlood, "refused_flood", "12 points were refused, and their senders keep them")
+	f(refusedFlood, "refused_flood", "12 points were refused, and kept by their senders")
 	f(dropSeries, "series_limit", "raise max_series")
 	f(dropUnread, "lost_unread", "12 batches")
 	f(telemetry.FlagStorageFull, "storage_full", "max_store")
 	f("nan", "", "")
+	if _, text := alarmOf(dropUnread, 1); !strings.HasPrefix(text, "1 batch was dropped") {
+		t.Errorf("of one: %q", text)
+	}
 }

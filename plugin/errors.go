@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/amount"
 )
 
 var (
@@ -94,10 +96,7 @@ type SeriesLimitError struct{ Points int } // dropped
 
 // Error says how many points were dropped, and why.
 func (e *SeriesLimitError) Error() string {
-	if e.Points == 1 {
-		return "1 point is of more series than max_series allows, and is dropped"
-	}
-	return fmt.Sprintf("%d points are of more series than max_series allows, and are dropped", e.Points)
+	return amount.Of(e.Points, "point is of more series than max_series allows, and is dropped", "points are of more series than max_series allows, and are dropped")
 }
 
 // A lateError is one of a call that has had no answer within its time.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -98,7 +99,7 @@ func (s *solo) outcome(ctx context.Context, err error) error {
 		return err
 	}
 	if s.unsettled > 0 {
-		err = fmt.Errorf("%d batches of points were not finished", s.unsettled)
+		err = errors.New(amount.Of(s.unsettled, "batch of points was", "batches of points were") + " not finished")
 	}
 	if f := s.count.lastFault(); f != nil {
 		err = errors.Join(err, errors.New(f.Message))

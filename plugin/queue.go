@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -160,6 +161,6 @@ func (q *queue) flush(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		n, _ := q.state()
-		return fmt.Errorf("flush queue: %d messages wait for the bus: %w", n, ctx.Err())
+		return fmt.Errorf("flush queue: %s for the bus: %w", amount.Of(n, "message waits", "messages wait"), ctx.Err())
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -330,7 +331,7 @@ func (h *Host) end(ctx context.Context, e *entry, forget bool) telemetry.Change 
 		return err
 	})
 	if unread > 0 {
-		c.Reason = fmt.Sprintf("%d batches were not read", unread)
+		c.Reason = amount.Of(unread, "batch was not read", "batches were not read")
 	}
 	return c
 }

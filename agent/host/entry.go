@@ -5,12 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/pacewire/pacewire/agent/journal"
 	"github.com/pacewire/pacewire/agent/supervise"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -162,7 +162,7 @@ func (e *entry) statusWith(fresh *telemetry.Stats) telemetry.PluginStatus {
 	}
 	s.Trust, s.Denied = i.warned, e.denied
 	if e.denied > 0 && s.State == running {
-		s.Reason = cmp.Or(s.Reason, fmt.Sprintf("%d attempts to do on the bus what it may not", e.denied))
+		s.Reason = cmp.Or(s.Reason, amount.Of(e.denied, "attempt", "attempts")+" to do on the bus what it may not")
 	}
 	if s.State == running {
 		e.troubled(i, &s)

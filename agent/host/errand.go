@@ -184,10 +184,7 @@ func (h *Host) sendOut(ctx context.Context, group []*entry, plugin string, input
 	if err := h.offer(ctx, group); err != nil {
 		return "", errors.Join(err, h.takeBack(context.WithoutCancel(ctx), group, plugin, begun))
 	}
-	if batches == 1 {
-		return "1 batch", nil
-	}
-	return fmt.Sprintf("%d batches", batches), nil
+	return batchesOf(batches), nil
 }
 
 // group returns the processes of a plugin that may be given an errand, and keeps others from changing which there are.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -99,7 +100,8 @@ func (e *entry) tellRemade(in bus.Input, lost uint64) {
 	now := time.Now()
 	text := fmt.Sprintf("its consumer %s of %s was gone, and is made anew where it was: some batches may come twice", in.Durable, in.Stream)
 	if lost > 0 {
-		text = fmt.Sprintf("its consumer %s of %s was gone, and is made anew: at most %d batches were not read", in.Durable, in.Stream, lost)
+		text = fmt.Sprintf("its consumer %s of %s was gone, and is made anew: at most %s", in.Durable, in.Stream,
+			amount.Of(lost, "batch was not read", "batches were not read"))
 		e.tellLost(now, text)
 	}
 	e.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -131,12 +132,7 @@ func (e *entry) tellLetters(now time.Time) {
 }
 
 // batchesOf writes a number of batches.
-func batchesOf(n uint64) string {
-	if n == 1 {
-		return "1 batch"
-	}
-	return fmt.Sprintf("%d batches", n)
-}
+func batchesOf(n uint64) string { return amount.Of(n, "batch", "batches") }
 
 // addSink tells of the sink: that it is away, that it refuses for good, and when points were lost. The caller has the lock.
 func (e *entry) addSink(s *telemetry.PluginStatus, now time.Time) {

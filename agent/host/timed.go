@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/internal/schedule"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -45,6 +46,6 @@ func describe(s telemetry.Schedule, every time.Duration) string {
 	add(s.SplayMS > 0, "splay %v", time.Duration(s.SplayMS)*time.Millisecond)
 	add(s.From != 0, "from %s", time.Unix(0, s.From).UTC().Format(time.RFC3339))
 	add(s.Until != 0, "until %s", time.Unix(0, s.Until).UTC().Format(time.RFC3339))
-	add(s.Count > 0, "%d times", s.Count)
+	add(s.Count > 0, "%s", amount.Of(s.Count, "time", "times"))
 	return strings.Join(parts, ", ")
 }

@@ -3,13 +3,13 @@ package host
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -214,8 +214,8 @@ func (e *entry) tellUnread(now time.Time) {
 	n := c.unread.due(alone && !c.unread.shared(), counted, now)
 	c.mu.Unlock()
 	if n > 0 {
-		e.tellLost(now, fmt.Sprintf("at most %d batches were dropped by the stream before they were read: it was away or is too slow, "+
-			"or max_age and max_store of the bus are too small", n))
+		e.tellLost(now, "at most "+amount.Of(n, "batch was dropped by the stream before it was read", "batches were dropped by the stream before they were read")+
+			": it was away or is too slow, or max_age and max_store of the bus are too small")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 )
 
 // wishesEvery is how often is looked at what other hosts want of the consumers that they share with this one.
@@ -80,7 +81,7 @@ func (e *entry) tellRobbed(n uint64) {
 		e.say(slog.LevelWarn, text)
 		return
 	}
-	e.tellLost(time.Now(), fmt.Sprintf("at most %d batches were not read: %s", n, text))
+	e.tellLost(time.Now(), fmt.Sprintf("at most %s: %s", amount.Of(n, "batch was not read", "batches were not read"), text))
 }
 
 // stood returns how the consumers were when what this host wants stood there last.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/pacewire/pacewire/agent/liveness"
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -325,7 +326,7 @@ func (h *Hub) Status() telemetry.HubStatus {
 		s.Waits = append(s.Waits, "no hub speaks yet")
 	}
 	if n := h.watch.Warming(); n > 0 {
-		s.Waits = append(s.Waits, fmt.Sprintf("%d hosts of before the restart are not heard and not judged yet", n))
+		s.Waits = append(s.Waits, amount.Of(n, "host of before the restart is", "hosts of before the restart are")+" not heard and not judged yet")
 	}
 	if blind := h.watch.Blind(h.now()); blind != "" {
 		s.Waits = append(s.Waits, "no verdicts are given for now: "+blind)

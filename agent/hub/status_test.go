@@ -10,6 +10,7 @@ import (
 
 	"github.com/pacewire/pacewire/agent/liveness"
 	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/internal/fleet"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -72,7 +73,7 @@ func TestStatusWarmsUp(t *testing.T) {
 		bustest.Wait(t, limit, fmt.Sprintf("%d hosts are not heard", left), func() bool {
 			s := r.Status()
 			told := slices.ContainsFunc(s.Waits, func(w string) bool {
-				return strings.HasPrefix(w, fmt.Sprintf("%d hosts of before the restart", left))
+				return strings.HasPrefix(w, amount.Of(left, "host of before the restart is", "hosts of before the restart are"))
 			})
 			return told == (left > 0) && s.Ready == (left == 0) && s.States[telemetry.HostUp] == 3
 		})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -84,7 +85,8 @@ func (w *Watch) alarm(now Instant) {
 	}
 	w.tellAll(Change{
 		Type: TypeUnknown, Reason: ReasonBusy, Count: k.refused,
-		Message: fmt.Sprintf("%d beats of unknown hosts were refused: there are too many new ones at once, or too many in all (%d)", k.refused, w.Len()),
+		Message: fmt.Sprintf("%s refused: there are too many new ones at once, or too many in all (%d)",
+			amount.Of(k.refused, "beat of an unknown host was", "beats of unknown hosts were"), w.Len()),
 	}, now)
 	k.refused, k.alarmed = 0, now.Mono
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 )
 
 func (a *app) deadRetry() *cobra.Command {
@@ -140,7 +141,7 @@ func (a *app) retryOf(ctx context.Context, l *link, plugin string, letters []bus
 		done.Left = append(done.Left, seqsOf(letters)...)
 		return err
 	}
-	defer a.progress(fmt.Sprintf("%s is given %s again", plugin, lettersText(len(letters))))()
+	defer a.progress(fmt.Sprintf("%s is given %s again", plugin, amount.Of(len(letters), "letter", "letters")))()
 	var begin uint64 // of the copies: what is refused again lies behind
 	given, err := l.conn.RetryLetters(ctx, letters, func(ctx context.Context, from, to uint64) error {
 		begin = cmp.Or(begin, from)
@@ -256,7 +257,7 @@ func (a *app) dropLetters(ctx context.Context, conn *bus.Conn, w chosenLetters, 
 		}
 	}
 	if a.flags.output != "json" {
-		fmt.Fprintf(a.out, "%s dropped\n", lettersText(len(done.Dropped)))
+		fmt.Fprintf(a.out, "%s dropped\n", amount.Of(len(done.Dropped), "letter", "letters"))
 	}
 	return a.finishLetters(done, faults)
 }
@@ -269,12 +270,12 @@ func (d *lettersDone) cut(left []bus.Letter, err error) error {
 	if len(seqs) <= mostNamed {
 		again = seqsText(seqs)
 	}
-	return fmt.Errorf("%s not given again: %w: pacewire dead retry %s goes on", lettersText(len(left)), err, again)
+	return fmt.Errorf("%s not given again: %w: pacewire dead retry %s goes on", amount.Of(len(left), "letter", "letters"), err, again)
 }
 
 // text says what was given again, and what was not.
 func (d *lettersDone) text() string {
-	text := fmt.Sprintf("%s given again, %d delivered, %d refused again", lettersText(len(d.Retried)), d.Delivered, len(d.Refused))
+	text := fmt.Sprintf("%s given again, %d delivered, %d refused again", amount.Of(len(d.Retried), "letter", "letters"), d.Delivered, len(d.Refused))
 	if d.Waiting > 0 {
 		text += fmt.Sprintf(", %d not settled yet", d.Waiting)
 	}
@@ -290,13 +291,6 @@ func (d *lettersDone) vain() error {
 		return nil
 	}
 	return fmt.Errorf("every letter was refused again: pacewire dead show %s tells why", seqsText(d.Refused))
-}
-
-func lettersText(n int) string {
-	if n == 1 {
-		return "1 letter"
-	}
-	return fmt.Sprintf("%d letters", n)
 }
 
 func newLettersDone() lettersDone {

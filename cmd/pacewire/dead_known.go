@@ -10,6 +10,7 @@ import (
 
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -83,7 +84,7 @@ func (a *app) tellUnderWay(ctx context.Context, conn *bus.Conn, plugin string) e
 	}
 	for _, name := range slices.Sorted(maps.Keys(copies)) {
 		if n := min(copies[name], unsettled(ctx, conn, bus.Errands(name, nil))); n > 0 {
-			fmt.Fprintf(a.err, "%s being given to %s again: not settled yet\n", map[bool]string{true: "1 letter is", false: fmt.Sprintf("%d letters are", n)}[n == 1], printable(name))
+			fmt.Fprintf(a.err, "%s being given to %s again: not settled yet\n", amount.Of(n, "letter is", "letters are"), printable(name))
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -244,10 +245,10 @@ func (d *doctor) printLooked(title string) {
 func wellText(p telemetry.PluginStatus) string {
 	text := fmt.Sprintf("%s works: %s %s, %s for %s", p.Name, p.Kind, p.Program, p.State, since(p.Since))
 	if c := p.Stats; c != nil {
-		text += fmt.Sprintf(", %d points in, %d out", c.PointsIn, c.PointsOut)
+		text += fmt.Sprintf(", %s in, %d out", amount.Of(c.PointsIn, "point", "points"), c.PointsOut)
 	}
 	if p.Restarts > 0 {
-		text += fmt.Sprintf(", %d restarts", p.Restarts)
+		text += ", " + amount.Of(p.Restarts, "restart", "restarts")
 	}
 	return text
 }

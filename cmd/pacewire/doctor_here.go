@@ -15,6 +15,7 @@ import (
 
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 )
 
 // config checks the config that the agent here runs, or would run.
@@ -36,7 +37,7 @@ func (d *doctor) config() {
 			d.findAt(p.Name, "pacewire plugin list --programs", "its program cannot be run: %s (%s)", p.Missing, p.Position)
 		}
 	}
-	d.looked = append(d.looked, fmt.Sprintf("config %s, %d plugins", c.from, len(c.Plugins)))
+	d.looked = append(d.looked, fmt.Sprintf("config %s, %s", c.from, amount.Of(len(c.Plugins), "plugin", "plugins")))
 }
 
 const (

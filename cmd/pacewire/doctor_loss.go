@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -24,11 +25,13 @@ func (d *doctor) letters(ctx context.Context, conn *bus.Conn) {
 	}
 	for _, p := range d.plugins {
 		if n := counts[p.Name]; n > 0 {
-			d.findAt(p.Name, "pacewire dead list --plugin "+p.Name, "%d batches are set aside, as it or its sink has refused them: mend that, then dead retry or dead drop", n)
+			d.findAt(p.Name, "pacewire dead list --plugin "+p.Name, "%s: mend that, then dead retry or dead drop",
+				amount.Of(n, "batch is set aside, as it or its sink has refused it", "batches are set aside, as it or its sink has refused them"))
 		}
 	}
 	if n := counts[bus.Uplink]; n > 0 {
-		d.find("uplink", "pacewire dead list --plugin '"+bus.Uplink+"'", "%d messages were refused by the bus of the fleet, and are dead letters here", n)
+		d.find("uplink", "pacewire dead list --plugin '"+bus.Uplink+"'", "%s here",
+			amount.Of(n, "message was refused by the bus of the fleet, and is a dead letter", "messages were refused by the bus of the fleet, and are dead letters"))
 	}
 }
 
@@ -85,16 +88,16 @@ func lastAt(at int64) string {
 // "" for nothing.
 func lostAtBounds(dropped map[string]uint64, losses map[string]uint64, is func(reason string) bool) string {
 	var parts []string
-	add := func(reason, format string) {
+	add := func(reason, text, one, several string) {
 		if n := dropped[reason]; n > 0 && is(reason) {
-			parts = append(parts, fmt.Sprintf(format, n)+lastAt(int64(losses[reason])))
+			parts = append(parts, text+" "+amount.Of(n, one, several)+lastAt(int64(losses[reason])))
 		}
 	}
 	for _, reason := range []string{telemetry.FlagOverflow, telemetry.FlagFlood, telemetry.FlagSeries, "not_sent"} {
-		add(reason, reason+" %d points")
+		add(reason, reason, "point", "points")
 	}
-	add("lost_unread_batches", telemetry.FlagUnread+" %d batches")
-	add("lost_unread_batches_at_most", telemetry.FlagUnread+" at most %d batches")
+	add("lost_unread_batches", telemetry.FlagUnread, "batch", "batches")
+	add("lost_unread_batches_at_most", telemetry.FlagUnread+" at most", "batch", "batches")
 	return strings.Join(parts, ", ")
 }
 

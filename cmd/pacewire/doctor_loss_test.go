@@ -78,7 +78,7 @@ func TestDoctorOfLetters(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c.finds(t, nil, "plugin host: 2 batches are set aside", "uplink: 1 messages were refused by the bus of the fleet, and are dead letters here  →  pacewire dead list --plugin '~uplink'")
+	c.finds(t, nil, "plugin host: 2 batches are set aside", "uplink: 1 message was refused by the bus of the fleet, and is a dead letter here  →  pacewire dead list --plugin '~uplink'")
 	expect(t, c.run("doctor", "host"), exitFailed, "→  pacewire dead list --plugin host")
 	expect(t, c.run("dead", "drop", "--all"), 0)
 	c.finds(t, nil)

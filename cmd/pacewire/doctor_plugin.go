@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -36,7 +37,7 @@ func (d *doctor) agent(ctx context.Context, l *link, list []telemetry.PluginStat
 		d.plugin(p)
 	}
 	d.letters(ctx, l.conn)
-	d.looked = append(d.looked, fmt.Sprintf("agent of %s, %d plugins", l.host, len(list)))
+	d.looked = append(d.looked, fmt.Sprintf("agent of %s, %s", l.host, amount.Of(len(list), "plugin", "plugins")))
 	return true
 }
 
@@ -110,7 +111,7 @@ func (d *doctor) plugin(p telemetry.PluginStatus) {
 		d.findAt(p.Name, "pacewire plugin list --programs", "it runs, and its program is not to be trusted: %s", p.Trust)
 	}
 	if p.Denied > 0 {
-		d.findAt(p.Name, logs, "it tried %d times to do on the bus what it may not", p.Denied)
+		d.findAt(p.Name, logs, "it tried %s to do on the bus what it may not", amount.Of(p.Denied, "time", "times"))
 	}
 	d.ticks(p)
 	if p.Stats != nil {
@@ -126,7 +127,8 @@ func (d *doctor) work(p telemetry.PluginStatus, c telemetry.Stats, logs string) 
 	d.bounds(p, c)
 	if c.LateResent > 0 {
 		at := p.Losses[telemetry.LossLate]
-		d.lost(p.Name, logs, longOver(at), fmt.Sprintf("%d messages were sent to the bus again so late that they may be stored twice: it was cut off, or the bus stood still%s", c.LateResent, lastAt(int64(at))))
+		d.lost(p.Name, logs, longOver(at), amount.Of(c.LateResent, "message was sent to the bus again so late that it", "messages were sent to the bus again so late that they")+
+			" may be stored twice: it was cut off, or the bus stood still"+lastAt(int64(at)))
 	}
 	if c.Missed*fewTicks > c.Ticks {
 		d.findAt(p.Name, logs, "it missed %d of %d ticks: a call takes %v (p99), longer than its interval", c.Missed, c.Ticks+c.Missed, time.Duration(c.CallP99US)*time.Microsecond)

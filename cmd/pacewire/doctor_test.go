@@ -68,7 +68,7 @@ func (c clinic) finds(t *testing.T, args []string, want ...string) {
 func TestNothingFound(t *testing.T) {
 	c := clinicOf(t)
 	c.finds(t, nil)
-	expect(t, c.run("doctor"), 0, "config ", "2 plugins", "run folder ", "state folder ", "bus nats://", "agent of h1, 1 plugins", "heartbeat of h1, watched", "hub a1, 12 UP")
+	expect(t, c.run("doctor"), 0, "config ", "2 plugins", "run folder ", "state folder ", "bus nats://", "agent of h1, 1 plugin", "heartbeat of h1, watched", "hub a1, 12 UP")
 	if got := c.run("doctor", "-o", "json"); got.out != "[]\n" || got.code != 0 {
 		t.Errorf("%q", got.out)
 	}

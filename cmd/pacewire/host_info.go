@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -212,7 +213,7 @@ func beatsOf(h telemetry.HostStatus) string {
 		text += fmt.Sprintf(", %d late, %d twice", h.Late, h.Duplicate)
 	}
 	if h.Saved > 0 {
-		text += fmt.Sprintf(", %d times silent but alive", h.Saved)
+		text += ", " + amount.Of(h.Saved, "time", "times") + " silent but alive"
 	}
 	return text
 }

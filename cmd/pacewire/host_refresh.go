@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -85,7 +86,7 @@ func (a *app) follow(ctx context.Context, f fleet, job telemetry.RefreshJob) (te
 		a.drawJob(job)
 		select {
 		case <-ctx.Done():
-			return job, fmt.Errorf("interrupted at %d of %d hosts: the refresh goes on at the hub (%w)", job.Done, job.Total, ctx.Err())
+			return job, fmt.Errorf("interrupted at %d of %s: the refresh goes on at the hub (%w)", job.Done, hostsText(job.Total), ctx.Err())
 		case <-t.C:
 		}
 		now, err := askHub(ctx, f, "job", map[string]any{"id": job.ID}, telemetry.DecodeRefreshJob)
@@ -94,7 +95,7 @@ func (a *app) follow(ctx context.Context, f fleet, job telemetry.RefreshJob) (te
 			job, heard = now, time.Now()
 		case ctx.Err() != nil || silent(err) && time.Since(heard) < hubGone:
 		case notFound(err):
-			return job, exitWith(exitFailed, fmt.Errorf("the hub that ran the refresh is gone, after %d of %d hosts: ask once more", job.Done, job.Total))
+			return job, exitWith(exitFailed, fmt.Errorf("the hub that ran the refresh is gone, after %d of %s: ask once more", job.Done, hostsText(job.Total)))
 		default:
 			return job, err
 		}
@@ -118,7 +119,7 @@ func jobBar(job telemetry.RefreshJob) string {
 	if job.Total > 0 {
 		full = int(min(job.Done, job.Total) * long / job.Total)
 	}
-	line := fmt.Sprintf("refresh [%s%s] %d of %d hosts, %s", strings.Repeat("#", full), strings.Repeat(".", long-full), job.Done, job.Total, bytesText(job.Bytes))
+	line := fmt.Sprintf("refresh [%s%s] %d of %s, %s", strings.Repeat("#", full), strings.Repeat(".", long-full), job.Done, hostsText(job.Total), bytesText(job.Bytes))
 	if job.Missing > 0 {
 		line += fmt.Sprintf(", %d did not answer", job.Missing)
 	}
@@ -143,7 +144,7 @@ type refreshed struct {
 // finishRefresh shows what came of a refresh, and fails when a host did not answer.
 func (a *app) finishRefresh(job telemetry.RefreshJob, err error) error {
 	if missing := max(job.Missing, uint64(len(job.NotConnected)+len(job.TimedOut)+len(job.Failed))); err == nil && missing > 0 {
-		err = exitWith(exitFailed, fmt.Errorf("%d of %d hosts did not answer", missing, job.Total))
+		err = exitWith(exitFailed, fmt.Errorf("%d of %s did not answer", missing, hostsText(job.Total)))
 	}
 	if a.flags.output == "json" {
 		shown := refreshed{
@@ -162,7 +163,7 @@ func (a *app) finishRefresh(job telemetry.RefreshJob, err error) error {
 	if job.Bytes == 0 && job.Missing < job.Total {
 		came = "nothing has changed"
 	}
-	fmt.Fprintf(a.out, "%d of %d hosts answered (%s), %s, in %v\n", job.Total-min(job.Missing, job.Total), job.Total, job.Mode, came, jobTime(job))
+	fmt.Fprintf(a.out, "%d of %s answered (%s), %s, in %v\n", job.Total-min(job.Missing, job.Total), hostsText(job.Total), job.Mode, came, jobTime(job))
 	listed := a.nonAnswers("not connected", job.NotConnected) + a.nonAnswers("timeout", job.TimedOut) + a.nonAnswers("failed", job.Failed)
 	if rest := job.Missing - min(job.Missing, uint64(listed)); rest > 0 {
 		fmt.Fprintf(a.out, "and %d more\n", rest)
@@ -187,3 +188,5 @@ func jobTime(job telemetry.RefreshJob) time.Duration {
 	}
 	return time.Duration(job.Ended - job.Begun).Round(time.Millisecond)
 }
+
+func hostsText(n uint64) string { return amount.Of(n, "host", "hosts") }

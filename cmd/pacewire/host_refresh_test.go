@@ -44,7 +44,7 @@ func TestRefreshNothingNew(t *testing.T) {
 	r := fleetOf(t, jobOf(telemetry.RefreshJob{Mode: "collect", Total: 40}))
 	expect(t, r.run("host", "refresh", "--all"), 0, "40 of 40 hosts answered (collect), nothing has changed, in 3.2s")
 	r = fleetOf(t, jobOf(telemetry.RefreshJob{Mode: "collect", Total: 1, Missing: 1, TimedOut: []string{"a"}}))
-	expect(t, r.run("host", "refresh", "a"), exitFailed, "0 of 1 hosts answered (collect), 0 B, in 3.2s")
+	expect(t, r.run("host", "refresh", "a"), exitFailed, "0 of 1 host answered (collect), 0 B, in 3.2s")
 }
 
 // Who did not answer is listed, apart by the reason.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pacewire/pacewire/agent/journal"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -132,7 +133,7 @@ func (f *follower) more(ctx context.Context, l *link) error {
 		}
 		f.away, f.gone = false, time.Time{}
 		if p.Lost > 0 {
-			fmt.Fprintf(f.app.err, "%d lines are lost: newer ones pushed them out\n", p.Lost)
+			fmt.Fprintf(f.app.err, "%s out\n", amount.Of(p.Lost, "line is lost: newer ones pushed it", "lines are lost: newer ones pushed them"))
 		}
 		if err := f.show(p.Lines); err != nil || !p.More {
 			return err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -147,13 +148,10 @@ func (a *app) showChanges(_ string, list telemetry.ChangeList, faults []error) e
 
 // unchanged says of how many plugins nothing is to be told.
 func unchanged(same, others int) string {
-	switch {
-	case others == 0:
+	if others == 0 {
 		return "no plugin has changed"
-	case same == 1:
-		return "1 plugin stays as it is"
 	}
-	return fmt.Sprintf("%d plugins stay as they are", same)
+	return amount.Of(same, "plugin stays as it is", "plugins stay as they are")
 }
 
 func action(c telemetry.Change) string {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pacewire/pacewire/agent/journal"
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -165,7 +166,7 @@ func (a *app) showInfo(s telemetry.PluginStatus, crew []telemetry.PluginStatus) 
 		row("trust", s.Trust)
 	}
 	if s.Denied > 0 {
-		row("denied", fmt.Sprintf("%d attempts to do on the bus what it may not", s.Denied))
+		row("denied", amount.Of(s.Denied, "attempt", "attempts")+" to do on the bus what it may not")
 	}
 	row("config", fmt.Sprintf("revision %x", s.Config))
 	if s.Beat != 0 {
@@ -203,10 +204,10 @@ func countersOf(c telemetry.Stats, row func(string, any)) {
 	row("points", fmt.Sprintf("%d in, %d out", c.PointsIn, c.PointsOut))
 	row("batches", fmt.Sprintf("%d in, %d out, %d given again, %d set aside", c.BatchesIn, c.BatchesOut, c.Redelivered, c.Dead))
 	if c.Queue > 0 {
-		row("queue", fmt.Sprintf("%d batches, %s wait for the bus", c.Queue, size(c.QueueBytes)))
+		row("queue", fmt.Sprintf("%s, %s wait for the bus", amount.Of(c.Queue, "batch", "batches"), size(c.QueueBytes)))
 	}
 	if c.Resent > 0 {
-		row("sent again", fmt.Sprintf("%d messages that the bus had not answered, %d so late that they may be stored twice", c.Resent, c.LateResent))
+		row("sent again", fmt.Sprintf("%s that the bus had not answered, %d so late that they may be stored twice", amount.Of(c.Resent, "message", "messages"), c.LateResent))
 	}
 	row("calls", fmt.Sprintf("%d, p50 %v, p99 %v, max %v", c.Calls, micros(c.CallP50US), micros(c.CallP99US), micros(c.CallMaxUS)))
 	if c.Ticks > 0 || c.Missed > 0 { // only collectors have them

@@ -19,6 +19,7 @@ import (
 	"github.com/pacewire/pacewire/agent/config"
 	"github.com/pacewire/pacewire/agent/host"
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -228,7 +229,7 @@ func intervals(c *config.Settings) map[string]time.Duration {
 func (s *screen) draw(statuses []telemetry.PluginStatus, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := frame{head: fmt.Sprintf("pacewire  %s  %d plugins  Ctrl-C drains and ends", now.Format("15:04:05"), len(statuses)), log: s.log}
+	f := frame{head: fmt.Sprintf("pacewire  %s  %s  Ctrl-C drains and ends", now.Format("15:04:05"), amount.Of(len(statuses), "plugin", "plugins")), log: s.log}
 	f.title, f.rows = s.table(statuses, now)
 	for _, name := range slices.Sorted(maps.Keys(s.points)) {
 		f.points = append(f.points, "  "+s.latest(s.points[name], now))

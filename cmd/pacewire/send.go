@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -114,7 +115,7 @@ func sendAll(ctx context.Context, out *bus.Publisher, subject string, in io.Read
 				faults = append(faults, err)
 			}
 			if n := b.Drops().Total(); n > 0 {
-				faults = append(faults, fmt.Errorf("%d points or fields were left out: %s", n, reasons(b.Drops())))
+				faults = append(faults, fmt.Errorf("%s left out: %s", amount.Of(n, "point or field was", "points or fields were"), reasons(b.Drops())))
 			}
 			n, err := store(ctx, out, subject, &b)
 			stored += n

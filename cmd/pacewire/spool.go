@@ -14,6 +14,7 @@ import (
 	"github.com/pacewire/pacewire/agent/host"
 	"github.com/pacewire/pacewire/agent/uplink"
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -77,24 +78,24 @@ func askUplink(ctx context.Context, l *link, wrong func(string, ...any)) *teleme
 
 // uplinkFault says what is wrong with an uplink; "" is nothing.
 func uplinkFault(u *telemetry.UplinkStatus) string {
-	waits := fmt.Sprintf("%d messages (%s) wait here", u.Messages, bytesText(u.Bytes))
+	waiting := fmt.Sprintf("%s (%s)", amount.Of(u.Messages, "message", "messages"), bytesText(u.Bytes))
 	since := (time.Duration(u.AgeMS) * time.Millisecond).Round(time.Second)
 	switch u.State {
 	case telemetry.UplinkOK:
 		if u.Lags {
-			return fmt.Sprintf("uplink: what waits here fills %.0f%% of the spool: %d messages (%s)", 100*u.Filled, u.Messages, bytesText(u.Bytes))
+			return fmt.Sprintf("uplink: what waits here fills %.0f%% of the spool: %s", 100*u.Filled, waiting)
 		}
 		return ""
 	case telemetry.UplinkAway:
-		return strings.TrimSuffix(fmt.Sprintf("the bus of the fleet is away for %v, and %s: %s", since, waits, printable(u.Reason)), ": ")
+		return strings.TrimSuffix(fmt.Sprintf("the bus of the fleet is away for %v, with %s waiting here: %s", since, waiting, printable(u.Reason)), ": ")
 	}
-	return strings.TrimSuffix(fmt.Sprintf("uplink: %s for %v, and %s: %s", printable(u.State), since, waits, printable(u.Reason)), ": ")
+	return strings.TrimSuffix(fmt.Sprintf("uplink: %s for %v, with %s waiting here: %s", printable(u.State), since, waiting, printable(u.Reason)), ": ")
 }
 
 // uplinkText shows an uplink in two lines of status.
 func uplinkText(u *telemetry.UplinkStatus) (state, waits string) {
 	state = fmt.Sprintf("%s\tto %s for %v", printable(u.State), printable(u.Bus), (time.Duration(u.AgeMS) * time.Millisecond).Round(time.Second))
-	waits = fmt.Sprintf("%d messages, %s, wait; %.1f messages/s, %s/s go on, %s first", u.Messages, bytesText(u.Bytes), u.Rate, bytesText(uint64(u.ByteRate)), printable(u.Order))
+	waits = fmt.Sprintf("%s, %s, waiting; %.1f messages/s, %s/s go on, %s first", amount.Of(u.Messages, "message", "messages"), bytesText(u.Bytes), u.Rate, bytesText(uint64(u.ByteRate)), printable(u.Order))
 	if u.Lags {
 		waits += fmt.Sprintf("; that fills %.0f%% of the spool", 100*u.Filled)
 	}
@@ -125,8 +126,9 @@ func (d *doctor) uplink(u *telemetry.UplinkStatus) {
 	}
 	if u.Lost > 0 {
 		d.add(finding{Where: "uplink", Fix: "bus: { max_store: 4GiB, max_age: 24h } in the config, and start the agent again",
-			Problem: fmt.Sprintf("%d messages were dropped by the limits of the spool before the bus of the fleet had them%s", u.Lost, lastAt(u.LostAt)),
-			Note:    u.LostAt > 0 && time.Since(time.Unix(0, u.LostAt)) > longAgo})
+			Problem: amount.Of(u.Lost, "message was dropped by the limits of the spool before the bus of the fleet had it", "messages were dropped by the limits of the spool before the bus of the fleet had them") +
+				lastAt(u.LostAt),
+			Note: u.LostAt > 0 && time.Since(time.Unix(0, u.LostAt)) > longAgo})
 	}
 	d.looked = append(d.looked, "uplink to "+printable(u.Bus))
 }

@@ -42,12 +42,12 @@ func TestUplinkShown(t *testing.T) {
 		}
 	}
 	f(telemetry.UplinkStatus{State: telemetry.UplinkOK, Rate: 20.04}, "", "20.0 messages/s", "0 messages")
-	f(telemetry.UplinkStatus{State: telemetry.UplinkAway, Reason: "no route", Messages: 7, Bytes: 2048}, "the bus of the fleet is away for 1m30s, and 7 messages (2.0 KiB) wait here: no route",
+	f(telemetry.UplinkStatus{State: telemetry.UplinkAway, Reason: "no route", Messages: 7, Bytes: 2048}, "the bus of the fleet is away for 1m30s, with 7 messages (2.0 KiB) waiting here: no route",
 		"7 messages, 2.0 KiB")
-	f(telemetry.UplinkStatus{State: telemetry.UplinkAway}, "the bus of the fleet is away for 1m30s, and 0 messages (0 B) wait here")
+	f(telemetry.UplinkStatus{State: telemetry.UplinkAway}, "the bus of the fleet is away for 1m30s, with 0 messages (0 B) waiting here")
 	f(telemetry.UplinkStatus{State: telemetry.UplinkOK, Filled: 0.2}, "")
 	f(telemetry.UplinkStatus{State: telemetry.UplinkOK, Filled: 0.724, Lags: true}, "uplink: what waits here fills 72% of the spool: 0 messages (0 B)", "fills 72% of the spool")
-	f(telemetry.UplinkStatus{State: telemetry.UplinkFull, Lost: 5, SetAside: 6}, "uplink: storage_full for 1m30s, and 0 messages (0 B) wait here",
+	f(telemetry.UplinkStatus{State: telemetry.UplinkFull, Lost: 5, SetAside: 6}, "uplink: storage_full for 1m30s, with 0 messages (0 B) waiting here",
 		"5 lost", "6 refused")
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -368,7 +369,7 @@ func (st streamStanding) fault() string {
 }
 
 func (st streamStanding) text() string {
-	text := fmt.Sprintf("%d messages, %s", st.Messages, bytesText(st.Bytes))
+	text := amount.Of(st.Messages, "message", "messages") + ", " + bytesText(st.Bytes)
 	if st.MaxBytes > 0 {
 		text += " of " + bytesText(uint64(st.MaxBytes))
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pacewire/pacewire/agent/config"
+	"github.com/pacewire/pacewire/internal/amount"
 )
 
 func (a *app) validate() *cobra.Command {
@@ -26,19 +27,12 @@ func (a *app) validate() *cobra.Command {
 			for _, w := range s.Warnings {
 				fmt.Fprintf(a.err, "warning: %s\n", w.Error())
 			}
-			_, err = fmt.Fprintf(a.out, "%s: good, %s\n", from, pluginsText(len(s.Plugins)))
+			_, err = fmt.Fprintf(a.out, "%s: good, %s\n", from, amount.Of(len(s.Plugins), "plugin", "plugins"))
 			return err
 		},
 	}
 	c.Flags().BoolVar(&offline, "offline", false, "look at no other files and programs")
 	return c
-}
-
-func pluginsText(n int) string {
-	if n == 1 {
-		return "1 plugin"
-	}
-	return fmt.Sprintf("%d plugins", n)
 }
 
 func (a *app) faultsAsJSON(s *config.Settings, err error) error {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -221,7 +222,7 @@ func (u *upload) afterSome(err error) string {
 	if u.stored == 0 {
 		return err.Error()
 	}
-	return fmt.Sprintf("partial write: %v, after %d points were stored", err, u.stored)
+	return fmt.Sprintf("partial write: %v, after %s stored", err, amount.Of(u.stored, "point was", "points were"))
 }
 
 const maxFaults = 5

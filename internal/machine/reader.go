@@ -8,6 +8,8 @@ import (
 	"iter"
 	"strconv"
 	"syscall"
+
+	"github.com/pacewire/pacewire/internal/amount"
 )
 
 // maxFaults is how many errors a Reader tells one by one.
@@ -45,7 +47,7 @@ func (r *Reader) Err(ctx context.Context) error {
 		faults = append([]error{err}, faults...)
 	}
 	if r.more > 0 {
-		faults = append(faults, fmt.Errorf("and %d errors more", r.more))
+		faults = append(faults, fmt.Errorf("and %s more", amount.Of(r.more, "error", "errors")))
 	}
 	return errors.Join(faults...)
 }

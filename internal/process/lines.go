@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/amount"
 )
 
 const (
@@ -104,7 +106,7 @@ func (l *Lines) allowed(now time.Time) bool {
 // tellMissing puts a line in the place of those that are not there.
 func (l *Lines) tellMissing() {
 	if l.missing > 0 {
-		l.hand(fmt.Appendf(nil, "[%d lines left out]", l.missing))
+		l.hand(fmt.Appendf(nil, "[%s left out]", amount.Of(l.missing, "line", "lines")))
 		l.missing = 0
 	}
 }

@@ -64,7 +64,7 @@ func TestLinesAreBoundedPerSecond(t *testing.T) {
 func TestLinesLeftOutAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got, all, _ := printed(t, strings.NewReader(strings.Repeat("again\n", maxPerSecond)+"panic: boom\n"))
-		if last := got[len(got)-1]; last != "[1 lines left out]" || all[len(all)-1] != "panic: boom" {
+		if last := got[len(got)-1]; last != "[1 line left out]" || all[len(all)-1] != "panic: boom" {
 			t.Errorf("last lines %q, %q", last, all[len(all)-1])
 		}
 	})

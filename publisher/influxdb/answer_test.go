@@ -62,7 +62,7 @@ func TestAnswers(t *testing.T) {
 	f(1, 200, html, "<html>please log in", "denied", "is this InfluxDB 1?")
 	f(1, 200, "", `{"error":"partial write: timeout"}`, "denied", "but said: partial write")
 
-	f(1, 400, "", `{"error":"unable to parse 'cpu v=': missing field value"}`, "dead", "1 of 1 points refused, of cpu", "missing field value")
+	f(1, 400, "", `{"error":"unable to parse 'cpu v=': missing field value"}`, "dead", "1 of 1 point refused, of cpu", "missing field value")
 	f(1, 400, "", `{"error":"partial write: points beyond retention policy dropped=1"}`, "dead", "beyond retention policy")
 	f(1, 400, "", `{"error":"database is required"}`, "denied", "set database")
 	f(1, 400, "", "Client sent an HTTP request to an HTTPS server.\n", "denied", "HTTP request to an HTTPS server")

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -38,7 +39,7 @@ func (p *sink) sift(ctx context.Context, in *telemetry.Batch, text []byte, why *
 	if in.Len() == 0 {
 		return nil // it has changed its mind
 	}
-	return plugin.Refuse(fmt.Errorf("%d of %d points refused, of %s: %w", in.Len(), total, series(in), why))
+	return plugin.Refuse(fmt.Errorf("%d of %s refused, of %s: %w", in.Len(), amount.Of(total, "point", "points"), series(in), why))
 }
 
 // keep leaves in b the points that are bad.
