@@ -53,7 +53,7 @@ def main(plugin: Plugin, args: Sequence[str] | None = None) -> int:
     except (asyncio.CancelledError, KeyboardInterrupt):
         code = DONE
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")
+        _leave_stdout()
     except Exception:
         traceback.print_exc()  # here, since a call that does not come back would hold up the end
     if left or not _threads_end():
@@ -69,6 +69,13 @@ def _threads_end() -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def _leave_stdout() -> None:
+    """Has what is still written to a broken pipe go nowhere: else the interpreter complains at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _leave(code: int) -> None:
@@ -175,8 +182,16 @@ async def _describe(plugin: Plugin) -> tuple[int, int]:
 async def _alone(plugin: Plugin, o: argparse.Namespace, log: Any) -> tuple[int, int]:
     from ._once import Solo, write_points
 
-    out = sys.stdout.buffer
-    solo = Solo(plugin, settings(plugin, o.config), log, o.host, o.name, write_points(out),
+    write = write_points(sys.stdout.buffer)
+
+    def take(batch: Any) -> None:
+        try:
+            write(batch)
+        except BrokenPipeError:  # nobody reads any more: the end, as by a signal
+            _leave_stdout()
+            task.cancel()
+
+    solo = Solo(plugin, settings(plugin, o.config), log, o.host, o.name, take,
                 lambda facts: print(json.dumps(facts, sort_keys=True), flush=True))
     task = asyncio.ensure_future(solo.run(iter(sys.stdin.buffer.readline, b""), folder=o.dir))
     _on_signals(task.cancel)
