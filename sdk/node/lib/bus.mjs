@@ -42,11 +42,11 @@ export class Bus {
   /** dial returns when it is connected, however long that takes. */
   async dial() {
     const { url, creds, user, name, env = {}, control } = this.options;
-    const local = url.split(',').every((one) => /^(\w+:\/\/)?([^@/]*@)?(localhost|127\.[\d.]+|\[::1\])(:|$)/.test(one.trim()));
+    const servers = url.split(',').map((one) => one.trim().replace(/^(\w+:\/\/)?[^@/]*@/, '$1')); // the client takes a password of digits for a port
+    const local = servers.every((one) => /^(\w+:\/\/)?(localhost|127\.[\d.]+|\[::1\])(:|$)/.test(one));
     this.inbox = `_INBOX_${user}`;
     this.nc = await connect({
-      servers: url.split(',').map((one) => one.trim()),
-      name, inboxPrefix: this.inbox, authenticator: creds ? credentials(creds) : login(url), tls: tlsOf(env, url),
+      servers, name, inboxPrefix: this.inbox, authenticator: creds ? credentials(creds) : login(url), tls: tlsOf(env, url),
       maxReconnectAttempts: -1, waitOnFirstConnect: true, ignoreAuthErrorAbort: true, reconnectDelayHandler: () => this.#delay(),
       pingInterval: local && control ? 1750 : 10_000, maxPingOut: 2, timeout: 5000, noAsyncTraces: true,
     });

@@ -144,7 +144,7 @@ export function decodeControl(kind, body) {
 
 /** parse returns the value in body, once it is known to be harmless. */
 function parse(body, limit) {
-  const json = /^\s*\{/.test(Buffer.from(body.subarray(0, 16)).toString('latin1'));
+  const json = body[0] === 0x7b;
   if (!json) {
     guard(body, limit);
     return { value: unpack(body, { useBigInt64: true }), json };
