@@ -145,12 +145,9 @@ func (k *kit) told() telemetry.Manifest {
 	return k.manifest
 }
 
-// settle notes how a check went; the first word counts.
+// settle notes how a check went; the first word counts. A failure counts even of a check that was not asked for.
 func (k *kit) settle(name string, err error, stderr func() []string) {
 	c, _ := checkOf(name)
-	if !k.wanted(c) {
-		return
-	}
 	r := Result{Check: name, About: c.about, Status: Pass, Seconds: time.Since(k.began).Seconds()}
 	var v *verdict
 	switch {
@@ -158,6 +155,9 @@ func (k *kit) settle(name string, err error, stderr func() []string) {
 		r.Status, r.Reason, r.Message = v.status, v.reason, v.message
 	case err != nil:
 		r.Status, r.Reason = Fail, err.Error()
+	}
+	if r.Status != Fail && !k.wanted(c) {
+		return
 	}
 	k.mu.Lock()
 	_, again := k.results[name]

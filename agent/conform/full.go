@@ -299,6 +299,7 @@ func (s *stage) survives() error {
 		return err
 	}
 	_ = s.proc.Signal(syscall.SIGSTOP) // the only error is that it has ended
+	pause(s.ctx, 100*time.Millisecond) // until each of its threads has heard of it
 	if _, err := s.feed(held); err != nil {
 		return err
 	}

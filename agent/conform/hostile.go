@@ -24,15 +24,10 @@ func hostile(s *stage) {
 		return
 	}
 	s.check("hostile_messages", s.withstands)
-	s.check("stdin_eof", func() error {
-		if s.proc.ended() { // which was told
-			if err := s.begins(); err != nil {
-				return err
-			}
-		}
+	s.check("stdin_eof", s.again(func() error {
 		_ = s.proc.Stdin().Close() // the only error is that it has ended
 		return s.drainsUnasked("the end of its standard input")
-	})
+	}))
 }
 
 // withstands sends broken requests and answers, and looks whether the plugin is the same afterwards.

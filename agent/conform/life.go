@@ -39,6 +39,18 @@ func (s *stage) begins() error {
 	return s.inForce(s.ctx, rev)
 }
 
+// again starts the plugin anew before a check, if the check before has ended it, which was told then.
+func (s *stage) again(check func() error) func() error {
+	return func() error {
+		if s.proc.ended() {
+			if err := s.begins(); err != nil {
+				return err
+			}
+		}
+		return check()
+	}
+}
+
 const steadyBeats = 5
 
 // steady returns the heartbeats since a time that are no hello and have no list of the inventory.

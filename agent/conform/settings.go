@@ -19,11 +19,11 @@ func settings(s *stage) {
 		return
 	}
 	s.check("hostile_config", s.keepsSettings)
-	s.check("config_change", s.changes)
-	s.check("sigterm", func() error {
+	s.check("config_change", s.again(s.changes))
+	s.check("sigterm", s.again(func() error {
 		s.proc.Terminate(drainWait + time.Second)
 		return s.drainsUnasked("SIGTERM")
-	})
+	}))
 }
 
 // drainsUnasked waits for an end with goodbye.

@@ -234,14 +234,13 @@ func (w *ward) dir() string { return filepath.Join(w.g.dir, "state", bus.Token(w
 
 func (w *ward) user() string { return bus.User(hostName, w.name) }
 
-// violation shortens what the server says of one.
+// violation shortens what the server says of one: whose connection it is goes before.
 func violation(text string) string {
-	if _, rest, ok := strings.Cut(text, " - cid:"); ok {
-		if _, rest, ok = strings.Cut(rest, " - "); ok {
-			return rest
-		}
+	before, after, ok := strings.Cut(text, " Violation - ")
+	if !ok {
+		return text
 	}
-	return text
+	return before[strings.LastIndex(before, " - ")+len(" - "):] + " Violation - " + after
 }
 
 // inForce waits until the revision is in force, and the work has begun.
