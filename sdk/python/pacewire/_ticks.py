@@ -61,7 +61,7 @@ class Ticks:
                 if last - time.time() > 3 * 3600:
                     last, due = time.time(), self._next(time.time())
                 await asyncio.sleep(min(max(due - time.time(), 0.001), 30.0))
-            yield round(due * 1e9) if time.time() - due < 1 else time.time_ns()
+            yield round(due * 1e6) * 1000 if time.time() - due < 1 else time.time_ns()
             last, n = due, 0
             while n < 1000 and self._next(last) < time.time() - 1:
                 last, n = self._next(last), n + 1
