@@ -177,13 +177,15 @@ class _Page:
 
     def go_on(self, plugin: Plugin, config: str) -> None:
         """What a person may do next."""
-        command = "python3 " + (sys.argv[0] or "plugin.py")
+        python = "python3" if sys.prefix == sys.base_prefix else sys.executable  # of a virtual environment
+        file = sys.argv[0] or "plugin.py"
+        command = f"{python} {file}"
         section = {"collector": "collect", "processor": "process", "publisher": "publish"}[plugin.kind]
         feed = "" if plugin.kind == "collector" else "echo 'cpu usage=93.5' | "
         self.line("\nnext")
         self.line(f"  {feed}{command} --once")
         self.line(f"  pacewire conform -- {command}")
-        self.line(f"  {command} --help\n\n  or in a config:\n\n    {section}:\n      {plugin.program}:\n        run: {command}")
+        self.line(f"  {command} --help\n\n  or in a config:\n\n    {section}:\n      {plugin.program}:\n        run: {python} {os.path.abspath(file)}")
         if plugin.every:
             self.line(f"        every: {plugin.every}")
         if plugin.kind != "collector":
