@@ -70,8 +70,12 @@ class Ticks:
 
     def _next(self, after: float) -> float:
         after -= self._splay
-        at = self._cron.next(after) if self._cron else (after // self.every + 1) * self.every
-        return at + self._splay
+        return self._splay + (self._cron.next(after) if self._cron else self._even(after))
+
+    def _even(self, after: float) -> float:
+        """The next multiple of the interval, by whole microseconds: 0.1 is no float."""
+        every = round(1e6 * self.every)
+        return (round(1e6 * after) // every + 1) * every / 1e6
 
 
 def _part(host: str, plugin: str) -> float:
