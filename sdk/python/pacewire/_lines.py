@@ -10,11 +10,12 @@ from ._batch import Batch
 from ._decode import MAX_FIELDS, MAX_NAME, MAX_TAG_VALUE, MAX_TAGS, _integer, in_64_bits, integer_fits, too_long
 from ._group import Types
 
-_BLANK = re.compile(r"(?: |\n|\r(?=\n|\Z)|#[^\n]*)*").match
-_SERIES = re.compile(r"(?:\\[, ]|[^\x00-\x20\x7f,])*").match
-_TOKEN = re.compile(r"(?:\\[,= ]|[^\x00-\x20\x7f,=])*").match
+# Repeated groups are bounded, for each round takes memory: what is longer is refused in any case.
+_BLANK = re.compile(r"[ \n]+|\r(?=\n|\Z)|#[^\n]*").match
+_SERIES = re.compile(r"(?:\\[, ]|[^\x00-\x20\x7f,]){,%d}" % (MAX_NAME + 1)).match
+_TOKEN = re.compile(r"(?:\\[,= ]|[^\x00-\x20\x7f,=]){,%d}" % (MAX_TAG_VALUE + 1)).match
 _VALUE = re.compile(r"[^\x00-\x20,]*").match
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL).match
+_QUOTE_NEXT = re.compile(r'["\\]').search
 _SPACES = re.compile(r" *").match
 _WORD = re.compile(r"[^\x00-\x20]*").match
 _END = re.compile(r"\r?(?:\n|\Z)").match
@@ -53,7 +54,8 @@ class _Scan:
 
     def more(self) -> bool:
         """Goes to the next line that is neither empty nor a comment."""
-        self.at = _BLANK(self.text, self.at).end()
+        while blank := _BLANK(self.text, self.at):
+            self.at = blank.end()
         return self.at < len(self.text)
 
     def skip_line(self) -> None:
@@ -132,11 +134,13 @@ class _Scan:
         return False
 
     def _quoted(self) -> tuple[str, Any, str]:
-        found = _QUOTED(self.text, self.at)
+        first = end = self.at + 1
+        while (found := _QUOTE_NEXT(self.text, end)) and found.group() == "\\":
+            end = found.end() + 1
         if not found:
             raise _Bad("line")
         self.at = found.end()
-        text = _ESCAPE.sub(lambda m: _MEANT[m.group(1)], found.group(1))
+        text = _ESCAPE.sub(lambda m: _MEANT[m.group(1)], self.text[first:found.start()])
         try:
             return ("s", None, "too_long") if too_long(text) else ("s", str(text.encode(), "utf-8"), "")
         except UnicodeEncodeError:
