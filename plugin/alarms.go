@@ -55,7 +55,8 @@ func alarmOf(kind string, n uint64) (event, text string) {
 		return telemetry.FlagUnread, amount.Of(n, "batch was dropped by the stream before it was read", "batches were dropped by the stream before they were read") +
 			": this plugin is too slow, or max_age and max_store of the bus are too small"
 	case telemetry.FlagStorageFull:
-		return kind, "the bus has no room: what was made waits, and is sent when there is; free its disk, or raise max_store"
+		return kind, "the bus has no room: what was made waits, and is sent when there is; free the disk of the bus, or let it have more: " +
+			"bus.max_store in the config of its agent, max_file_store or the limit of the account where it is a NATS server by itself"
 	}
 	return "", ""
 }

@@ -115,7 +115,9 @@ func TestAlarmTexts(t *testing.T) {
 	f(refusedFlood, "refused_flood", "12 points were refused, and kept by their senders")
 	f(dropSeries, "series_limit", "raise max_series")
 	f(dropUnread, "lost_unread", "12 batches")
-	f(telemetry.FlagStorageFull, "storage_full", "max_store")
+	for _, way := range []string{"free the disk", "bus.max_store", "max_file_store"} {
+		f(telemetry.FlagStorageFull, "storage_full", way)
+	}
 	f("nan", "", "")
 	if _, text := alarmOf(dropUnread, 1); !strings.HasPrefix(text, "1 batch was dropped") {
 		t.Errorf("of one: %q", text)
