@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,7 +51,7 @@ func (c *configured) read() (files []config.Source, from string, err error) {
 		return config.Files(names...), strings.Join(names, ", "), nil
 	}
 	if c.starter {
-		return []config.Source{{Name: "starter config", Text: []byte(starterConfig)}}, "the starter config (pacewire init writes it to a file)", nil
+		return []config.Source{{Name: starterName, Text: []byte(starterConfig)}}, "the starter config (pacewire init writes it to a file)", nil
 	}
 	if c.withBus != "" && c.app.flags.bus != "" {
 		return []config.Source{{Name: "config of --bus", Text: []byte(c.withBus)}}, "what --bus needs", nil
@@ -58,6 +59,17 @@ func (c *configured) read() (files []config.Source, from string, err error) {
 	main, _ := config.Places(os.Geteuid() == 0, os.LookupEnv)
 	return nil, "", exitWith(exitConfig, fmt.Errorf(
 		"no config: there is no %s, and none was named by -c or PACEWIRE_CONFIG: pacewire init writes one", main))
+}
+
+// starterName is what the starter config goes by in messages.
+const starterName = "starter config"
+
+// overlooked warns of a config in this folder where the starter config runs in its place.
+func (c *configured) overlooked(log *slog.Logger) {
+	const file = "pacewire.yaml"
+	if _, err := os.Stat(file); err == nil && c.files[0].Name == starterName {
+		log.Warn("the starter config runs, not "+file+" of this folder", "hint", "pacewire up -c "+file)
+	}
 }
 
 // join checks sources together, and puts the flags over them.

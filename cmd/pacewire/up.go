@@ -74,6 +74,7 @@ func (a *app) serve(ctx context.Context, c *configured, o serveOptions) error {
 		screen = newScreen(a.out, a.flags.noColor)
 		log = slog.New(screen.logHandler())
 	}
+	c.overlooked(log)
 	for _, w := range c.Warnings {
 		log.Warn("config", "says", w.Message, "file", w.File, "line", w.Line, "hint", w.Hint)
 	}
