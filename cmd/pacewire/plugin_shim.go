@@ -31,7 +31,8 @@ func (a *app) pluginShim() *cobra.Command {
 			"  pacewire plugin shim --kind publisher --each -- sh -c 'cat >>points.json'",
 		DisableFlagParsing: true, // most of them are the plugin's
 		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
+			own, _ := parted(args)
+			if len(args) == 0 || slices.Contains(own, "-h") || slices.Contains(own, "--help") {
 				return c.Help()
 			}
 			d, rest, err := shimOf(args)
@@ -65,11 +66,7 @@ func (s *shimFlags) set() *pflag.FlagSet {
 
 // shimOf returns the plugin that a command line asks for, and the flags that are every plugin's.
 func shimOf(args []string) (d plugin.Definition, rest []string, err error) {
-	var command []string
-	before := args
-	if i := slices.Index(args, "--"); i >= 0 {
-		before, command = args[:i], args[i+1:]
-	}
+	before, command := parted(args)
 	var flags shimFlags
 	if rest, err = takeFlags(flags.set(), before); err != nil {
 		return d, nil, err
@@ -92,6 +89,14 @@ func shimOf(args []string) (d plugin.Definition, rest []string, err error) {
 	}
 	d.Command = "pacewire plugin shim " + strings.Join(slices.Concat(before, []string{"--"}, command), " ")
 	return d, rest, nil
+}
+
+// parted returns what stands before --, and behind it.
+func parted(args []string) (before, command []string) {
+	if i := slices.Index(args, "--"); i >= 0 {
+		return args[:i], args[i+1:]
+	}
+	return args, nil
 }
 
 // takeFlags sets those of args that are flags of f, and returns the others.

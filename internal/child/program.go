@@ -25,7 +25,7 @@ const pipeSize = 1 << 20
 // lingering is how long is read after the end of a program: somebody whom nobody could end may hold its output open.
 const lingering = time.Second
 
-// Start starts a program.
+// Start starts a program. The error is as that of Run.
 func Start(s Spec) (*Program, error) {
 	input, stdin, err := os.Pipe()
 	if err != nil {
@@ -46,7 +46,7 @@ func Start(s Spec) (*Program, error) {
 	if p.Process, err = process.Start(c); err != nil {
 		stdin.Close()
 		stdout.Close()
-		return nil, err
+		return nil, explained(s.Command, err)
 	}
 	go p.watch()
 	return p, nil

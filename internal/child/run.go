@@ -31,7 +31,7 @@ func Run(ctx context.Context, s Spec, input []byte, head, tail int) (Result, err
 	begin := time.Now()
 	p, err := process.Start(c)
 	if err != nil {
-		return Result{}, err
+		return Result{}, explained(s.Command, err)
 	}
 	late := false
 	select {

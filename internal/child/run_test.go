@@ -3,12 +3,9 @@ package child
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -36,22 +33,6 @@ func TestRun(t *testing.T) {
 	f("exec <&-; sleep 0.1", strings.Repeat("nobody reads this ", 1e5), "", "", 0)
 	f(`printf %s "$LC_ALL"`, "", "C.UTF-8", "", 0)
 	f(`printf '%.2f' 1.5`, "", "1.50", "", 0)
-}
-
-func TestRunNothing(t *testing.T) {
-	f := func(want error, command ...string) {
-		t.Helper()
-		if r, err := Run(t.Context(), Spec{Command: command}, nil, 1, 1); !errors.Is(err, want) || r.Stdout != nil {
-			t.Errorf("%q: %v, want %v", command, err, want)
-		}
-	}
-	plain := filepath.Join(t.TempDir(), "plain")
-	if err := os.WriteFile(plain, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f(exec.ErrNotFound, "no-such-program-anywhere")
-	f(fs.ErrNotExist, "/no/such/program")
-	f(fs.ErrPermission, plain)
 }
 
 // Standard error comes line by line, and what is too much of it is left out.

@@ -28,6 +28,14 @@ func ParseFormat(name string) (Format, error) {
 	return "", fmt.Errorf("format %q: want json (a point object a line) or lines (line protocol)", name)
 }
 
+// example is a line of the format.
+func (f Format) example() string {
+	if f == JSON {
+		return `{"series":"load","tags":{"cpu":"0"},"fields":{"v":1.5}}`
+	}
+	return "load,cpu=0 v=1.5"
+}
+
 // A codec writes points for a program and reads those that it prints.
 type codec struct {
 	format Format // "": what is read tells by its first letter
@@ -131,27 +139,31 @@ func (c *codec) one(out *telemetry.Batch, text []byte, line int, at time.Time) {
 		}
 	})
 	if err != nil { // it is blank otherwise
-		c.told.bad(line, text, err)
+		c.told.bad(line, text, c.form(text), err)
 	}
 	takeAll(out, &b)
 }
 
 // read makes b, which is empty, the points of text.
 func (c *codec) read(b *telemetry.Batch, text []byte, at time.Time) error {
-	form := c.format
-	if form == "" {
-		form = Lines
-		if head := bytes.TrimLeft(text, " \t\r\n"); len(head) > 0 && (head[0] == '{' || head[0] == '[') {
-			form = JSON
-		}
-	}
-	if form == Lines {
+	if c.form(text) == Lines {
 		return c.lines.Decode(b, text, at)
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil
 	}
 	return b.DecodeJSON(text, at)
+}
+
+// form is the format of a text: a collector's is told by its first letter.
+func (c *codec) form(text []byte) Format {
+	if c.format != "" {
+		return c.format
+	}
+	if head := bytes.TrimLeft(text, " \t\r\n"); len(head) > 0 && (head[0] == '{' || head[0] == '[') {
+		return JSON
+	}
+	return Lines
 }
 
 func takeAll(out, b *telemetry.Batch) {

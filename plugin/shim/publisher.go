@@ -47,7 +47,7 @@ func (c *carrier) Publish(ctx context.Context, in *telemetry.Batch) error {
 		return err
 	}
 	if len(lines) > 0 { // the output of something it has started, with empty lines in it perhaps: it proves nothing
-		return fmt.Errorf("the program says what is no answer, and the batch does not count as confirmed: %q: what it has to say goes to standard error",
+		return fmt.Errorf("the program prints more than the empty line, so the batch does not count as confirmed (what it has to say goes to standard error): %q",
 			cut(string(lines), toldBytes))
 	}
 	return nil

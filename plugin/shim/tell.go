@@ -24,8 +24,9 @@ const (
 	toldBytes     = 120 // of a line
 )
 
-// bad tells what is wrong with a line.
-func (t *teller) bad(line int, text []byte, err error) {
+// bad tells what is wrong with a line; the first time also what a good one looks like.
+func (t *teller) bad(line int, text []byte, form Format, err error) {
+	first := t.second.IsZero()
 	if now := time.Now(); now.Sub(t.second) >= time.Second {
 		t.second, t.n = now, 0
 	}
@@ -37,6 +38,9 @@ func (t *teller) bad(line int, text []byte, err error) {
 	if t.missing > 0 {
 		attrs = append(attrs, "more", t.missing)
 		t.missing = 0
+	}
+	if first {
+		attrs = append(attrs, "want", form.example())
 	}
 	t.log.Warn("a line of the program is left out", attrs...)
 }

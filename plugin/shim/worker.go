@@ -131,20 +131,13 @@ func (w *worker) ask(ctx context.Context, text []byte) ([]byte, error) {
 	if err == nil {
 		return lines, nil
 	}
-	err = p.reason(ctx, err)
+	err = p.reason(ctx, taken, err)
 	w.discard(p)
-	switch {
-	case taken:
-	case ctx.Err() != nil:
-		w.fail(errDeaf)
-	default:
+	if !taken {
 		w.fail(err)
 	}
 	return nil, err
 }
-
-// errDeaf ends the work of a program that has read nothing of a batch in the time that it had.
-var errDeaf = errors.New("the program does not read what it is given")
 
 // quiet returns an error when the program has said something that nobody has asked for. It would be taken for its next answer.
 func (p *program) quiet() error {
@@ -153,7 +146,7 @@ func (p *program) quiet() error {
 	}
 	said := make([]byte, toldBytes)
 	n, _ := p.Read(said) // what is there does not block
-	return fmt.Errorf("the program speaks without being asked, so that its answers cannot be told apart: %q", said[:n])
+	return fmt.Errorf("the program speaks without being asked, as a collector does, so that its answers cannot be told apart: %q", said[:n])
 }
 
 // exchange writes a batch and reads the answer. taken says whether the program has read anything of the batch.
@@ -186,11 +179,17 @@ func (p *program) exchange(ctx context.Context, text []byte) (lines []byte, take
 	return lines, unread < w.n, err
 }
 
-// reason says why a batch has no answer.
-func (p *program) reason(ctx context.Context, err error) error {
+// errDeaf is no fault of the batch, and nothing that another try would mend.
+var errDeaf = errors.New("the program does not read what it is given")
+
+// reason says why a batch has no answer. taken says whether the program has read anything of it.
+func (p *program) reason(ctx context.Context, taken bool, err error) error {
 	switch {
+	case ctx.Err() != nil && !taken:
+		return errDeaf
 	case ctx.Err() != nil:
-		return fmt.Errorf("the program gives no answer: %w", ctx.Err())
+		return saying(fmt.Errorf("%w: the program has read the batch and printed %d bytes, but no empty line: it has to come behind each answer, at once. "+
+			"A program that reads to the end of its input first, or keeps back what it prints, works with --each", ctx.Err(), len(p.buf)), p.LastLine())
 	case errors.Is(err, errTooMuch), errors.Is(err, errStray):
 		return fmt.Errorf("the program cannot be followed: %w", err)
 	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed):
@@ -202,7 +201,11 @@ func (p *program) reason(ctx context.Context, err error) error {
 // ended says how a program has ended.
 func ended(p *child.Program) error {
 	<-p.Gone()
-	return saying(fmt.Errorf("the program has ended: %s", p.Exit()), p.LastLine())
+	err := fmt.Errorf("the program has ended: %s", p.Exit())
+	if p.Exit().Code == 0 {
+		err = fmt.Errorf("%w: one that works once and ends wants --each", err)
+	}
+	return saying(err, p.LastLine())
 }
 
 // saying adds what a program has said last.

@@ -1,0 +1,40 @@
+package child
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// What cannot be started is told with the reason, which can be asked for, and with a way out.
+func TestAbsent(t *testing.T) {
+	file := func(text string, mode os.FileMode) string {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	f := func(program string, want error, says string) {
+		t.Helper()
+		s := Spec{Command: []string{program}}
+		_, err := Run(t.Context(), s, nil, 0, 0)
+		if !errors.Is(err, want) || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), program) {
+			t.Errorf("run %s: %v, want %v and %q", program, err, want, says)
+		}
+		if _, err := Start(s); !errors.Is(err, want) || !strings.Contains(err.Error(), says) {
+			t.Errorf("start %s: %v, want %v and %q", program, err, want, says)
+		}
+	}
+	f("no-such-program-anywhere", exec.ErrNotFound, "install it, or write its whole path")
+	f("/no/such/program", fs.ErrNotExist, "write the whole path")
+	f(file("#!/no/such/interpreter\n", 0o700), fs.ErrNotExist, "the file is there, but not the interpreter")
+	f(file("", 0o600), fs.ErrPermission, "chmod +x")
+	f(file("echo hello\n", 0o700), syscall.ENOEXEC, "#!/bin/sh")
+}
