@@ -9,7 +9,7 @@ from typing import Any, Iterable, Iterator, Mapping
 
 from . import _encode
 from ._clock import now_ns
-from ._column import Column, Constant, Dense, mixed, text_column
+from ._column import Column, Constant, Dense, mixed
 from ._decode import BatchError, Decoder, Dropped, MAX_FIELDS, MAX_MESSAGE, MAX_TAGS, in_64_bits, integer_fits, value_as
 from ._group import LETTER_OF, Group, Point, Types, letter_as
 
@@ -197,7 +197,7 @@ class _Rows:
         columns = list(zip(*self.rows))
         n = len(self.rows)
         times = self._times(columns[0], drops)
-        tags = {k: _encode.clean_tags(text_column(c)) for k, c in zip(self.keys, columns[1:])}
+        tags = {k: _encode.tag_column(c) for k, c in zip(self.keys, columns[1:])}
         fields = {}
         for name, letter, values in zip(self.names, self.letters, columns[1 + len(self.keys):]):
             fields[name], nan = mixed(letter, values)

@@ -46,6 +46,13 @@ def tag_text(value: Any) -> str:
     return clean(value if isinstance(value, str) else str(value), MAX_TAG_VALUE)
 
 
+def tag_column(values: Sequence[Any]) -> Column:
+    """Values of any kind as a column of tags."""
+    if set(map(type, values)) != {str}:
+        values = list(map(tag_text, values))
+    return clean_tags(text_column(values))
+
+
 def clean_tags(column: Column) -> Column:
     """A column of tags with texts that a reader takes."""
     try:

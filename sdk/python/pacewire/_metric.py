@@ -313,16 +313,18 @@ def _typed(letter: str, values: list[Any]) -> tuple[Column, int] | None:
 def _join(batch: Batch, metrics: Iterable[Metric]) -> None:
     """Adds metrics by what they say of themselves, those that belong together as one point."""
     points: dict[tuple, list[Point]] = {}
+    now = batch._now()
     for metric in metrics:
         if metric.data is None:
             continue
         series, name, tags = _place(metric)
-        same = points.setdefault((series, metric._timestamp, _hashable(tags)), [])
+        at = now if metric._timestamp is None else metric._timestamp
+        same = points.setdefault((series, at, _hashable(tags)), [])
         for point in same:
             if name not in point.fields:
                 break
         else:
-            point = Point(series, metric._timestamp, tags, {}, Types())
+            point = Point(series, at, tags, {}, Types())
             same.append(point)
         point.fields[name] = metric.data
         if metric._column is not None:
