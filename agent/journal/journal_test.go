@@ -38,7 +38,7 @@ func TestAdd(t *testing.T) {
 		t.Errorf("%+v, want %+v", first, want)
 	}
 	note := j.Note(slog.LevelWarn, "starts again in 2s\n")
-	if note.Seq != first.Seq+1 || note.Stream != "agent" || note.Level != "warn" || note.Text != "starts again in 2s\uFFFD" || note.PID != 0 {
+	if note.Seq != first.Seq+1 || note.Stream != "agent" || note.Level != "warn" || note.Text != "starts again in 2s↵" || note.PID != 0 {
 		t.Errorf("%+v", note)
 	}
 	if p := j.Page(0, 0, 0); len(p.Lines) != 2 || p.Lines[0] != first || p.Lines[1] != note || p.Next != note.Seq || p.Lost != 0 || p.More {

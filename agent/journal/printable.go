@@ -12,12 +12,14 @@ const maxText = 8 << 10
 const cutMark = " [cut]"
 
 // Printable replaces what could play tricks on a terminal or a reader: control characters, those that turn the direction of
-// writing, and bytes that are no text.
+// writing, and bytes that are no text. The end of a line within a text, as a traceback has, is shown as such.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t':
 			return ' '
+		case r == '\n':
+			return '↵'
 		case r < 0x20, r >= 0x7f && r < 0xa0, r == 0x2028, r == 0x2029, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
 			return utf8.RuneError
 		}

@@ -129,6 +129,7 @@ func TestText(t *testing.T) {
 	f("\x1b[1;31mbold\x1b[0m \x1b]0;title\x07", "bold \uFFFD]0;title\uFFFD", "bold \uFFFD]0;title\uFFFD")
 	f("\x1b[\x01m", "\uFFFD[\uFFFDm", "\uFFFD[\uFFFDm")
 	f("\x1b[31", "\uFFFD[31", "\uFFFD[31")
+	f(`{"msg":"two\nlines"}`, "two↵lines", "two↵lines")
 	f("tab\tand \xff bytes", "tab and \uFFFD bytes", "tab and \uFFFD bytes")
 	f("\u202eturned\u2066\u2028", "\uFFFDturned\uFFFD\uFFFD", "\uFFFDturned\uFFFD\uFFFD")
 	f("日本 ümläut", "日本 ümläut", "日本 ümläut")
