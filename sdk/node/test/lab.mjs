@@ -86,9 +86,10 @@ async function lines(stream, n) {
   return out;
 }
 
-/** api asks the streams of the bus. */
+/** api asks the streams of the bus, again when the question was lost with a connection. */
 export async function api(nc, verb, body) {
-  const { data } = await nc.request(`$JS.API.${verb}`, body ? JSON.stringify(body) : '', { timeout: PATIENCE });
+  const ask = () => nc.request(`$JS.API.${verb}`, body ? JSON.stringify(body) : '', { timeout: 2000 }).catch(() => null);
+  const { data } = await until(verb, ask);
   const said = JSON.parse(Buffer.from(data).toString());
   if (said.error) throw new Error(`${verb}: ${said.error.description}`);
   return said;
