@@ -4,7 +4,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ._nats import Error
+from ._nats import Disconnected, Error
 from ._wire import Msg
 
 _WAIT = 2.0
@@ -92,11 +92,12 @@ class AckLog:
         self.idle.clear()
 
     def reconnected(self) -> None:
+        """Sends everything unconfirmed again, by a new connection."""
         self._tries = 0
         self.resend()
 
     async def flush(self) -> None:
-        """Waits until the stream has confirmed all."""
+        """Waits until the stream has confirmed all. Raises Disconnected when the client is closed before."""
         if self._pending:
             if not self._asked:
                 self._ask()
@@ -105,4 +106,9 @@ class AckLog:
             await idle
 
     def close(self) -> None:
+        """Ends it; what is unconfirmed may come again."""
         self._sub.unsubscribe()
+        for idle in self.idle:
+            if not idle.done():
+                idle.set_exception(Disconnected("closed before the stream had confirmed all"))
+        self.idle.clear()

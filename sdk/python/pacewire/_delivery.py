@@ -84,8 +84,10 @@ def delivery_of(source: Any, msg: Msg) -> Optional[Delivery]:
 def time_ns(text: str) -> Optional[int]:
     """Nanoseconds of a time as Go writes it in RFC 3339, with up to nine decimals; None for another text."""
     whole, _, fraction = text.rstrip("Z").partition(".")
+    if fraction and not (fraction.isascii() and fraction.isdigit()):
+        return None
     try:
         seconds = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
-        return int(seconds.timestamp()) * 10**9 + int((fraction or "0").ljust(9, "0")[:9])
     except ValueError:
         return None
+    return int(seconds.timestamp()) * 10**9 + int(fraction[:9].ljust(9, "0"))

@@ -49,12 +49,10 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.unanswered = 0
         try:
-            if self._plain:
-                raise ProtocolError("the server speaks before the encryption it asks for")
             self._parser.feed(data)
             if self._plain and self._parser.pending:
                 raise ProtocolError("the server speaks before the encryption it asks for")
-        except (ProtocolError, ValueError, RecursionError) as err:
+        except ProtocolError as err:
             self.drop(err)
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
@@ -102,7 +100,7 @@ class Link(asyncio.Protocol):
     def _word(self, verb: str, rest: str) -> None:
         if verb == "INFO" and not self.info.done():
             info = info_of(rest)
-            self.wants_tls = self._plain = self.wants_tls or bool(info.get("tls_required"))
+            self.wants_tls = self._plain = self._parser.stopped = self.wants_tls or bool(info.get("tls_required"))
             self.info.set_result(info)
         elif verb != "-ERR" and not self.info.done():
             raise ProtocolError("the server does not greet")
@@ -144,7 +142,9 @@ class Link(asyncio.Protocol):
 
     async def encrypt(self, context: ssl.SSLContext, name: str) -> None:
         """Goes over to TLS."""
-        self._plain = False
+        if self.error is not None:
+            raise self.error
+        self._plain = self._parser.stopped = False
         loop = asyncio.get_running_loop()
         self._take(await loop.start_tls(self._transport, self, context, server_hostname=name))
 
@@ -172,8 +172,11 @@ class Link(asyncio.Protocol):
 
 
 def info_of(text: str) -> dict[str, Any]:
-    """What an INFO says. Raises ProtocolError, ValueError or RecursionError."""
-    info = json.loads(text)
+    """What an INFO says. Raises ProtocolError."""
+    try:
+        info = json.loads(text)
+    except (ValueError, RecursionError) as err:
+        raise ProtocolError(f"INFO is no JSON: {err}") from err
     if not isinstance(info, dict):
         raise ProtocolError("INFO is no object")
     return info

@@ -50,15 +50,23 @@ class Denied(Error):
 class Subscription:
     """Tells its callback of each message on a subject, until it is ended."""
 
-    __slots__ = ("subject", "queue", "callback", "_client", "_sid")
+    __slots__ = ("subject", "queue", "callback", "ending", "_client", "_sid")
 
     def __init__(self, client: Client, sid: bytes, subject: str, queue: str, callback: Callable[[Msg], None]):
         self._client, self._sid = client, sid
         self.subject, self.queue, self.callback = subject, queue, callback
+        self.ending = False  # the server sends no more
+
+    def end(self) -> None:
+        """Asks the server for no more. The callback is told of what is on the way; after a flush there is nothing."""
+        if not self.ending:
+            self.ending = True
+            self._client._unsub(self._sid)
 
     def unsubscribe(self) -> None:
         """Ends it; the callback is not called any more."""
-        self._client._unsubscribe(self._sid)
+        self.end()
+        self._client._forget(self._sid)
 
 
 class Client:
@@ -143,7 +151,7 @@ class Client:
             for server in self._pool.turn():
                 try:
                     link = await asyncio.wait_for(self._open(server), 2 * CONNECT_TIMEOUT)
-                except (OSError, asyncio.TimeoutError, Error, ProtocolError, EOFError) as err:
+                except Exception as err:  # whatever it is, the next server or the next time may do
                     self._refused(err, str(server))
                     continue
                 begun = loop.time()
@@ -216,7 +224,8 @@ class Client:
     def _up(self, link: Link) -> None:
         self._refusals, self.last_error = 0, None
         for sid, sub in self._subs.items():
-            link.write(_subscribe_line(sid, sub))
+            if not sub.ending:
+                link.write(_subscribe_line(sid, sub))
         self._link = link
         self._schedule_ping()
         for watcher in list(self._watchers):
@@ -339,8 +348,10 @@ class Client:
         self._send()
         try:
             await asyncio.wait_for(self._link.ping(), timeout)
-        except (OSError, EOFError) as err:
-            raise Disconnected(str(err)) from err
+        except (Error, asyncio.TimeoutError):
+            raise
+        except Exception as err:
+            raise Disconnected(f"the connection was lost: {err}") from err
 
     async def request(self, subject: str, data: bytes, *, headers: Optional[dict[str, str]] = None, timeout: float = 5.0) -> Msg:
         """Asks, and returns the first answer. Raises NoResponders, Denied, Disconnected or asyncio.TimeoutError."""
@@ -384,10 +395,13 @@ class Client:
             self._link.write(_subscribe_line(sid, sub))
         return sub
 
-    def _unsubscribe(self, sid: bytes) -> None:
-        if self._subs.pop(sid, None) is not None and self._link is not None:
+    def _unsub(self, sid: bytes) -> None:
+        if sid in self._subs and self._link is not None:
             self._send()
             self._link.write(b"UNSUB " + sid + b"\r\n")
+
+    def _forget(self, sid: bytes) -> None:
+        self._subs.pop(sid, None)
 
     def _on_msg(self, sid: bytes, msg: Msg) -> None:
         sub = self._subs.get(sid)
@@ -398,7 +412,7 @@ class Client:
         """Acts on what is no message, no ping and no pong."""
         if verb == "INFO":
             self._learn(info_of(rest))
-            if self.info.get("ldm") and link is self._link and len(self._pool) > 1:
+            if self.info.get("ldm") and len(self._pool) > 1:
                 link.drop(Disconnected("the server is about to stop"))
         elif verb == "-ERR":
             self._on_err(link, rest.strip("' "))
@@ -412,8 +426,9 @@ class Client:
             link.drop(link.error)
             return
         err = Denied(text, violation[2], violation[1].lower() == "subscription")
+        deaf = err.subscribe and err.subject == self._mux + "*"
         for subject, future in self._asked.values():
-            if not err.subscribe and subject == err.subject and not future.done():
+            if (deaf or not err.subscribe and subject == err.subject) and not future.done():
                 future.set_exception(err)
         for watcher in list(self._watchers):
             watcher.denied(err)

@@ -52,7 +52,7 @@ class Sink:
         self._state = "ok"
         self._counts = dict.fromkeys(
             ("stored", "bytes", "resent", "late_resend", "duplicates", "foreign_duplicate", "storage_full", "overloaded", "no_stream", "refused", "strange"), 0)
-        self._turn = asyncio.Lock()  # held by the one send that may wait for room, so that nobody is overtaken
+        self._turn = asyncio.Lock()  # held by the one send that may wait for room: it is fair, so nobody is overtaken
         self._room: Optional[asyncio.Future[None]] = None
         self._idle: list[asyncio.Future[None]] = []
         self._timer: Optional[asyncio.TimerHandle] = None
@@ -82,15 +82,14 @@ class Sink:
         size = _OVERHEAD + len(subject) + len(id) + len(content_type) + len(data) + sum(len(k) + len(v) + 4 for k, v in (headers or {}).items())
         if size > self._client.max_payload:
             raise TooLarge(f"{size} bytes on {subject}, the server takes {self._client.max_payload}")
-        if self._turn.locked() or not self._fits(size):
-            async with self._turn:
-                while not self._fits(size):
-                    if self._room is None:
-                        self._room = asyncio.get_running_loop().create_future()
-                    await asyncio.wait({self._room})
-        if self._closed:
-            raise Disconnected("the sink is closed")
-        return self._start(subject, data, size, id, content_type, headers)
+        async with self._turn:
+            while not self._fits(size):
+                if self._room is None:
+                    self._room = asyncio.get_running_loop().create_future()
+                await asyncio.wait({self._room})
+            if self._closed:
+                raise Disconnected("the sink is closed")
+            return self._start(subject, data, size, id, content_type, headers)
 
     def _start(
         self, subject: str, data: bytes, size: int, id: str, content_type: str, headers: Optional[dict[str, str]],
@@ -195,7 +194,7 @@ class Sink:
             self._client.publish(parcel.subject, parcel.data, reply=self._inbox + parcel.token, headers=parcel.headers)
         except Disconnected:
             self._postpone(parcel, parcel.due)  # up makes it due
-        except TooLarge as err:
+        except (TooLarge, ValueError) as err:  # the latter of a subject or a header that would break out of its line
             self._finish(parcel, err)
         except Error:  # the server does not read
             self._postpone(parcel, now + 1)

@@ -319,12 +319,14 @@ class Source:
         if self._acks is None:
             return
         for lane in self._lanes:
-            lane.sub.unsubscribe()
+            lane.sub.end()
         if self._client.connected:
             try:
-                await self._client.flush(_STOP_WAIT)  # ends the pulls
+                await self._client.flush(_STOP_WAIT)  # what the server sent before it knew is here
             except (Error, asyncio.TimeoutError):
                 pass
+        for lane in self._lanes:
+            lane.sub.unsubscribe()
         for delivery in [d for _, d in self._queue] + list(self._held):
             self._publish(delivery.reply, NAK)
         self._forget_queue()

@@ -17,7 +17,7 @@ class Scripted:
         self.said: list[dict[str, Any]] = []  # what clients said in CONNECT
 
     async def __aenter__(self) -> Scripted:
-        self._tasks: set[Any] = set()
+        self._tasks: list[asyncio.Task[None]] = []
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = "nats://127.0.0.1:%d" % self._server.sockets[0].getsockname()[1]
         return self
@@ -28,16 +28,16 @@ class Scripted:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        self._tasks.add(task)
+    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         talk = self._talks[min(self.connections, len(self._talks) - 1)]
         self.connections += 1
+        self._tasks.append(asyncio.ensure_future(self._talk(talk, reader, writer)))
+
+    async def _talk(self, talk: Talk, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
                 await talk(reader, writer)
         finally:
-            self._tasks.discard(task)
             writer.transport.abort()
 
     async def greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, **info: Any) -> None:
