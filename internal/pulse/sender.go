@@ -163,7 +163,7 @@ func (s *Sender) judged(a telemetry.Ack, now Instant) {
 	if s.rejected && accepted {
 		s.Hasten(now)
 	}
-	s.greeted = accepted && !s.rejected
+	s.greeted = accepted && !s.rejected && (s.greeted || s.greeting) // neither: GreetAgain came behind that beat
 	s.rejected = !accepted && knows
 }
 

@@ -82,6 +82,22 @@ func TestBeat(t *testing.T) {
 	}
 }
 
+// Who is asked to greet again while a beat is under way does it with the next: the answer to that one does not settle it.
+func TestGreetAgainUnderWay(t *testing.T) {
+	b := newBench(t, Options{})
+	b.obeyed(0, nil)
+	if h := b.beat(); h.Hello {
+		t.Errorf("%+v", h)
+	}
+	b.s.GreetAgain(b.now)
+	if err := b.s.Obey(b.ack(), b.now); err != nil {
+		t.Fatal(err)
+	}
+	if h := b.beat(); !h.Hello {
+		t.Errorf("%+v", h)
+	}
+}
+
 // Only the answer to the last beat counts, and once.
 func TestStray(t *testing.T) {
 	b := newBench(t, Options{})
