@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
-from operator import attrgetter
 from typing import Any, Iterable, Iterator, NamedTuple, Union
 
 from ._batch import Batch
@@ -129,7 +128,7 @@ class Metric:
     the time when somebody first asks. timestamp takes nanoseconds as int, seconds as float, or a datetime, and gives nanoseconds.
     unit and description belong to a catalog: they do not travel with the values."""
 
-    __slots__ = ("data", "unit", "description", "version", "config", "_namespace", "_tags", "_timestamp", "_column", "_row", "_own")
+    __slots__ = ("data", "unit", "description", "version", "config", "_namespace", "_tags", "_timestamp", "_field", "_row", "_own")
 
     def __init__(self, namespace: Union[Namespace, Iterable[Union[str, Element]]], data: Any = None, *, timestamp: Any = None,
                  tags: dict[str, str] | None = None, unit: str = "", description: str = "", version: Any = 1,
@@ -139,7 +138,7 @@ class Metric:
         self.description = description
         self.version = version
         self.config = {} if config is None else config
-        self._column: _Field | None = None
+        self._field: _Field | None = None
         self._own = 0
         self.namespace = namespace
         self.tags = tags
@@ -148,10 +147,10 @@ class Metric:
     # A metric of a batch has only its data and where it came from; the rest is made when somebody asks.
     def __getattr__(self, name: str) -> Any:
         if name == "_tags":
-            self.tags = self._column.origin.tags(self._row)
+            self.tags = self._field.origin.tags(self._row)
             return self._tags
         if name == "_timestamp":
-            return self._column.origin.group.times[self._row]
+            return self._field.origin.group.times[self._row]
         if name == "config":
             self.config = {}
             return self.config
@@ -159,13 +158,20 @@ class Metric:
             return _DEFAULTS[name]
         raise AttributeError(f"a Metric has no {name}")
 
-    namespace = property(attrgetter("_namespace"), doc="What it is a value of.")
-    tags = property(attrgetter("_tags"), doc="What tells it from others of its namespace. They may be changed.")
+    @property
+    def namespace(self) -> Namespace:
+        """What it is a value of."""
+        return self._namespace
 
     @namespace.setter
     def namespace(self, namespace: Union[Namespace, Iterable[Union[str, Element]]]) -> None:
         self._namespace = _namespace(namespace)
         self._own |= _NAME
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What tells it from others of its namespace. They may be changed."""
+        return self._tags
 
     @tags.setter
     def tags(self, tags: dict[str, str] | None) -> None:
@@ -234,6 +240,9 @@ class _Field:
         self.origin, self.name, self.letter = origin, name, letter
         self.namespace = _Shared(origin.group.series, name)
 
+    def __deepcopy__(self, memo: Any) -> _Field:
+        return self  # it never changes, and by it the copies of metrics are of one point still
+
 
 def from_batch(batch: Batch) -> list[Metric]:
     """Each field of each point as a metric of the namespace (series, field)."""
@@ -248,7 +257,7 @@ def from_batch(batch: Batch) -> list[Metric]:
                     continue
                 metric = new(Metric)
                 metric.data = value
-                metric._column = field
+                metric._field = field
                 metric._namespace = namespace
                 metric._row = row
                 metric._own = 0
@@ -261,7 +270,7 @@ def add_metrics(batch: Batch, metrics: Iterable[Metric]) -> None:
     kept: dict[_Field, list[Metric]] = defaultdict(list)  # what has changed in data only, which is most of it in most plugins
     others: list[Metric] = []
     for metric in metrics:
-        field = metric._column
+        field = metric._field
         own = metric._own
         if own and (own > _TAGS or metric._tags != field.origin.tags(metric._row)):
             others.append(metric)
@@ -327,8 +336,8 @@ def _join(batch: Batch, metrics: Iterable[Metric]) -> None:
             point = Point(series, at, tags, {}, Types())
             same.append(point)
         point.fields[name] = metric.data
-        if metric._column is not None:
-            point.types[name] = metric._column.letter
+        if metric._field is not None:
+            point.types[name] = metric._field.letter
     for same in points.values():
         batch.extend(same)
 
@@ -338,7 +347,7 @@ def _place(metric: Metric) -> tuple[str, str, dict[str, str]]:
     if metric._own & _NAME:
         series, name, named = metric.namespace.split()
         return series, name, {**metric.tags, **named} if named else metric.tags
-    return metric._column.origin.group.series, metric._column.name, metric.tags
+    return metric._field.origin.group.series, metric._field.name, metric.tags
 
 
 def _hashable(tags: dict[str, Any]) -> Any:

@@ -1,5 +1,7 @@
+import copy
 import datetime
 import math
+import pickle
 import unittest
 
 from pacewire import Batch, Metric, Namespace, dynamic
@@ -268,6 +270,12 @@ class Passing(unittest.TestCase):
         batch.groups[0].set_tag("cpu", ["", "cpu1"])
         want = described(batch)
         self.assertEqual(described(self.changed(lambda metrics: metrics, batch)), want)
+
+    def test_copies(self):
+        """Copies are metrics of the same points, also when they were in another process."""
+        for copied in (copy.copy, copy.deepcopy):
+            self.assertEqual(described(self.changed(lambda metrics: [copied(m) for m in metrics])), described(cpu()))
+        self.assertEqual(described(self.changed(lambda metrics: pickle.loads(pickle.dumps(metrics)))), described(cpu()))
 
     def test_of_another_time(self):
         """Metrics stay what they were when their batch changes."""
