@@ -59,6 +59,7 @@ type Times struct {
 	KeepAlive time.Duration // between two comments on a stream: 15 s
 	Operate   time.Duration // how long an agent may work on an operation: 90 s
 	Ask       time.Duration // how long an agent may take to tell something: 5 s
+	Store     time.Duration // how long the bus may take to store points: 10 s
 	Connect   time.Duration // between two looks for a bus: 1 s
 	Header    time.Duration // how long a client may take to send the header of a request: 5 s
 }
@@ -143,6 +144,7 @@ func (t Times) orDefault() Times {
 	set(&t.KeepAlive, 15*time.Second)
 	set(&t.Operate, 90*time.Second)
 	set(&t.Ask, 5*time.Second)
+	set(&t.Store, 10*time.Second)
 	set(&t.Connect, time.Second)
 	set(&t.Header, 5*time.Second)
 	return t

@@ -96,7 +96,7 @@ func (c *call) letters() error {
 		err = ctx.Err() // a tap that is ended early does not say so
 	}
 	if err != nil && !errors.Is(err, errEnough) {
-		return err
+		return late(err)
 	}
 	return c.json(http.StatusOK, page)
 }
@@ -115,7 +115,7 @@ func (c *call) found() (*bus.Conn, bus.Letter, error) {
 	ctx, cancel := context.WithTimeout(c.r.Context(), c.s.o.Times.Ask)
 	defer cancel()
 	l, err := conn.Letter(ctx, id)
-	return conn, l, err
+	return conn, l, late(err)
 }
 
 func (c *call) letter() error {
@@ -132,7 +132,7 @@ func (c *call) dropLetter() error {
 		return err
 	}
 	if err := conn.DropLetter(c.r.Context(), l.Seq); err != nil {
-		return err
+		return late(err)
 	}
 	c.w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -59,7 +59,7 @@ func (c *call) events() error {
 		err = ctx.Err()
 	}
 	if err != nil {
-		return err
+		return late(err)
 	}
 	return c.json(http.StatusOK, l.page)
 }

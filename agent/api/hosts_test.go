@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -162,6 +163,10 @@ func TestErrors(t *testing.T) {
 	f(hub.ErrNotConnected, 503, "not_connected")
 	f(hub.ErrNotSpeaker, 503, "not_speaker")
 	f(bus.ErrTimeout, 504, "timeout")
+	f(late(bus.ErrTimeout), 503, "not_now")
+	f(late(context.DeadlineExceeded), 503, "not_now")
+	f(late(bus.ErrDenied), 503, "bus_denied")
+	f(bus.ErrNoResponders, 503, "not_now")
 	f(bus.ErrDisconnected, 503, "no_bus")
 	f(bus.ErrDenied, 503, "bus_denied")
 	f(errors.New("odd"), 500, "internal")

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -90,20 +92,30 @@ func (c *call) points() error {
 	if err != nil {
 		return err
 	}
+	if err := c.store(out, &b, host, as); err != nil {
+		return late(err)
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// store waits until points are stored. A publisher would wait for a bus as long as it takes: nobody keeps a request open for that.
+func (c *call) store(out *bus.Publisher, b *telemetry.Batch, host, as string) error {
+	ctx, cancel := context.WithTimeout(c.r.Context(), c.s.o.Times.Store)
+	defer cancel()
 	stored, all := 0, b.Len()
 	for f := range b.Frames(telemetry.TargetFrame, func() []byte { return nil }) {
 		err := f.Err
 		if err == nil {
-			err = out.Publish(c.r.Context(), bus.Message{
+			err = out.Publish(ctx, bus.Message{
 				Subject: bus.MetricsSubject(host, as), ID: c.s.out.id(host, as), ContentType: string(telemetry.ContentMsgPack), Body: f.Body,
 			})
 		}
 		if err != nil {
-			return fmt.Errorf("%d of %d points are stored: %w", stored, all, err)
+			return fmt.Errorf("%d of %s stored: %w", stored, amount.Of(all, "point", "points"), err)
 		}
 		stored += f.Points
 	}
-	c.w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 

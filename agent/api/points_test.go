@@ -272,3 +272,34 @@ func TestTapRate(t *testing.T) {
 		t.Errorf("%d points came, want %.0f at most, and %d were skipped", points, most, skipped)
 	}
 }
+
+// TestPointsWithoutLeader checks that nobody waits for a bus that stores nothing, until the connection is cut: whoever does is told to
+// come again, and what he has sent by then is not lost either.
+func TestPointsWithoutLeader(t *testing.T) {
+	brief := func(o *Options) { o.Times.Store, o.Times.Ask = 500*time.Millisecond, 500*time.Millisecond }
+	f := func(r *rig, body, detail string) {
+		t.Helper()
+		a := r.ask("POST", "/api/v1/points", body, "Content-Type: text/x-influx")
+		if a.StatusCode != 503 || a.code() != "not_now" || a.Header.Get("Retry-After") != "5" || !strings.Contains(a.problem().Detail, detail) {
+			t.Errorf("%s: %s %v %s", body, a.Status, a.Header, a.text)
+		}
+	}
+	f(start(t, bustest.Bare(t, bareOptions()), brief), "cpu v=1", "0 of 1 point stored") // nobody has the stream
+
+	b := bustest.New(t)
+	r := start(t, b, brief)
+	b.Stop(t)
+	f(r, "cpu v=1\ncpu v=2", "0 of 2 points stored")
+	if a := r.ask("GET", "/api/v1/dead/1", ""); a.StatusCode != 503 || a.Header.Get("Retry-After") != "5" {
+		t.Errorf("%s %v %s", a.Status, a.Header, a.text)
+	}
+	b.Start(t)
+	bustest.Wait(t, soon, "points are stored", func() bool {
+		return r.ask("POST", "/api/v1/points", "cpu v=3", "Content-Type: text/x-influx").StatusCode == 204
+	})
+	c := b.Conn(t, "hub")
+	bustest.Wait(t, soon, "what was begun is stored", func() bool {
+		lines, _ := stored(t, c)
+		return slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "v:2") })
+	})
+}

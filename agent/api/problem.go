@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/pacewire/pacewire/agent/hub"
@@ -83,6 +84,17 @@ func (p *Problem) write(w http.ResponseWriter) {
 	_ = json.NewEncoder(w).Encode(p) // who is gone needs no answer
 }
 
+// errNotNow says that the bus has not done in time what it does in a moment when it is well: its servers may be choosing another leader.
+var errNotNow = errors.New("the bus does not answer now")
+
+// late returns err, as errNotNow where the bus is late with what it stores.
+func late(err error) error {
+	if errors.Is(err, bus.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", errNotNow, err)
+	}
+	return err
+}
+
 // known are the errors of others, and what they are in HTTP. The first that matches counts.
 var known = []struct {
 	err    error
@@ -101,7 +113,8 @@ var known = []struct {
 	{bus.ErrKept, http.StatusConflict, "letter_kept", "what is in it leaves by age; without the stream the hub makes another one"},
 	{bus.ErrFull, http.StatusInsufficientStorage, "bus_full", "drop what is of no use, or give the bus more room"},
 	{bus.ErrDenied, http.StatusServiceUnavailable, "bus_denied", "the bus refuses this to the hub's user: pacewire doctor"},
-	{bus.ErrNoResponders, http.StatusServiceUnavailable, "not_connected", "nobody answers there: is pacewire agent running?"},
+	{errNotNow, http.StatusServiceUnavailable, "not_now", "try again: what was begun may still be done; GET /-/ready tells how the bus is"},
+	{bus.ErrNoResponders, http.StatusServiceUnavailable, "not_now", "nobody leads the stream, or stores at all: try again; GET /-/ready tells how the bus is"},
 	{bus.ErrDisconnected, http.StatusServiceUnavailable, "no_bus", "the bus is away: GET /-/ready tells more"},
 	{bus.ErrNoStream, http.StatusServiceUnavailable, "no_stream", "the hub makes the streams when it has a bus: GET /-/ready tells more"},
 	{bus.ErrTooLarge, http.StatusRequestEntityTooLarge, "too_large", "send it in smaller pieces"},
@@ -109,6 +122,12 @@ var known = []struct {
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, "timeout", "what was begun may go on: look how it stands, then try again"},
 	{context.Canceled, http.StatusServiceUnavailable, "ended", "the hub ends, or the request was given up"},
 }
+
+// passing are the codes of what the bus cannot do now, and can by itself in a while.
+var passing = []string{"not_now", "no_bus", "no_stream"}
+
+// comeAgain is that while, in seconds: another leader takes some.
+const comeAgain = 5
 
 // faults are the classes in which an agent answers.
 var faults = map[string]int{
@@ -124,7 +143,11 @@ func problemOf(err error) *Problem {
 	}
 	for _, k := range known {
 		if errors.Is(err, k.err) {
-			return problem(k.status, k.code, "%v", err).hint("%s", k.hint)
+			p := problem(k.status, k.code, "%v", err).hint("%s", k.hint)
+			if slices.Contains(passing, k.code) {
+				p.after = comeAgain
+			}
+			return p
 		}
 	}
 	return problem(http.StatusInternalServerError, "internal", "something went wrong in the hub").
