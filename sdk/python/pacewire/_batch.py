@@ -13,7 +13,7 @@ from ._column import Column, Constant, Dense, mixed
 from ._decode import BatchError, Decoder, Dropped, MAX_FIELDS, MAX_MESSAGE, MAX_TAGS, in_64_bits, integer_fits, value_as
 from ._group import LETTER_OF, Group, Point, Types, letter_as
 
-__all__ = ["CONTENT_TYPE", "Batch", "BatchError", "Group", "Point", "decode", "frames"]
+__all__ = ["CONTENT_TYPE", "Batch", "BatchError", "Group", "Point", "counted_frames", "decode", "frames"]
 
 CONTENT_TYPE = "application/x-pacewire+msgpack"
 MAX_FRAME = 256 << 10

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from typing import Any, Callable, Tuple
 
-from ._batch import CONTENT_TYPE, Batch, frames
+from ._batch import CONTENT_TYPE, Batch, counted_frames, frames
 from ._counters import Counters
 from ._limits import Limits
 from ._nats import Error
@@ -76,7 +76,7 @@ class Outlet:
             self._count.drop(reason, points)
         for key, value in self._tags.items():
             default_tag(batch, key, value)
-        bodies = frames_of(batch)
+        bodies = counted_frames(batch)
         for reason, points in batch.drops.items():
             self._count.drop(reason, points)
         return bodies
@@ -142,7 +142,7 @@ class Outlet:
 
     async def event(self, kind: str, batch: Batch) -> None:
         """Sends a batch as one event, and returns when it is stored."""
-        for body, _ in frames_of(batch):
+        for body in frames(batch):
             await (await self._sink.send(subject("events", self.host, self.plugin, kind), body, content_type=CONTENT_TYPE))
 
     async def flush(self, limit: float) -> None:
@@ -161,15 +161,6 @@ class Outlet:
             await asyncio.wait({self._pump})
         for parcel in self._waiting:
             self._count.drop("not_sent", parcel[2])
-
-
-def frames_of(batch: Batch) -> list[tuple[bytes, int]]:
-    """A batch as messages, with the number of points in each."""
-    bodies = frames(batch)
-    if len(bodies) == 1:
-        return [(bodies[0], len(batch))]
-    share, rest = divmod(len(batch), max(len(bodies), 1))
-    return [(body, share + (n < rest)) for n, body in enumerate(bodies)]
 
 
 def _seen(future: asyncio.Future[Any]) -> None:

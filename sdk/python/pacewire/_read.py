@@ -7,14 +7,14 @@ import hashlib
 import random
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ._batch import Batch, BatchError, decode
+from ._batch import Batch, BatchError, decode, frames
 from ._errors import NoData, Permanent, TooLarge, pause, text_of
 from ._gather import Gather
 from ._kinds import Event, overridden
 from ._metric import from_batch
-from ._outlet import frames_of
 from ._slice import cut, default_tag
 from ._subjects import untoken
+from ._waits import cancel, either
 
 if TYPE_CHECKING:
     from ._job import Job
@@ -39,9 +39,7 @@ async def read(job: Job) -> None:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        await cancel(*tasks)
         for source in sources:
             await source.stop()
 
@@ -64,11 +62,9 @@ class _Reader:
         deliveries = self.source.__aiter__()
         while not self.job.draining.is_set():
             coming = asyncio.ensure_future(deliveries.__anext__())
-            ends = asyncio.ensure_future(self.job.draining.wait())
             try:
-                await asyncio.wait({coming, ends}, return_when=asyncio.FIRST_COMPLETED)
+                await either(coming, self.job.draining.wait())
             finally:
-                ends.cancel()
                 if not coming.done():
                     coming.cancel()
             if not coming.done() or coming.cancelled():
@@ -138,10 +134,13 @@ class _Reader:
     async def _waiting(self, first: Any) -> list[Any]:
         out, more = [first], self.source.__aiter__()
         while len(out) < EVENTS and self.source.stats["queued"]:
-            try:
-                out.append(await asyncio.wait_for(more.__anext__(), 1.0))  # it is there, unless another lane has it by now
-            except (StopAsyncIteration, asyncio.TimeoutError):
+            coming = asyncio.ensure_future(more.__anext__())
+            await either(coming, seconds=1.0)  # it is there, unless another lane has it by now
+            if not coming.done():
+                await cancel(coming)
+            if coming.cancelled() or coming.exception() is not None:
                 break
+            out.append(coming.result())
         return out
 
     async def _tell(self, pages: list[tuple[Any, list[Event]]]) -> None:
@@ -288,12 +287,12 @@ class _Reader:
     async def _refuse(self, d: Any, part: int, code: str, err: BaseException, first: int, last: int) -> int:
         if part == 0:
             await self._set_aside(d, code, text_of(err, 500))
-        for body, _ in frames_of(cut(self._decode(d), first, last)):
+        for body in frames(cut(self._decode(d), first, last)):
             await self._bury(d, body, part, code, text_of(err, 500))
         return last - first
 
     async def _bury_refused(self, d: Any, refused: Batch) -> int:
-        for body, _ in frames_of(refused):
+        for body in frames(refused):
             part = int.from_bytes(hashlib.sha256(body).digest()[:6], "big") | 1 << 20  # the same points, the same number
             await self._bury(d, body, part, "rejected", "the sink refuses these points")
         return len(refused)

@@ -5,7 +5,7 @@ import unittest
 from decimal import Decimal
 
 from pacewire import Batch, BatchError, Point
-from pacewire._batch import CONTENT_TYPE, decode, frames
+from pacewire._batch import CONTENT_TYPE, counted_frames, decode, frames
 from points import AT, JSON, LINES, SCHEMAS, STORED, cases, cpu, described, read, sent
 
 FORMS = {"msgpack": CONTENT_TYPE, "json": JSON}
@@ -249,6 +249,11 @@ class Frames(unittest.TestCase):
                 self.assertLessEqual(max(map(len, bodies)), limit)
                 self.assertGreater(len(bodies), 1)
                 self.assertEqual(described(sent(cpu(700), limit)), described(cpu(700)))
+
+    def test_counted(self):
+        counted = counted_frames(cpu(701), 1000)
+        self.assertEqual([len(read(body)) for body, _ in counted], [points for _, points in counted])
+        self.assertEqual(sum(points for _, points in counted), 701)
 
     def test_too_large(self):
         batch = Batch()
