@@ -6,11 +6,12 @@ const STAYS = 60_000; // for so long after the last loss a flag is told
 /** flagOf names the flag and the event that a loss is told by. */
 const flagOf = { overflow: 'overflow', dropped_flood: 'dropped_flood', series_limit: 'series_limit' };
 
+const dropped = (n) => (n === 1 ? '1 point was dropped' : `${n} points were dropped`);
+
 const saying = {
-  overflow: (n) => `${n} points were dropped: the bus did not take them, and the queue was full; look at the bus, or raise queue`,
-  dropped_flood: (n) => `${n} points were dropped: there were more a second than max_rate allows`,
-  series_limit: (n) => `${n} points were dropped: they are of more series than max_series allows; take away a tag that has another value each time, `
-    + 'or raise max_series',
+  overflow: (n) => `${dropped(n)}: the bus took no more, and the queue was full; look at the bus, or raise queue`,
+  dropped_flood: (n) => `${dropped(n)}: there were more a second than max_rate allows`,
+  series_limit: (n) => `${dropped(n)}: there were more series than max_series allows; take away a tag that has another value each time, or raise max_series`,
 };
 
 /** Counters also know which losses an operator is to be told of. */

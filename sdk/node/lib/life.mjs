@@ -178,7 +178,10 @@ export class Life {
 
   #publishes(state) {
     this.log.info('publisher state', { state });
-    if (state === FULL) this.#raise(FULL, 'the bus has no room: what was made waits, and is sent when there is; free its disk, or raise max_store');
+    if (state === FULL) {
+      this.#raise(FULL, 'the bus has no room: what was made waits, and is sent when there is; free the disk of the bus, or let it have more: '
+        + 'bus.max_store in the config of its agent, max_file_store or the limit of the account where it is a NATS server by itself');
+    }
     this.#nudgeNews();
   }
 
