@@ -11,6 +11,7 @@ from ._crew import Crew
 from ._errors import Late
 from ._kinds import Plugin, Series
 from ._metric import Metric
+from ._waits import either
 
 API = 1
 CATALOG_LIMIT = 10.0  # seconds; an agent waits 15 for the first heartbeat
@@ -19,10 +20,14 @@ CATALOG_LIMIT = 10.0  # seconds; an agent waits 15 for the first heartbeat
 async def catalog(plugin: Plugin, crew: Crew, config: ConfigMap) -> list[Any]:
     """What update_catalog says, as a list. The hello cannot wait for one that does not come back."""
     out: list[Any] = []
+    call = asyncio.ensure_future(crew.call(plugin.update_catalog, config, limit=None, each=out.append))
     try:
-        await asyncio.wait_for(crew.call(plugin.update_catalog, config, limit=None, each=out.append), CATALOG_LIMIT)
-    except asyncio.TimeoutError:
-        raise Late(f"update_catalog has no answer in {CATALOG_LIMIT:g} s") from None
+        await either(call, seconds=CATALOG_LIMIT)
+        if not call.done():
+            raise Late(f"update_catalog has no answer in {CATALOG_LIMIT:g} s")
+        call.result()
+    finally:
+        call.cancel()
     return out
 
 

@@ -14,6 +14,7 @@ from ._gather import Gather, points_of
 from ._inventory import entry_of_facts
 from ._kinds import DictPlugin
 from ._ticks import Ticks, around
+from ._waits import cancel, either
 
 if TYPE_CHECKING:
     from ._job import Job
@@ -86,13 +87,10 @@ async def _tick(job: Job, metrics: list[Any], at: int) -> BaseException | None:
 
 async def _unless_draining(job: Job, task: asyncio.Future[Any]) -> bool:
     """Waits for task, and reports whether it is done; it is cancelled when the job drains first."""
-    ends = asyncio.ensure_future(job.draining.wait())
-    await asyncio.wait({task, ends}, return_when=asyncio.FIRST_COMPLETED)
-    ends.cancel()
+    await either(task, job.draining.wait())
     if task.done():
         return True
-    task.cancel()
-    await asyncio.wait({task})
+    await cancel(task)
     return False
 
 
@@ -153,12 +151,9 @@ async def stream(job: Job) -> None:
     inflow = Inflow(asyncio.get_running_loop())
     metrics = await metrics_of(place, job.config)
     source = asyncio.ensure_future(place.crew.call(plugin.stream, metrics, limit=None, each=inflow.put))
-    ends = asyncio.ensure_future(job.draining.wait())
     try:
         while not source.done() and not job.draining.is_set():
-            come = asyncio.ensure_future(inflow.come.wait())
-            await asyncio.wait({source, ends, come}, return_when=asyncio.FIRST_COMPLETED)
-            come.cancel()
+            await either(source, job.draining.wait(), inflow.come.wait())
             if not source.done() and not job.draining.is_set() and len(inflow) < _FEW:
                 await asyncio.sleep(_WAIT)
             await _send(job, inflow)
@@ -172,13 +167,11 @@ async def stream(job: Job) -> None:
             raise err
     finally:
         inflow.close()
-        ends.cancel()
         source.cancel()
 
 
 async def _end_stream(job: Job, source: asyncio.Future[Any]) -> None:
-    source.cancel()  # an async one is cancelled in its own loop; any other ends at its next item
-    await asyncio.wait({source})
+    await cancel(source)  # an async one is cancelled in its own loop; any other ends at its next item
     if not await job.place.crew.idle(END_LIMIT):
         job.place.log.warning("the stream does not end: let it look at self.stopping; what it yields from now on is left out")
 
@@ -217,9 +210,7 @@ async def keep_facts(job: Job) -> None:
             if place.once:
                 return
             order = asyncio.ensure_future(place.refresh.get())
-            ends = asyncio.ensure_future(job.draining.wait())
-            await asyncio.wait({order, ends}, timeout=around(every), return_when=asyncio.FIRST_COMPLETED)
-            ends.cancel()
+            await either(order, job.draining.wait(), seconds=around(every))
             if order.done():
                 asked.append(order.result())
             else:

@@ -128,7 +128,7 @@ class _Page:
         self.line("\nsettings")
         self.settings(report["settings"], report["required"])
         self.line("\nemits")
-        self.catalog(plugin, report["emits"])
+        self.catalog(kind, report["emits"])
         self.line("\nsample: " + _SAMPLE.get(kind, _SAMPLE["collector"]))
         self.sample(kind, sample)
         self.line("\ntimings")
@@ -149,7 +149,7 @@ class _Page:
         if not properties:
             self.line("  none")
 
-    def catalog(self, plugin: Plugin, series: list[dict[str, Any]]) -> None:
+    def catalog(self, kind: str, series: list[dict[str, Any]]) -> None:
         """What it emits."""
         for s in series:
             self.line("  " + s["series"])
@@ -158,8 +158,8 @@ class _Page:
                 pairs = [f"{k} ({v})" if v else k for k, v in sorted(s.get(name, {}).items())]
                 self.text("      ", f"{name}: {', '.join(pairs)}" if pairs else "")
         if not series:
-            nothing = {"processor": "what it is given", "publisher": "nothing, it carries points out"}
-            self.line("  " + nothing.get(plugin.kind, "nothing that is listed: write update_catalog"))
+            nothing = {"processor": "what it is given", "publisher": "nothing, it carries points out", "collector of facts": "facts, which the agent keeps"}
+            self.line("  " + nothing.get(kind, "nothing that is listed: write update_catalog"))
 
     def sample(self, kind: str, sample: dict[str, Any]) -> None:
         """What came of one try."""

@@ -16,6 +16,7 @@ from ._errors import ConfigError, Denied, NoData, Permanent, class_of, pause, te
 from ._inventory import Entry
 from ._kinds import DictPlugin, Plugin
 from ._read import read
+from ._waits import either
 
 START_LIMIT, CALL_LIMIT = 30.0, 30.0
 DRAIN_LIMIT = 10.0  # seconds for calls in progress and messages under way
@@ -94,11 +95,8 @@ class Job:
 
     async def rest(self, seconds: float) -> bool:
         """Waits, and reports whether the job goes on."""
-        try:
-            await asyncio.wait_for(self.draining.wait(), seconds)
-        except asyncio.TimeoutError:
-            return True
-        return False
+        await either(self.draining.wait(), seconds=seconds)
+        return not self.draining.is_set()
 
     async def _keep_trying(self) -> None:
         attempt = 0
@@ -141,9 +139,7 @@ class Job:
 
     async def _awaits_refresh(self) -> bool:
         asked = asyncio.ensure_future(self.place.refresh.get())
-        ends = asyncio.ensure_future(self.draining.wait())
-        await asyncio.wait({asked, ends}, return_when=asyncio.FIRST_COMPLETED)
-        ends.cancel()
+        await either(asked, self.draining.wait())
         if not asked.done():
             asked.cancel()
             return False
@@ -189,10 +185,7 @@ class Job:
 
     async def _opened(self) -> bool:
         """Waits until the agent lets the work begin, and reports whether it is to."""
-        opened, ends = (asyncio.ensure_future(e.wait()) for e in (self.place.gate, self.draining))
-        await asyncio.wait({opened, ends}, return_when=asyncio.FIRST_COMPLETED)
-        opened.cancel()
-        ends.cancel()
+        await either(self.place.gate.wait(), self.draining.wait())
         return not self.draining.is_set()
 
     async def _loop(self) -> None:

@@ -30,6 +30,7 @@ from ._outlet import Outlet
 from ._pulse import Pulse, Refusal, Stray
 from ._subjects import subject, token, user
 from ._suspects import LetterKey, Suspects
+from ._waits import cancel, either
 
 _BYE = 0.5  # seconds for the ACK of a goodbye
 
@@ -67,7 +68,7 @@ class Life:
         self.pulse = Pulse(options.host, self.o.process, self.inst, options.least)
         self.inventory = Inventory(options.host, self.o.process, self.inst, plugin.version)
         self.state, self.rev, self.offered, self.declined = "starting", 0, 0, False
-        self.is_hung = self.is_failing = False
+        self.is_hung = self.is_failing = self.over = False
         self.refreshing = 0
         self.bye = "shutdown"
         self.alarmed = ""
@@ -101,12 +102,11 @@ class Life:
         """Beats and works side by side: one without the other is no life."""
         beats, work = asyncio.ensure_future(self._beat_loop()), asyncio.ensure_future(self._work())
         try:
-            await asyncio.wait({beats, work}, return_when=asyncio.FIRST_COMPLETED)
+            await either(beats, work)
             (work if work.done() else beats).result()
         finally:
-            for task in (beats, work):
-                task.cancel()
-            await asyncio.wait({beats, work})
+            self.over = True  # a request may swallow what cancels it
+            await cancel(beats, work)
             await self._say_bye()
 
     def drain(self, reason: str = "shutdown") -> None:
@@ -125,16 +125,14 @@ class Life:
             await self.control.connect(self.o.wait)
             await self.data.connect(self.o.wait)
 
-        connecting, ends = asyncio.ensure_future(both()), asyncio.ensure_future(self.ending.wait())
+        connecting = asyncio.ensure_future(both())
         try:
-            await asyncio.wait({connecting, ends}, return_when=asyncio.FIRST_COMPLETED)
+            await either(connecting, self.ending.wait())
             if connecting.done():
                 connecting.result()
             return connecting.done()
         finally:
-            for task in (connecting, ends):
-                task.cancel()
-            await asyncio.wait({connecting, ends})
+            await cancel(connecting)
 
     def _begin(self) -> None:
         o, plugin = self.o, self.plugin
@@ -183,11 +181,8 @@ class Life:
     # Beats.
 
     async def _beat_loop(self) -> None:
-        while True:
-            try:
-                await asyncio.wait_for(self.beat_now.wait(), self.pulse.wait(time.monotonic()))
-            except asyncio.TimeoutError:
-                pass
+        while not self.over:
+            await either(self.beat_now.wait(), seconds=self.pulse.wait(time.monotonic()))
             self.beat_now.clear()
             if self.pulse.wait(time.monotonic()) > 0:
                 continue
@@ -351,16 +346,11 @@ class Life:
 
     async def _work(self) -> None:
         """Does what the agent offers, one config after the other, until the end is asked for; then it drains."""
-        ends = asyncio.ensure_future(self.ending.wait())
         while not self.ending.is_set():
-            come = asyncio.ensure_future(self.offer_come.wait())
-            await asyncio.wait({ends, come}, return_when=asyncio.FIRST_COMPLETED)
-            come.cancel()
-            if self.ending.is_set():
-                break
+            await either(self.ending.wait(), self.offer_come.wait())
             self.offer_come.clear()
             offer, self.offer = self.offer, None
-            if offer is not None:
+            if offer is not None and not self.ending.is_set():
                 await self._change(offer)
         self._set_state("draining")
         if self.job is not None:
@@ -383,9 +373,7 @@ class Life:
         if old is not None:
             await old.stop()
         await self._start(rev, offer, config)
-        ends = asyncio.ensure_future(self.ending.wait())
-        await asyncio.wait({self.job.first, ends}, return_when=asyncio.FIRST_COMPLETED)
-        ends.cancel()
+        await either(self.job.first, self.ending.wait())
         failed = self.job.first.result() if self.job.first.done() else None
         if failed is not None and old is not None:
             self._rejected(rev, failed)
@@ -466,10 +454,7 @@ class Life:
     async def _close(self) -> None:
         if self.outlet is not None:
             await self.outlet.close()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await cancel(*self._tasks)
         await self.control.close()
         await self.data.close()
         self.crew.close()
