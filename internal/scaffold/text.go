@@ -17,7 +17,7 @@ func (p *Plugin) steps() []step {
 		"collector": "its points on the terminal", "processor": "points of this machine, through it",
 		"publisher": "points of this machine, to " + p.sink(),
 	}[p.Kind.Name]
-	does := []string{"alone: its settings and a sample", shows + "; Ctrl-C ends", "what every plugin promises"}
+	does := []string{"alone: its settings and a sample", shows + "; Ctrl-C ends", "checks what every plugin promises, in ten seconds"}
 	var steps []step
 	for i, command := range p.Language.steps {
 		steps = append(steps, step{p.named(command), does[i]})

@@ -63,7 +63,7 @@ type tongue struct {
 	check          string // that the files are as files of the language should be
 	ready          func(b begun)
 	alone, conform string // as the README says
-	kind           string // the one that the short form runs the conformance test of; it takes half a minute
+	kind           string // the one that the short form runs the conformance test of; it takes ten seconds
 }
 
 func tongues() map[string]tongue {
