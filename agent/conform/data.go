@@ -14,6 +14,15 @@ import (
 
 const dataWait = 10 * time.Second // a collector is asked for points each second
 
+// patience is how long points of a collector are awaited. Who has no catalog, and no points either, is one of inventory, or
+// speaks only when something happens.
+func (s *stage) patience() time.Duration {
+	if len(s.kit.told().Catalog) == 0 {
+		return dataWait / 3
+	}
+	return dataWait
+}
+
 // results checks what has come of the work on fed batches.
 func (s *stage) results(fed []string) {
 	if s.kit.kind() == "collector" {
@@ -31,7 +40,7 @@ func (w *ward) own() []bus.Tapped { return w.g.stored(bus.MetricsSubject(hostNam
 
 // collects waits for batches, and looks at each.
 func (s *stage) collects() error {
-	err := s.until(s.ctx, dataWait, "two batches on its subject", func() bool { return len(s.own()) >= 2 })
+	err := s.until(s.ctx, s.patience(), "two batches on its subject", func() bool { return len(s.own()) >= 2 })
 	if err != nil && len(s.own()) == 0 {
 		return s.nothingCame(err)
 	}
@@ -59,7 +68,7 @@ func (s *stage) nothingCame(err error) error {
 	case ok && b.State == "idle":
 		return skipped("it has nothing to do here, it says: state idle")
 	}
-	return skipped("it has sent nothing in %v: it may speak only when something happens", dataWait)
+	return skipped("it has sent nothing: it may speak only when something happens")
 }
 
 // sound looks whether a batch has a good id and can be read without loss.

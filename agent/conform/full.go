@@ -125,7 +125,7 @@ func (s *stage) waitsForStream() error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	err := s.until(s.ctx, 2*dataWait+15*time.Second, "its batches, as the stream takes them again", func() bool { return len(s.own()) >= 2 })
+	err := s.until(s.ctx, 3*s.patience(), "its batches, as the stream takes them again", func() bool { return len(s.own()) >= 2 })
 	if err != nil && len(s.own()) == 0 {
 		return s.nothingCame(err)
 	}
