@@ -110,7 +110,7 @@ function faultsWithin(schema, v, path) {
   for (const key of schema.required ?? []) if (!(key in v)) faults.push(`${at(key)}: is missing`);
   for (const [key, value] of Object.entries(v)) {
     const known = schema.properties && Object.hasOwn(schema.properties, key) ? schema.properties[key] : schema.additionalProperties;
-    if (known === false) faults.push(`${at(key)}: no such setting`);
+    if (known === false) faults.push(`${at(key)}: no such setting: there are ${Object.keys(schema.properties ?? {}).join(', ') || 'none'}`);
     else if (typeof known === 'object') faults.push(...faultsOf(known, value, at(key)));
   }
   return faults;

@@ -36,6 +36,15 @@ export class TooLarge extends PlannedError {
 /** Refused ends a plugin that its agent does not want, or whose settings cannot be used. */
 export class Refused extends Error {}
 
+const here = new URL('.', import.meta.url).href;
+
+/** stackOf returns where an error comes from, without how the library called the author's code: that says nothing to him. */
+export function stackOf(err) {
+  const lines = String(err.stack).split('\n');
+  while (lines.length > 2 && lines.at(-1).includes(here)) lines.pop();
+  return lines.join('\n');
+}
+
 /** classOf names an error for counters. */
 export function classOf(err) {
   if (err.denied) return 'denied';

@@ -6,7 +6,7 @@ import { Bus } from './bus.mjs';
 import { settingsOf } from './config.mjs';
 import { decodeControl, digestOf, encodeControl, encodeFacts, inventoryDigest } from './control.mjs';
 import { Counters } from './counters.mjs';
-import { Refused, pauseOf } from './errors.mjs';
+import { Refused, pauseOf, stackOf } from './errors.mjs';
 import { letterKey, letterOf, Suspects } from './letters.mjs';
 import { subjects, token, user } from './names.mjs';
 import { Pulse } from './pulse.mjs';
@@ -368,7 +368,7 @@ export class Life {
       }
       const fault = err ?? new Error('ended by itself');
       this.count.fail('failed', fault);
-      this.log.error('work failed', { error: fault.message, stack: fault.permanent ? undefined : fault.stack });
+      this.log.error('work failed', { error: fault.message, stack: fault.permanent ? undefined : stackOf(fault) });
       this.#setState('failed');
       if (now() - begun > 60_000) attempt = 1;
       if (fault.permanent || !await sleep(pauseOf(fault, attempt), signal)) return;

@@ -24,13 +24,14 @@ export function newLog({ host, plugin, json, verbose, out = process.stderr }) {
       if (level === 'debug' && !verbose) return;
       const time = new Date();
       if (json) out.write(JSON.stringify({ time, level: level.toUpperCase(), msg, host, plugin, ...attrs }) + '\n');
-      else out.write(`${time.toTimeString().slice(0, 8)} ${level.toUpperCase().padEnd(5)} ${[msg, ...pairs(attrs)].join(' ')}\n`);
+      else out.write(`${time.toTimeString().slice(0, 8)} ${level.toUpperCase().padEnd(5)} ${forPeople(msg, attrs)}\n`);
       tell(level, msg, attrs);
     };
   }
   return log;
 }
 
-function pairs(attrs) {
-  return Object.entries(attrs).map(([k, v]) => `${k}=${/\s/.test(String(v)) ? JSON.stringify(String(v)) : v}`);
+function forPeople(msg, { stack, ...attrs }) {
+  const pairs = Object.entries(attrs).map(([k, v]) => `${k}=${/\s/.test(String(v)) ? JSON.stringify(String(v)) : v}`);
+  return [msg, ...pairs].join(' ') + (stack ? `\n${stack}` : '');
 }

@@ -25,6 +25,8 @@ function rfc3339(ns) {
   return new Date(Number(seconds) * 1000).toISOString().replace(/\.\d+Z$/, rest ? `.${rest}Z` : 'Z');
 }
 
+const LEFT_OUT = { type: 'a value is no number, text or boolean', nan: 'a value is no finite number', no_fields: 'a point has no fields' };
+
 /**
  * alone runs a definition once, with config, an object. input: what a processor or publisher is given, as bytes; points(batch) takes what
  * it sends. It returns counters and timings, and throws the first fault.
@@ -60,6 +62,8 @@ export async function alone(definition, { config, input, points, host, name, log
     } finally {
       await s.close();
     }
+    const left = Object.keys(count.dropped);
+    if (left.length > 0) log.warn('points or fields were left out', { why: left.map((code) => LEFT_OUT[code] ?? code).join(', ') });
     if (count.last || source.unsettled > 0) throw new Error(count.last?.message ?? 'points were not finished');
   } catch (err) {
     if (!err.noData) throw err;

@@ -1,6 +1,6 @@
 /** A session: the author's work under one config. It lives until the config changes or the plugin ends. */
 import { CONTENT_TYPE } from './batch.mjs';
-import { classOf, pauseOf } from './errors.mjs';
+import { classOf, pauseOf, stackOf } from './errors.mjs';
 import { subjects } from './names.mjs';
 
 const CALL = 30_000, HANG = 5000, OPEN = 30_000;
@@ -88,7 +88,7 @@ export class Session {
     if (err.message !== this.#noted && !err.tooLarge) {
       this.#noted = err.message;
       this.status.failing(true);
-      this.log.warn('call failed', { error: err.message, ...(isPlanned(err) ? {} : { stack: err.stack }) });
+      this.log.warn('call failed', { error: err.message, ...(isPlanned(err) ? {} : { stack: stackOf(err) }) });
     }
     if (err.denied && !this.#denied) this.status.alarm('denied', err.message);
     this.#denied = Boolean(err.denied);
