@@ -10,8 +10,9 @@ from typing import Any, Iterable, Iterator, Mapping
 from . import _encode
 from ._clock import now_ns
 from ._column import Column, Constant, Dense, mixed
-from ._decode import BatchError, Decoder, Dropped, MAX_FIELDS, MAX_MESSAGE, MAX_TAGS, in_64_bits, integer_fits, value_as
+from ._decode import MAX_MESSAGE, BatchError, Decoder
 from ._group import LETTER_OF, Group, Point, Types, letter_as
+from ._values import MAX_FIELDS, MAX_TAGS, Dropped, in_64_bits, integer_fits, value_as
 
 __all__ = ["CONTENT_TYPE", "Batch", "BatchError", "Group", "Point", "counted_frames", "decode", "frames"]
 

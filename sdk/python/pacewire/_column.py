@@ -230,16 +230,24 @@ def _floats(values: Sequence[float], n: int) -> Column:
     return Dense("f", wide)
 
 
+def _finite(values: Sequence[float]) -> bool:
+    """Whether the sum is finite: then no value is NaN, infinite, or an integer beyond all floats."""
+    try:
+        return math.isfinite(sum(values))
+    except OverflowError:
+        return False
+
+
 def mixed(letter: str, values: Sequence[Any]) -> tuple[Column, int]:
     """A column of values of which some may be None, NaN or long texts; with how many NaN were left out."""
     if type(None) not in set(map(type, values)):
         short = letter == "s" and 4 * max(map(len, values)) <= MAX_TEXT
-        if short or letter in "iub" or letter == "f" and math.isfinite(sum(values)):
+        if short or letter in "iub" or letter == "f" and _finite(values):
             return column(letter, values), 0
     cells, nan = list(values), 0
     if letter == "f":
         for row, v in enumerate(cells):
-            if v is not None and not math.isfinite(v):
+            if v is not None and not _finite((v,)):
                 cells[row] = None
                 nan += 1
     elif letter == "s":

@@ -3,54 +3,23 @@
 from __future__ import annotations
 
 import math
-import re
 from array import array
-from itertools import compress
 from typing import Any
 
-from ._column import CODES, INDEX, LETTERS, MAX_TEXT, Cells, Column, Constant, Dense, Dictionary, little
+from ._column import CODES, INDEX, LETTERS, Cells, Column, Constant, Dense, Dictionary, little
 from ._group import Group
 from ._msgpack import ARRAY, BIN, BOOL, FLOAT, INT, KIND, NIL, STR, Reader, WireError
+from ._values import (MAX_CELLS, MAX_FIELDS, MAX_GROUPS, MAX_POINTS, MAX_TAGS, Dropped, as_told, bad_name, bad_tag, decimal_as,
+                      float_as, in_64_bits, integer_as, integer_of, is_decimal, too_long)
 
 MAX_MESSAGE = 1 << 20
-MAX_GROUPS = 1024
-MAX_POINTS = 65535
-MAX_CELLS = 262144
-MAX_TAGS = 64
-MAX_FIELDS = 256
-MAX_NAME = 255
-MAX_TAG_VALUE = 1024
 UNITS = (10**9, 10**6, 10**3, 1)
 
 _UNKNOWN_DEPTH = 4  # nesting of a value whose type letter is reserved
-_LOW, _HIGH = -(1 << 63), (1 << 63) - 1
-_DECIMAL = re.compile(r"-?[0-9]+", re.ASCII).fullmatch
-control = re.compile("[\x00-\x1f\x7f]").search
 
 
 class BatchError(WireError):
     """A message that is refused as a whole. ``code`` is the wire's word for why, ``message`` says it to people."""
-
-
-class Dropped(dict):
-    """How many points, fields and lines were left out, by code."""
-
-    def add(self, code: str, n: int = 1) -> None:
-        if n:
-            self[code] = self.get(code, 0) + n
-
-
-def bad_tag(text: str) -> bool:
-    """Whether text may not be the value of a tag."""
-    return control(text) is not None or 4 * len(text) > MAX_TAG_VALUE and len(text.encode()) > MAX_TAG_VALUE
-
-
-def too_long(text: str) -> bool:
-    return 4 * len(text) > MAX_TEXT and len(text.encode()) > MAX_TEXT
-
-
-def in_64_bits(ns: int) -> bool:
-    return _LOW <= ns <= _HIGH
 
 
 class Decoder(Reader):
@@ -68,6 +37,7 @@ class Decoder(Reader):
         self._bad: list[bool] | None = None  # points of the group that are left out
 
     def batch(self) -> list[Group]:
+        """Takes the message, and returns the groups that have points."""
         if self.array("batch") != 5:
             self.fail("shape", "batch: want 5 elements")
         if self.integer("version") != 1:
@@ -92,13 +62,14 @@ class Decoder(Reader):
         if not self.decimal or self.next(where) != STR:
             return self.integer(where)
         text = self.text(where)
-        if not _DECIMAL(text):
+        if not is_decimal(text):
             self.fail("shape", where + ": want an integer")
-        return _integer(text)
+        return integer_of(text)
 
     def name(self, where: str) -> str:
+        """Takes the name of something."""
         text = self.text(where)
-        if not text or control(text) or 4 * len(text) > MAX_NAME and len(text.encode()) > MAX_NAME:
+        if bad_name(text):
             self.fail("name", where)
         return text
 
@@ -124,6 +95,7 @@ class Decoder(Reader):
         return {**outer, **{key: text for key, text in seen.items() if text}}
 
     def names(self, limit: int, lenient: bool, where: str) -> list[str]:
+        """Takes an array of names, each of which is there once."""
         n = self.array(where, lenient)
         if n > limit:
             self.fail("limit", where)
@@ -133,6 +105,7 @@ class Decoder(Reader):
         return names
 
     def group(self, batch_tags: dict[str, str]) -> Group:
+        """Takes a group. It gets the tags of the batch that it does not say itself."""
         if self.array("group") != 6:
             self.fail("shape", "group: want 6 elements")
         series = self.name("series")
@@ -453,9 +426,9 @@ class Decoder(Reader):
             self.at += 1
             return None, ""
         if kind == INT and letter != "b" and letter != "s":
-            return _integer_as(letter, self.integer(where))
+            return integer_as(letter, self.integer(where))
         if kind == FLOAT and letter != "b" and letter != "s":
-            return _float_as(letter, self.number(where))
+            return float_as(letter, self.number(where))
         if kind == BOOL and letter == "b":
             self.at += 1
             return self.buf[self.at - 1] == 0xC3, ""
@@ -463,82 +436,9 @@ class Decoder(Reader):
             text = self.text(where)
             return (None, "too_long") if too_long(text) else (text, "")
         if kind == STR and self.decimal and letter in "iu":
-            return _decimal_as(letter, self.text(where))
+            return decimal_as(letter, self.text(where))
         self.skip(_UNKNOWN_DEPTH, where)
         return None, "type" if letter in LETTERS else "unknown_type"
-
-
-def as_told(letter: str, values: Any) -> bool:
-    """Whether each value is None or just what its letter says, so that nothing has to be left out or turned."""
-    kinds = set(map(type, values)) - {type(None)}
-    if letter == "s":
-        return kinds <= {str} and not any(map(too_long, filter(None, values)))
-    if letter == "f":
-        return kinds <= {float} and math.isfinite(sum(filter(None, values)))
-    if letter == "b":
-        return kinds <= {bool}
-    if letter not in "iu" or not kinds <= {int}:
-        return False
-    present = list(compress(values, [v is not None for v in values]))
-    return not present or integer_fits(letter, min(present)) and integer_fits(letter, max(present))
-
-
-def integer_fits(letter: str, v: int) -> bool:
-    return _LOW <= v <= _HIGH if letter == "i" else 0 <= v < 1 << 64
-
-
-def _integer_as(letter: str, v: int) -> tuple[Any, str]:
-    if letter == "f":
-        return float(v), ""
-    if letter not in LETTERS:
-        return None, "unknown_type"
-    return (v, "") if integer_fits(letter, v) else (None, "int_range")
-
-
-def _float_as(letter: str, v: float) -> tuple[Any, str]:
-    if letter not in LETTERS:
-        return None, "unknown_type"
-    if not math.isfinite(v):
-        return None, "nan"
-    if letter == "f":
-        return v, ""
-    if v != math.trunc(v) or abs(v) > 1 << 53:
-        return None, "type"
-    return (int(v), "") if letter == "i" or v >= 0 else (None, "int_range")
-
-
-def _integer(digits: str) -> int:
-    """The integer of decimal digits; of more than any number has, one that is out of range."""
-    sign = -1 if digits[0] == "-" else 1
-    digits = digits.lstrip("-").lstrip("0")
-    return sign * (int(digits or "0") if len(digits) <= 30 else 1 << 99)
-
-
-def _decimal_as(letter: str, text: str) -> tuple[Any, str]:
-    if not _DECIMAL(text):
-        return None, "type"
-    v = _integer(text)
-    return (v, "") if integer_fits(letter, v) and not (letter == "u" and text[0] == "-") else (None, "int_range")
-
-
-def value_as(letter: str, value: Any) -> tuple[Any, str]:
-    """A Python value as a field of type letter, with the code of why it is none. A number may be a decimal string."""
-    if value is None:
-        return None, ""
-    if letter not in LETTERS:
-        return None, "unknown_type"
-    kind = type(value)
-    if kind is int and letter in "fiu":
-        return _integer_as(letter, value)
-    if kind is float and letter in "fiu":
-        return _float_as(letter, value)
-    if kind is bool and letter == "b":
-        return value, ""
-    if kind is str and letter == "s":
-        return (None, "too_long") if too_long(value) else (value, "")
-    if kind is str and letter in "iu":
-        return _decimal_as(letter, value)
-    return None, "type"
 
 
 def drop_empty(group: Group) -> int:

@@ -6,10 +6,11 @@ from math import gcd
 from typing import Any, Iterable, Iterator, Sequence
 
 from ._column import Column, Constant, cut, integers, text_column
-from ._decode import (MAX_CELLS, MAX_FIELDS, MAX_GROUPS, MAX_NAME, MAX_POINTS, MAX_TAG_VALUE, MAX_TAGS, UNITS, Dropped, bad_tag,
-                      control, drop_empty, in_64_bits)
+from ._decode import UNITS, drop_empty
 from ._group import Group
 from ._msgpack import array_head, map_head, pack_int, pack_str
+from ._values import (MAX_CELLS, MAX_FIELDS, MAX_GROUPS, MAX_NAME, MAX_POINTS, MAX_TAG_VALUE, MAX_TAGS, Dropped, bad_tag, control,
+                      in_64_bits)
 
 _BLANKS = {c: " " for c in (*range(0x20), 0x7F)}
 

@@ -9,10 +9,11 @@ import struct
 from typing import Any, NoReturn
 
 from ._batch import Batch
-from ._decode import (LETTERS, MAX_CELLS, MAX_FIELDS, MAX_GROUPS, MAX_NAME, MAX_POINTS, MAX_TAGS, BatchError, Decoder, _DECIMAL,
-                      _integer, bad_tag, control, in_64_bits, value_as)
+from ._decode import BatchError, Decoder
 from ._group import Types
 from ._msgpack import array_head, map_head, pack_int, pack_str
+from ._values import (MAX_CELLS, MAX_FIELDS, MAX_GROUPS, MAX_POINTS, MAX_TAGS, bad_name, bad_tag, in_64_bits, integer_of,
+                      is_decimal, value_as)
 
 _BATCH_DEPTH, _POINT_DEPTH = 10, 6
 _POINT_KEYS = ("series", "time", "tags", "fields", "types")
@@ -97,7 +98,7 @@ def _whole(value: Any) -> None:
 
 
 def _number(text: str) -> int | float:
-    if len(text) <= 20 and text != "-0" and _DECIMAL(text):
+    if len(text) <= 20 and text != "-0" and is_decimal(text):
         v = int(text)
         if -(1 << 63) <= v < 1 << 64:
             return v
@@ -167,8 +168,8 @@ class _Points:
             return self.arrival
         if not isinstance(value, str):
             raise BatchError("shape", _WANT_TIME)
-        if _DECIMAL(value):
-            ns = _integer(value)
+        if is_decimal(value):
+            ns = integer_of(value)
         elif isinstance(value, _Number):
             raise BatchError("shape", _WANT_TIME)
         else:
@@ -240,7 +241,7 @@ def _unique(pairs: _Object, where: str) -> dict[str, Any]:
 def _name(value: Any, where: str) -> str:
     if type(value) is not str:
         raise BatchError("shape", where)
-    if not value or control(value) or 4 * len(value) > MAX_NAME and len(value.encode()) > MAX_NAME:
+    if bad_name(value):
         raise BatchError("name", where)
     return value
 

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from ._batch import Batch
-from ._decode import MAX_FIELDS, MAX_NAME, MAX_TAG_VALUE, MAX_TAGS, _integer, in_64_bits, integer_fits, too_long
 from ._group import Types
+from ._values import MAX_FIELDS, MAX_NAME, MAX_TAG_VALUE, MAX_TAGS, decimal_as, in_64_bits, integer_of, is_decimal, too_long
 
 # Repeated groups are bounded, for each round takes memory: what is longer is refused in any case.
 _BLANK = re.compile(r"[ \n]+|\r(?=\n|\Z)|#[^\n]*").match
@@ -19,7 +19,6 @@ _QUOTE_NEXT = re.compile(r'["\\]').search
 _SPACES = re.compile(r" *").match
 _WORD = re.compile(r"[^\x00-\x20]*").match
 _END = re.compile(r"\r?(?:\n|\Z)").match
-_INTEGER = re.compile(r"-?[0-9]+", re.ASCII).fullmatch
 _NUMBER = re.compile(r"[-0-9.eE][-+0-9.eE]*", re.ASCII).fullmatch
 _NO_NUMBER = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE).fullmatch
 _ESCAPE = re.compile(r'\\(["\\nrt])')
@@ -152,9 +151,9 @@ class _Scan:
             return self.arrival
         word = self._take(_WORD)
         self._take(_SPACES)
-        if not _INTEGER(word):
+        if not is_decimal(word):
             raise _Bad("line")
-        ns = _integer(word) * self.tick
+        ns = integer_of(word) * self.tick
         if not in_64_bits(ns):
             raise _Bad("time_range")
         return ns
@@ -165,10 +164,8 @@ def parse_value(text: str) -> tuple[str, Any, str]:
     if text in _TRUE or text in _FALSE:
         return "b", text in _TRUE, ""
     letter = text[-1:]
-    if letter in ("i", "u") and _INTEGER(text[:-1]):
-        v = _integer(text[:-1])
-        good = integer_fits(letter, v) and not (letter == "u" and text[0] == "-")
-        return (letter, v, "") if good else (letter, None, "int_range")
+    if letter in ("i", "u") and is_decimal(text[:-1]):
+        return (letter, *decimal_as(letter, text[:-1]))
     if _NO_NUMBER(text):
         return "f", None, "nan"
     if not _NUMBER(text):

@@ -12,8 +12,8 @@ from typing import Any, Iterable, Iterator, NamedTuple, Union
 from ._batch import Batch
 from ._clock import now_ns
 from ._column import Column, mixed
-from ._decode import as_told
 from ._group import Group, Point, Types, letter_as
+from ._values import as_told
 
 __all__ = ["Element", "Metric", "Namespace", "add_metrics", "dynamic", "from_batch"]
 
@@ -125,8 +125,8 @@ class Metric:
     """One value of a namespace at a time.
 
     A metric without a timestamp has that of the collection it is yielded in, so those of one collection are one point; else
-    the time when somebody first asks. timestamp takes nanoseconds as int, seconds as float, or a datetime, and gives nanoseconds.
-    unit and description belong to a catalog: they do not travel with the values."""
+    the time when somebody first asks. timestamp takes nanoseconds as int, seconds as float, or a datetime, and gives
+    nanoseconds. unit and description belong to a catalog: they do not travel with the values."""
 
     __slots__ = ("data", "unit", "description", "version", "config", "_namespace", "_tags", "_timestamp", "_field", "_row", "_own")
 
@@ -308,11 +308,9 @@ def _regrouped(batch: Batch, origin: _Origin, kept: dict[_Field, list[Metric]]) 
 def _typed(letter: str, values: list[Any]) -> tuple[Column, int] | None:
     """Values as a column, of the type letter if that is theirs, and how many NaN were left out. None: of several types."""
     kinds = set(map(type, values)) - {type(None)}
-    if letter == "f" and kinds == {int, float}:
-        values = [v if v is None else float(v) for v in values]
-    elif len(kinds) == 1:
+    if len(kinds) == 1:
         letter = letter_as(kinds.pop(), letter)
-    elif kinds:
+    elif kinds and (letter, kinds) != ("f", {int, float}):
         return None
     if not letter or letter in "iu" and not as_told(letter, values):
         return None

@@ -164,6 +164,7 @@ class Adding(unittest.TestCase):
 
         f({"v": math.nan}, {"nan": 1})
         f({"v": math.inf, "w": -math.inf}, {"nan": 2})
+        f({"v": 10**400}, {"nan": 1}, {"v": "f"})
         f({"v": None}, {})
         f({"v": 2**64}, {"int_range": 1})
         f({"v": -2**63 - 1}, {"int_range": 1})

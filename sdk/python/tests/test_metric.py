@@ -178,6 +178,8 @@ class Passing(unittest.TestCase):
         f(lambda v: v if v > 1 else "low", ["low", 1.5, 2.5], "fs")
         f(lambda v: math.nan if v > 1 else v, [0.5, None, None], "f")
         f(lambda v: None if v > 1 else v, [0.5, None, None], "f")
+        f(lambda v: 10**400 if v > 1 else v, [0.5, None, None], "f")
+        f(lambda v: 10**400 if v > 1 else 7, [7.0, None, None], "f")
         f(lambda v: None, [None, None, None], "")
 
     def test_nan_is_counted(self):
