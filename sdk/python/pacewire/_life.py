@@ -152,8 +152,12 @@ class Life:
         name, inbox = f"{o.host}/{o.process} {purpose}", "_INBOX_" + user(o.host, o.process)
         if o.clients is not None:
             return o.clients(name=name, inbox=inbox, on_connect=on_connect)
-        return Client(o.bus, name=name, inbox=inbox, on_connect=on_connect, tls=tls_of(o),
-                      on_error=lambda err: self.count.fail("bus", str(err)), **read_creds(o.creds))
+        creds, tls = read_creds(o.creds), tls_of(o)
+        try:
+            return Client(o.bus, name=name, inbox=inbox, on_connect=on_connect, tls=tls,
+                          on_error=lambda err: self.count.fail("bus", str(err)), **creds)
+        except (Error, ValueError) as err:  # no URL, no nkey, or no module for nkeys
+            raise ConfigError([f"bus: {err}"]) from None
 
     def _source(self, given: dict[str, Any], work: dict[str, Any]) -> Any:
         most = work.get("max_ack_pending") or 64

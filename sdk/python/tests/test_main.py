@@ -156,6 +156,7 @@ class CommandLine(unittest.TestCase):
         f(CONFIG, "is no JSON", "--once", "--config", "{")
         f(CONFIG, "no such setting: did you mean limit", "--config", '{"limits":1}')
         f(CONFIG, "settings: credentials /nowhere", "--bus", "nats://127.0.0.1:1", "--creds", "/nowhere")
+        f(CONFIG, "settings: bus: .*want nats:// or tls://", "--bus", "http://127.0.0.1:1")
         f(CONFIG, "TLS of the bus", "--bus", "nats://127.0.0.1:1", PACEWIRE_BUS_CA="/nowhere")
         f(TRY_AGAIN, "x: no bus: .*127.0.0.1:1", "--bus", "nats://127.0.0.1:1", "--wait", "50ms")
 
