@@ -83,6 +83,15 @@ func oneLined(lines []byte) []byte {
 	return made
 }
 
+// answer is decode of an answer. One of which nothing can be read is none: what it was made of would be gone.
+func (c *codec) answer(out *telemetry.Batch, text []byte, at time.Time) error {
+	c.decode(out, text, 1, at)
+	if out.Len() == 0 && out.Drops().Total() > 0 {
+		return fmt.Errorf("no line that the program prints is a point, such as %s: %q", c.form(text).example(), cut(string(text), toldBytes))
+	}
+	return nil
+}
+
 // decode makes out, which is empty, the points of text, which is whole lines. Those that have no time get at. A line that cannot be
 // read is counted and told by its number, first for the first one; the rest stands.
 func (c *codec) decode(out *telemetry.Batch, text []byte, first int, at time.Time) {

@@ -70,6 +70,9 @@ func (t ticked) Collect(ctx context.Context, out *telemetry.Batch) error {
 	if err != nil {
 		return err
 	}
-	t.codec.decode(out, r.Stdout, 1, time.Time{})
-	return outcome(r, ctx.Err())
+	unread := t.codec.answer(out, r.Stdout, time.Time{})
+	if err := outcome(r, ctx.Err()); err != nil {
+		return err
+	}
+	return unread
 }

@@ -46,8 +46,7 @@ func (f *filter) Process(ctx context.Context, in, out *telemetry.Batch) error {
 	if err := refusal(lines); err != nil {
 		return err
 	}
-	f.codec.decode(out, lines, 1, newest(in))
-	return nil
+	return f.codec.answer(out, lines, newest(in))
 }
 
 // Process runs the program, which makes out of in.
@@ -63,8 +62,7 @@ func (f *filterEach) Process(ctx context.Context, in, out *telemetry.Batch) erro
 	if err := outcome(r, ctx.Err()); err != nil {
 		return err
 	}
-	f.codec.decode(out, r.Stdout, 1, newest(in))
-	return nil
+	return f.codec.answer(out, r.Stdout, newest(in))
 }
 
 // newest is the time of points that have none: one that is the same when the batch is given again, so that its messages are.

@@ -166,6 +166,19 @@ func TestProcessor(t *testing.T) {
 	}
 }
 
+// A batch of which nothing can be read comes again: it would be gone.
+func TestProcessorOfAnotherFormat(t *testing.T) {
+	o := sh(plugin.Processor, `while read l; do [ -n "$l" ] && echo "a v=1"; [ -n "$l" ] || echo; done`)
+	o.Format = JSON
+	p := made(t, o, newProcessor)
+	defer closed(t, p)
+	for range 2 {
+		if got, err := process(t, p, "a v=1\n"); got != "" || err == nil || !strings.Contains(err.Error(), `no line that the program prints is a point, such as {"series"`) {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+}
+
 // Nothing waits for the other side, however large a batch is.
 func TestLargeBatch(t *testing.T) {
 	p := made(t, sh(plugin.Processor, "exec cat"), newProcessor)
@@ -325,6 +338,8 @@ func TestProcessorEach(t *testing.T) {
 	}
 	f("sed s/a/c/", "c v=1\nb v=2\n", "", false)
 	f("exit 0", "", "", false)
+	f("echo hello; echo c v=1", "c v=1\n", "", false)
+	f("echo hello world", "", `no line that the program prints is a point, such as load,cpu=0 v=1.5: "hello world"`, false)
 	f("cat; echo busy >&2; exit 75", "", "the program has ended: exit code 75: busy", false)
 	f("cat; echo wrong >&2; exit 65", "", "the program has ended: exit code 65: wrong", true)
 	f("kill -9 $$", "", "the program has ended: signal SIGKILL", false)

@@ -188,8 +188,8 @@ func (p *program) reason(ctx context.Context, taken bool, err error) error {
 	case ctx.Err() != nil && !taken:
 		return errDeaf
 	case ctx.Err() != nil:
-		return saying(fmt.Errorf("%w: the program has read the batch and printed %d bytes, but no empty line: it has to come behind each answer, at once. "+
-			"A program that reads to the end of its input first, or keeps back what it prints, works with --each", ctx.Err(), len(p.buf)), p.LastLine())
+		return saying(fmt.Errorf("%w: the program has read the batch, and printed %d bytes without an empty line; "+
+			"one that keeps back what it prints, or reads to the end first, works with --each", ctx.Err(), len(p.buf)), p.LastLine())
 	case errors.Is(err, errTooMuch), errors.Is(err, errStray):
 		return fmt.Errorf("the program cannot be followed: %w", err)
 	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed):
