@@ -54,6 +54,12 @@ def tag_column(values: Sequence[Any]) -> Column:
     return clean_tags(text_column(values))
 
 
+def tag_columns(rows: Sequence[dict[str, Any]]) -> dict[str, Column]:
+    """The tags of points as columns."""
+    keys = dict.fromkeys(key for tags in rows for key in tags)
+    return {key: tag_column([tags.get(key, "") for tags in rows]) for key in keys}
+
+
 def clean_tags(column: Column) -> Column:
     """A column of tags with texts that a reader takes."""
     try:

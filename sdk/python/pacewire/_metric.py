@@ -6,12 +6,12 @@ of a field "value". Dynamic elements are tags. Metrics of one series with the sa
 from __future__ import annotations
 
 import datetime
-from collections import defaultdict
 from typing import Any, Iterable, Iterator, NamedTuple, Union
 
 from ._batch import Batch
 from ._clock import now_ns
 from ._column import Column, mixed
+from ._encode import tag_columns
 from ._group import Group, Point, Types, letter_as
 from ._values import as_told
 
@@ -267,24 +267,26 @@ def from_batch(batch: Batch) -> list[Metric]:
 
 def add_metrics(batch: Batch, metrics: Iterable[Metric]) -> None:
     """Adds metrics as points. Those without data are left out."""
-    kept: dict[_Field, list[Metric]] = defaultdict(list)  # what has changed in data only, which is most of it in most plugins
+    kept: dict[_Origin, dict[_Field, list[Metric]]] = {}
     others: list[Metric] = []
     for metric in metrics:
-        field = metric._field
-        own = metric._own
-        if own and (own > _TAGS or metric._tags != field.origin.tags(metric._row)):
+        if metric._own > _TAGS:
             others.append(metric)
-        else:
-            kept[field].append(metric)
-    for origin in dict.fromkeys(field.origin for field in kept):
-        same = {field: kept[field] for field in origin.fields if field in kept}
-        if not _regrouped(batch, origin, same):
-            others.extend(m for members in same.values() for m in members)
+            continue
+        field = metric._field
+        try:
+            kept[field.origin][field].append(metric)
+        except KeyError:
+            kept.setdefault(field.origin, {})[field] = [metric]
+    for origin, fields in kept.items():
+        if not _regrouped(batch, origin, fields):
+            others.extend(m for members in fields.values() for m in members)
     _join(batch, others)
 
 
 def _regrouped(batch: Batch, origin: _Origin, kept: dict[_Field, list[Metric]]) -> bool:
-    """Adds what is left of a group as a group again. False: a field has values of several types, or a point has one twice."""
+    """Adds what is left of a group as a group again. False: a point has a field twice, or its metrics have different tags, or the
+    values of a field are of several types."""
     rows = {field: [m._row for m in metrics] for field, metrics in kept.items()}
     values: dict[_Field, list[Any]] = {field: [m.data for m in metrics] for field, metrics in kept.items()}
     every, *others = rows.values()
@@ -296,13 +298,35 @@ def _regrouped(batch: Batch, origin: _Origin, kept: dict[_Field, list[Metric]]) 
                 return False
             values[field] = [by_row.get(row) for row in every]
     columns = {field.name: _typed(field.letter, values[field]) for field in kept}
-    if None in columns.values():
+    tags = _tags(origin, kept)
+    if None in columns.values() or tags is None:
         return False
     group = origin.group.part(every)
     group.field_columns = {name: column for name, (column, _) in columns.items()}
+    if tags:
+        group.tags = {}
+        group.tag_columns = tag_columns([tags[row] for row in every])
     batch.drops.add("nan", sum(nan for _, nan in columns.values()))
     batch.groups.append(group)
     return True
+
+
+def _tags(origin: _Origin, kept: dict[_Field, list[Metric]]) -> dict[int, dict[str, str]] | None:
+    """The tags of each point that is left, nothing where they are as they were. None: the metrics of a point differ in them."""
+    if not any(m._own for metrics in kept.values() for m in metrics):
+        return {}
+    found: dict[int, dict[str, str]] = {}
+    changed = False
+    for metrics in kept.values():
+        for metric in metrics:
+            row = metric._row
+            tags = metric._tags if metric._own else origin.tags(row)
+            first = found.setdefault(row, tags)
+            if first is tags:
+                changed = changed or tags != origin.tags(row)
+            elif first != tags:
+                return None
+    return found if changed else {}
 
 
 def _typed(letter: str, values: list[Any]) -> tuple[Column, int] | None:
@@ -321,17 +345,21 @@ def _join(batch: Batch, metrics: Iterable[Metric]) -> None:
     """Adds metrics by what they say of themselves, those that belong together as one point."""
     points: dict[tuple, list[Point]] = {}
     now = batch._now()
+    last: dict[str, str] | None = None  # metrics of one point mostly follow each other
+    key: Any = None
     for metric in metrics:
         if metric.data is None:
             continue
         series, name, tags = _place(metric)
-        at = now if metric._timestamp is None else metric._timestamp
-        same = points.setdefault((series, at, _hashable(tags)), [])
+        if tags != last:
+            last, key = tags, _hashable(tags)
+        at = metric._timestamp
+        same = points.setdefault((series, now if at is None else at, key), [])
         for point in same:
             if name not in point.fields:
                 break
         else:
-            point = Point(series, at, tags, {}, Types())
+            point = Point(series, now if at is None else at, tags, {}, Types())
             same.append(point)
         point.fields[name] = metric.data
         if metric._field is not None:
@@ -343,9 +371,9 @@ def _join(batch: Batch, metrics: Iterable[Metric]) -> None:
 def _place(metric: Metric) -> tuple[str, str, dict[str, str]]:
     """The series, the field and all tags of a metric."""
     if metric._own & _NAME:
-        series, name, named = metric.namespace.split()
-        return series, name, {**metric.tags, **named} if named else metric.tags
-    return metric._field.origin.group.series, metric._field.name, metric.tags
+        series, name, named = metric._namespace.split()
+        return series, name, {**metric._tags, **named} if named else metric._tags
+    return metric._field.origin.group.series, metric._field.name, metric._tags
 
 
 def _hashable(tags: dict[str, Any]) -> Any:

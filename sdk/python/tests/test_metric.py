@@ -230,6 +230,17 @@ class Passing(unittest.TestCase):
         self.assertEqual([p.tags for p in got.points()], [{"cpu": f"cpu{i}", "site": "lab"} for i in range(3)])
         self.assertEqual([sorted(p.types.values()) for p in got.points()], [list("bfisu")] * 3)
 
+    def test_tags_of_some(self):
+        """Points of one group whose tags have other keys now are of one group still."""
+        def f(metrics):
+            for m in metrics:
+                if m.tags["cpu"] == "cpu1":
+                    m.tags = {"socket": 1}
+
+        batch = self.changed(f)
+        self.assertEqual(len(batch.groups), 1)
+        self.assertEqual([p.tags for p in sent(batch).points()], [{"cpu": "cpu0", "dc": "eu"}, {"socket": "1"}, {"cpu": "cpu2", "dc": "eu"}])
+
     def test_tags_of_one(self):
         """The other metrics of the point have tags of their own."""
         def f(metrics):
