@@ -132,6 +132,10 @@ class App:
         """Does what the command line says, and ends the process: the last line of a plugin's program."""
         self.plugin.run(args)
 
+    async def serve(self, bus: Any, **options: str) -> None:
+        """Serves in a loop of yours; see :meth:`Plugin.serve`."""
+        await self.plugin.serve(bus, **options)
+
     # How it becomes a plugin.
 
     def _of(self, kind: type[Plugin], method: str, f: Any, every: str = "") -> Any:

@@ -136,6 +136,15 @@ class Plugin:
 
     start_plugin = run
 
+    async def serve(self, bus: Any, *, host: str = "", name: str = "", creds: str = "", dir: str = "") -> None:
+        """Serves in a loop of yours, until the agent ends it or the task is cancelled, which drains it.
+
+        bus is an address, or a client of the package nats-py that is connected; that stays open. Who names no dir keeps no state.
+        """
+        from ._life import serve
+
+        await serve(self, bus, host, name, creds, dir)
+
 
 class Collector(Plugin):
     """Is asked for points at each interval."""

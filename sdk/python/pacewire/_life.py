@@ -464,6 +464,25 @@ class Life:
         self.crew.close()
 
 
+async def serve(plugin: Plugin, bus: Any, host: str, name: str, creds: str, dir: str) -> None:
+    """Leads a plugin's life in the loop of its caller, by an address or by a client that is connected."""
+    from ._adapter import Adapter
+
+    options = Options("", host or hostname(), name or plugin.program, creds=creds, dir=dir)
+    if isinstance(bus, str):
+        options.bus = bus
+    else:
+        options.clients = lambda name, inbox, on_connect: Adapter(bus, on_connect)
+    life = Life(plugin, options, plugin.log)
+    work = asyncio.ensure_future(life.run())
+    try:
+        await either(work)
+    finally:
+        life.drain()
+        await asyncio.wait({work})
+    work.result()
+
+
 def defaults_of(policy: ConfigPolicy) -> ConfigMap:
     """The config of a plugin that has none yet; what has no default is None."""
     return ConfigMap({k: None if r.default is None else r.read(r.default) for k, r in policy.rules.items()})
