@@ -4,6 +4,7 @@ import { connect, createInbox, credsAuthenticator, headers } from '@nats-io/tran
 import { Refused } from './errors.mjs';
 
 const FIRST_DELAY = 500, GROWTH = 1.6, MOST_DELAY = 20_000;
+const FLUSH = 2000;
 
 /** NotSent says that there is no connection now: what was to be sent is not. */
 export class NotSent extends Error {
@@ -110,24 +111,39 @@ export class Bus {
     return this.nc.request(subject, body, { timeout });
   }
 
-  /** subscribe calls f for each message; what it returns ends that. */
+  /** subscribe calls f for each message. What it returns ends that; with drain only when all has come that the server sent before it knew. */
   subscribe(subject, f) {
     const sub = this.nc.subscribe(subject, { callback: (err, msg) => { if (!err) f(msg); } });
-    return () => { if (!this.nc.isClosed()) sub.unsubscribe(); };
+    return async ({ drain = false } = {}) => {
+      if (this.nc.isClosed()) return;
+      if (drain && this.up) await within(FLUSH, sub.drain());
+      else sub.unsubscribe();
+    };
   }
 
   newInbox() { return createInbox(this.inbox); }
 
   /** flush returns when the server has all that was sent, or after timeout ms. */
-  async flush(timeout = 2000) {
+  async flush(timeout = FLUSH) {
     if (!this.up || this.nc.isClosed()) return;
-    await Promise.race([this.nc.flush().catch(() => {}), new Promise((done) => { setTimeout(done, timeout).unref(); })]);
+    await within(timeout, this.nc.flush());
   }
 
   async close() {
     this.up = false;
     await this.nc?.close();
   }
+}
+
+/** within waits for a promise, for so many ms at most, and not for how it goes. */
+function within(ms, promise) {
+  return new Promise((done) => {
+    const timer = setTimeout(done, ms);
+    promise.catch(() => {}).then(() => {
+      clearTimeout(timer);
+      done();
+    });
+  });
 }
 
 /** credentials returns what logs in by a file: {"user": ..., "password": ...}, read at each connect, or a NATS .creds file. */

@@ -268,8 +268,8 @@ export class Source {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#wake();
+    await this.ends.shift()({ drain: true }); // first, or what is given back would come to what we have asked for
     for (const d of this.#queue.splice(0)) this.#say(d.reply, '-NAK');
-    this.ends.shift()(); // ends what was asked for
     await this.bus.flush();
   }
 
