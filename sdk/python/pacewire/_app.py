@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import Any, Callable, Iterable, Sequence, TypeVar
 
-from ._config import ConfigPolicy, Rule
+from ._config import ConfigPolicy, Rule, seconds
 from ._kinds import Collector, DictPlugin, Event, InfoPlugin, MonitorPlugin, Plugin, Processor, Publisher, StreamCollector
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -141,6 +141,8 @@ class App:
     def _of(self, kind: type[Plugin], method: str, f: Any, every: str = "") -> Any:
         if f is None:
             return lambda g: self._of(kind, method, g, every)
+        if every:
+            seconds(every)  # one that cannot be read is told at the decorator
         plugin = self._become(kind, f)
         plugin.every = every
         given = () if isinstance(plugin, DictPlugin) else ("batch" if method.endswith("_batch") else "metrics",)

@@ -11,7 +11,7 @@ LIBRARY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PLUGIN = """
 import pacewire as pw
 app = pw.App("fan", "1.0.0", config=[pw.StringRule("path", default="/tmp")])
-@app.collect(every="10s")
+@app.collect(every="{every}")
 def fan(config):
     {body}
 app.run()
@@ -19,12 +19,12 @@ app.run()
 
 
 class Mistakes(unittest.TestCase):
-    def said(self, body: str, *args: str) -> str:
+    def said(self, body: str, *args: str, every: str = "10s") -> str:
         """What a collector with this body says on both streams when it is run alone."""
         with tempfile.TemporaryDirectory() as folder:
             file = os.path.join(folder, "fan.py")
             with open(file, "w") as f:
-                f.write(PLUGIN.format(body=body))
+                f.write(PLUGIN.format(body=body, every=every))
             done = subprocess.run([sys.executable, file, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   universal_newlines=True, timeout=120, env={**os.environ, "PYTHONPATH": LIBRARY})
         return done.stdout
@@ -43,6 +43,9 @@ class Mistakes(unittest.TestCase):
     def test_left_out(self) -> None:
         self.assertIn("a value is no number, text or boolean", self.said("yield pw.point('fan', rpm=[1, 2])"))
         self.assertIn("a value is no finite number", self.said("yield pw.point('fan', rpm=float('nan'), on=True)", "--once"))
+
+    def test_interval(self) -> None:
+        self.assertIn("'10 secs' is no length of time", self.said("yield", every="10 secs"))
 
     def test_setting(self) -> None:
         self.assertIn("did you mean path?", self.said("yield", "--config", '{"pth": "/tmp"}'))
