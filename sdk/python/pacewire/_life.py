@@ -2,14 +2,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import secrets
 import socket
-import ssl
 import time
 import weakref
-from dataclasses import dataclass, field
 from typing import Any, Coroutine
 
 from . import _control as control
@@ -26,6 +22,7 @@ from ._job import DRAIN_LIMIT, START_LIMIT, Job, Place
 from ._kinds import Plugin, overridden
 from ._letters import Letters
 from ._nats import Client, Error
+from ._options import Options, hostname, read_creds, tls_of
 from ._outlet import Outlet
 from ._pulse import Pulse, Refusal, Stray
 from ._subjects import subject, token, user
@@ -33,25 +30,6 @@ from ._suspects import LetterKey, Suspects
 from ._waits import cancel, either
 
 _BYE = 0.5  # seconds for the ACK of a goodbye
-
-
-@dataclass
-class Options:
-    """Which plugin a program is run as, and where its bus is."""
-
-    bus: str
-    host: str
-    plugin: str
-    creds: str = ""
-    process: str = ""  # what this one of several processes of the plugin is called
-    inst: str = ""
-    dir: str = ""
-    ca: str = ""
-    cert: str = ""
-    key: str = ""
-    wait: float | None = None  # seconds that the first connection may take; None: for ever
-    least: float = 1.0
-    clients: Any = field(default=None)  # makes a client instead of ours: f(name, inbox, on_connect) -> client
 
 
 class Life:
@@ -486,40 +464,3 @@ async def serve(plugin: Plugin, bus: Any, host: str, name: str, creds: str, dir:
 def defaults_of(policy: ConfigPolicy) -> ConfigMap:
     """The config of a plugin that has none yet; what has no default is None."""
     return ConfigMap({k: None if r.default is None else r.read(r.default) for k, r in policy.rules.items()})
-
-
-def read_creds(path: str) -> dict[str, str]:
-    """What a file of credentials says, as a client takes it. Raises ConfigError."""
-    if not path:
-        return {}
-    try:
-        with open(path, encoding="utf-8") as file:
-            said = json.load(file)
-        keys = {"user": "user", "password": "password", "token": "token", "nkey": "nkey_seed", "nkey_seed": "nkey_seed"}
-        return {keys[k]: str(v) for k, v in said.items() if k in keys}
-    except (OSError, ValueError, AttributeError) as err:
-        raise ConfigError([f"credentials {path}: {err}: want a JSON object with user and password"]) from None
-
-
-def tls_of(o: Options) -> ssl.SSLContext | None:
-    """The TLS of an encrypted bus; None where the URL and the environment want none. Raises ConfigError."""
-    if not (o.ca or o.cert or o.bus.startswith(("tls://", "wss://"))):
-        return None
-    try:
-        context = ssl.create_default_context(cafile=o.ca or None)
-        if o.cert:
-            context.load_cert_chain(o.cert, o.key or None)
-    except (OSError, ssl.SSLError) as err:
-        raise ConfigError([f"TLS of the bus ({', '.join(f for f in (o.ca, o.cert, o.key) if f)}): {err}"]) from None
-    return context
-
-
-def hostname() -> str:
-    """The name of this machine without its domain."""
-    return socket.gethostname().partition(".")[0] or "localhost"
-
-
-def state_dir(plugin: str) -> str:
-    """Where state is kept when nobody says it."""
-    base = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    return os.path.join(base, "pacewire", "plugins", os.path.basename(plugin))

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import io
 import json
 import os
@@ -39,6 +40,7 @@ def main(plugin: Plugin, args: Sequence[str] | None = None) -> int:
         o = _parser(plugin).parse_args(args)
     except SystemExit as end:
         return int(end.code or 0)
+    gc.set_threshold(20_000, 20, 20)  # points come and go by thousands, and are part of no cycle
     code, left = FAILED, 0
     try:
         code, left = _do(plugin, o)
@@ -133,7 +135,7 @@ def _duration(text: str) -> float:
 
 def _do(plugin: Plugin, o: argparse.Namespace) -> tuple[int, int]:
     """Returns the exit status, and how many calls are left behind."""
-    from ._life import hostname
+    from ._options import hostname
 
     o.host = o.host or hostname()
     log = new_log("debug" if o.verbose else o.log_level, o.host, os.environ.get("PACEWIRE_PROCESS") or o.name)
@@ -217,8 +219,9 @@ def _on_signals(drain: Any) -> None:
 
 
 async def _serve(plugin: Plugin, o: argparse.Namespace, log: Any) -> tuple[int, int]:
-    from ._life import Life, Options, state_dir
+    from ._life import Life
     from ._nats import Error
+    from ._options import Options, state_dir
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen at once

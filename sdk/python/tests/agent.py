@@ -11,7 +11,8 @@ from unittest import mock
 from bus import PATIENCE, BusCase
 from pacewire import _errors, _pulse
 from pacewire._batch import Batch, decode, frames, CONTENT_TYPE
-from pacewire._life import Life, Options
+from pacewire._life import Life
+from pacewire._options import Options
 
 HOST, NAME = "h1", "p1"
 LOG = logging.getLogger("pacewire.test")

@@ -5,8 +5,9 @@ import pacewire as pw
 from agent import HOST, LOG, NAME, LifeCase
 from bus import PATIENCE
 from pacewire._errors import Refused
-from pacewire._life import Life, Options
+from pacewire._life import Life
 from pacewire._nats import Disconnected
+from pacewire._options import Options
 
 
 class Fan(pw.Collector):
