@@ -111,7 +111,7 @@ test('drain: what is in hand is finished and settled, the rest is given back', {
   await until('it has something in hand', () => s.notes('begin').length > 0);
   assert.equal((await s.agent.ask('drain', { args: { reason: 'upgrade' } })).ok, true);
   assert.equal(await child.exit, 0, child.said);
-  assert.equal(s.agent.beats.at(-1).bye, 'upgrade');
+  assert.equal((await s.agent.goodbye()).bye, 'upgrade');
   const done = s.notes('end');
   assert.deepEqual(done, s.notes('begin'));
   const info = await consumerInfo(s.nc, 'd');

@@ -12,17 +12,28 @@ import { Bus } from '../lib/bus.mjs';
 import { encodeControl } from '../lib/control.mjs';
 import { subjects } from '../lib/names.mjs';
 
-export const PATIENCE = 60_000; // a machine may be ten times slower than an idle one
+export const PATIENCE = 120_000; // a machine may be ten times slower than an idle one
 const BINARY = process.env.PACEWIRE_BINARY || fileURLToPath(new URL('../../../bin/pacewire', import.meta.url));
 
 export const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
 export const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 
+const cleanups = new WeakMap();
+
+/** cleanup has f called when the test ends: what was begun last ends first. */
+export function cleanup(t, f) {
+  if (!cleanups.has(t)) {
+    cleanups.set(t, []);
+    t.after(async () => { for (const end of cleanups.get(t).reverse()) await end(); });
+  }
+  cleanups.get(t).push(f);
+}
+
 /** folder returns one that goes with the test. */
 export function folder(t) {
   const dir = mkdtempSync(join(tmpdir(), 'pacewire-node-'));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  cleanup(t, () => rmSync(dir, { recursive: true, force: true }));
   return dir;
 }
 
@@ -43,7 +54,7 @@ export class TestBus {
     if (!existsSync(BINARY)) throw new Error(`no program ${BINARY}: build it with make build, or name it in PACEWIRE_BINARY`);
     const bus = new TestBus();
     Object.assign(bus, { dir: folder(t), flags, listen: '127.0.0.1:0' });
-    t.after(() => bus.kill());
+    cleanup(t, () => bus.kill());
     await bus.start();
     return bus;
   }
@@ -65,7 +76,7 @@ export class TestBus {
   /** connect returns a connection of the official client, for the test itself. */
   async connect(t, options = {}) {
     const nc = await connect({ servers: this.url, maxReconnectAttempts: -1, reconnectTimeWait: 50, waitOnFirstConnect: true, ...options });
-    t.after(() => nc.close());
+    cleanup(t, () => nc.close());
     return nc;
   }
 
@@ -74,7 +85,7 @@ export class TestBus {
     const password = this.users[user];
     const url = password ? this.url.replace('://', `://${user}:${encodeURIComponent(password)}@`) : this.url;
     const bus = new Bus({ url, user, name: 'test', log: silent });
-    t.after(() => bus.close());
+    cleanup(t, () => bus.close());
     await bus.dial();
     return bus;
   }
@@ -166,6 +177,9 @@ export class Agent {
     return until(`a heartbeat: ${what}`, () => this.beats.slice(from).find(test));
   }
 
+  /** goodbye returns the last heartbeat. */
+  goodbye() { return until('a goodbye', () => this.beats.find((b) => b.bye)); }
+
   /** ask makes a request of the plugin, and returns the reply. */
   async ask(verb, body = {}) {
     const { data } = await this.nc.request(`pw.ctl.h.p.${verb}`, encodeControl({ id: `${verb}-1`, ...body }), { timeout: PATIENCE });
@@ -182,7 +196,7 @@ export class Child {
     this.said = '';
     this.process.stderr.on('data', (data) => { this.said += data; });
     this.exit = new Promise((end) => { this.process.on('exit', (code, signal) => end(code ?? signal)); });
-    t.after(() => this.kill());
+    cleanup(t, () => this.kill());
   }
 
   kill(signal = 'SIGKILL') {

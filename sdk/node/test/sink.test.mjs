@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { headers } from '@nats-io/transport-node';
 import { Sink } from '../lib/sink.mjs';
-import { PATIENCE, TestBus, api, silent, stored, until } from './lab.mjs';
+import { PATIENCE, TestBus, api, cleanup, silent, stored, until } from './lab.mjs';
 
 const SUBJECT = 'pw.metrics.h.p';
 
 function sinkOf(t, bus, options = {}) {
   const sink = new Sink(bus, { host: 'h', plugin: 'p', log: silent, ...options });
-  t.after(() => sink.close());
+  cleanup(t, () => sink.close());
   return sink;
 }
 

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decode } from '../lib/decode.mjs';
 import { Source } from '../lib/source.mjs';
-import { PATIENCE, TestBus, consumer, consumerInfo, put, settled, silent, until } from './lab.mjs';
+import { PATIENCE, TestBus, cleanup, consumer, consumerInfo, put, settled, silent, until } from './lab.mjs';
 
 function sourceOf(t, bus, options = {}) {
   const source = new Source(bus, { stream: 'METRICS', durable: 'd', log: silent, ...options });
-  t.after(() => source.close());
+  cleanup(t, () => source.close());
   return source;
 }
 
