@@ -72,8 +72,15 @@ func process(t *testing.T, p processor.Processor, text string) (string, error) {
 	return strings.ReplaceAll(string(out.AppendLines(nil)), " 1700000000000000000", ""), err
 }
 
-// failure is what has ended the work, nil if nothing has.
-func failure(f faults) error {
+// failure is what has ended the work of a processor, nil if nothing has.
+func failure(p processor.Processor) error {
+	var f faults
+	switch a := p.(filter).asked.(type) {
+	case *worker:
+		f = a.faults
+	case *each:
+		f = a.faults
+	}
 	select {
 	case err := <-f.c:
 		return err
@@ -81,6 +88,9 @@ func failure(f faults) error {
 		return nil
 	}
 }
+
+// running is the program of a processor that goes on running.
+func running(p processor.Processor) *worker { return p.(filter).asked.(*worker) }
 
 func TestConform(t *testing.T) {
 	catalog := []telemetry.Desc{{Series: "cpu", Help: "CPU.", Fields: map[string]string{"usage": "percent", "n": "1"}, Tags: map[string]string{"cpu": "which"}, Types: map[string]string{"n": "i"}}}
@@ -211,7 +221,7 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("%s: %q, %v; want %q", script, got, err, want)
 			}
 		}
-		if err := failure(p.(*filter).faults); err != nil {
+		if err := failure(p); err != nil {
 			t.Errorf("%s: %v", script, err)
 		}
 	}
@@ -224,10 +234,10 @@ func TestRefusals(t *testing.T) {
 func TestProgramDies(t *testing.T) {
 	f := func(script, want string, ends bool) {
 		t.Helper()
-		p := made(t, sh(plugin.Processor, script), newProcessor).(*filter)
+		p := made(t, sh(plugin.Processor, script), newProcessor)
 		defer closed(t, p)
 		_, err := process(t, p, "a v=1\n")
-		cause := failure(p.faults)
+		cause := failure(p)
 		if err == nil || !strings.Contains(err.Error(), want) || (cause != nil) != ends {
 			t.Errorf("%s: %v, ended by %v; want %q", script, err, cause, want)
 		}
@@ -245,10 +255,10 @@ func TestProgramDies(t *testing.T) {
 func TestProgramEndsIdle(t *testing.T) {
 	f := func(script, want string) {
 		t.Helper()
-		p := made(t, sh(plugin.Processor, script), newProcessor).(*filter)
+		p := made(t, sh(plugin.Processor, script), newProcessor)
 		defer closed(t, p)
 		select {
-		case err := <-p.c:
+		case err := <-running(p).c:
 			if err.Error() != want {
 				t.Errorf("%s: %v, want %q", script, err, want)
 			}
@@ -262,31 +272,31 @@ func TestProgramEndsIdle(t *testing.T) {
 
 // A program that hangs is ended at the end of the call, with all it has started; the next batch finds another one.
 func TestProgramHangs(t *testing.T) {
-	p := made(t, sh(plugin.Processor, `n=0; while read l; do [ "$l" = "stop v=1 1700000000000000000" ] && sleep 1000; echo "$l"; done`), newProcessor).(*filter)
+	p := made(t, sh(plugin.Processor, `n=0; while read l; do [ "$l" = "stop v=1 1700000000000000000" ] && sleep 1000; echo "$l"; done`), newProcessor)
 	defer closed(t, p)
 	if got, err := process(t, p, "go v=1\n"); got != "go v=1\n" || err != nil {
 		t.Fatalf("%q, %v", got, err)
 	}
-	before := p.prog.PID()
+	before := running(p).prog.PID()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	err := p.Process(ctx, batch(t, "stop v=1\n"), &telemetry.Batch{})
-	if !errors.Is(err, context.DeadlineExceeded) || failure(p.faults) != nil {
+	if !errors.Is(err, context.DeadlineExceeded) || failure(p) != nil {
 		t.Errorf("%v", err)
 	}
-	if got, err := process(t, p, "go v=2\n"); got != "go v=2\n" || err != nil || p.prog.PID() == before {
+	if got, err := process(t, p, "go v=2\n"); got != "go v=2\n" || err != nil || running(p).prog.PID() == before {
 		t.Errorf("%q, %v", got, err)
 	}
 }
 
 // A program that does not even read is not the batch's fault: the work begins again.
 func TestProgramIsDeaf(t *testing.T) {
-	p := made(t, sh(plugin.Processor, "exec sleep 1000"), newProcessor).(*filter)
+	p := made(t, sh(plugin.Processor, "exec sleep 1000"), newProcessor)
 	defer closed(t, p)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	err := p.Process(ctx, batch(t, "a v=1\n"), &telemetry.Batch{})
-	if cause := failure(p.faults); !errors.Is(err, errDeaf) || !errors.Is(cause, errDeaf) {
+	if cause := failure(p); !errors.Is(err, errDeaf) || !errors.Is(cause, errDeaf) {
 		t.Errorf("%v, ended by %v", err, cause)
 	}
 }
@@ -295,16 +305,16 @@ func TestProgramIsDeaf(t *testing.T) {
 func TestProgramOutOfStep(t *testing.T) {
 	f := func(script, want string, ends bool) {
 		t.Helper()
-		p := made(t, sh(plugin.Processor, script), newProcessor).(*filter)
+		p := made(t, sh(plugin.Processor, script), newProcessor)
 		defer closed(t, p)
 		if strings.HasPrefix(script, "echo") {
-			await(t, "it has spoken", func() bool { return p.prog.Waiting() > 0 })
+			await(t, "it has spoken", func() bool { return running(p).prog.Waiting() > 0 })
 		}
 		got, err := process(t, p, "a v=1\nb v=2\nc v=3\n")
 		if err == nil || !strings.Contains(err.Error(), want) || got != "" {
 			t.Errorf("%s: %q, %v; want %q", script, got, err, want)
 		}
-		if cause := failure(p.faults); (cause != nil) != ends {
+		if cause := failure(p); (cause != nil) != ends {
 			t.Errorf("%s: the work is ended by %v", script, cause)
 		}
 	}
@@ -320,8 +330,8 @@ func TestProgramThatIsNotThere(t *testing.T) {
 		t.Error(err)
 	}
 	o.Each = true
-	p := made(t, o, newProcessor).(*filterEach)
-	if _, err := process(t, p, "a v=1\n"); !errors.Is(err, os.ErrNotExist) || !errors.Is(failure(p.faults), os.ErrNotExist) {
+	p := made(t, o, newProcessor)
+	if _, err := process(t, p, "a v=1\n"); !errors.Is(err, os.ErrNotExist) || !errors.Is(failure(p), os.ErrNotExist) {
 		t.Error(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/internal/child"
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 // Patience is how long a program has to end by itself when its input has ended: one that answers is waiting for more and hears of it, one
@@ -24,6 +25,8 @@ type worker struct {
 	runner
 	faults
 
+	text []byte
+
 	mu   sync.Mutex
 	prog *program // nil: there is none
 	busy bool     // it has a batch
@@ -37,9 +40,11 @@ type program struct {
 
 func newWorker(r runner) (*worker, error) {
 	w := &worker{runner: r, faults: newFaults()}
-	_, err := w.take()
-	w.give()
-	return w, err
+	if _, err := w.take(); err != nil {
+		return nil, err
+	}
+	w.release()
+	return w, nil
 }
 
 // take returns the program, for one batch; it is started if there is none.
@@ -59,8 +64,8 @@ func (w *worker) take() (*program, error) {
 	return w.prog, nil
 }
 
-// give says that the program has no batch any more.
-func (w *worker) give() {
+// release says that the program has no batch any more.
+func (w *worker) release() {
 	w.mu.Lock()
 	p := w.prog
 	w.busy = false
@@ -115,13 +120,26 @@ func (w *worker) Close() error {
 }
 
 // ask gives the program a batch, and returns the lines of its answer.
-func (w *worker) ask(ctx context.Context, text []byte) ([]byte, error) {
+func (w *worker) ask(ctx context.Context, in *telemetry.Batch) ([]byte, error) {
+	if w.text = w.codec.encode(w.text[:0], in); len(w.text) == 0 {
+		return nil, nil
+	}
+	w.text = append(w.text, '\n')
+	lines, err := w.give(ctx, w.text)
+	if err != nil {
+		return nil, err
+	}
+	return lines, refusal(lines)
+}
+
+// give writes a batch, and returns what comes back.
+func (w *worker) give(ctx context.Context, text []byte) ([]byte, error) {
 	p, err := w.take()
 	if err != nil {
 		w.fail(err) // it is no fault of the batch
 		return nil, err
 	}
-	defer w.give()
+	defer w.release()
 	if err := p.quiet(); err != nil {
 		w.discard(p)
 		w.fail(err)
