@@ -2,6 +2,7 @@
 package conform
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,9 +70,10 @@ var ErrCommand = errors.New("the plugin cannot be started")
 
 // Run checks a plugin, and leaves no process and no file behind. An error means that it could not be checked.
 func Run(ctx context.Context, o Options) (Report, error) {
-	if err := o.complete(); err != nil {
+	if err := o.Validate(); err != nil {
 		return Report{}, err
 	}
+	o.complete()
 	dir, err := os.MkdirTemp("", "pacewire-conform-")
 	if err != nil {
 		return Report{}, fmt.Errorf("folder for the bus: %w", err)
@@ -84,18 +86,19 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	return k.report(), ctx.Err()
 }
 
-func (o *Options) complete() error {
+// Validate says what is wrong with the options.
+func (o Options) Validate() error {
 	if len(o.Command) == 0 {
-		return fmt.Errorf("%w: no command is given", ErrCommand)
+		return errors.New("which plugin? no command is given")
 	}
-	if len(o.Config) == 0 {
-		o.Config = json.RawMessage("{}")
-	}
-	if !isObject(o.Config) {
+	if len(o.Config) > 0 && !isObject(o.Config) {
 		return fmt.Errorf("config %s: want a JSON object", short(o.Config))
 	}
-	if o.Mutations == 0 {
-		o.Mutations = 100
+	if kinds := []string{"collector", "processor", "publisher"}; o.Kind != "" && !slices.Contains(kinds, o.Kind) {
+		return fmt.Errorf("kind %q: want collector, processor or publisher", o.Kind)
+	}
+	if o.Mutations < 0 {
+		return fmt.Errorf("mutations %d: want a number above 0", o.Mutations)
 	}
 	for _, name := range o.Only {
 		if _, ok := checkOf(name); !ok {
@@ -103,6 +106,14 @@ func (o *Options) complete() error {
 		}
 	}
 	return nil
+}
+
+// complete fills in what is left out.
+func (o *Options) complete() {
+	if len(o.Config) == 0 {
+		o.Config = json.RawMessage("{}")
+	}
+	o.Mutations = cmp.Or(o.Mutations, 100)
 }
 
 // kit is one run.

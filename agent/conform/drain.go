@@ -28,7 +28,10 @@ func (s *stage) goodbye() error {
 	if !s.proc.ended() {
 		return skipped("it has not ended")
 	}
-	pause(s.ctx, 50*time.Millisecond) // what it sent last may be on its way
+	pause(s.ctx, 50*time.Millisecond) // what it said last may be on its way
+	if err := s.g.catchUp(s.ctx); err != nil {
+		return err
+	}
 	all := s.all()
 	if len(all) == 0 {
 		return broken(nil, "it has ended without a heartbeat")

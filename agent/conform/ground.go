@@ -35,7 +35,6 @@ type ground struct {
 	wards      map[string]*ward // by the tokens of their names
 	violations []string         // what the server says of who used a subject without the right to
 	metrics    []bus.Tapped     // all that the stream has
-	dead       []bus.Tapped
 }
 
 const startWait = 30 * time.Second
@@ -66,6 +65,22 @@ func (g *ground) start(ctx context.Context) error {
 	g.mu.Lock()
 	g.server, g.opts.Listen = s, strings.TrimPrefix(s.URL(), "nats://")
 	g.mu.Unlock()
+	return nil
+}
+
+// startAgain starts the server, and waits until the agent is back.
+func (g *ground) startAgain(ctx context.Context) error {
+	if err := g.start(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startWait)
+	defer cancel()
+	for g.conn.Flush(ctx) != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("the agent does not come back: %w", ctx.Err())
+		}
+		pause(ctx, 20*time.Millisecond)
+	}
 	return nil
 }
 
@@ -115,8 +130,7 @@ func (g *ground) play(ctx context.Context) error {
 		return err
 	}
 	ctx, g.tap = context.WithCancel(ctx)
-	g.follow(ctx, bus.StreamMetrics, &g.metrics)
-	g.follow(ctx, bus.StreamDead, &g.dead)
+	g.follow(ctx)
 	return g.conn.Flush(ctx)
 }
 
@@ -130,14 +144,14 @@ func (g *ground) ward(s bus.Subject) *ward {
 	return &ward{}
 }
 
-// follow keeps all that a stream gets, until ctx ends.
-func (g *ground) follow(ctx context.Context, stream string, into *[]bus.Tapped) {
+// follow keeps all that the stream METRICS gets, until ctx ends.
+func (g *ground) follow(ctx context.Context) {
 	g.taps.Go(func() {
 		for next := uint64(1); ctx.Err() == nil; pause(ctx, 100*time.Millisecond) {
-			_ = g.conn.Tap(ctx, bus.TapOptions{Stream: stream, From: next}, func(t bus.Tapped) error { // away: again
+			_ = g.conn.Tap(ctx, bus.TapOptions{Stream: bus.StreamMetrics, From: next}, func(t bus.Tapped) error { // away: again
 				g.mu.Lock()
 				defer g.mu.Unlock()
-				*into, next = append(*into, t), t.Seq+1
+				g.metrics, next = append(g.metrics, t), t.Seq+1
 				return nil
 			})
 		}
@@ -165,6 +179,50 @@ func (g *ground) stored(subject string) []bus.Tapped {
 		}
 	}
 	return all
+}
+
+// streamInfo is what the server says of a stream.
+type streamInfo struct {
+	Config map[string]any
+	State  struct {
+		Messages int64
+		LastSeq  uint64 `json:"last_seq"`
+	}
+}
+
+// info asks for the state of the stream METRICS.
+func (g *ground) info(ctx context.Context) (streamInfo, error) {
+	var info streamInfo
+	reply, err := g.conn.Request(ctx, "$JS.API.STREAM.INFO."+bus.StreamMetrics, nil)
+	if err == nil {
+		err = json.Unmarshal(reply, &info)
+	}
+	if err != nil {
+		return info, skipped("the stream cannot be asked: %v", err)
+	}
+	return info, nil
+}
+
+// catchUp waits until all that is stored by now was seen.
+func (g *ground) catchUp(ctx context.Context) error {
+	info, err := g.info(ctx)
+	if err != nil {
+		return err
+	}
+	seen := func() uint64 {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if len(g.metrics) == 0 {
+			return 0
+		}
+		return g.metrics[len(g.metrics)-1].Seq
+	}
+	for end := time.Now().Add(startWait); seen() < info.State.LastSeq; pause(ctx, 5*time.Millisecond) {
+		if time.Now().After(end) || ctx.Err() != nil {
+			return skipped("the stream cannot be read")
+		}
+	}
+	return nil
 }
 
 // denied returns what a user has tried without the right to.

@@ -97,7 +97,10 @@ func (s *stage) done() error {
 		state, err = s.g.conn.ConsumerInfo(s.ctx, bus.StreamMetrics, s.in[0].Durable)
 		return err == nil && state.Pending == 0 && state.AckPending == 0
 	})
-	if waited == nil || s.proc.ended() || s.ctx.Err() != nil {
+	if waited == nil {
+		return s.g.catchUp(s.ctx)
+	}
+	if s.proc.ended() || s.ctx.Err() != nil {
 		return waited
 	}
 	return broken(s.lastBody(), "after %v %d of %d batches are not acknowledged, and %d not read: one that keeps points for a window needs a short one, by --config",

@@ -2,6 +2,7 @@ package conform
 
 import (
 	"iter"
+	"syscall"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
@@ -34,7 +35,10 @@ func (s *stage) comesBack() error {
 	if s.proc.ended() {
 		return broken(nil, "it ended with %s as the bus was away%s", s.proc.exit(), s.proc.lastWords())
 	}
-	if err := s.g.start(s.ctx); err != nil {
+	_ = s.proc.Signal(syscall.SIGSTOP) // we have to be back before it, to hear what it says first
+	err := s.g.startAgain(s.ctx)
+	_ = s.proc.Signal(syscall.SIGCONT) // the only error is that it has ended
+	if err != nil {
 		return skipped("the bus does not start again: %v", err)
 	}
 	since := time.Now()

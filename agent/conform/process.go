@@ -70,6 +70,9 @@ func cannotStart(command []string, err error) error {
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("%w: there is no command %q: check its path and spelling", ErrCommand, command[0])
 	}
+	if errors.Is(err, syscall.ENOEXEC) {
+		return fmt.Errorf("%w: %s is no program for this machine: name its interpreter before it, or begin it with a line #!", ErrCommand, command[0])
+	}
 	if errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("%w: %s is not executable: chmod +x it, or name its interpreter before it", ErrCommand, command[0])
 	}

@@ -245,10 +245,19 @@ func violation(text string) string {
 
 // inForce waits until the revision is in force, and the work has begun.
 func (w *ward) inForce(ctx context.Context, rev uint64) error {
-	return w.until(ctx, configWait, fmt.Sprintf("a heartbeat with cfg_rev %d and state running (or idle)", rev), func() bool {
+	err := w.until(ctx, configWait, fmt.Sprintf("a heartbeat with cfg_rev %d and state running (or idle)", rev), func() bool {
 		b, ok := w.last()
-		return ok && b.ConfigRev == rev && (b.State == "running" || b.State == "idle")
+		return ok && (b.ConfigRev == rev && (b.State == "running" || b.State == "idle") || invalid(b))
 	})
+	if b, _ := w.last(); err == nil && invalid(b) {
+		return broken(b.body, "it cannot use the settings %s: %s: give it others by --config", short(w.kit.o.Config), b.Error.Message)
+	}
+	return err
+}
+
+// invalid reports whether a plugin says that it cannot work with its settings.
+func invalid(b beat) bool {
+	return b.State == "failed" && b.Error != nil && b.Error.Code == "config_invalid"
 }
 
 const (

@@ -60,11 +60,6 @@ func (a *app) conform() *cobra.Command {
 // options turns the flags into those of a run.
 func (f conformFlags) options(args []string) (conform.Options, error) {
 	o := conform.Options{Command: args, Kind: f.kind, Config: json.RawMessage(f.config), Only: f.only, Mutations: f.mutations, Seed: f.seed, Alone: f.alone}
-	switch f.kind {
-	case "", config.Collector, config.Processor, config.Publisher:
-	default:
-		return o, fmt.Errorf("kind %q: want collector, processor or publisher", f.kind)
-	}
 	if len(args) == 0 {
 		return o, errors.New("which plugin? put its command behind --: pacewire conform -- python3 my_plugin.py")
 	}
@@ -84,7 +79,7 @@ func (f conformFlags) options(args []string) (conform.Options, error) {
 		}
 		o.Input = text
 	}
-	return o, nil
+	return o, o.Validate()
 }
 
 // conforms runs the checks, and shows each as soon as it is known.

@@ -76,7 +76,7 @@ func (p *plugin) beat(bye string) {
 	}
 	ack, _, err := telemetry.DecodeAck(reply.Data)
 	if err == nil && ack.Seq == h.Seq {
-		p.obey(ack)
+		p.obey(ack, h.Hello)
 	}
 }
 
@@ -117,8 +117,8 @@ func (p *plugin) spoil(h *telemetry.Heartbeat) {
 	}
 }
 
-// obey takes an ACK.
-func (p *plugin) obey(ack telemetry.Ack) {
+// obey takes an ACK. Who was asked to greet while a beat was under way has to do it yet.
+func (p *plugin) obey(ack telemetry.Ack, hello bool) {
 	if ack.State == telemetry.Refused {
 		switch {
 		case p.has("defiant"):
@@ -130,7 +130,7 @@ func (p *plugin) obey(ack telemetry.Ack) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.greeted = true
+	p.greeted = p.greeted || hello
 	if ack.NextMS > 0 {
 		p.interval = time.Duration(ack.NextMS) * time.Millisecond
 	}
