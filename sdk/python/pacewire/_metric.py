@@ -217,11 +217,10 @@ def _nanoseconds(stamp: Any) -> int:
 class _Origin:
     """A group that metrics came from, as it was then."""
 
-    __slots__ = ("group", "fields", "_tags")
+    __slots__ = ("group", "_tags")
 
     def __init__(self, group: Group) -> None:
         self.group = group.part(range(len(group)))
-        self.fields = [_Field(self, name, letter) for name, letter in zip(group.fields, group.types)]
         self._tags: list[dict[str, str]] | None = None
 
     def tags(self, row: int) -> dict[str, str]:
@@ -234,11 +233,10 @@ class _Origin:
 class _Field:
     """What the metrics of one field of a group share."""
 
-    __slots__ = ("origin", "name", "letter", "namespace")
+    __slots__ = ("origin", "name", "letter")
 
     def __init__(self, origin: _Origin, name: str, letter: str) -> None:
         self.origin, self.name, self.letter = origin, name, letter
-        self.namespace = _Shared(origin.group.series, name)
 
     def __deepcopy__(self, memo: Any) -> _Field:
         return self  # it never changes, and by it the copies of metrics are of one point still
@@ -249,10 +247,12 @@ def from_batch(batch: Batch) -> list[Metric]:
     out: list[Metric] = []
     new, add = Metric.__new__, out.append
     for group in batch.groups:
-        fields = [(field, field.namespace) for field in _Origin(group).fields]
+        origin = _Origin(group)
+        fields = [_Field(origin, name, letter) for name, letter in zip(group.fields, group.types)]
+        shared = [(field, _Shared(group.series, field.name)) for field in fields]
         values = zip(*[group.column(name) for name in group.fields])
         for row, row_values in enumerate(values):
-            for (field, namespace), value in zip(fields, row_values):
+            for (field, namespace), value in zip(shared, row_values):
                 if value is None:
                     continue
                 metric = new(Metric)

@@ -1,5 +1,6 @@
 import copy
 import datetime
+import gc
 import math
 import pickle
 import unittest
@@ -289,6 +290,14 @@ class Passing(unittest.TestCase):
         for copied in (copy.copy, copy.deepcopy):
             self.assertEqual(described(self.changed(lambda metrics: [copied(m) for m in metrics])), described(cpu()))
         self.assertEqual(described(self.changed(lambda metrics: pickle.loads(pickle.dumps(metrics)))), described(cpu()))
+
+    def test_no_cycles(self):
+        """What came of a batch goes with the last of its metrics: nothing of it waits for the collector of garbage."""
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        self.changed(lambda metrics: [m for m in metrics if m.tags and m.namespace and m.timestamp])
+        self.assertEqual(gc.collect(), 0)
 
     def test_of_another_time(self):
         """Metrics stay what they were when their batch changes."""
