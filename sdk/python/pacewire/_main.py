@@ -108,8 +108,8 @@ def _parser(plugin: Plugin) -> argparse.ArgumentParser:
     from ._catalog import summary_of
 
     env = os.environ
-    p = _Parser(prog=os.path.basename(sys.argv[0]) or plugin.program, description=plugin.summary or summary_of(plugin), epilog=_HELP,
-                formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    p = _Parser(prog=os.path.basename(sys.argv[0]) or plugin.program, description=plugin.summary or summary_of(plugin),
+                epilog=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     p.add_argument("--once", action="store_true", help="work once between the standard streams, without a bus")
     p.add_argument("--config", metavar="JSON", default="", help="settings for --once and for diagnostics, an object")
     p.add_argument("--describe", action="store_true", help="print the manifest as JSON: kind, settings, catalog")
@@ -119,7 +119,8 @@ def _parser(plugin: Plugin) -> argparse.ArgumentParser:
     p.add_argument("--host", default=env.get("PACEWIRE_HOST", ""), help="the host that points are about")
     p.add_argument("--name", default=env.get("PACEWIRE_PLUGIN", "") or plugin.program, help="the plugin's name in the config")
     p.add_argument("--dir", default=env.get("PACEWIRE_DIR", ""), help="folder to keep state in")
-    p.add_argument("--wait", metavar="TIME", type=_duration, help="how long to wait for the bus; without it for ever, 0s: not at all")
+    p.add_argument("--wait", metavar="TIME", type=_duration,
+                   help="how long to wait for the bus; without it for ever, 0s: not at all")
     p.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="default: info")
     p.add_argument("-v", "--verbose", action="store_true", help="the same as --log-level debug")
     p.add_argument("--version", action="version", version=f"{plugin.program} {plugin.version} (pacewire {__version__})")
