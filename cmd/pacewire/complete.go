@@ -50,7 +50,7 @@ func (a *app) runningNames(ctx context.Context, host string) []string {
 
 // configNames returns the plugins of a kind in the config; an empty kind means all.
 func (a *app) configNames(kind string) []string {
-	s, _, err := a.load(nil, true, true)
+	s, _, err := a.load(a.filesOfAgent(), true, true)
 	if err != nil {
 		return nil
 	}

@@ -17,11 +17,11 @@ import (
 func (a *app) once() *cobra.Command {
 	return &cobra.Command{
 		Use: "once [PLUGIN...]", Short: "Run collectors once, and print their points",
-		Long:              "once runs the collectors of the config, or the named ones, one time each and prints their points as JSON lines.\nNothing is published, and no bus is needed.",
+		Long:              "once runs the collectors of the config, or the named ones, one time each and prints their points as JSON lines.\nThe config is that of the agent on this machine, where one runs. Nothing is published, and no bus is needed.",
 		Example:           "  pacewire once\n  pacewire once host -c my.yaml",
 		ValidArgsFunction: a.completeCollectors,
 		RunE: func(c *cobra.Command, args []string) error {
-			s, _, err := a.load(nil, false, true)
+			s, _, err := a.load(a.filesOfAgent(), false, true)
 			if err != nil {
 				return err
 			}

@@ -41,6 +41,21 @@ func TestProgramsOfAgent(t *testing.T) {
 	expect(t, run("plugin", "list", "--programs"), 0, "filter", "!mine")
 }
 
+// So are the collectors that once runs.
+func TestOnceOfAgent(t *testing.T) {
+	run := place(t)
+	if err := os.WriteFile("c.yaml", []byte("collect: { fan: { use: host } }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := filepath.Abs("c.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave(t, note{URL: "nats://127.0.0.1:1", Host: "h1", PID: os.Getpid(), Config: []string{file}})
+	t.Chdir(t.TempDir())
+	expect(t, run("once", "nobody"), exitUsage, `no collector "nobody": the config has fan`)
+}
+
 // What an agent notes of its config can be read from any folder.
 func TestNoteOfConfig(t *testing.T) {
 	place(t)
