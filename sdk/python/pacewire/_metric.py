@@ -6,6 +6,7 @@ of a field "value". Dynamic elements are tags. Metrics of one series with the sa
 from __future__ import annotations
 
 import datetime
+from collections import defaultdict
 from typing import Any, Iterable, Iterator, NamedTuple, Union
 
 from ._batch import Batch
@@ -267,18 +268,14 @@ def from_batch(batch: Batch) -> list[Metric]:
 
 def add_metrics(batch: Batch, metrics: Iterable[Metric]) -> None:
     """Adds metrics as points. Those without data are left out."""
-    kept: dict[_Origin, dict[_Field, list[Metric]]] = {}
+    kept: dict[_Field, list[Metric]] = defaultdict(list)
     others: list[Metric] = []
     for metric in metrics:
-        if metric._own > _TAGS:
-            others.append(metric)
-            continue
-        field = metric._field
-        try:
-            kept[field.origin][field].append(metric)
-        except KeyError:
-            kept.setdefault(field.origin, {})[field] = [metric]
-    for origin, fields in kept.items():
+        (others if metric._own > _TAGS else kept[metric._field]).append(metric)
+    origins: dict[_Origin, dict[_Field, list[Metric]]] = defaultdict(dict)
+    for field, members in kept.items():
+        origins[field.origin][field] = members
+    for origin, fields in origins.items():
         if not _regrouped(batch, origin, fields):
             others.extend(m for members in fields.values() for m in members)
     _join(batch, others)
