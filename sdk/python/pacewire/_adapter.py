@@ -13,8 +13,8 @@ _FULL = 1024  # messages that wait before ready does
 
 
 class Adapter:
-    """Ours publishes and subscribes at once, theirs by coroutines: these are done in the order of the calls. The connection stays its
-    owner's: close ends the subscriptions, nothing else."""
+    """Ours publishes and subscribes at once, theirs by coroutines: these are done in the order of the calls. The connection stays
+    its owner's: close ends the subscriptions, nothing else."""
 
     def __init__(self, client: Any, on_connect: Optional[Callable[[], None]] = None):
         self._theirs, self._on_connect = client, on_connect

@@ -64,8 +64,8 @@ class App:
     def on(self, *kinds: str) -> Callable[[F], F]:
         """Is given events of these kinds, several at a time where they wait together; without a kind, all that come.
 
-        ``host_down`` is the kind ``down`` where it happened to a host, ``plugin_down`` where it happened to a plugin, ``down`` either.
-        The config says which events come at all: ``on: [down]``. Those that no function takes are left out.
+        ``host_down`` is the kind ``down`` where it happened to a host, ``plugin_down`` where it happened to a plugin, ``down``
+        either. The config says which events come at all: ``on: [down]``. Those that no function takes are left out.
         """
         def add(f: F) -> F:
             if not self._handlers:
@@ -96,7 +96,7 @@ class App:
     def plugin(self) -> Plugin:
         """The plugin that the functions make."""
         if self._plugin is None:
-            raise ValueError(f"{self.name} does nothing yet: decorate a function with @app.collect, @app.process, @app.publish, ...")
+            raise ValueError(f"{self.name} does nothing yet: decorate a function with @app.collect, @app.process or the like")
         return self._plugin
 
     @property

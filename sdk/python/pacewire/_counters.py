@@ -8,8 +8,8 @@ from typing import Any, Callable
 from ._errors import text_of
 
 _STAYS = 60.0  # seconds that a loss shows in heartbeats after the last time
-_FLAGS = {"overflow": "overflow", "dropped_flood": "dropped_flood", "refused_flood": "refused_flood", "series_limit": "series_limit",
-          "lost_unread_batches": "lost_unread", "storage_full": "storage_full"}
+_FLAGS = {"overflow": "overflow", "dropped_flood": "dropped_flood", "series_limit": "series_limit", "lost_unread_batches": "lost_unread"}
+"""The flags that losses raise, by their reason."""
 
 
 class Counters:

@@ -123,7 +123,8 @@ class _Page:
         self.line(f"{report['plugin']} {report['version']}, a {kind}")
         self.text("", report["summary"])
         self.line("\nruntime")
-        self.line(f"  Python {run['python']} {run['os']}/{run['arch']}, {run['cpus']} CPUs, pacewire {run['library']}, plugin API {run['api']}")
+        self.line(f"  Python {run['python']} {run['os']}/{run['arch']}, {run['cpus']} CPUs, pacewire {run['library']}, "
+                  f"plugin API {run['api']}")
         self.line(f"  host {run['host']}, process {run['pid']}")
         self.line("\nsettings")
         self.settings(report["settings"], report["required"])
@@ -132,7 +133,8 @@ class _Page:
         self.line("\nsample: " + _SAMPLE.get(kind, _SAMPLE["collector"]))
         self.sample(kind, sample)
         self.line("\ntimings")
-        self.line(f"  start, work and end took {sample['took_ms']} ms" + (f", one call {sample['call_ms']} ms" if "call_ms" in sample else ""))
+        one = f", one call {sample['call_ms']} ms" if "call_ms" in sample else ""
+        self.line(f"  start, work and end took {sample['took_ms']} ms{one}")
         self.go_on(plugin, config)
 
     def settings(self, properties: dict[str, Any], required: list[str]) -> None:
@@ -158,8 +160,7 @@ class _Page:
                 pairs = [f"{k} ({v})" if v else k for k, v in sorted(s.get(name, {}).items())]
                 self.text("      ", f"{name}: {', '.join(pairs)}" if pairs else "")
         if not series:
-            nothing = {"processor": "what it is given", "publisher": "nothing, it carries points out", "collector of facts": "facts, which the agent keeps"}
-            self.line("  " + nothing.get(kind, "nothing that is listed: write update_catalog"))
+            self.line("  " + _EMITS.get(kind, "nothing that is listed: write update_catalog"))
 
     def sample(self, kind: str, sample: dict[str, Any]) -> None:
         """What came of one try."""
@@ -185,7 +186,8 @@ class _Page:
         self.line("\nnext")
         self.line(f"  {feed}{command} --once")
         self.line(f"  pacewire conform -- {command}")
-        self.line(f"  {command} --help\n\n  or in a config:\n\n    {section}:\n      {plugin.program}:\n        run: {python} {os.path.abspath(file)}")
+        self.line(f"  {command} --help\n\n  or in a config:\n")
+        self.line(f"    {section}:\n      {plugin.program}:\n        run: {python} {os.path.abspath(file)}")
         if plugin.every:
             self.line(f"        every: {plugin.every}")
         if plugin.kind != "collector":
@@ -196,5 +198,7 @@ class _Page:
             self.line(f"        config: {values}")
 
 
-_SAMPLE = {"collector": "one collection", "stream collector": f"what came in {SAMPLE_TIME:g} s", "collector of facts": "one collection of facts",
-           "processor": "what it makes of four made points", "publisher": "made ready with these settings, nothing was published"}
+_EMITS = {"processor": "what it is given", "publisher": "nothing, it carries points out",
+          "collector of facts": "facts, which the agent keeps"}
+_SAMPLE = {"collector": "one collection", "stream collector": f"what came in {SAMPLE_TIME:g} s",
+           "collector of facts": "one collection of facts", "processor": "what it makes of four made points", "publisher": "made ready with these settings, nothing was published"}

@@ -63,7 +63,7 @@ def points_of(series: str, values: Any, at_ns: int) -> list[Point]:
 
 
 def _points(series: str, values: dict[str, Any], tags: dict[str, str], at_ns: int, out: list[Point]) -> None:
-    fields = {str(k): v for k, v in values.items() if isinstance(v, _SCALARS) and not (isinstance(v, float) and not math.isfinite(v))}
+    fields = {str(k): v for k, v in values.items() if isinstance(v, _SCALARS) and (not isinstance(v, float) or math.isfinite(v))}
     if fields:
         out.append(Point(series, at_ns, tags, fields))
     for key, value in values.items():

@@ -20,8 +20,8 @@ class Letters:
         """Stores one letter: all of a delivery, or (with a part above 0) some of its points in msgpack. It does not settle."""
         given = delivery.headers or {}
         headers = {
-            "Pw-Reason": code, "Pw-Error": _header(reason), "Pw-Subject": delivery.subject, "Pw-Stream-Seq": str(delivery.stream_seq),
-            "Pw-Deliveries": str(delivery.deliveries), "Pw-Stored": rfc3339(delivery.stored_ns)}
+            "Pw-Reason": code, "Pw-Error": _header(reason), "Pw-Subject": delivery.subject,
+            "Pw-Stream-Seq": str(delivery.stream_seq), "Pw-Deliveries": str(delivery.deliveries), "Pw-Stored": rfc3339(delivery.stored_ns)}
         if delivery.id:
             headers["Pw-Source-Id"] = delivery.id
         if given.get("Content-Encoding") and not part:

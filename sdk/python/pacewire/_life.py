@@ -118,8 +118,8 @@ class Life:
         self.outlet = Outlet(self.sink, o.host, o.plugin, self.count, self.count.fail)
         letters = Letters(self.sink, o.plugin, LetterKey(o.dir))
         self.place = Place(
-            plugin, self.crew, self.count, self.log, self.outlet, self._source, letters.bury, Suspects(o.dir), state=self._set_state,
-            failing=self._failing, alarm=self._alarm, keeps=self._keeps)
+            plugin, self.crew, self.count, self.log, self.outlet, self._source, letters.bury, Suspects(o.dir),
+            state=self._set_state, failing=self._failing, alarm=self._alarm, keeps=self._keeps)
         loop = asyncio.get_running_loop()
         plugin._send_event = lambda kind, batch: asyncio.run_coroutine_threadsafe(self.outlet.event(kind, batch), loop).result()
         self.control.subscribe(f"pw.ctl.{token(o.host)}.{token(o.process)}.*", self._asked)
@@ -139,7 +139,8 @@ class Life:
 
     def _source(self, given: dict[str, Any], work: dict[str, Any]) -> Any:
         most = work.get("max_ack_pending") or 64
-        source = Source(self.data, given["stream"], token(given["durable"]), max_messages=min(most, 64), end=given.get("end", 0), log=self.log)
+        source = Source(self.data, given["stream"], token(given["durable"]), max_messages=min(most, 64),
+                        end=given.get("end", 0), log=self.log)
         self.sources = [*self.sources[-7:], source]
         return source
 
@@ -191,7 +192,8 @@ class Life:
 
     def _heartbeat(self, bye: str) -> dict[str, Any]:
         self._count_unread()
-        message: dict[str, Any] = {"state": self.state, "cfg_rev": self.rev, "inv_n": len(self.inventory.entries), "name": socket.gethostname()}
+        message: dict[str, Any] = {
+            "state": self.state, "cfg_rev": self.rev, "inv_n": len(self.inventory.entries), "name": socket.gethostname()}
         queue, size = self.outlet.queued()
         sent = self.sink.stats
         stats = {**self.count.stats(), "queue": queue, "queue_bytes": size, "resent": sent.get("resent", 0)}
@@ -214,8 +216,8 @@ class Life:
     def _unanswered(self, reason: str) -> None:
         self.pulse.missed()
         if self.pulse.alone():
-            text = "agent does not answer, work goes on with the last config" if self.offered else "no agent answers, nothing can be done before one does"
-            self.log.warning(text, extra={"error": reason})
+            then = "work goes on with the last config" if self.offered else "nothing can be done before one does"
+            self.log.warning(f"no agent answers, {then}", extra={"error": reason})
 
     def _obey(self, ack: dict[str, Any]) -> None:
         away = self.pulse.missed_in_row >= 3
@@ -358,9 +360,9 @@ class Life:
         await either(self.job.first, self.ending.wait())
         failed = self.job.first.result() if self.job.first.done() else None
         if failed is not None and old is not None:
-            self._rejected(rev, failed)
             await self.job.stop()
             await self._start(old.rev, old.work, old.config)
+            self._rejected(rev, failed)  # not before: an ACK that comes meanwhile would pass for one that gives the offer up
 
     async def _start(self, rev: int, work: dict[str, Any], config: ConfigMap) -> None:
         self.inventory.configured(work["config"])

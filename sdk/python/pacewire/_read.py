@@ -33,7 +33,8 @@ async def read(job: Job) -> None:
     lanes = max(1, job.work.get("parallel", 0))
     turn = asyncio.Semaphore(lanes)
     sources = [job.place.source(i, job.work) for i in inputs]
-    tasks = [asyncio.ensure_future(_Reader(job, given, source, turn).run()) for given, source in zip(inputs, sources) for _ in range(lanes)]
+    readers = [_Reader(job, given, source, turn) for given, source in zip(inputs, sources)]
+    tasks = [asyncio.ensure_future(reader.run()) for reader in readers for _ in range(lanes)]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
@@ -49,7 +50,7 @@ class _Settled(Exception):
 
 
 class _Reader:
-    """One lane of one input."""
+    """What the lanes of one input do."""
 
     def __init__(self, job: Job, given: dict[str, Any], source: Any, turn: asyncio.Semaphore):
         self.job, self.place, self.plugin = job, job.place, job.place.plugin
