@@ -8,7 +8,7 @@ from array import array
 from itertools import compress, repeat
 from operator import itemgetter
 from struct import pack
-from typing import Any, Iterable, Sequence
+from typing import Any, Iterable, Sequence, Union
 
 from ._msgpack import array_head, bin_head, mended, pack_int, pack_str
 
@@ -50,6 +50,10 @@ def take(values: Sequence[Any], rows: Sequence[int]) -> Sequence[Any]:
     if len(rows) > 1:
         return itemgetter(*rows)(values)
     return [values[row] for row in rows]
+
+
+# A column has one of four forms. Each has values(), one for each point; distinct(), which has each value at least once; select(rows)
+# and keep(mask, n), which make a column of some points; and pack(), its bytes on the wire. None of them ever changes.
 
 
 class Constant:
@@ -162,7 +166,9 @@ class Dictionary:
         return b"\x92" + array_head(len(texts)) + b"".join(map(pack_str, texts)) + _wire(self.indices)
 
 
-Column = Any  # one of the four
+
+
+Column = Union[Constant, Dense, Cells, Dictionary]
 
 
 def pack_value(letter: str, value: Any) -> bytes:

@@ -64,6 +64,7 @@ class Reader:
         self.at = 0
 
     def fail(self, code: str, where: str) -> NoReturn:
+        """Refuses the message."""
         raise self.refuse(code, where)
 
     def next(self, where: str) -> int:
@@ -135,6 +136,7 @@ class Reader:
         return self.buf[start:self.at]
 
     def text(self, where: str) -> str:
+        """Takes a string."""
         if self.next(where) != STR:
             self.fail("shape", where)
         try:
@@ -143,6 +145,7 @@ class Reader:
             self.fail("utf8", where)
 
     def integer(self, where: str) -> int:
+        """Takes an integer of any width."""
         if self.next(where) != INT:
             self.fail("shape", where)
         b = self.buf[self.at]
@@ -242,6 +245,7 @@ class _Values(Reader):
         self.left = max_values
 
     def value(self, depth: int) -> Any:
+        """Takes one value, nested in at most depth arrays and maps."""
         self.left -= 1
         if self.left < 0:
             self.fail("limit", "values")
@@ -333,7 +337,7 @@ def _put(out: bytearray, value: Any, depth: int) -> None:
     elif depth == 0:
         raise ValueError("nested too deep for a message")
     elif isinstance(value, dict):
-        out += _head(len(value), 0x80, 16, (0xDE, 0xDF))
+        out += map_head(len(value))
         for key, element in value.items():
             _put(out, key, depth - 1)
             _put(out, element, depth - 1)
@@ -346,6 +350,7 @@ def _put(out: bytearray, value: Any, depth: int) -> None:
 
 
 def pack_int(v: int) -> bytes:
+    """Returns v in its shortest form."""
     if 0 <= v < 0x80 or -32 <= v < 0:
         return bytes((v & 0xFF,))
     for n, unsigned, signed in ((1, 0xCC, 0xD0), (2, 0xCD, 0xD1), (4, 0xCE, 0xD2), (8, 0xCF, 0xD3)):
@@ -376,14 +381,17 @@ def mended(s: str) -> str:
 
 
 def array_head(n: int) -> bytes:
+    """Returns what goes before the n elements of an array."""
     return _head(n, 0x90, 16, (0xDC, 0xDD))
 
 
 def map_head(n: int) -> bytes:
+    """Returns what goes before the n keys and values of a map."""
     return _head(n, 0x80, 16, (0xDE, 0xDF))
 
 
 def bin_head(n: int) -> bytes:
+    """Returns what goes before n bytes."""
     return bytes((0xC4, n)) if n < 256 else _head(n, 0, 0, (0xC5, 0xC6))
 
 
