@@ -44,8 +44,10 @@ var allowed = []struct{ pkg, may string }{
 	{"agent/api", "telemetry bus schemas agent/hub agent/recent agent/config agent/web"},   // HTTP apart from what it shows
 	{"agent/conform", "telemetry bus bus/embedded schemas agent/supervise agent/liveness"}, // an agent and a bus for one plugin
 	{"sdk", ""}, // libraries for other languages, for those who write plugins
-	{"internal/fleet", "telemetry bus bus/bustest"}, // its hosts share connections, as only a test's may
-	{"internal/lab", "telemetry bus bus/embedded"},  // a bus as a process of its own
+	{"internal/fleet", "telemetry bus bus/bustest"},    // its hosts share connections, as only a test's may
+	{"internal/lab", "telemetry bus bus/embedded"},     // a bus as a process of its own
+	{"internal/decode", "telemetry internal/decode/*"}, // puts the formats together
+	{"internal/decode/*", "telemetry"},
 	{"internal/*", "telemetry"},
 	{"cmd/*", "* */*"},
 	{"test/*", "* */*"},
@@ -74,6 +76,9 @@ var foreign = []struct{ module, code, tests string }{
 	{"github.com/vmihailenco/msgpack/v5", "", "telemetry bus plugin test/*"},
 	{"github.com/influxdata/line-protocol/v2", "", "telemetry test/*"},
 	{"github.com/prometheus/procfs", "", "collector/*"},
+	{"github.com/prometheus/common", "", "internal/decode/* collector/*"}, // a second opinion
+	{"google.golang.org/protobuf", "collector/*", "collector/* test/*"},   // protowire alone, which reflects nothing
+	{"go.opentelemetry.io/proto/slim/otlp", "", "collector/* test/*"},
 	{"github.com/google/go-cmp", "*/*test", "* */*"},
 	{"go.uber.org/goleak", "*/*test", "* */*"},
 	{"pgregory.net/rapid", "", "* */*"},
