@@ -109,7 +109,7 @@ func judge(pkg, name string) string {
 	if !ok {
 		return judgeForeign(pkg, name, false)
 	}
-	if may, _ := mayImport(pkg); matches(may, ours) || matches("internal/*", ours) {
+	if may, _ := mayImport(pkg); matches(may, ours) || matches("internal/* internal/decode/*", ours) {
 		return ""
 	}
 	return pkg + " must not import " + ours
