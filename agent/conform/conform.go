@@ -126,6 +126,7 @@ type kit struct {
 	manifest telemetry.Manifest // of the first hello
 	results  map[string]Result
 	stderr   []string // of a process of a check that failed
+	quiet    bool     // it is a collector that sends nothing for long
 }
 
 // wanted reports whether a check is to be made.
@@ -154,6 +155,12 @@ func (k *kit) told() telemetry.Manifest {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.manifest
+}
+
+func (k *kit) isQuiet() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.quiet
 }
 
 // settle notes how a check went; the first word counts. A failure counts even of a check that was not asked for.

@@ -68,6 +68,9 @@ func (s *stage) nothingCame(err error) error {
 	case ok && b.State == "idle":
 		return skipped("it has nothing to do here, it says: state idle")
 	}
+	s.kit.mu.Lock()
+	s.kit.quiet = true
+	s.kit.mu.Unlock()
 	return skipped("it has sent nothing: it may speak only when something happens")
 }
 
