@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A scene is some checks that are made of the same processes, one after the other.
@@ -128,7 +129,9 @@ func (k *kit) playAll(ctx context.Context, main *ground, wait *sync.WaitGroup) (
 // rest skips what was not checked.
 func (k *kit) rest(why string) {
 	for _, c := range checks {
-		k.settle(c.name, skipped("%s", why), nil)
+		if k.wanted(c) {
+			k.note(Result{Check: c.name, About: c.about, Status: Skip, Reason: why, Seconds: time.Since(k.began).Seconds()})
+		}
 	}
 }
 
