@@ -134,6 +134,12 @@ func (k *kit) wanted(c check) bool {
 	return (len(k.o.Only) == 0 || slices.Contains(k.o.Only, c.name)) && (k.kind() == "" || c.of(k.kind()))
 }
 
+// wants is wanted, by the name of a check.
+func (k *kit) wants(name string) bool {
+	c, _ := checkOf(name)
+	return k.wanted(c)
+}
+
 func (k *kit) kind() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -142,12 +142,15 @@ func (s *stage) oldest(opened time.Time) error {
 
 // otherIDs kills a collector, and looks whether the ids of its next process are others.
 func (s *stage) otherIDs() error {
+	_ = s.until(s.ctx, s.patience(), "a batch", func() bool { return len(s.own()) > 0 })
+	s.kill()
+	if err := s.g.catchUp(s.ctx); err != nil {
+		return err
+	}
 	before := s.own()
 	if len(before) == 0 {
 		return skipped("it has sent nothing")
 	}
-	s.kill()
-	before = s.own()
 	if err := s.begins(); err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func (k *kit) introduce(ctx context.Context, g *ground, met chan<- error) {
 		return
 	}
 	met <- nil
-	if hello, _ := checkOf("hello"); k.wanted(hello) {
+	if k.wants("hello") {
 		k.settle("hello", w.helloAgain(ctx), w.stderr)
 	}
 }
