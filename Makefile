@@ -1,6 +1,6 @@
 # Two commands do all on a fresh machine with Go: make up runs the main job, make test tests everything.
 
-.PHONY: build up test lint unit e2e race gen fmt chaos bench fuzz help
+.PHONY: build up test lint unit e2e race gen fmt chaos bench conform fuzz help
 
 # All but those that drive whole programs.
 packages = $$(go list ./... | grep -vE '/test/e2e$$')
@@ -41,6 +41,9 @@ chaos: build ## the table of faults, to docs/reliability.md; ARGS='-rows F1,F5 -
 
 bench: build ## measurements, each beside a reference of the same run; ARGS='-telegraf PATH'
 	go run ./test/bench $(ARGS)
+
+conform: build ## 1,000 mutations of each message, to a plugin of each kind in Go and in Python; ten minutes
+	PACEWIRE_TEST_LONG=1 go test -count=1 -timeout 60m -v -run '^TestConformThousand$$' ./test/e2e
 
 fuzz: ## each fuzz test for FOR (30s)
 	.ci/fuzz $(or $(FOR),30s)

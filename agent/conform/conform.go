@@ -62,7 +62,7 @@ type Options struct {
 	Alone     bool            // one process at a time: they want the same port, or the like
 
 	OnKind   func(telemetry.Manifest) // is told what the plugin is, once that is known; may be nil
-	OnResult func(Result)             // is told each result as soon as it is known; may be nil
+	OnResult func(Result)             // is told each result as soon as it is known, but none of checks that were not begun; may be nil
 }
 
 // ErrCommand says that nothing could be started, so that nothing could be checked: see to the command.
@@ -126,11 +126,18 @@ type kit struct {
 	manifest telemetry.Manifest // of the first hello
 	results  map[string]Result
 	stderr   []string // of a process of a check that failed
+	quiet    bool     // it is a collector that sends nothing for long
 }
 
 // wanted reports whether a check is to be made.
 func (k *kit) wanted(c check) bool {
 	return (len(k.o.Only) == 0 || slices.Contains(k.o.Only, c.name)) && (k.kind() == "" || c.of(k.kind()))
+}
+
+// wants is wanted, by the name of a check.
+func (k *kit) wants(name string) bool {
+	c, _ := checkOf(name)
+	return k.wanted(c)
 }
 
 func (k *kit) kind() string {
@@ -156,6 +163,12 @@ func (k *kit) told() telemetry.Manifest {
 	return k.manifest
 }
 
+func (k *kit) isQuiet() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.quiet
+}
+
 // settle notes how a check went; the first word counts. A failure counts even of a check that was not asked for.
 func (k *kit) settle(name string, err error, stderr func() []string) {
 	c, _ := checkOf(name)
@@ -170,18 +183,30 @@ func (k *kit) settle(name string, err error, stderr func() []string) {
 	if r.Status != Fail && !k.wanted(c) {
 		return
 	}
-	k.mu.Lock()
-	_, again := k.results[name]
-	if !again {
-		k.results[name] = r
+	if !k.note(r) {
+		return
 	}
-	if r.Status == Fail && !again && len(k.stderr) == 0 && stderr != nil {
-		k.stderr = stderr()
+	if r.Status == Fail && stderr != nil {
+		k.mu.Lock()
+		if len(k.stderr) == 0 {
+			k.stderr = stderr()
+		}
+		k.mu.Unlock()
 	}
-	k.mu.Unlock()
-	if !again && k.o.OnResult != nil {
+	if k.o.OnResult != nil {
 		k.o.OnResult(r)
 	}
+}
+
+// note keeps a result, if it is the first one of its check.
+func (k *kit) note(r Result) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, again := k.results[r.Check]; again {
+		return false
+	}
+	k.results[r.Check] = r
+	return true
 }
 
 func (k *kit) report() Report {

@@ -26,11 +26,11 @@ func (s *stage) patience() time.Duration {
 // results checks what has come of the work on fed batches.
 func (s *stage) results(fed []string) {
 	if s.kit.kind() == "collector" {
-		s.check("data", s.collects)
+		s.check("data", s.collects, "catalog")
 		s.check("catalog", s.fitsCatalog)
 		return
 	}
-	s.check("inputs", s.done)
+	s.check("inputs", s.done, "derived_ids", "catalog")
 	s.check("derived_ids", func() error { return s.derives(fed) })
 	s.check("catalog", s.fitsCatalog)
 }
@@ -68,6 +68,9 @@ func (s *stage) nothingCame(err error) error {
 	case ok && b.State == "idle":
 		return skipped("it has nothing to do here, it says: state idle")
 	}
+	s.kit.mu.Lock()
+	s.kit.quiet = true
+	s.kit.mu.Unlock()
 	return skipped("it has sent nothing: it may speak only when something happens")
 }
 

@@ -38,7 +38,7 @@ func (k *kit) introduce(ctx context.Context, g *ground, met chan<- error) {
 		return
 	}
 	met <- nil
-	if hello, _ := checkOf("hello"); k.wanted(hello) {
+	if k.wants("hello") {
 		k.settle("hello", w.helloAgain(ctx), w.stderr)
 	}
 }
@@ -55,7 +55,7 @@ func refusal(s *stage) {
 
 // firstHello waits for the first heartbeat, and looks whether it says all.
 func (w *ward) firstHello(ctx context.Context) error {
-	if err := w.until(ctx, helloWait, "the first heartbeat", func() bool { return len(w.all()) > 0 }); err != nil {
+	if err := w.until(ctx, helloWait, "the first heartbeat, on pw.hb.<host>.<plugin>.htb", func() bool { return len(w.all()) > 0 }); err != nil {
 		return err
 	}
 	b := w.all()[0]

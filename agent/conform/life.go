@@ -26,7 +26,7 @@ func life(s *stage) {
 	s.check("refresh_cached", func() error { return s.refreshes(telemetry.ModeCached) })
 	s.check("refresh_collect", func() error { return s.refreshes(telemetry.ModeCollect) })
 	s.results(fed)
-	s.check("drain", s.drains)
+	s.check("drain", s.drains, "goodbye")
 	s.check("goodbye", s.goodbye)
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A scene is some checks that are made of the same processes, one after the other.
@@ -38,10 +39,10 @@ type stage struct {
 	ready func()          // says that the plugin works
 }
 
-// check makes one check, if it is wanted, and if nothing has made it pointless. It reports whether all was well.
-func (s *stage) check(name string, f func() error) bool {
-	c, _ := checkOf(name)
-	if !s.kit.wanted(c) {
+// check makes one check, if it is wanted or one of others that look at what it does, and if nothing has made it pointless. It
+// reports whether all was well.
+func (s *stage) check(name string, f func() error, others ...string) bool {
+	if !slices.ContainsFunc(append(others, name), s.kit.wants) {
 		return s.over == nil
 	}
 	err := s.over
@@ -68,10 +69,7 @@ func (s *stage) need(name string, f func() error) bool {
 
 // fits reports whether something of a scene is wanted.
 func (k *kit) fits(sc scene) bool {
-	return slices.ContainsFunc(sc.checks, func(name string) bool {
-		c, _ := checkOf(name)
-		return k.wanted(c)
-	})
+	return slices.ContainsFunc(sc.checks, k.wants)
 }
 
 // run plays all scenes.
@@ -128,7 +126,9 @@ func (k *kit) playAll(ctx context.Context, main *ground, wait *sync.WaitGroup) (
 // rest skips what was not checked.
 func (k *kit) rest(why string) {
 	for _, c := range checks {
-		k.settle(c.name, skipped("%s", why), nil)
+		if k.wanted(c) {
+			k.note(Result{Check: c.name, About: c.about, Status: Skip, Reason: why, Seconds: time.Since(k.began).Seconds()})
+		}
 	}
 }
 

@@ -116,7 +116,7 @@ func TestSwapFails(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"numbers", "pass", "sink"} {
-		f(name, entryOther(name, "invalid"), "it has failed: mode: invalid is no good")
+		f(name, entryOther(name, "invalid"), ": mode: invalid is no good") // it has failed, or says so before it has
 		f(name, entryOther(name, "boom"), "it has failed: start: boom")
 		f(name, entryOther(name, "ends"), "its process ended: exit code 3")
 		f(name, strings.Replace(entryOther(name, ""), "mode", "mood", 1), "other has no setting mood")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -89,9 +90,9 @@ func (a *app) conforms(c *cobra.Command, f conformFlags, args []string) error {
 		return exitWith(exitUsage, err)
 	}
 	show := a.flags.output != "json"
+	t := &conformTable{out: a.out, coloured: !a.flags.noColor && isTerminal(a.out), shown: map[string]bool{}}
 	done := func() {}
 	if show {
-		t := &conformTable{out: a.out, coloured: !a.flags.noColor && isTerminal(a.out)}
 		done = a.progress("conform: checking " + args[0])
 		o.OnKind, o.OnResult = t.kind, t.result
 	}
@@ -104,7 +105,7 @@ func (a *app) conforms(c *cobra.Command, f conformFlags, args []string) error {
 		return err
 	}
 	if show {
-		conformSummary(a.out, report)
+		t.summary(report)
 	} else if err := json.NewEncoder(a.out).Encode(report); err != nil {
 		return err
 	}
@@ -131,6 +132,7 @@ func (a *app) listChecks() error {
 type conformTable struct {
 	out      io.Writer
 	coloured bool
+	shown    map[string]bool // checks
 }
 
 func (t *conformTable) kind(m telemetry.Manifest) {
@@ -139,6 +141,7 @@ func (t *conformTable) kind(m telemetry.Manifest) {
 
 // result writes one line, and those that say why below it.
 func (t *conformTable) result(r conform.Result) {
+	t.shown[r.Check] = true
 	word := string(r.Status)
 	if t.coloured {
 		word = map[conform.Status]string{conform.Pass: "\x1b[32m", conform.Fail: "\x1b[31m", conform.Skip: "\x1b[33m"}[r.Status] + word + noColour
@@ -158,7 +161,12 @@ func (t *conformTable) result(r conform.Result) {
 	}
 }
 
-func conformSummary(w io.Writer, r conform.Report) {
+// summary ends the table.
+func (t *conformTable) summary(r conform.Report) {
+	w := t.out
+	if left := slices.DeleteFunc(slices.Clone(r.Results), func(one conform.Result) bool { return t.shown[one.Check] }); len(left) > 0 {
+		fmt.Fprintf(w, "SKIP  %d more, as %s\n", len(left), left[0].Reason)
+	}
 	if r.Failed > 0 && len(r.Stderr) > 0 {
 		fmt.Fprintf(w, "\nIt has printed:\n  %s\n", strings.Join(r.Stderr, "\n  "))
 	}

@@ -19,6 +19,7 @@ type Language struct {
 	files  []described // besides those that all have
 	launch []string    // what runs the plugin, before its path
 	binary string      // the file that runs; "": main
+	getLib string      // installs the library from the checkout DIR; "": there is none
 }
 
 // A described is a file, and what it is.
@@ -35,13 +36,13 @@ func Languages() []*Language {
 		},
 		{
 			Name: "python", Title: "Python", tool: "python3", debian: "python3",
-			main: "my_plugin.py", launch: []string{"python3"},
+			main: "my_plugin.py", launch: []string{"python3"}, getLib: "pip install DIR/sdk/python",
 			steps: [3]string{"python3 my_plugin.py", "pacewire up -c pacewire.yaml", "python3 -m unittest"},
 			files: []described{{"test_my_plugin.py", "runs `pacewire conform`"}, {"pacewire/", "the library, which needs Python 3.9 and nothing else"}},
 		},
 		{
 			Name: "node", Title: "JavaScript", tool: "npm", debian: "npm, which brings nodejs",
-			main: "my-plugin.mjs", launch: []string{"node"},
+			main: "my-plugin.mjs", launch: []string{"node"}, getLib: "npm install DIR/sdk/node",
 			steps: [3]string{"npm install && node my-plugin.mjs", "pacewire up -c pacewire.yaml", "node --test"},
 			files: []described{{"my-plugin.test.mjs", "runs `pacewire conform`"}, {"package.json", "names what it needs of npm"}, {"pacewire/", "the library"}},
 		},
@@ -70,6 +71,9 @@ func (p *Plugin) Missing(lookPath func(string) (string, error)) (todo []string) 
 	}
 	if _, err := lookPath("pacewire"); err != nil {
 		todo = append(todo, fmt.Sprintf(`pacewire is not on PATH: PATH="$PATH:%s"`, filepath.Dir(p.Pacewire)))
+	}
+	if l.getLib != "" && p.Library == nil {
+		todo = append(todo, "the library has to be installed, from a checkout of pacewire: "+l.getLib)
 	}
 	if l.module && !p.Module.known() {
 		todo = append(todo, "this is a development build away from its checkout, and go.mod has to name one: go mod edit -replace "+ModulePath+"=DIR")

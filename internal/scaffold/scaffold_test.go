@@ -91,8 +91,8 @@ func TestLibrary(t *testing.T) {
 		}
 		p.Library = nil
 		all = texts(t, p)
-		if strings.Contains(all["README.md"], "`pacewire/`") || all["pacewire/one"] != "" {
-			t.Errorf("without a library:\n%s", all["README.md"])
+		if strings.Contains(all["README.md"], "`pacewire/`") || all["pacewire/one"] != "" || strings.Contains(all["package.json"], `"pacewire"`) {
+			t.Errorf("without a library:\n%s%s", all["README.md"], all["package.json"])
 		}
 	})
 }
@@ -205,6 +205,10 @@ func TestMissing(t *testing.T) {
 		p.Module = Module{}
 		if todo := p.Missing(all); (len(todo) > 0) != (p.Language.Name == "go") {
 			t.Errorf("without a module: %q", todo)
+		}
+		p.Module, p.Library = Module{Checkout: "/src"}, nil
+		if todo := p.Missing(all); (len(todo) > 0) != (p.Language.getLib != "") {
+			t.Errorf("without the library: %q", todo)
 		}
 	})
 }

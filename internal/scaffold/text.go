@@ -39,16 +39,16 @@ func (p *Plugin) words() *strings.Replacer {
 	return strings.NewReplacer("my_plugin", stem(p.Name), "my-plugin", p.Name,
 		"KIND", p.Kind.Name, "LANGUAGE", l.Title, "DOES", p.Kind.does, "SOURCE", "`"+p.named(l.main)+"`",
 		"STEPS", p.StepsText(), "FILES", p.filesText(), "EXAMPLE", p.example(),
-		"LIBRARY", p.dependency(), "COMMAND", asYAML(p.command(p.Dir)), "SINK", asYAML(filepath.Join(p.Dir, p.sink())),
+		"LIBRARY", p.dependencies(), "COMMAND", asYAML(p.command(p.Dir)), "SINK", asYAML(filepath.Join(p.Dir, p.sink())),
 	)
 }
 
-// dependency is where npm finds the library.
-func (p *Plugin) dependency() string {
+// dependencies are what npm installs. A library that is installed otherwise is not among them: npm would ask the registry for it.
+func (p *Plugin) dependencies() string {
 	if p.Library == nil {
-		return "*"
+		return "{}"
 	}
-	return "file:./pacewire"
+	return `{ "pacewire": "file:./pacewire" }`
 }
 
 // command is what runs the plugin when its folder is dir.

@@ -176,6 +176,36 @@ func examples(t *testing.T) map[string]good {
 	}
 }
 
+// A thousand mutations of each message, and all that are invalid, are refused, and the plugin is what it was. By make conform: in
+// the tests of each day there are 20.
+func TestConformThousand(t *testing.T) {
+	if !long {
+		t.Skip("it takes ten minutes: make conform")
+	}
+	t.Parallel()
+	all := builtIns(t)
+	for name, c := range examples(t) {
+		all[name] = c
+	}
+	cases := map[string]good{}
+	for _, name := range []string{"collector.host", "processor.filter", "publisher.lines", "python/fan", "python/clamp", "python/journal"} {
+		cases[name] = all[name]
+	}
+	eachConforms(t, 2, cases, func(t *testing.T, c good) {
+		flags := []string{"--mutations", "1000", "--only", "hostile_messages,bad_batches"}
+		if c.config != "" {
+			flags = append(flags, "--config", c.config)
+		}
+		v := conforms(t, flags, c.command...)
+		if v.Failed > 0 {
+			t.Error(v)
+		}
+		for _, r := range v.Results {
+			t.Logf("%s: %s", r.Check, r.Reason)
+		}
+	})
+}
+
 // nodeModules skips what needs the packages of the library for Node.
 func nodeModules(t *testing.T) {
 	t.Helper()

@@ -77,27 +77,28 @@ export async function setAside(s, d, { body = d.body, part = 0, code, reason }) 
   d.ack();
 }
 
-/** eachInput runs loop for every input, and afterwards gives back what was not settled. */
+/** eachInput runs loop for every input, and afterwards gives back what was not settled. One that fails ends the others. */
 export async function eachInput(s, loop) {
   const lanes = Math.max(1, s.work.parallel ?? 1);
   const inputs = (s.work.inputs ?? []).flatMap((input) => Array.from({ length: lanes }, () => input));
-  const ended = new AbortController();
-  const one = async (input) => {
-    const source = s.read(input);
-    const stop = () => source.stop();
-    s.quit.addEventListener('abort', stop, { once: true });
+  if (inputs.length === 0) return aborted(s.quit);
+  const sources = inputs.map((input) => s.read(input));
+  const stop = () => Promise.all(sources.map((source) => source.stop()));
+  s.quit.addEventListener('abort', stop, { once: true });
+  const one = async (source) => {
     try {
       await loop(source);
     } finally {
-      s.quit.removeEventListener('abort', stop);
-      await source.stop();
+      await stop();
       await Promise.race([source.flush(), aborted(s.hard)]);
       source.close();
-      if (!s.once) ended.abort();
     }
   };
-  if (inputs.length === 0) await aborted(s.quit);
-  await Promise.all(inputs.map(one));
+  const ends = await Promise.allSettled(sources.map(one));
+  s.quit.removeEventListener('abort', stop);
+  const failed = ends.find((end) => end.status === 'rejected');
+  if (failed) throw failed.reason;
+  return undefined;
 }
 
 export function aborted(signal) {

@@ -12,7 +12,7 @@ export async function publish(s) {
       const haul = await gather(s, source);
       if (haul === null) return;
       if (!await deliver(s, haul)) {
-        for (const item of haul) item.d.nak();
+        giveBack(haul);
         return;
       }
     }
@@ -24,11 +24,11 @@ async function gather(s, source) {
   const haul = [];
   let points = 0, bytes = 0;
   while (points < POINTS && bytes < BYTES && (haul.length === 0 || source.ready > 0)) {
-    const d = await source.next();
-    if (d === null) {
-      for (const item of haul) item.d.nak();
-      return null;
-    }
+    const d = await source.next().catch((err) => {
+      giveBack(haul);
+      throw err;
+    });
+    if (d === null) return giveBack(haul);
     const batch = await open(s, d);
     if (batch === null) continue;
     haul.push({ d, batch, points: batch.length, settled: false });
@@ -36,6 +36,11 @@ async function gather(s, source) {
     bytes += d.body.length;
   }
   return haul;
+}
+
+function giveBack(haul) {
+  for (const { d } of haul) d.nak();
+  return null;
 }
 
 /** deliver calls the publisher with a haul until it is settled; false: the session was to end before. */

@@ -125,7 +125,10 @@ export class Session {
     if (!this.queue) return this.#send(message);
     const stored = new Promise((resolve, reject) => Object.assign(message, { resolve, reject }));
     stored.catch(() => {});
-    message.hand = () => this.#send(message).then((s) => s.stored).then(message.resolve, message.reject);
+    message.hand = async () => {
+      const sent = await this.#send(message);
+      sent.stored.then(message.resolve, message.reject); // behind it: the next message need not wait for that
+    };
     await this.queue.put(message);
     return { stored };
   }
@@ -145,7 +148,9 @@ export class Session {
     } catch (err) {
       this.count.fail('publish', err);
       this.count.drop('not_sent', message.points);
-      return { stored: Promise.reject(err) };
+      const stored = Promise.reject(err);
+      stored.catch(() => {}); // whoever wants to hear of it listens later
+      return { stored };
     }
   }
 

@@ -126,11 +126,14 @@ class Batch:
         """The fields with the types that they are to have."""
         out = {}
         for name, v in fields.items():
+            if v is None:
+                continue
             if name in types:
                 v, code = value_as(types[name], _plain(v))
-                self.drops.add(code or "type", 1 if code else 0)
-            if v is not None:
-                out[name] = v
+                if v is None:
+                    self.drops.add(code or "type")
+                    continue
+            out[name] = v
         return out
 
 
@@ -216,6 +219,8 @@ class _Rows:
             stamps = array("q", times)
         except OverflowError:
             stamps = array("q", [t if in_64_bits(t) else 0 for t in times])
+        except TypeError:
+            raise TypeError("a time of a point is no int: want nanoseconds since 1970, such as time.time_ns() gives") from None
         if times.count(times[0]) == len(times):
             stamped: Column = Constant("i", stamps[0], len(times))
         else:

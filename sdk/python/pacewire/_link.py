@@ -167,7 +167,8 @@ class Link(asyncio.Protocol):
         if self._transport is not None and not self.lost.done():
             self._transport.close()
             await asyncio.wait({self.lost}, timeout=_CLOSE_TIMEOUT)
-            self._transport.abort()
+        if not self.lost.done():
+            self.drop(None)
             await asyncio.wait({self.lost}, timeout=_CLOSE_TIMEOUT)
 
 

@@ -147,11 +147,13 @@ class Client:
 
     async def _run(self) -> None:
         attempt, loop = 0, asyncio.get_running_loop()
-        while True:
+        while not self._closed:  # wait_for may swallow the cancellation by close
             for server in self._pool.turn():
                 try:
                     link = await asyncio.wait_for(self._open(server), 2 * CONNECT_TIMEOUT)
                 except Exception as err:  # whatever it is, the next server or the next time may do
+                    if self._closed:
+                        return
                     self._refused(err, str(server))
                     continue
                 begun = loop.time()

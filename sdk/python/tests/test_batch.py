@@ -170,6 +170,7 @@ class Adding(unittest.TestCase):
         f({"v": -2**63 - 1}, {"int_range": 1})
         f({"v": [1], "w": object()}, {"type": 2})
         f({"v": "three"}, {"type": 1}, {"v": "i"})
+        f({"v": [1], "w": None}, {"type": 1}, {"v": "i", "w": "i"})
         f({"v": -1}, {"int_range": 1}, {"v": "u"})
         f({"v": 1}, {"unknown_type": 1}, {"v": "h"})
 
@@ -201,6 +202,13 @@ class Adding(unittest.TestCase):
         for at in (None, 0, -1, 2**63 - 1, -2**63):
             batch.add("s", {"v": 1.0}, time_ns=at)
         self.assertEqual([p.time_ns for p in sent(batch).points()], [AT, 0, -1, 2**63 - 1, -2**63])
+
+    def test_no_time(self):
+        for at in (1763559525.5, "now"):
+            batch = Batch()
+            batch.add("s", {"v": 1.0}, time_ns=at)
+            with self.assertRaisesRegex(TypeError, "want nanoseconds since 1970"):
+                frames(batch)
 
     def test_now(self):
         batch = Batch()
