@@ -1,0 +1,67 @@
+// Package decode reads as points what programs print.
+package decode
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pacewire/pacewire/internal/decode/report"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// A Decoder adds the points of a text to b. What is bad in the text costs itself only, and is counted in the report, not in b: see report.Into. at is the time of points
+// that have none. The strings of b may look into text, which is not to be changed while b is in use.
+type Decoder interface {
+	Decode(b *telemetry.Batch, text []byte, at time.Time) report.Report
+}
+
+// Options say how a text is read. Each is for the formats that it names.
+type Options struct {
+	Precision time.Duration // influx: the unit of the times, 1ns by default
+}
+
+// An entry is one format.
+type entry struct {
+	name  string
+	lined bool // see Lined
+	make  func(Options) (Decoder, error)
+}
+
+// formats are what New takes. A format is a package below this one, with what is its own in Options.
+var formats = []entry{
+	{"influx", true, func(o Options) (Decoder, error) { return newInflux(o), nil }},
+	// json, graphite, opentsdb, auto: to come
+	// nagios, prometheus, openmetrics, munin, collectd: each plugs itself in here
+}
+
+// New returns the decoder of a format.
+func New(format string, o Options) (Decoder, error) {
+	for _, f := range formats {
+		if f.name == format {
+			return f.make(o)
+		}
+	}
+	return nil, fmt.Errorf("unknown format %q: want %s", format, strings.Join(Formats(), ", "))
+}
+
+// Formats returns the names of all formats.
+func Formats() []string {
+	var names []string
+	for _, f := range formats {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// Lined reports whether a point of this format ends with its line, so that the format fits programs that go on running.
+func Lined(format string) bool {
+	return slices.ContainsFunc(formats, func(f entry) bool { return f.name == format && f.lined })
+}
+
+// A Func is a decoder that needs no memory of its own.
+type Func func(b *telemetry.Batch, text []byte, at time.Time) report.Report
+
+// Decode calls f.
+func (f Func) Decode(b *telemetry.Batch, text []byte, at time.Time) report.Report { return f(b, text, at) }

@@ -1,0 +1,41 @@
+package decode
+
+import (
+	"errors"
+	"time"
+
+	"github.com/pacewire/pacewire/internal/decode/report"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// influx reads line protocol.
+type influx struct{ lines telemetry.LineDecoder }
+
+func newInflux(o Options) *influx {
+	return &influx{telemetry.LineDecoder{Precision: o.Precision}}
+}
+
+// Decode adds the points of text. What is left out is in the report alone, as with all formats: see report.Into.
+func (d *influx) Decode(b *telemetry.Batch, text []byte, at time.Time) (r report.Report) {
+	points, before := b.Len(), *b.Drops()
+	err := d.lines.Decode(b, text, at)
+	b.Drops().Each(func(c telemetry.Code, n int) { r.Count(reason(c), n-before.Count(c)) })
+	*b.Drops() = before
+	r.Points = b.Len() - points
+	var first *telemetry.DecodeError
+	if errors.As(err, &first) {
+		r.First = first
+	}
+	return r
+}
+
+// reason is the name that all formats have for a code.
+func reason(c telemetry.Code) string {
+	switch c {
+	case telemetry.CodeNaN:
+		return report.NotFinite
+	case telemetry.CodeLine:
+		return report.Syntax
+	}
+	return c.String()
+}
