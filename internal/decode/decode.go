@@ -30,15 +30,17 @@ type entry struct {
 }
 
 // formats are what New takes. A format is a package below this one, with what is its own in Options.
-var formats = []entry{
-	{"influx", true, func(o Options) (Decoder, error) { return newInflux(o), nil }},
-	// json, graphite, opentsdb, auto: to come
-	// nagios, prometheus, openmetrics, munin, collectd: each plugs itself in here
+func formats() []entry {
+	return []entry{
+		{"influx", true, func(o Options) (Decoder, error) { return newInflux(o), nil }},
+		// json, graphite, opentsdb, auto: to come
+		// nagios, prometheus, openmetrics, munin, collectd: each plugs itself in here
+	}
 }
 
 // New returns the decoder of a format.
 func New(format string, o Options) (Decoder, error) {
-	for _, f := range formats {
+	for _, f := range formats() {
 		if f.name == format {
 			return f.make(o)
 		}
@@ -49,7 +51,7 @@ func New(format string, o Options) (Decoder, error) {
 // Formats returns the names of all formats.
 func Formats() []string {
 	var names []string
-	for _, f := range formats {
+	for _, f := range formats() {
 		names = append(names, f.name)
 	}
 	return names
@@ -57,11 +59,13 @@ func Formats() []string {
 
 // Lined reports whether a point of this format ends with its line, so that the format fits programs that go on running.
 func Lined(format string) bool {
-	return slices.ContainsFunc(formats, func(f entry) bool { return f.name == format && f.lined })
+	return slices.ContainsFunc(formats(), func(f entry) bool { return f.name == format && f.lined })
 }
 
 // A Func is a decoder that needs no memory of its own.
 type Func func(b *telemetry.Batch, text []byte, at time.Time) report.Report
 
 // Decode calls f.
-func (f Func) Decode(b *telemetry.Batch, text []byte, at time.Time) report.Report { return f(b, text, at) }
+func (f Func) Decode(b *telemetry.Batch, text []byte, at time.Time) report.Report {
+	return f(b, text, at)
+}
