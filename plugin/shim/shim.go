@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -98,7 +99,7 @@ func (o Options) runner(life context.Context, cfg Settings, env plugin.Env) runn
 	}
 	return runner{
 		Options: o, life: life, env: env, codec: newCodec(o.Format, o.Kind, env.Log),
-		spec: child.Spec{Command: o.Command, Env: child.Environ(o.Environ, more...), Stderr: printed(env.Log)},
+		spec: child.Spec{Command: o.Command, Env: child.Environ(o.Environ, more...), Stderr: child.Log(env.Log, slog.LevelInfo)},
 	}
 }
 

@@ -1,8 +1,6 @@
 package shim
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"strings"
@@ -68,34 +66,4 @@ func cut(text string, most int) string {
 		return strings.ToValidUTF8(text[:most], "\uFFFD") + "..."
 	}
 	return strings.ToValidUTF8(text, "\uFFFD")
-}
-
-// printed returns what makes records of the lines of standard error. The level is that of a JSON record, or of a prefix as in "E! text".
-func printed(log *slog.Logger) func(line []byte) {
-	return func(line []byte) {
-		if text := strings.TrimSpace(string(line)); text != "" {
-			level, text := levelOf(text)
-			log.Log(context.Background(), level, "program printed", "line", strings.ToValidUTF8(text, "\uFFFD"))
-		}
-	}
-}
-
-var levels = map[string]slog.Level{
-	"E!": slog.LevelError, "W!": slog.LevelWarn, "I!": slog.LevelInfo, "D!": slog.LevelDebug, "T!": slog.LevelDebug,
-}
-
-func levelOf(line string) (slog.Level, string) {
-	if head, text, ok := strings.Cut(line, " "); ok {
-		if level, ok := levels[head]; ok {
-			return level, text
-		}
-	}
-	var r struct {
-		Level slog.Level `json:"level"`
-		Msg   string     `json:"msg"`
-	}
-	if line[0] == '{' && json.Unmarshal([]byte(line), &r) == nil && r.Msg != "" {
-		return r.Level, line
-	}
-	return slog.LevelInfo, line
 }
