@@ -59,9 +59,10 @@ func Environ(own []string, more ...string) []string {
 	return append(append(env, locale), more...)
 }
 
-// private reports whether an entry of our own environment is not for programs.
+// private reports whether an entry of our own environment is not for programs: what is between agent and plugin, the locale, and
+// what keeps a plugin of ours small.
 func private(entry string) bool {
-	return slices.ContainsFunc([]string{"PACEWIRE_", "LC_", "LANG=", "LANGUAGE="}, func(prefix string) bool {
+	return entry == "GOGC=50" || entry == "GOMAXPROCS=1" || slices.ContainsFunc([]string{"PACEWIRE_", "LC_", "LANG=", "LANGUAGE="}, func(prefix string) bool {
 		return strings.HasPrefix(entry, prefix)
 	})
 }

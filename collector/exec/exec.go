@@ -1,0 +1,103 @@
+// Package exec runs a command at each interval and reads points from what it prints.
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/pacewire/pacewire/collector"
+	"github.com/pacewire/pacewire/internal/decode"
+	"github.com/pacewire/pacewire/plugin"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// Define describes the exec collector.
+func Define() plugin.Definition {
+	return collector.Define(collector.Spec[Config]{
+		Program: "exec",
+		Summary: "Points of any command that is run at each interval, in many formats.",
+		Config:  Defaults(),
+		Enum:    map[string][]any{"format": anys(decode.Formats()), "precision": {"ns", "us", "ms", "s"}},
+		New:     New,
+	})
+}
+
+// Defaults returns the config of an operator who says nothing.
+func Defaults() Config {
+	return Config{Command: plugin.Strings{}, Environment: map[string]string{}, Format: "influx", Precision: "ns"}
+}
+
+func anys(list []string) (all []any) {
+	for _, s := range list {
+		all = append(all, s)
+	}
+	return all
+}
+
+// An executor runs a command and reads what it prints.
+type executor struct {
+	cfg     Config
+	log     *slog.Logger
+	environ []string
+	decoder decode.Decoder
+	said    string // the last thing that was told of what it prints
+}
+
+// New returns a collector that runs the command of cfg.
+func New(_ context.Context, cfg Config, env plugin.Env) (collector.Collector, error) {
+	if len(cfg.Command) == 0 {
+		return nil, fmt.Errorf("command is empty: name a program and its arguments, such as [/usr/local/bin/load, --all]: %w", plugin.ErrNoData)
+	}
+	d, err := decode.New(cfg.Format, cfg.options())
+	if err != nil {
+		return nil, err
+	}
+	environ, err := cfg.environ(os.Environ())
+	return &executor{cfg: cfg, log: env.Log, environ: environ, decoder: d}, err
+}
+
+// Collect runs the command once. A run that the plugin's end interrupts is as if it had not been.
+func (e *executor) Collect(ctx context.Context, out *telemetry.Batch) error {
+	runs, err := e.run(ctx)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	faults := []error{err}
+	for _, r := range runs {
+		faults = append(faults, e.take(ctx, r, out))
+	}
+	return errors.Join(faults...)
+}
+
+// take reads what a run has left.
+func (e *executor) take(ctx context.Context, r run, out *telemetry.Batch) error {
+	if err := r.failure(ctx); err != nil && (!e.cfg.IgnoreError || r.Reason() != "") {
+		return err
+	}
+	text, whole := e.whole(r.Result)
+	got := e.decoder.Decode(out, text, out.Time())
+	got.Into(out.Drops())
+	if got.Points == 0 && got.First != nil {
+		return fmt.Errorf("%s: what it prints is no %s: %w", r.name(), e.cfg.Format, got.First)
+	}
+	e.tell(r.name(), got.First)
+	if !whole {
+		return fmt.Errorf("%s: it prints more than %d MiB, of which only the first are read", r.name(), maxOutput>>20)
+	}
+	return nil
+}
+
+// tell logs what was left out of what a command prints, unless the same was said last.
+func (e *executor) tell(name string, err error) {
+	said := ""
+	if err != nil {
+		said = name + ": " + err.Error()
+	}
+	if said != "" && said != e.said {
+		e.log.Warn("part of what a command prints is left out", "command", name, "error", err)
+	}
+	e.said = said
+}

@@ -1,0 +1,134 @@
+package exec
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pacewire/pacewire/internal/child"
+	"github.com/pacewire/pacewire/internal/decode"
+)
+
+// maxOutput is how much is kept of what a command prints. It is read to its end in any case.
+const maxOutput = 8 << 20
+
+// A run is what became of one command.
+type run struct {
+	child.Result
+	command []string
+	err     error // it could not be started
+}
+
+func (r run) name() string { return r.command[0] }
+
+// failure returns why the run is a failed one, nil where it is none.
+func (r run) failure(ctx context.Context) error {
+	switch {
+	case r.err != nil:
+		return r.err // it names the program
+	case r.Late:
+		return fmt.Errorf("%s: ended: %w", r.name(), ctx.Err())
+	case r.Exit.Code != 0 && r.LastLine != "":
+		return fmt.Errorf("%s: %s: %s", r.name(), r.Exit, r.LastLine)
+	case r.Exit.Code != 0:
+		return fmt.Errorf("%s: %s", r.name(), r.Exit)
+	}
+	return nil
+}
+
+// Reason says why the exit code is not the program's own; "" where it is.
+func (r run) Reason() string {
+	if r.err != nil {
+		return cmp.Or(child.ReasonOf(r.err), child.NotExecutable)
+	}
+	return r.Result.Reason()
+}
+
+// run runs each of the commands, so many side by side, and returns what became of them, in the order of their names.
+func (e *executor) run(ctx context.Context) ([]run, error) {
+	commands, err := e.cfg.commands()
+	runs := make([]run, len(commands))
+	var all errgroup.Group
+	all.SetLimit(2 * runtime.NumCPU())
+	for i, command := range commands {
+		all.Go(func() error {
+			runs[i] = e.one(ctx, command)
+			return nil
+		})
+	}
+	_ = all.Wait() // each run has its own error
+	return runs, err
+}
+
+func (e *executor) one(ctx context.Context, command []string) run {
+	spec := child.Spec{Command: command, Env: e.environ, User: e.cfg.User, Stderr: child.Log(e.log, slog.LevelInfo)}
+	r, err := child.Run(ctx, spec, nil, maxOutput, 0)
+	return run{Result: r, command: command, err: err}
+}
+
+// commands returns what is to be run now: what the pattern finds, or the command itself.
+func (c Config) commands() ([][]string, error) {
+	if c.Shell {
+		return [][]string{child.Shell(c.Command[0])}, nil
+	}
+	if !strings.ContainsAny(c.Command[0], "*?[") {
+		return [][]string{c.Command}, nil
+	}
+	programs, err := filepath.Glob(c.Command[0])
+	if err != nil {
+		return nil, fmt.Errorf("command %q: %w", c.Command[0], err)
+	}
+	if len(programs) == 0 {
+		return nil, fmt.Errorf("command %q: no file is called so", c.Command[0])
+	}
+	var commands [][]string
+	for _, program := range programs {
+		commands = append(commands, append([]string{program}, c.Command[1:]...))
+	}
+	return commands, nil
+}
+
+// environ returns the environment of the command: that of the plugin without what is between it and the bus, the home of who it
+// runs as, and what the operator says.
+func (c Config) environ(own []string) ([]string, error) {
+	u, err := lookUp(cmp.Or(c.User, strconv.Itoa(os.Geteuid())))
+	if err != nil && c.User != "" {
+		return nil, fmt.Errorf("user %s: this machine has no such user: name one that it has, or remove user", c.User)
+	}
+	var more []string
+	if err == nil { // a container may not know the user it has
+		more = append(more, "HOME="+u.HomeDir, "USER="+u.Username, "LOGNAME="+u.Username)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Environment)) {
+		more = append(more, name+"="+c.Environment[name])
+	}
+	return child.Environ(own, more...), nil
+}
+
+// lookUp finds a user by name or id.
+func lookUp(name string) (*user.User, error) {
+	if u, err := user.Lookup(name); err == nil {
+		return u, nil
+	}
+	return user.LookupId(name)
+}
+
+// whole returns what a run has printed; of what is cut off a format of lines has whole ones.
+func (e *executor) whole(r child.Result) (text []byte, whole bool) {
+	if r.Cut && decode.Lined(e.cfg.Format) {
+		return r.Stdout[:bytes.LastIndexByte(r.Stdout, '\n')+1], false
+	}
+	return r.Stdout, !r.Cut
+}
