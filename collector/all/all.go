@@ -4,6 +4,7 @@
 package all
 
 import (
+	"github.com/pacewire/pacewire/collector/exec"
 	"github.com/pacewire/pacewire/collector/hardware"
 	"github.com/pacewire/pacewire/collector/host"
 	"github.com/pacewire/pacewire/collector/lines"
@@ -17,6 +18,7 @@ import (
 // All returns the definitions of the collectors, by name.
 func All() []plugin.Definition {
 	return []plugin.Definition{
+		exec.Define(),
 		hardware.Define(),
 		host.Define(),
 		lines.Define(),
