@@ -1,0 +1,177 @@
+// Package prometheus reads the text that Prometheus scrapes: its own format 0.0.4, and OpenMetrics 1.0.
+package prometheus
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"time"
+	"unsafe"
+
+	"github.com/pacewire/pacewire/internal/decode/report"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// Reasons of this format, beside those of package report.
+const (
+	CutOff     = "cut_off"    // OpenMetrics without "# EOF" at its end: nothing of it counts
+	Unfinished = "unfinished" // a last line without a line feed: half a number is a number too
+	TooMany    = "too_many"   // samples above Options.Limit: reading ends there
+)
+
+// Options say how a text is read. The zero value is for the format 0.0.4.
+type Options struct {
+	OpenMetrics bool // it ends with "# EOF", and its times are seconds
+	NoTimes     bool // the samples get the time of the whole, whatever they say
+	Limit       int  // of samples that are kept; 0: none
+
+	// Sample, unless nil, may change a sample before it becomes a point. It returns whether to keep it.
+	Sample func(s *Sample) bool
+
+	// Family, unless nil, is told what the text says of its families, each behind its samples.
+	Family func(f Family)
+}
+
+// A Sample is one line. Its texts look into the text that was decoded.
+type Sample struct {
+	Name   string
+	Labels []telemetry.Tag // none of them twice
+	Value  float64
+	Time   int64 // ns
+	Timed  bool  // the line says the time itself
+}
+
+// A Family is what the comments of a text say of the samples below them. Its texts look into the text that was decoded.
+type Family struct {
+	Name, Type, Help, Unit string
+	Samples                int // that stand below the comments
+}
+
+// A Decoder reads texts one after the other. It is for one goroutine, and keeps its memory.
+type Decoder struct {
+	Options
+
+	batch  *telemetry.Batch
+	report report.Report
+	number int // of the line
+	sample Sample
+	family Family
+
+	group *telemetry.Group // of the sample before
+	keys  []string
+	texts []string
+	value [1]telemetry.Value
+}
+
+var fields = []telemetry.Field{{Name: "value", Type: telemetry.TypeFloat}}
+
+// Decode adds a point for each sample of text to b: series and tags as they are, and the field value. A line that cannot be read
+// costs itself only. The strings of b look into text, which is not to be changed while b is in use. at is the time of samples that
+// have none.
+func (d *Decoder) Decode(b *telemetry.Batch, text []byte, at time.Time) report.Report {
+	d.batch, d.report, d.number, d.family, d.group = b, report.Report{}, 0, Family{}, nil
+	if d.OpenMetrics && !Whole(text) {
+		d.report.Refuse(CutOff, 0, `the text does not end with "# EOF"`)
+		return d.report
+	}
+	now := at.UnixNano()
+	for len(text) > 0 {
+		d.number++
+		end := bytes.IndexByte(text, '\n')
+		if end < 0 && !d.OpenMetrics {
+			d.report.Refuse(Unfinished, d.number, "the last line does not end with a line feed")
+			break
+		}
+		line := text
+		if end >= 0 {
+			line, text = text[:end], text[end+1:]
+		} else {
+			text = nil
+		}
+		if !d.line(view(line), now) {
+			break
+		}
+	}
+	d.endFamily()
+	d.batch, d.group = nil, nil
+	return d.report
+}
+
+// Whole reports whether text ends as OpenMetrics has to.
+func Whole(text []byte) bool {
+	text = bytes.TrimSuffix(text, []byte("\n"))
+	head, ok := bytes.CutSuffix(text, []byte("# EOF"))
+	return ok && (len(head) == 0 || head[len(head)-1] == '\n')
+}
+
+// line reads a line, and reports whether more are wanted.
+func (d *Decoder) line(line string, now int64) bool {
+	line = trim(line)
+	if line == "" {
+		return true
+	}
+	if line[0] == '#' {
+		if d.Family != nil {
+			d.comment(line[1:])
+		}
+		return true
+	}
+	d.family.Samples++
+	d.sample.Time, d.sample.Timed = now, false
+	if err := d.parse(line); err != nil {
+		if errors.Is(err, errTime) {
+			d.report.Refuse(report.TimeRange, d.number, "%s: %w", d.sample.Name, err)
+		} else {
+			d.report.Refuse(report.Syntax, d.number, "%w", err)
+		}
+		return true
+	}
+	if d.NoTimes {
+		d.sample.Time, d.sample.Timed = now, false
+	}
+	if d.Sample != nil && !d.Sample(&d.sample) {
+		return true
+	}
+	return d.put()
+}
+
+// put makes a point of the sample, and reports whether more are wanted.
+func (d *Decoder) put() bool {
+	s := &d.sample
+	switch {
+	case math.IsNaN(s.Value) || math.IsInf(s.Value, 0):
+		d.report.Refuse(report.NotFinite, d.number, "%s: the value is %v", s.Name, s.Value)
+		return true
+	case len(s.Labels) > telemetry.MaxTags:
+		d.report.Refuse(report.Limit, d.number, "%s: %d labels: a point has %d at most", s.Name, len(s.Labels), telemetry.MaxTags)
+		return true
+	case d.Limit > 0 && d.report.Points >= d.Limit:
+		d.report.Refuse(TooMany, d.number, "more than %d samples", d.Limit)
+		return false
+	}
+	d.texts = d.texts[:0]
+	same := d.group != nil && d.group.Series == s.Name
+	n := 0
+	for _, l := range s.Labels {
+		if l.Value == "" { // no label
+			continue
+		}
+		if n == len(d.keys) || d.keys[n] != l.Key {
+			d.keys = append(d.keys[:n], l.Key)
+			same = false
+		}
+		n++
+		d.texts = append(d.texts, l.Value)
+	}
+	if !same || n != len(d.keys) {
+		d.keys = d.keys[:n]
+		d.group = d.batch.Group(s.Name, d.keys, fields)
+	}
+	d.value[0] = telemetry.Float(s.Value)
+	d.group.Row(time.Unix(0, s.Time), d.texts, d.value[:]...)
+	d.report.Points++
+	return true
+}
+
+// view is b as a string, for as long as nobody changes it.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
