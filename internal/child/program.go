@@ -79,6 +79,20 @@ func (p *Program) Waiting() int { return waiting(p.stdout) }
 // LastLine is the last line on standard error that is not blank.
 func (p *Program) LastLine() string { return p.lines.last() }
 
+// Ended waits for the end of the program, and says how that came.
+func (p *Program) Ended() error {
+	<-p.gone
+	return fmt.Errorf("the program has ended: %s", p.Exit())
+}
+
+// Saying adds to an error what a program has said last.
+func Saying(err error, last string) error {
+	if last == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, last)
+}
+
 // HangUp tells the program by the end of its input that no more comes.
 func (p *Program) HangUp() { _ = p.stdin.Close() }
 

@@ -24,6 +24,9 @@ func lineProtocol(c *codec, text string) (points, drops string, b *telemetry.Bat
 	return string(b.AppendLines(nil)), strings.Join(list, ", "), b
 }
 
+// tooLong is what stands in the place of a line that is.
+const tooLong = "!a line of more than 1048576 bytes\n"
+
 func TestDecode(t *testing.T) {
 	var told bytes.Buffer
 	f := func(format Format, text, want, drops string, says ...string) {
@@ -55,8 +58,8 @@ func TestDecode(t *testing.T) {
 	f("", "a v=1\n{\"series\":\"b\",\"fields\":{\"v\":2}}\nc v=3\n", "a v=1\nb v=2\nc v=3\n", "")
 	f(Lines, "a v=\"open\nb v=2\nc v=3\n", "b v=2\nc v=3\n", "line 1", "line=1")
 	f(Lines, "a v=1,w=NaN\nb v=NaN\n", "a v=1\n", "no_fields 1, nan 2", "line=1", "line=2", "nan")
-	f(Lines, string(tooLong)+"a v=1\n", "a v=1\n", "line 1", "line=1", "more than 1048576 bytes")
-	f(JSON, string(tooLong), "", "syntax 1", "line=1")
+	f(Lines, tooLong+"a v=1\n", "a v=1\n", "line 1", "line=1", "more than 1048576 bytes")
+	f(JSON, tooLong, "", "syntax 1", "line=1")
 }
 
 // More than one message can hold is read all the same.
@@ -186,7 +189,7 @@ func BenchmarkFilter(b *testing.B) {
 
 // BenchmarkRubbish reads what has no point in it.
 func BenchmarkRubbish(b *testing.B) {
-	text := bytes.Repeat([]byte("rubbish\n"), readRoom/8)
+	text := bytes.Repeat([]byte("rubbish\n"), 64<<10/8)
 	c := newCodec("", plugin.Collector, slog.New(slog.DiscardHandler))
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {

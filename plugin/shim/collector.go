@@ -28,7 +28,7 @@ func (s stream) Stream(ctx context.Context, out collector.Emitter) error {
 	defer p.Close()
 	s.env.Log.Info("program started", "pid", p.PID())
 	stop := context.AfterFunc(ctx, func() { p.Stop(s.life, streamPatience) })
-	err = s.read(&reader{src: p}, out)
+	err = s.read(child.NewReader(p), out)
 	if stop() { // it ends by itself, or nobody can take what it prints
 		p.Stop(s.life, streamPatience)
 	}
@@ -43,9 +43,9 @@ func (s stream) Stream(ctx context.Context, out collector.Emitter) error {
 }
 
 // read sends what the program prints until its output ends; the error is one of sending.
-func (s stream) read(r *reader, out collector.Emitter) error {
+func (s stream) read(r *child.Reader, out collector.Emitter) error {
 	for {
-		text, first, end := r.some()
+		text, first, end := r.Some()
 		if len(text) > 0 {
 			b := out.Batch()
 			s.codec.decode(b, bytes.Clone(text), first, time.Now().Truncate(time.Microsecond)) // its strings look into the text
@@ -66,7 +66,7 @@ func newTicked(r runner) (collector.Collector, error) { return ticked{r}, nil }
 
 // Collect runs the program once. What it has printed counts even if it failed.
 func (t ticked) Collect(ctx context.Context, out *telemetry.Batch) error {
-	r, err := child.Run(ctx, t.spec, nil, maxAnswer, 0)
+	r, err := child.Run(ctx, t.spec, nil, child.MaxAnswer, 0)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/child"
 	"github.com/pacewire/pacewire/processor"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -15,7 +16,7 @@ type filter struct {
 }
 
 func newProcessor(r runner) (processor.Processor, error) {
-	a, err := newAsked(r, maxAnswer, 0)
+	a, err := newAsked(r, child.MaxAnswer, 0)
 	if err != nil {
 		return nil, err
 	}

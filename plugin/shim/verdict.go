@@ -46,11 +46,11 @@ func outcome(r child.Result, ctxErr error) error {
 	case r.Late:
 		return fmt.Errorf("the program gives no answer: %w", ctxErr)
 	case r.Cut:
-		return fmt.Errorf("the program cannot be followed: %w", errTooMuch)
+		return fmt.Errorf("the program cannot be followed: %w", child.ErrTooMuch)
 	case r.Exit.Code == 0:
 		return nil
 	}
-	err := saying(fmt.Errorf("the program has ended: %s", r.Exit), r.LastLine)
+	err := child.Saying(fmt.Errorf("the program has ended: %s", r.Exit), r.LastLine)
 	if r.Exit.Code == exitPermanent {
 		return plugin.Permanent(err)
 	}

@@ -35,7 +35,7 @@ type worker struct {
 // A program is one that runs, and what it prints.
 type program struct {
 	*child.Program
-	reader
+	*child.Reader
 }
 
 func newWorker(r runner) (*worker, error) {
@@ -56,7 +56,7 @@ func (w *worker) take() (*program, error) {
 		if err != nil {
 			return nil, err
 		}
-		w.prog = &program{p, reader{src: p}}
+		w.prog = &program{p, child.NewReader(p)}
 		w.env.Log.Info("program started", "pid", p.PID())
 		go w.watch(w.prog)
 	}
@@ -180,7 +180,7 @@ func (p *program) exchange(ctx context.Context, text []byte) (lines []byte, take
 		n, err := p.Write(text)
 		written <- outcome{n, err}
 	}()
-	lines, err = p.answer()
+	lines, err = p.Answer()
 	if err != nil { // nobody reads on: let the writer end
 		p.End()
 		<-p.Gone()
@@ -206,9 +206,9 @@ func (p *program) reason(ctx context.Context, taken bool, err error) error {
 	case ctx.Err() != nil && !taken:
 		return errDeaf
 	case ctx.Err() != nil:
-		return saying(fmt.Errorf("%w: the program has read the batch, and printed %d bytes without an empty line; "+
-			"one that keeps back what it prints, or reads to the end first, works with --each", ctx.Err(), len(p.buf)), p.LastLine())
-	case errors.Is(err, errTooMuch), errors.Is(err, errStray):
+		return child.Saying(fmt.Errorf("%w: the program has read the batch, and printed %d bytes without an empty line; "+
+			"one that keeps back what it prints, or reads to the end first, works with --each", ctx.Err(), p.Held()), p.LastLine())
+	case errors.Is(err, child.ErrTooMuch), errors.Is(err, child.ErrStray):
 		return fmt.Errorf("the program cannot be followed: %w", err)
 	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed):
 		return ended(p.Program)
@@ -218,20 +218,11 @@ func (p *program) reason(ctx context.Context, taken bool, err error) error {
 
 // ended says how a program has ended.
 func ended(p *child.Program) error {
-	<-p.Gone()
-	err := fmt.Errorf("the program has ended: %s", p.Exit())
+	err := p.Ended()
 	if p.Exit().Code == 0 {
 		err = fmt.Errorf("%w: one that works once and ends wants --each", err)
 	}
-	return saying(err, p.LastLine())
-}
-
-// saying adds what a program has said last.
-func saying(err error, last string) error {
-	if last == "" {
-		return err
-	}
-	return fmt.Errorf("%w: %s", err, last)
+	return child.Saying(err, p.LastLine())
 }
 
 func isClosed(c <-chan struct{}) bool {

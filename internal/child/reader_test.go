@@ -1,4 +1,4 @@
-package shim
+package child
 
 import (
 	"bytes"
@@ -11,17 +11,17 @@ import (
 )
 
 func TestAnswer(t *testing.T) {
-	long := strings.Repeat("x", maxLine)
+	long := strings.Repeat("x", MaxLine)
 	f := func(text, want string, fault error) {
 		t.Helper()
 		for name, src := range map[string]io.Reader{
 			"whole": strings.NewReader(text), "halves": iotest.HalfReader(strings.NewReader(text)), "bytes": iotest.OneByteReader(strings.NewReader(text)),
 		} {
-			if name == "bytes" && (len(text) > maxLine || errors.Is(fault, errStray)) {
+			if name == "bytes" && (len(text) > MaxLine || errors.Is(fault, ErrStray)) {
 				continue // what comes later is not seen
 			}
-			r := reader{src: src}
-			if got, err := r.answer(); string(got) != want || !errors.Is(err, fault) {
+			r := NewReader(src)
+			if got, err := r.Answer(); string(got) != want || !errors.Is(err, fault) {
 				t.Errorf("%.40q, %s: %.60q, %v; want %.60q, %v", text, name, got, err, want, fault)
 			}
 		}
@@ -34,8 +34,8 @@ func TestAnswer(t *testing.T) {
 	f("", "", io.EOF)
 	f("a\nb", "", io.EOF)
 	f("a\nb\n", "", io.EOF)
-	f("a\n\nb", "", errStray)
-	f("\n\n", "", errStray)
+	f("a\n\nb", "", ErrStray)
+	f("\n\n", "", ErrStray)
 	f(long[1:]+"\n\n", long[1:]+"\n", nil)
 	f("a\n"+long+"\nb\n\n", "a\n"+string(tooLong)+"b\n", nil)
 	f(long+long+long+"\nb\n\n", string(tooLong)+"b\n", nil)
@@ -51,9 +51,9 @@ func TestAnswers(t *testing.T) {
 		want = append(want, answer)
 		text.WriteString(answer + "\n")
 	}
-	r := reader{src: &apart{text: []byte(text.String())}}
+	r := NewReader(&apart{text: []byte(text.String())})
 	for i, answer := range want {
-		got, err := r.answer()
+		got, err := r.Answer()
 		if err != nil || string(got) != answer {
 			t.Fatalf("answer %d: %d bytes, %v; want %d", i, len(got), err, len(answer))
 		}
@@ -78,10 +78,10 @@ func (a *apart) Read(p []byte) (int, error) {
 }
 
 func TestSome(t *testing.T) {
-	r := reader{src: &pieces{"a\nb\nc", "d\n", "e", "", "f\n\ng\n", "h"}}
+	r := NewReader(&pieces{"a\nb\nc", "d\n", "e", "", "f\n\ng\n", "h"})
 	f := func(want string, line int, fault error) {
 		t.Helper()
-		if got, first, err := r.some(); string(got) != want || first != line || !errors.Is(err, fault) {
+		if got, first, err := r.Some(); string(got) != want || first != line || !errors.Is(err, fault) {
 			t.Errorf("%q from line %d, %v; want %q from line %d, %v", got, first, err, want, line, fault)
 		}
 	}
@@ -121,12 +121,12 @@ func (e *endless) Read(p []byte) (int, error) {
 func TestFloodWithoutLineEnd(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	r := reader{src: &endless{1 << 27}}
-	if _, err := r.answer(); !errors.Is(err, errTooMuch) {
-		t.Errorf("error %v, want %v", err, errTooMuch)
+	r := NewReader(&endless{1 << 27})
+	if _, err := r.Answer(); !errors.Is(err, ErrTooMuch) {
+		t.Errorf("error %v, want %v", err, ErrTooMuch)
 	}
-	r = reader{src: io.MultiReader(&endless{1 << 27}, strings.NewReader("\nload v=1\n"))}
-	text, first, err := r.some()
+	r = NewReader(io.MultiReader(&endless{1 << 27}, strings.NewReader("\nload v=1\n")))
+	text, first, err := r.Some()
 	if err != nil || first != 1 || string(text) != string(tooLong)+"load v=1\n" {
 		t.Errorf("%.80q from line %d, %v", text, first, err)
 	}
@@ -139,11 +139,11 @@ func TestFloodWithoutLineEnd(t *testing.T) {
 // An answer with many lines, none of them too long, has an end all the same.
 func TestAnswerTooLarge(t *testing.T) {
 	line := strings.Repeat("x", 1<<16) + "\n"
-	r := reader{src: io.LimitReader(again(line), 1<<30)}
-	if _, err := r.answer(); !errors.Is(err, errTooMuch) {
-		t.Errorf("error %v, want %v", err, errTooMuch)
+	r := NewReader(io.LimitReader(again(line), 1<<30))
+	if _, err := r.Answer(); !errors.Is(err, ErrTooMuch) {
+		t.Errorf("error %v, want %v", err, ErrTooMuch)
 	}
-	if r.forget(); cap(r.buf) > 2*maxAnswer {
+	if r.forget(); cap(r.buf) > 2*MaxAnswer {
 		t.Errorf("%d bytes are held", cap(r.buf))
 	}
 }
@@ -162,19 +162,19 @@ func FuzzAnswer(f *testing.F) {
 		if whole {
 			text = text[:len(text)-len(rest)]
 		}
-		r := reader{src: &cutUp{text, int(piece)%7 + 1}}
-		got, err := r.answer()
+		r := NewReader(&cutUp{text, int(piece)%7 + 1})
+		got, err := r.Answer()
 		if whole && (err != nil || !bytes.Equal(got, want)) || !whole && err == nil {
 			t.Errorf("%q by %d: %q, %v; want %q, %v", text, piece, got, err, want, whole)
 		}
-		s := reader{src: &cutUp{text, int(piece)%7 + 1}}
+		s := NewReader(&cutUp{text, int(piece)%7 + 1})
 		var all []byte
 		for lines := 1; ; {
-			part, first, err := s.some()
+			part, first, err := s.Some()
 			if first != lines {
 				t.Fatalf("%q: line %d is told as %d", text, lines, first)
 			}
-			lines += bytes.Count(part, newline)
+			lines += bytes.Count(part, []byte{'\n'})
 			all = append(all, part...)
 			if err != nil {
 				break

@@ -1,4 +1,4 @@
-package shim
+package child
 
 import (
 	"bytes"
@@ -10,22 +10,24 @@ import (
 
 // Limits of what a program prints.
 const (
-	maxLine   = 1 << 20  // bytes of a line; a longer one is thrown away
-	maxAnswer = 64 << 20 // bytes of the answer to one batch
+	MaxLine   = 1 << 20  // bytes of a line; a longer one is thrown away
+	MaxAnswer = 64 << 20 // bytes of the answer to one batch
 	readRoom  = 64 << 10 // bytes that a read asks for at least
 	keptRoom  = 4 << 20  // bytes that are kept for the next answer
 )
 
+// Why what a program prints is no answer that could be followed.
 var (
-	errTooMuch = fmt.Errorf("its answer has more than %d MiB", maxAnswer>>20)
-	errStray   = errors.New("it prints more behind the empty line that ends its answer")
+	ErrTooMuch = fmt.Errorf("its answer has more than %d MiB", MaxAnswer>>20)
+	ErrStray   = errors.New("it prints more behind the empty line that ends its answer")
 )
 
 // tooLong stands in the place of a line that is: nobody can read it, so it is counted and told as others are that are no points.
-var tooLong = fmt.Appendf(nil, "!a line of more than %d bytes\n", maxLine)
+var tooLong = fmt.Appendf(nil, "!a line of more than %d bytes\n", MaxLine)
 
-// A reader cuts what a program prints into whole lines. It holds one answer, or one line, at most.
-type reader struct {
+// A Reader cuts what a program prints into whole lines. It holds one answer, or one line, at most. In the place of a line that is
+// too long stands one that begins with ! and says so.
+type Reader struct {
 	src io.Reader
 
 	buf      []byte // what was read
@@ -35,9 +37,15 @@ type reader struct {
 	skipping bool   // within a line that is too long
 }
 
-// some returns the whole lines that have come, at least one, and the number of the first. They are valid until the next call. With an
+// NewReader returns the reader of what src gives.
+func NewReader(src io.Reader) *Reader { return &Reader{src: src} }
+
+// Held returns how many bytes have come that make no whole answer yet.
+func (r *Reader) Held() int { return len(r.buf) }
+
+// Some returns the whole lines that have come, at least one, and the number of the first. They are valid until the next call. With an
 // error come those that are left, with a last one that has no end.
-func (r *reader) some() (text []byte, first int, err error) {
+func (r *Reader) Some() (text []byte, first int, err error) {
 	r.forget()
 	first = r.lines + 1
 	for r.line == 0 {
@@ -52,8 +60,8 @@ func (r *reader) some() (text []byte, first int, err error) {
 	return r.buf[:r.line], first, nil
 }
 
-// answer returns the lines up to an empty one, which is not among them. They are valid until the next call.
-func (r *reader) answer() ([]byte, error) {
+// Answer returns the lines up to an empty one, which is not among them. They are valid until the next call.
+func (r *Reader) Answer() ([]byte, error) {
 	r.forget()
 	for read := 0; ; {
 		for from := r.line; r.cut(); from = r.line {
@@ -61,7 +69,7 @@ func (r *reader) answer() ([]byte, error) {
 				continue
 			}
 			if r.taken = len(r.buf); r.taken > r.line {
-				return nil, errStray
+				return nil, ErrStray
 			}
 			return r.buf[:from], nil
 		}
@@ -69,14 +77,14 @@ func (r *reader) answer() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if read += n; read > maxAnswer {
-			return nil, errTooMuch
+		if read += n; read > MaxAnswer {
+			return nil, ErrTooMuch
 		}
 	}
 }
 
 // forget drops what was given away.
-func (r *reader) forget() {
+func (r *Reader) forget() {
 	rest := copy(r.buf, r.buf[r.taken:])
 	if r.buf = r.buf[:rest]; rest == 0 && cap(r.buf) > keptRoom {
 		r.buf = nil
@@ -85,16 +93,16 @@ func (r *reader) forget() {
 }
 
 // cut finds the end of the line, and reports whether it has one.
-func (r *reader) cut() bool {
+func (r *Reader) cut() bool {
 	if r.skipping {
 		return false
 	}
 	n := bytes.IndexByte(r.buf[r.line:], '\n') + 1
 	switch {
-	case n > maxLine:
+	case n > MaxLine:
 		r.buf = slices.Replace(r.buf, r.line, r.line+n, tooLong...)
 		n = len(tooLong)
-	case n == 0 && len(r.buf)-r.line >= maxLine:
+	case n == 0 && len(r.buf)-r.line >= MaxLine:
 		r.buf, r.skipping = r.buf[:r.line], true
 		return false
 	case n == 0:
@@ -105,13 +113,13 @@ func (r *reader) cut() bool {
 	return true
 }
 
-func (r *reader) fill() error {
+func (r *Reader) fill() error {
 	_, err := r.read()
 	return err
 }
 
 // read reads once.
-func (r *reader) read() (int, error) {
+func (r *Reader) read() (int, error) {
 	if cap(r.buf)-len(r.buf) < readRoom {
 		r.buf = slices.Grow(r.buf, max(readRoom, len(r.buf)))
 	}
