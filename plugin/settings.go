@@ -83,19 +83,19 @@ func (s settings[C]) read(text []byte) (C, error) {
 		v.Set(reflect.ValueOf(given).Convert(v.Type()))
 		return cfg, validate(cfg)
 	}
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
+	for _, f := range reflect.VisibleFields(v.Type()) {
 		key := jsonName(f)
 		if key == "" {
 			continue
 		}
+		into := v.FieldByIndex(f.Index)
 		if raw, ok := given[key]; ok {
-			v.Field(i).SetZero() // a list or a map is replaced, not joined with the default
-			faults = append(faults, readSetting(key, raw, v.Field(i)))
+			into.SetZero() // a list or a map is replaced, not joined with the default
+			faults = append(faults, readSetting(key, raw, into))
 			delete(given, key)
 		}
 		if f.Type == reflect.TypeFor[Secret]() {
-			faults = append(faults, readSecretFile(key, given, v.Field(i)))
+			faults = append(faults, readSecretFile(key, given, into))
 			delete(given, key+"_file")
 		}
 	}
@@ -172,10 +172,11 @@ func readSecretFile(key string, given map[string]json.RawMessage, into reflect.V
 	return nil
 }
 
-// jsonName returns the key of a field of a config, "" when it has none.
+// jsonName returns the key of a field of a config, "" when it has none. Settings that several programs have may be a struct of their
+// own, which is embedded.
 func jsonName(f reflect.StructField) string {
 	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-	if name == "-" || !f.IsExported() {
+	if name == "-" || !f.IsExported() || f.Anonymous {
 		return ""
 	}
 	if name == "" {

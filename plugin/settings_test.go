@@ -77,6 +77,34 @@ func TestReadSettingsTwice(t *testing.T) {
 	}
 }
 
+// Settings that several programs have are embedded, and read as if each had them itself.
+func TestEmbeddedSettings(t *testing.T) {
+	type Shared struct {
+		Wait  Duration `json:"wait" jsonschema:"a time"`
+		Token Secret   `json:"token" jsonschema:"a secret"`
+	}
+	type own struct {
+		Shared
+		Name string `json:"name" jsonschema:"a name"`
+	}
+	s := newSettings(own{Shared{Wait: Duration(time.Second)}, "a"}, map[string][]any{"wait": {"1s", "2s"}})
+	if got, err := s.read([]byte(`{"wait": "2s", "token": "t"}`)); err != nil || got != (own{Shared{Duration(2 * time.Second), "t"}, "a"}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := s.read([]byte(`{"Shared": {}}`)); err == nil || !strings.Contains(err.Error(), "no such setting") {
+		t.Errorf("%v", err)
+	}
+	if want := `{"wait":"1s","token":"","name":"a"}`; string(s.defaults()) != want {
+		t.Errorf("defaults %s, want %s", s.defaults(), want)
+	}
+	if err := Fits(s.schema(), []byte(`{"wait": "2s", "token_file": "/t", "name": "b"}`)); err != nil {
+		t.Error(err)
+	}
+	if err := Fits(s.schema(), []byte(`{"wait": "3s"}`)); err == nil {
+		t.Errorf("the schema %s takes anything", s.schema())
+	}
+}
+
 func TestWrongSettings(t *testing.T) {
 	f := func(text string, want ...string) {
 		t.Helper()
