@@ -12,7 +12,8 @@ import (
 // A Collector is asked for points at each interval.
 type Collector interface {
 	// Collect adds what it finds to out, whose points get the time of the tick. Points added before an error are sent:
-	// half an answer is worth having. ctx ends with the collector's timeout.
+	// half an answer is worth having. ctx ends with the collector's timeout. What a telemetry.Event of this plugin adds is sent
+	// as an event.
 	Collect(ctx context.Context, out *telemetry.Batch) error
 }
 
@@ -29,7 +30,8 @@ type Stream interface {
 	Stream(ctx context.Context, out Emitter) error
 }
 
-// An Emitter takes the batches of a Stream. It is safe for several goroutines.
+// An Emitter takes the batches of a Stream. It is safe for several goroutines. What a telemetry.Event of this plugin adds to a batch
+// is sent as an event.
 type Emitter interface {
 	// Emit returns nil when b is stored: only then may a source be told that its points are taken. b is the caller's
 	// again. Emits that wait together travel in one message. Where the operator has set bounds, b may be dropped

@@ -9,9 +9,15 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// Emit sends b, in as many messages as it needs, and returns when they are under way: b may be used again. It blocks while
-// too much is under way.
-func (s *Session) Emit(b *telemetry.Batch) { s.emit(b, s.Env.Host, nil, func(error) {}) }
+// Emit sends b, which a collector has filled, in as many messages as it needs, and returns when they are under way: b may be used
+// again. What b says that has happened is sent as events. It blocks while too much is under way.
+func (s *Session) Emit(b *telemetry.Batch) {
+	_ = s.limit(b, s.Env.Host, false) // what is more is dropped and counted: nobody sends it again
+	s.count.drops(b.Drops())
+	var points telemetry.Batch
+	events := s.part(b, &points)
+	s.pack(&points, s.Env.Host, nil, func(error) {}, events...)
+}
 
 // emit sends of b what the limits of the plugin allow, as pack does.
 func (s *Session) emit(b *telemetry.Batch, host string, id func(n int) string, done func(error)) {
@@ -19,9 +25,9 @@ func (s *Session) emit(b *telemetry.Batch, host string, id func(n int) string, d
 	s.pack(b, host, id, done)
 }
 
-// pack sends b as messages about host. done is called once, with the first error, when all are stored or one never will be.
-// id names the n-th message, from 1; nil leaves it to the link.
-func (s *Session) pack(b *telemetry.Batch, host string, id func(n int) string, done func(error)) {
+// pack sends b as messages about host, and then events. done is called once, with the first error, when all are stored or one never
+// will be. id names the n-th message, from 1; nil leaves it to the link.
+func (s *Session) pack(b *telemetry.Batch, host string, id func(n int) string, done func(error), events ...message) {
 	// One more than the messages, so that done waits for the last of them to be handed over.
 	left := new(atomic.Int64)
 	left.Store(1)
@@ -58,6 +64,10 @@ func (s *Session) pack(b *telemetry.Batch, host string, id func(n int) string, d
 		}
 		left.Add(1)
 		s.send(m, f.Points, settle)
+	}
+	for _, m := range events {
+		left.Add(1)
+		s.send(m, 1, settle)
 	}
 	s.count.drops(b.Drops())
 	settle(nil)

@@ -227,6 +227,7 @@ func (o *Outlet) collect(dst []entry) []entry {
 // send brings entries out in as few messages as possible.
 func (o *Outlet) send(entries []entry) {
 	waiters := make([]waiter, 0, len(entries))
+	var events []message
 	out := &o.merged // not the batch of one of them: it is its owner's again, without the points of others
 	for _, e := range entries {
 		refused := o.session.limit(e.batch, o.session.Env.Host, e.stored != nil)
@@ -239,15 +240,13 @@ func (o *Outlet) send(entries []entry) {
 		if e.stored != nil {
 			waiters = append(waiters, waiter{e.stored, refused})
 		}
-		for g := range e.batch.Groups() {
-			out.Take(g)
-		}
+		events = append(events, o.session.part(e.batch, out)...)
 	}
 	o.session.pack(out, o.session.Env.Host, nil, func(err error) {
 		for _, w := range waiters {
 			w.hear(err)
 		}
-	})
+	}, events...)
 	out.Reset()
 	for _, e := range entries {
 		if e.left != nil {
