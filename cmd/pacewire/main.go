@@ -142,7 +142,7 @@ func (a *app) root() *cobra.Command {
 	})
 	suggest(root, "output", "table", "json")
 	suggest(root, "log-format", "text", "json")
-	root.AddCommand(a.up(), a.agent(), a.once(), a.validate(), a.plugin(), a.send(), a.tap(), a.host(), a.events(), a.dead(), a.replay(), a.status(), a.doctor(), a.reload(), a.init(), a.new(), a.schema(), a.version(), a.guard(), a.bus(), a.hub(), a.conform())
+	root.AddCommand(a.up(), a.agent(), a.once(), a.validate(), a.plugin(), a.send(), a.tap(), a.host(), a.events(), a.dead(), a.replay(), a.status(), a.doctor(), a.reload(), a.init(), a.new(), a.schema(), a.version(), a.guard(), a.bus(), a.hub(), a.conform(), a.try())
 	root.InitDefaultCompletionCmd() // now, so that it is strict too
 	strict(root)
 	return root

@@ -20,6 +20,7 @@ type Config struct {
 	Format      string            `json:"format" jsonschema:"what the command prints"`
 	Precision   string            `json:"precision" jsonschema:"the unit of times in the format influx"`
 	IgnoreError bool              `json:"ignore_error" jsonschema:"points count whatever the exit code is"`
+	State       bool              `json:"state" jsonschema:"the exit code is a state, as of a Nagios or a Sensu check, and is told in check_state; so it always is in the format nagios"`
 }
 
 // Validate reports what is wrong with c.
@@ -51,7 +52,7 @@ func (c Config) Validate() error {
 
 var units = map[string]time.Duration{"ns": time.Nanosecond, "us": time.Microsecond, "ms": time.Millisecond, "s": time.Second}
 
-// options returns how what the command prints is read.
-func (c Config) options() decode.Options {
-	return decode.Options{Precision: units[c.Precision]}
+// options returns how what the command of a plugin prints is read.
+func (c Config) options(plugin string) decode.Options {
+	return decode.Options{Precision: units[c.Precision], Series: plugin}
 }

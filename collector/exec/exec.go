@@ -10,6 +10,7 @@ import (
 
 	"github.com/pacewire/pacewire/collector"
 	"github.com/pacewire/pacewire/internal/decode"
+	"github.com/pacewire/pacewire/internal/decode/nagios"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -40,9 +41,10 @@ func anys(list []string) (all []any) {
 // An executor runs a command and reads what it prints.
 type executor struct {
 	cfg     Config
+	name    string
 	log     *slog.Logger
 	environ []string
-	decoder decode.Decoder
+	reader  reader
 	said    string // the last thing that was told of what it prints
 }
 
@@ -51,12 +53,12 @@ func New(_ context.Context, cfg Config, env plugin.Env) (collector.Collector, er
 	if len(cfg.Command) == 0 {
 		return nil, fmt.Errorf("command is empty: name a program and its arguments, such as [/usr/local/bin/load, --all]: %w", plugin.ErrNoData)
 	}
-	d, err := decode.New(cfg.Format, cfg.options())
-	if err != nil {
-		return nil, err
-	}
+	return newExecutor(cfg, env)
+}
+
+func newExecutor(cfg Config, env plugin.Env) (*executor, error) {
 	environ, err := cfg.environ(os.Environ())
-	return &executor{cfg: cfg, log: env.Log, environ: environ, decoder: d}, err
+	return &executor{cfg: cfg, name: env.Name, log: env.Log, environ: environ, reader: reader{options: cfg.options(env.Name)}}, err
 }
 
 // Collect runs the command once. A run that the plugin's end interrupts is as if it had not been.
@@ -74,17 +76,26 @@ func (e *executor) Collect(ctx context.Context, out *telemetry.Batch) error {
 
 // take reads what a run has left.
 func (e *executor) take(ctx context.Context, r run, out *telemetry.Batch) error {
-	if err := r.failure(ctx); err != nil && (!e.cfg.IgnoreError || r.Reason() != "") {
+	format := e.cfg.formatOf(r)
+	if isCheck(format) || e.cfg.State {
+		e.cfg.check(r, format).AppendTo(out, e.cfg.checkName(r, e.name), nagios.Options{}, nil)
+	}
+	if isCheck(format) {
+		return nil // its exit code is what it says
+	}
+	if err := r.failure(ctx); err != nil && (r.Reason() != "" || !e.cfg.IgnoreError && !e.cfg.State) {
 		return err
 	}
-	text, whole := e.whole(r.Result)
-	got := e.decoder.Decode(out, text, out.Time())
+	got, err := e.reader.read(r.Result, format, out)
+	if err != nil {
+		return err
+	}
 	got.Into(out.Drops())
 	if got.Points == 0 && got.First != nil {
-		return fmt.Errorf("%s: what it prints is no %s: %w", r.name(), e.cfg.Format, got.First)
+		return fmt.Errorf("%s: what it prints is no %s: %w", r.name(), format, got.First)
 	}
 	e.tell(r.name(), got.First)
-	if !whole {
+	if r.Cut {
 		return fmt.Errorf("%s: it prints more than %d MiB, of which only the first are read", r.name(), maxOutput>>20)
 	}
 	return nil

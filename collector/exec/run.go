@@ -1,7 +1,6 @@
 package exec
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -18,11 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pacewire/pacewire/internal/child"
-	"github.com/pacewire/pacewire/internal/decode"
 )
-
-// maxOutput is how much is kept of what a command prints. It is read to its end in any case.
-const maxOutput = 8 << 20
 
 // A run is what became of one command.
 type run struct {
@@ -74,7 +69,8 @@ func (e *executor) run(ctx context.Context) ([]run, error) {
 
 func (e *executor) one(ctx context.Context, command []string) run {
 	spec := child.Spec{Command: command, Env: e.environ, User: e.cfg.User, Stderr: child.Log(e.log, slog.LevelInfo)}
-	r, err := child.Run(ctx, spec, nil, maxOutput, 0)
+	head, tail := e.cfg.kept()
+	r, err := child.Run(ctx, spec, nil, head, tail)
 	return run{Result: r, command: command, err: err}
 }
 
@@ -83,7 +79,7 @@ func (c Config) commands() ([][]string, error) {
 	if c.Shell {
 		return [][]string{child.Shell(c.Command[0])}, nil
 	}
-	if !strings.ContainsAny(c.Command[0], "*?[") {
+	if !c.pattern() {
 		return [][]string{c.Command}, nil
 	}
 	programs, err := filepath.Glob(c.Command[0])
@@ -99,6 +95,9 @@ func (c Config) commands() ([][]string, error) {
 	}
 	return commands, nil
 }
+
+// pattern reports whether the program is one that stands for several.
+func (c Config) pattern() bool { return !c.Shell && strings.ContainsAny(c.Command[0], "*?[") }
 
 // environ returns the environment of the command: that of the plugin without what is between it and the bus, the home of who it
 // runs as, and what the operator says.
@@ -123,12 +122,4 @@ func lookUp(name string) (*user.User, error) {
 		return u, nil
 	}
 	return user.LookupId(name)
-}
-
-// whole returns what a run has printed; of what is cut off a format of lines has whole ones.
-func (e *executor) whole(r child.Result) (text []byte, whole bool) {
-	if r.Cut && decode.Lined(e.cfg.Format) {
-		return r.Stdout[:bytes.LastIndexByte(r.Stdout, '\n')+1], false
-	}
-	return r.Stdout, !r.Cut
 }

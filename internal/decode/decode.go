@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/decode/nagios"
 	"github.com/pacewire/pacewire/internal/decode/report"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -19,7 +20,9 @@ type Decoder interface {
 
 // Options say how a text is read. Each is for the formats that it names.
 type Options struct {
-	Precision time.Duration // influx: the unit of the times, 1ns by default
+	Precision time.Duration  // influx: the unit of the times, 1ns by default
+	Series    string         // json: of points that do not say theirs
+	Nagios    nagios.Options // nagios
 }
 
 // An entry is one format.
@@ -33,8 +36,14 @@ type entry struct {
 func formats() []entry {
 	return []entry{
 		{"influx", true, func(o Options) (Decoder, error) { return newInflux(o), nil }},
-		// json, graphite, opentsdb, auto: to come
-		// nagios, prometheus, openmetrics, munin, collectd: each plugs itself in here
+		{"nagios", false, func(o Options) (Decoder, error) {
+			return Func(func(b *telemetry.Batch, text []byte, at time.Time) report.Report {
+				return nagios.Decode(b, text, at, o.Nagios)
+			}), nil
+		}},
+		{"auto", false, func(o Options) (Decoder, error) { return &auto{options: o}, nil }},
+		// json, graphite, opentsdb: to come
+		// prometheus, openmetrics, munin, collectd: each plugs itself in here
 	}
 }
 

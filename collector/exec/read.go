@@ -1,0 +1,88 @@
+package exec
+
+import (
+	"bytes"
+	"cmp"
+	"path/filepath"
+
+	"github.com/pacewire/pacewire/internal/child"
+	"github.com/pacewire/pacewire/internal/decode"
+	"github.com/pacewire/pacewire/internal/decode/nagios"
+	"github.com/pacewire/pacewire/internal/decode/report"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+const (
+	// maxOutput is how much is kept of what a command prints. It is read to its end in any case.
+	maxOutput = 8 << 20
+
+	// Of a check the end is kept as well: what it has measured may stand there.
+	checkHead, checkTail = 48 << 10, 16 << 10
+)
+
+// kept returns how much is kept of what the command prints, of the begin and of the end.
+func (c Config) kept() (head, tail int) {
+	if isCheck(c.Format) {
+		return checkHead, checkTail
+	}
+	return maxOutput, 0
+}
+
+// isCheck reports whether the exit code of a command with such output is what it has to say.
+func isCheck(format string) bool { return format == "nagios" }
+
+// formatOf returns the format of what a run has printed.
+func (c Config) formatOf(r run) string {
+	if c.Format != "auto" || r.err != nil || r.Late {
+		return c.Format
+	}
+	return cmp.Or(decode.Detect(r.Stdout), "nagios") // plain text is that of a check
+}
+
+// check returns what a run says as a check.
+func (c Config) check(r run, format string) nagios.Check {
+	said := nagios.Run{Stdout: string(r.Stdout), Stderr: string(r.Stderr), Code: r.Exit.Code, Reason: r.Reason(), Truncated: r.Cut, Took: r.Took}
+	if r.err != nil {
+		said.Code, said.Stdout = -1, r.err.Error()
+	}
+	if isCheck(format) {
+		return nagios.Parse(said, nagios.Options{})
+	}
+	said.Stdout = "" // which are points
+	check := nagios.Parse(said, nagios.Options{})
+	check.Reason, check.Text, check.Perf, check.Faults = said.Reason, cmp.Or(r.LastLine, r.Exit.String()), nil, nil
+	return check
+}
+
+// checkName returns what a check is called: as the plugin, or as its program where a pattern finds several.
+func (c Config) checkName(r run, plugin string) string {
+	if c.pattern() {
+		return filepath.Base(r.name())
+	}
+	return plugin
+}
+
+// A reader has the decoder of each format that it has met.
+type reader struct {
+	options  decode.Options
+	decoders map[string]decode.Decoder
+}
+
+// read adds the points of what a run has printed to out.
+func (d *reader) read(r child.Result, format string, out *telemetry.Batch) (report.Report, error) {
+	if d.decoders == nil {
+		d.decoders = map[string]decode.Decoder{}
+	}
+	if d.decoders[format] == nil {
+		made, err := decode.New(format, d.options)
+		if err != nil {
+			return report.Report{}, err
+		}
+		d.decoders[format] = made
+	}
+	text := r.Stdout
+	if r.Cut && decode.Lined(format) {
+		text = text[:bytes.LastIndexByte(text, '\n')+1]
+	}
+	return d.decoders[format].Decode(out, text, out.Time()), nil
+}

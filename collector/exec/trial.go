@@ -1,0 +1,67 @@
+package exec
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/pacewire/pacewire/internal/child"
+	"github.com/pacewire/pacewire/internal/decode/nagios"
+	"github.com/pacewire/pacewire/internal/decode/report"
+	"github.com/pacewire/pacewire/plugin"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// A Trial is one run of a command with all that a person may want to know of it.
+type Trial struct {
+	Command string
+	Fault   error // it could not be started
+	child.Result
+	Reason string           // why it has no exit code of its own
+	Format string           // what its output was read as
+	State  nagios.State     // what its end means for a check
+	Check  bool             // State is what it wants to say
+	Points *telemetry.Batch // what was read
+	Report report.Report
+}
+
+// Try runs the command of cfg as a collector of that config does once, and tells what there is to tell. Points are told of failed
+// runs too.
+func Try(ctx context.Context, cfg Config, env plugin.Env) ([]Trial, error) {
+	e, err := newExecutor(cfg, env)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := e.run(ctx)
+	var trials []Trial
+	for _, r := range runs {
+		trial, err := e.tried(r)
+		if err != nil {
+			return nil, err
+		}
+		trials = append(trials, trial)
+	}
+	return trials, err
+}
+
+func (e *executor) tried(r run) (t Trial, err error) {
+	format := e.cfg.formatOf(r)
+	check := e.cfg.check(r, format)
+	t = Trial{
+		Command: strings.Join(r.command, " "), Fault: r.err, Result: r.Result, Reason: r.Reason(),
+		Format: format, State: check.State, Check: isCheck(format) || e.cfg.State, Points: &telemetry.Batch{},
+	}
+	t.Points.At(time.Now().Truncate(time.Microsecond))
+	if t.Check {
+		check.AppendTo(t.Points, e.cfg.checkName(r, e.name), nagios.Options{}, nil)
+	}
+	if !isCheck(format) {
+		t.Report, err = e.reader.read(r.Result, format, t.Points)
+		return t, err
+	}
+	t.Report.Points = t.Points.Len()
+	for _, f := range check.Faults {
+		t.Report.Refuse(f.Code, 0, "%s", f.Text)
+	}
+	return t, nil
+}
