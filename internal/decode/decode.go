@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/decode/munin"
 	"github.com/pacewire/pacewire/internal/decode/nagios"
 	"github.com/pacewire/pacewire/internal/decode/report"
 	"github.com/pacewire/pacewire/telemetry"
@@ -23,6 +24,7 @@ type Options struct {
 	Precision time.Duration  // influx: the unit of the times, 1ns by default
 	Series    string         // json: of points that do not say theirs
 	Nagios    nagios.Options // nagios
+	Munin     munin.Options  // munin
 }
 
 // An entry is one format.
@@ -41,9 +43,10 @@ func formats() []entry {
 				return nagios.Decode(b, text, at, o.Nagios)
 			}), nil
 		}},
+		{"munin", false, func(o Options) (Decoder, error) { return munin.New(o.Munin), nil }},
 		{"auto", false, func(o Options) (Decoder, error) { return &auto{options: o}, nil }},
 		// json, graphite, opentsdb: to come
-		// prometheus, openmetrics, munin, collectd: each plugs itself in here
+		// prometheus, openmetrics, collectd: each plugs itself in here
 	}
 }
 
