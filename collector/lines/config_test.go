@@ -39,41 +39,6 @@ func TestValidate(t *testing.T) {
 	f(func(c *Config) { c.Listen, c.Precision = nil, "" }, "listen is empty: name an address, such as tcp://127.0.0.1:8094\nprecision")
 }
 
-func TestEndpoint(t *testing.T) {
-	f := func(entry, scheme, address string) {
-		t.Helper()
-		if e, err := parseEndpoint(entry); err != nil || e != (endpoint{scheme, address}) {
-			t.Errorf("%s: %v, %v", entry, e, err)
-		}
-	}
-	f("tcp://127.0.0.1:8094", "tcp", "127.0.0.1:8094")
-	f("tcp://:8094", "tcp", ":8094")
-	f("udp://[::1]:0", "udp", "[::1]:0")
-	f("http://localhost:8086/", "http", "localhost:8086")
-	f("unix:///run/a.sock", "unix", "/run/a.sock")
-
-	bad := func(entry, want string) {
-		t.Helper()
-		if _, err := parseEndpoint(entry); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error %v, want %q", entry, err, want)
-		}
-	}
-	bad("", "want tcp://host:port, udp://host:port, http://host:port or unix:///path")
-	bad("8094", "want tcp://host:port")
-	bad("127.0.0.1:8094", "want tcp://host:port")
-	bad("https://a:1", "want tcp://host:port")
-	bad("tcp:a:1", "want tcp://host:port")
-	bad("tcp://u@a:1", "want tcp://host:port")
-	bad("http://a:1?x=y", "want tcp://host:port")
-	bad("tcp://a", "want a host and a port, such as tcp://127.0.0.1:8094")
-	bad("tcp://a:65536", "want a host and a port")
-	bad("tcp://a:x", "want tcp://host:port")
-	bad("http://a:1/write", "has a path: want http://a:1")
-	bad("unix://a.sock", "want an absolute path, such as unix:///run/lines.sock")
-	bad("unix:///", "want an absolute path")
-	bad("unix:///"+strings.Repeat("x", 107), "the path has 108 bytes, a Unix socket takes 107")
-}
-
 func TestSettings(t *testing.T) {
 	d := Define()
 	f := func(settings, want string) {

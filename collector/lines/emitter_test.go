@@ -208,16 +208,7 @@ func (r *rig) stop() {
 }
 
 // address returns where the only socket listens.
-func (r *rig) address() net.Addr {
-	switch l := r.l; {
-	case len(l.streams) > 0:
-		return l.streams[0].Addr()
-	case len(l.webs) > 0:
-		return l.webs[0].Addr()
-	default:
-		return l.packets[0].LocalAddr()
-	}
-}
+func (r *rig) address() net.Addr { return r.l.sockets[0].Addr() }
 
 // dial connects to the only socket.
 func (r *rig) dial() net.Conn {

@@ -81,7 +81,7 @@ func (in *intake) refused(err error) {
 	if first == nil {
 		return
 	}
-	if more, ok := in.l.reports.lines.pass(); ok {
+	if more, ok := in.l.reports.lines.Pass(); ok {
 		in.l.log.Warn("line refused", "from", in.from, "line", first.Line, "error", first.Where, "unreported", more)
 	}
 }
@@ -96,7 +96,7 @@ func (in *intake) tooLong() error {
 	in.lines += n
 	in.out.Drop("too_long", n)
 	err := &tooLongError{in.lines, in.l.cfg.MaxLine, string(in.cut.start)}
-	if more, ok := in.l.reports.lines.pass(); ok {
+	if more, ok := in.l.reports.lines.Pass(); ok {
 		in.l.log.Warn("line refused", "from", in.from, "line", in.lines, "error", err, "unreported", more)
 	}
 	return err

@@ -4,12 +4,13 @@ package lines
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
 	"github.com/pacewire/pacewire/collector"
+	"github.com/pacewire/pacewire/internal/listen"
 	"github.com/pacewire/pacewire/plugin"
 )
 
@@ -55,12 +56,9 @@ type listener struct {
 	unit    time.Duration // of times that come without one
 	log     *slog.Logger
 	reports reports
-	slots   chan struct{} // one for each connection that is open
+	gate    *listen.Gate
 	stall   time.Duration // after so long without an answer from the bus requests over HTTP are turned away
-
-	streams []net.Listener
-	webs    []net.Listener
-	packets []*net.UDPConn
+	sockets []listen.Socket
 }
 
 var _ collector.Stream = (*listener)(nil)
@@ -71,12 +69,22 @@ const stallTime = 2 * time.Second
 func New(ctx context.Context, cfg Config, env plugin.Env) (collector.Stream, error) {
 	l := &listener{
 		cfg: cfg, unit: units[cfg.Precision], log: env.Log,
-		slots: make(chan struct{}, cfg.MaxConnections), stall: stallTime,
+		gate: listen.NewGate(cfg.MaxConnections, env.Log), stall: stallTime,
+	}
+	mode, err := listen.Mode(cfg.UnixMode)
+	if err != nil {
+		return nil, fmt.Errorf("unix_mode %w", err)
 	}
 	for _, entry := range cfg.Listen {
-		if err := l.open(ctx, entry); err != nil {
+		a, err := listen.Parse(entry, schemes...)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("listen %q: %w", entry, err), l.Close())
+		}
+		s, err := listen.Open(ctx, a, mode, env.Log)
+		if err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
+		l.sockets = append(l.sockets, s)
 	}
 	return l, nil
 }
@@ -84,14 +92,15 @@ func New(ctx context.Context, cfg Config, env plugin.Env) (collector.Stream, err
 // Stream takes points until ctx ends. What the machine has received by then is taken too, as far as that is quick.
 func (l *listener) Stream(ctx context.Context, out collector.Emitter) error {
 	var wg sync.WaitGroup
-	for _, s := range l.streams {
-		wg.Go(func() { l.accept(ctx, s, out) })
-	}
-	for _, p := range l.packets {
-		wg.Go(func() { l.receive(ctx, p, out) })
-	}
-	for _, w := range l.webs {
-		wg.Go(func() { l.web(ctx, w, out) })
+	for _, s := range l.sockets {
+		switch s.Scheme {
+		case "udp":
+			wg.Go(func() { l.receive(ctx, s, out) })
+		case "http":
+			wg.Go(func() { l.web(ctx, s.Streams, out) })
+		default:
+			wg.Go(func() { l.accept(ctx, s.Streams, out) })
+		}
 	}
 	wg.Wait()
 	return nil
@@ -100,21 +109,10 @@ func (l *listener) Stream(ctx context.Context, out collector.Emitter) error {
 // Close closes the sockets, unless Stream has done so.
 func (l *listener) Close() error {
 	var errs []error
-	for _, s := range append(l.streams, l.webs...) {
-		errs = append(errs, closed(s.Close()))
-	}
-	for _, p := range l.packets {
-		errs = append(errs, closed(p.Close()))
+	for _, s := range l.sockets {
+		errs = append(errs, s.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// closed returns err, unless it says that there was nothing left to close.
-func closed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
 }
 
 // linger is how long text waits for more, and how long the batch made of it waits then: together not longer than flush.

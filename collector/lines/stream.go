@@ -51,7 +51,7 @@ type stream struct {
 func (l *listener) accept(ctx context.Context, s net.Listener, out collector.Emitter) {
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
-	g := &gate{s, l, ctx.Done()}
+	g := l.gate.Before(ctx, s)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for {
@@ -232,7 +232,7 @@ func (s *stream) post(busy bool) bool {
 // lost counts points that nobody takes any more.
 func (s *stream) lost(n int, err error) {
 	s.out.Drop("not_sent", n)
-	if more, ok := s.l.reports.bus.pass(); ok {
+	if more, ok := s.l.reports.bus.Pass(); ok {
 		s.l.log.Warn("points lost", "from", s.from, "points", n, "error", err, "unreported", more)
 	}
 }
@@ -240,7 +240,7 @@ func (s *stream) lost(n int, err error) {
 // unfinished counts a line whose end has not come: half a number is a number too, and a wrong one.
 func (s *stream) unfinished() {
 	s.out.Drop("unfinished", 1)
-	if more, ok := s.l.reports.lines.pass(); ok {
+	if more, ok := s.l.reports.lines.Pass(); ok {
 		s.l.log.Warn("line refused: the connection ended before the line did", "from", s.from, "line", s.lines+1, "unreported", more)
 	}
 }

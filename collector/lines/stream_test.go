@@ -345,7 +345,7 @@ func TestConnectionLimit(t *testing.T) {
 		t.Errorf("third connection: %d, %v", n, err)
 	}
 	_ = first.Close()
-	until(t, "a place is free", func() bool { return len(r.l.slots) == 1 })
+	until(t, "a place is free", func() bool { return r.l.gate.Open() == 1 })
 	r.send(r.dial(), text(1, 1))
 	check(t, r.take(t, 1), 1)
 }
@@ -416,12 +416,12 @@ func TestEnd(t *testing.T) {
 		return c
 	}
 	const n = 5000
-	r.send(dial(r.l.streams[0].Addr()), text(0, n))
-	r.send(dial(r.l.streams[1].Addr()), text(0, n))
-	r.send(dial(r.l.packets[0].LocalAddr()), text(0, 10))
-	dial(r.l.streams[0].Addr())
-	dial(r.l.webs[0].Addr())
-	until(t, "all are connected", func() bool { return len(r.l.slots) == 4 })
+	r.send(dial(r.l.sockets[0].Addr()), text(0, n))
+	r.send(dial(r.l.sockets[3].Addr()), text(0, n))
+	r.send(dial(r.l.sockets[1].Addr()), text(0, 10))
+	dial(r.l.sockets[0].Addr())
+	dial(r.l.sockets[2].Addr())
+	until(t, "all are connected", func() bool { return r.l.gate.Open() == 4 })
 	r.take(t, 2*n+10)
 	r.stop()
 	for _, c := range conns[:2] {

@@ -67,7 +67,7 @@ func (l *listener) web(ctx context.Context, s net.Listener, out collector.Emitte
 			_ = srv.Close()
 		}
 	})
-	_ = srv.Serve(&gate{s, l, ctx.Done()}) // its end is that of ctx: the gate fails for nothing else
+	_ = srv.Serve(l.gate.Before(ctx, s)) // its end is that of ctx: the gate fails for nothing else
 	wg.Wait()
 	w.busy.Lock() // for ever
 }

@@ -191,7 +191,7 @@ func TestWriteCut(t *testing.T) {
 	c := r.dial()
 	r.send(c, "POST /write HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"+text(0, 5))
 	_ = c.Close()
-	until(t, "the connection is gone", func() bool { return len(r.l.slots) == 0 })
+	until(t, "the connection is gone", func() bool { return r.l.gate.Open() == 0 })
 	if n := r.count(); n != 0 {
 		t.Errorf("%d points", n)
 	}
@@ -341,7 +341,7 @@ func TestWebConnectionLimit(t *testing.T) {
 	if rest, err := io.ReadAll(c); err != nil { // it is idle, and closed
 		t.Errorf("%q, %v", rest, err)
 	}
-	until(t, "a place is free", func() bool { return len(r.l.slots) == 0 })
+	until(t, "a place is free", func() bool { return r.l.gate.Open() == 0 })
 	if got := r.ask(http.MethodPost, "/write", text(0, 1)); got.status != http.StatusNoContent {
 		t.Errorf("%d %s", got.status, got.body)
 	}

@@ -1,4 +1,4 @@
-package lines
+package listen
 
 import (
 	"encoding/binary"

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package lines
+package listen
 
 import "net"
 
