@@ -21,6 +21,8 @@ type Spec struct {
 	Dir string
 	// User is who the program runs as, by name or id; empty is our own user.
 	User string
+	// Groups are those it has in the place of the user's, by name or id.
+	Groups []string
 	// Limits bound the program and all it starts.
 	Limits process.Limits
 	// Stderr gets each line of it, without its end, on a goroutine of its own; the line is valid during the call. Lines that come
@@ -38,7 +40,7 @@ func (s Spec) grace() time.Duration { return cmp.Or(s.Grace, grace) }
 // command is what starts the program. It dies with us, whatever ends us.
 func (s Spec) command() process.Command {
 	return process.Command{
-		Args: s.Command, Env: s.Env, Dir: s.Dir, User: s.User, Limits: s.Limits,
+		Args: s.Command, Env: s.Env, Dir: s.Dir, User: s.User, Groups: s.Groups, Limits: s.Limits,
 		OnParentDeath: syscall.SIGKILL,
 	}
 }

@@ -43,6 +43,9 @@ type Command struct {
 	// User is the name or the id of the user the process runs as, with the groups
 	// of that user; empty is our own. Another one than our own takes root.
 	User string
+	// Groups, by name or id, are those of the process in the place of the user's;
+	// the first is its main one. Others than our own take root.
+	Groups []string
 	// File is what is executed in the place of the program that Args names, which
 	// stays its argv[0]: the bytes that were checked are the bytes that run. It is
 	// not closed, does not reach the process, and is no script. Linux only.
@@ -184,6 +187,9 @@ func (p *Process) setProgram(c Command) (err error) {
 
 func (p *Process) setUser(c Command) error {
 	credential, err := credentialOf(c.User)
+	if err == nil && len(c.Groups) > 0 {
+		credential, err = inGroups(credential, c.Groups)
+	}
 	p.cmd.SysProcAttr.Credential = credential
 	return err
 }

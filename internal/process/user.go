@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"syscall"
 )
@@ -53,6 +54,47 @@ func credential(u *user.User) (*syscall.Credential, error) {
 		c.Groups = append(c.Groups, uint32(id))
 	}
 	return c, errors.Join(errs...)
+}
+
+// inGroups returns c with other groups than its user's. c is nil for our own user, and stays so where those groups are ours.
+func inGroups(c *syscall.Credential, names []string) (*syscall.Credential, error) {
+	var ids []uint32
+	for _, name := range names {
+		g, err := user.LookupGroup(name)
+		if err != nil {
+			if g, err = user.LookupGroupId(name); err != nil {
+				return nil, fmt.Errorf("group %s: this machine has no such group: name one that it has, or none", name)
+			}
+		}
+		id, err := strconv.ParseUint(g.Gid, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("group %s: %w", name, err)
+		}
+		ids = append(ids, uint32(id))
+	}
+	if os.Geteuid() != 0 {
+		return c, haveGroups(ids, names)
+	}
+	if c == nil {
+		c = &syscall.Credential{}
+	}
+	c.Gid, c.Groups = ids[0], ids
+	return c, nil
+}
+
+// haveGroups returns an error for the first group that we are not in.
+func haveGroups(ids []uint32, names []string) error {
+	own, err := os.Getgroups()
+	if err != nil {
+		return fmt.Errorf("groups of our own: %w", err)
+	}
+	own = append(own, os.Getegid())
+	for i, id := range ids {
+		if !slices.Contains(own, int(id)) {
+			return fmt.Errorf("group %s: the agent runs as uid %d, which is not in it, and may not join it: run it as root, or add its user to the group", names[i], os.Geteuid())
+		}
+	}
+	return nil
 }
 
 // GiveTo makes a file or folder that of a user, by name or id; "" is our own user, and changes nothing.

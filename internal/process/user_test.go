@@ -98,3 +98,39 @@ func needRoot(t *testing.T) {
 		t.Skip("it takes root to change the user, this is uid", os.Geteuid())
 	}
 }
+
+// Groups take the place of the user's.
+func TestGroups(t *testing.T) {
+	needRoot(t)
+	daemon, err := user.LookupGroup("daemon")
+	if err != nil {
+		t.Skip("this machine has no group daemon:", err)
+	}
+	for _, name := range []string{"", "nobody"} {
+		var out buffer
+		p := start(t, Command{
+			Args: []string{"id", "-G"}, Env: []string{"PATH=" + os.Getenv("PATH")}, Dir: "/",
+			User: name, Groups: []string{"daemon", "0"}, Stdout: &out,
+		})
+		ended(t, p)
+		if got, want := out.String(), daemon.Gid+" 0\n"; got != want {
+			t.Errorf("as %q it is in %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestGroupThatIsNotThere(t *testing.T) {
+	p, err := Start(Command{Args: []string{"true"}, Groups: []string{"no-such-group"}})
+	if p != nil || err == nil || !strings.Contains(err.Error(), "group no-such-group: this machine has no such group") {
+		t.Errorf("%v, %v", p, err)
+	}
+}
+
+func TestHaveGroups(t *testing.T) {
+	if err := haveGroups([]uint32{uint32(os.Getegid())}, []string{"own"}); err != nil {
+		t.Error(err)
+	}
+	if err := haveGroups([]uint32{uint32(os.Getegid()), 4294967290}, []string{"own", "other"}); err == nil || !strings.HasPrefix(err.Error(), "group other: ") {
+		t.Error(err)
+	}
+}
