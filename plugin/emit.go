@@ -19,6 +19,9 @@ func (s *Session) Emit(b *telemetry.Batch) {
 	s.pack(&points, s.Env.Host, nil, func(error) {}, events...)
 }
 
+// EmitAbout is as Emit, for a processor that cannot tell which points its own are made of: b is about a host, and no event.
+func (s *Session) EmitAbout(host string, b *telemetry.Batch) { s.emit(b, host, nil, func(error) {}) }
+
 // emit sends of b what the limits of the plugin allow, as pack does.
 func (s *Session) emit(b *telemetry.Batch, host string, id func(n int) string, done func(error)) {
 	_ = s.limit(b, host, false) // what is more is dropped and counted: nobody sends it again

@@ -57,7 +57,6 @@ type Outlet struct {
 
 	merged telemetry.Batch // what leaves together; of run alone
 
-	noting sync.Mutex
 	failed atomic.Bool // it has, and has not spoken since
 }
 
@@ -111,10 +110,8 @@ func (o *Outlet) Batch() *telemetry.Batch {
 // Drop counts n points that were lost, by reason.
 func (o *Outlet) Drop(reason string, n int) { o.session.count.drop(reason, n) }
 
-// note is Note, for those who speak beside each other.
+// note is Note, and remembers that something is to be taken back.
 func (o *Outlet) note(err error) error {
-	o.noting.Lock()
-	defer o.noting.Unlock()
 	o.failed.Store(err != nil)
 	return o.session.Note(err)
 }

@@ -1,26 +1,19 @@
 package plugin
 
-import (
-	"context"
-	"time"
+import "context"
 
-	"github.com/pacewire/pacewire/telemetry"
-)
-
-// Persist does f, and does it again when it fails: after as long as its error asks for, or else later each time. It ends with ctx, or
-// with an f that ends well or fails for good. Each failure is told as that of a call is.
+// Persist does f again and again as long as its error asks for it by After, and waits as long. Each such error is told as that of a
+// call is. Persist ends with ctx, or with what else f returns.
 func (s *Session) Persist(ctx context.Context, f func(ctx context.Context) error) error {
-	for try := 1; ; try++ {
-		begun := time.Now()
+	for {
 		err := guard(func() error { return f(ctx) })
-		if err == nil || ctx.Err() != nil || s.once || s.Note(err) != nil || !s.wait(ctx, err, try) {
+		rest := RetryAfter(err)
+		if rest == 0 || s.once {
 			return err
 		}
-		if time.Since(begun) > time.Minute {
-			try = 0
+		_ = s.Note(err) // not one for good
+		if !sleep(ctx, rest) {
+			return err
 		}
 	}
 }
-
-// EmitAbout is Emit for points that are about another host than our own: what a processor makes of points, where nothing tells of which.
-func (s *Session) EmitAbout(host string, b *telemetry.Batch) { s.emit(b, host, nil, func(error) {}) }

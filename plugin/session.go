@@ -36,6 +36,7 @@ type Session struct {
 
 	serial  sync.Mutex // one call of the author's code at a time, whatever the number of inputs
 	buffers buffers
+	noting  sync.Mutex
 	noted   string // the last error, so that one is logged once
 	denied  bool   // the last call was denied
 	once    bool   // a single tick, or the input to its end; what fails is not tried again
@@ -107,6 +108,13 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
+// troubled reports whether the last call has failed.
+func (s *Session) troubled() bool {
+	s.noting.Lock()
+	defer s.noting.Unlock()
+	return s.noted != ""
+}
+
 // Call runs f, a piece of the author's work, with the deadline of a call. It measures f, and reports it as hung when it
 // does not come back.
 func (s *Session) Call(f func(ctx context.Context) error) error {
@@ -156,9 +164,11 @@ func (s *Session) watch(limit time.Duration) (done func()) {
 	}
 }
 
-// Note takes the outcome of a call. An error is counted, and logged when it is another than the last; one that promises
-// never to go away is returned, and the loop ends with it.
+// Note takes the outcome of a call, on whatever goroutine. An error is counted, and logged when it is another than the last; one
+// that promises never to go away is returned, and the loop ends with it.
 func (s *Session) Note(err error) error {
+	s.noting.Lock()
+	defer s.noting.Unlock()
 	if err == nil || errors.Is(err, ErrNoData) {
 		if s.noted != "" {
 			s.noted = ""

@@ -243,7 +243,7 @@ func (t *ticker) worked(took time.Duration, n int) {
 		return
 	}
 	s.count.missed.Add(uint64(n))
-	if s.noted != "" {
+	if s.troubled() {
 		return
 	}
 	took = took.Round(time.Millisecond)
