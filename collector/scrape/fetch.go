@@ -1,0 +1,177 @@
+package scrape
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+const (
+	accept    = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+	openKind  = "application/openmetrics-text"
+	textKind  = "text/plain"
+	dialTime  = 5 * time.Second
+	idleTime  = 90 * time.Second // of a connection between two scrapes, at least
+	firstRoom = 64 << 10         // for an answer whose length is not known
+)
+
+// newClient returns what asks the targets.
+func newClient(cfg Config, every time.Duration) (*http.Client, error) {
+	trust, err := newTrust(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{Transport: &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: dialTime}).DialContext,
+		TLSClientConfig:        trust,
+		TLSHandshakeTimeout:    dialTime,
+		DisableCompression:     true, // fetch decompresses, with limits
+		MaxIdleConnsPerHost:    4,    // several targets of one address
+		IdleConnTimeout:        max(idleTime, 2*every),
+		MaxResponseHeaderBytes: 64 << 10,
+	}}, nil
+}
+
+func newTrust(cfg Config) (*tls.Config, error) {
+	trust := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cfg.ServerName, InsecureSkipVerify: cfg.Insecure}
+	if cfg.CAFile != "" {
+		text, err := os.ReadFile(cfg.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("ca_file: %w", err)
+		}
+		trust.RootCAs = x509.NewCertPool()
+		if !trust.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("ca_file: %s has no certificate in it: want PEM", cfg.CAFile)
+		}
+	}
+	if cfg.CertFile != "" {
+		if _, err := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile); err != nil {
+			return nil, fmt.Errorf("cert_file: %w", err)
+		}
+		trust.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { // it may be renewed
+			pair, err := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile)
+			return &pair, err
+		}
+	}
+	return trust, nil
+}
+
+// fetch asks for the page of a target, which is in p.text then.
+func (s *scraper) fetch(ctx context.Context, t *target, p *space) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	err := s.ask(ctx, t, p)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no whole answer in %v", s.timeout)
+	}
+	if e, ok := errors.AsType[*url.Error](err); ok { // the address is a tag already
+		return e.Err
+	}
+	return err
+}
+
+func (s *scraper) ask(ctx context.Context, t *target, p *space) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url, nil)
+	if err != nil {
+		return err
+	}
+	s.setHeaders(r)
+	answer, err := s.client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		_, _ = io.CopyN(io.Discard, answer.Body, firstRoom) // so that the connection can be used again
+		return fmt.Errorf("answered %s", answer.Status)
+	}
+	if p.open, err = isOpenMetrics(answer.Header.Get("Content-Type")); err != nil {
+		return err
+	}
+	return p.read(answer, s.cfg.MaxBody)
+}
+
+func (s *scraper) setHeaders(r *http.Request) {
+	h := r.Header
+	h.Set("Accept", accept)
+	h.Set("Accept-Encoding", "gzip")
+	h.Set("User-Agent", "pacewire")
+	h.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(s.timeout.Seconds(), 'f', -1, 64))
+	if s.cfg.Username != "" || s.cfg.Password != "" {
+		r.SetBasicAuth(s.cfg.Username, s.cfg.Password.Reveal())
+	}
+	if s.cfg.BearerToken != "" {
+		h.Set("Authorization", "Bearer "+s.cfg.BearerToken.Reveal())
+	}
+	for name, value := range s.cfg.Headers {
+		if h.Set(name, value); http.CanonicalHeaderKey(name) == "Host" {
+			r.Host = value
+		}
+	}
+}
+
+// isOpenMetrics tells which of the formats a Content-Type says. Many answer with the other one than is asked for first.
+func isOpenMetrics(contentType string) (bool, error) {
+	if contentType == "" {
+		return false, nil
+	}
+	kind, parameters, err := mime.ParseMediaType(contentType)
+	switch {
+	case kind == openKind && parameters["version"] < "2":
+		return true, nil
+	case kind == textKind:
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("content type %q: %w", contentType, err)
+	}
+	return false, fmt.Errorf("content type %q: want %s or %s", contentType, textKind, openKind)
+}
+
+// read reads a body, of at most limit bytes, and decompresses it.
+func (p *space) read(answer *http.Response, limit int) (err error) {
+	body, room := io.Reader(answer.Body), int64(firstRoom)
+	switch encoding := answer.Header.Get("Content-Encoding"); encoding {
+	case "", "identity":
+		room = answer.ContentLength + 1 // to see the end
+	case "gzip":
+		if p.gzip == nil {
+			p.gzip = new(gzip.Reader)
+		}
+		if err := p.gzip.Reset(body); err != nil {
+			return fmt.Errorf("decompress: %w", err)
+		}
+		body = p.gzip
+	default:
+		return fmt.Errorf("content encoding %q: want gzip or none", encoding)
+	}
+	if p.text = p.text[:0]; int64(cap(p.text)) < room && room <= int64(limit)+1 {
+		p.text = make([]byte, 0, room)
+	}
+	for {
+		if len(p.text) == cap(p.text) {
+			p.text = append(p.text, make([]byte, max(firstRoom, len(p.text)))...)[:len(p.text)]
+		}
+		n, err := body.Read(p.text[len(p.text):cap(p.text)])
+		p.text = p.text[:len(p.text)+n]
+		switch {
+		case len(p.text) > limit:
+			return fmt.Errorf("the body has more than %d bytes (max_body_bytes)", limit)
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
