@@ -2,29 +2,36 @@
 package decode
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/decode/graphite"
+	"github.com/pacewire/pacewire/internal/decode/jsontext"
 	"github.com/pacewire/pacewire/internal/decode/munin"
 	"github.com/pacewire/pacewire/internal/decode/nagios"
+	"github.com/pacewire/pacewire/internal/decode/prometheus"
 	"github.com/pacewire/pacewire/internal/decode/report"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// A Decoder adds the points of a text to b. What is bad in the text costs itself only, and is counted in the report, not in b: see report.Into. at is the time of points
-// that have none. The strings of b may look into text, which is not to be changed while b is in use.
+// A Decoder adds the points of a text to b. What is bad in the text costs itself only, and is counted in the
+// report, not in b: see report.Into. at is the time of points that have none. The strings of b may look into text, which is not to
+// be changed while b is in use.
 type Decoder interface {
 	Decode(b *telemetry.Batch, text []byte, at time.Time) report.Report
 }
 
-// Options say how a text is read. Each is for the formats that it names.
+// Options say how a text is read. Those that have the name of a format are for it alone.
 type Options struct {
-	Precision time.Duration  // influx: the unit of the times, 1ns by default
-	Series    string         // json: of points that do not say theirs
-	Nagios    nagios.Options // nagios
-	Munin     munin.Options  // munin
+	Precision time.Duration // influx: the unit of the times, 1ns by default
+	Series    string        // json: of points that do not say theirs
+	JSON      jsontext.Options
+	Graphite  graphite.Options
+	Nagios    nagios.Options
+	Munin     munin.Options
 }
 
 // An entry is one format.
@@ -38,15 +45,24 @@ type entry struct {
 func formats() []entry {
 	return []entry{
 		{"influx", true, func(o Options) (Decoder, error) { return newInflux(o), nil }},
+		{"json", true, func(o Options) (Decoder, error) {
+			o.JSON.Series = cmp.Or(o.JSON.Series, o.Series)
+			return jsontext.New(o.JSON)
+		}},
+		{"graphite", true, func(o Options) (Decoder, error) { return graphite.New(o.Graphite) }},
+		{"opentsdb", true, func(Options) (Decoder, error) { return Func(opentsdb), nil }},
 		{"nagios", false, func(o Options) (Decoder, error) {
 			return Func(func(b *telemetry.Batch, text []byte, at time.Time) report.Report {
 				return nagios.Decode(b, text, at, o.Nagios)
 			}), nil
 		}},
 		{"munin", false, func(o Options) (Decoder, error) { return munin.New(o.Munin), nil }},
+		{"prometheus", true, func(Options) (Decoder, error) { return &prometheus.Decoder{}, nil }},
+		{"openmetrics", false, func(Options) (Decoder, error) {
+			return &prometheus.Decoder{Options: prometheus.Options{OpenMetrics: true}}, nil
+		}},
 		{"auto", false, func(o Options) (Decoder, error) { return &auto{options: o}, nil }},
-		// json, graphite, opentsdb: to come
-		// prometheus, openmetrics, collectd: each plugs itself in here
+		// collectd plugs itself in here
 	}
 }
 

@@ -51,3 +51,107 @@ func TestNewKnowsNoOther(t *testing.T) {
 		t.Errorf("%v, %v", d, err)
 	}
 }
+
+// read decodes a text of a format.
+func read(t *testing.T, format, text string) (string, report.Report) {
+	t.Helper()
+	d, err := New(format, Options{Series: "plugin"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return points(t, d, text)
+}
+
+// The same values are the same points, whatever format they come in.
+func TestFormatsAgree(t *testing.T) {
+	f := func(format, text string) {
+		t.Helper()
+		const want = "cpu,core=0 value=1.5 1700000000000000000\ncpu,core=1 value=2 1700000000000000000\n"
+		for _, format := range []string{format, "auto"} {
+			if got, r := read(t, format, text); got != want || r.First != nil {
+				t.Errorf("%s: %q, %v; want %q", format, got, r, want)
+			}
+		}
+	}
+	f("influx", "cpu,core=0 value=1.5 1700000000000000000\ncpu,core=1 value=2 1700000000000000000\n")
+	f("graphite", "cpu;core=0 1.5 1700000000\ncpu;core=1 2 1700000000\n")
+	f("opentsdb", "put cpu 1700000000 1.5 core=0\ncpu 1700000000000 2 core=1\n")
+	f("prometheus", "# TYPE cpu gauge\ncpu{core=\"0\"} 1.5 1700000000000\ncpu{core=\"1\"} 2 1700000000000\n")
+	f("json", `[{"series":"cpu","time":1700000000000000000,"tags":{"core":"0"},"fields":{"value":1.5}},`+
+		`{"series":"cpu","time":"2023-11-14T22:13:20Z","tags":{"core":"1"},"fields":{"value":2}}]`)
+}
+
+func TestOpenTSDB(t *testing.T) {
+	f := func(line, reason, says string) {
+		t.Helper()
+		got, r := read(t, "opentsdb", "put a 1 1 t=u\n"+line+"\n")
+		if got != "a,t=u value=1 1000000000\n" || r.Bad[reason] == 0 || !strings.Contains(r.First.Error(), says) || !strings.Contains(r.First.Error(), "line 2") {
+			t.Errorf("%s: %q, %v; want %s and %q", line, got, r, reason, says)
+		}
+	}
+	f("put a 1 2", report.Syntax, "there are 3 words")
+	f("put", report.Syntax, "there are 0 words")
+	f("a 1700000000 1 t=", report.Syntax, `tag "t="`)
+	f("a 1700000000 1 t", report.Syntax, "want name=value")
+	f("a 1700000000 x t=u", report.Syntax, `value "x"`)
+	f("a 170000000000 1 t=u", report.Syntax, "10 digits of seconds or 13")
+	f("a -1 1 t=u", report.Syntax, "time")
+	f("a 9999999999 1 t=u", report.TimeRange, "time")
+	f("a 9999999999999 1 t=u", report.TimeRange, "time")
+	f("a 1700000000 nan t=u", report.NotFinite, "NaN")
+}
+
+func TestDetect(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		if got := Detect([]byte(text)); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	f("# HELP up x\nup 1\n", "prometheus")
+	f("\n# TYPE up gauge\n", "prometheus")
+	f("up{job=\"x\"} 1\n", "prometheus")
+	f(`{"a": 1}`, "json")
+	f("{\n  \"a\": 1}", "json")
+	f("[{}]", "json")
+	f("[OK] all is well", "")
+	f("PUTVAL h/load/load N:1", "collectd")
+	f("DISK OK - / 56% | /=2643MB;5948;5958;0;5968\n", "nagios")
+	f("first\nmore | a=1\n", "nagios")
+	f("a.b 1 1700000000", "graphite")
+	f("a;b=c 1 -1", "graphite")
+	f("put a 1700000000 1 t=u", "opentsdb")
+	f("a 1700000000 1 t=u", "opentsdb")
+	f("cpu,core=0 user=1.5,sys=2i", "influx")
+	f("# comment\ncpu user=t 1\n", "influx")
+	f("CRITICAL: no answer = no joy", "")
+	f("three words 7", "")
+	f("a 1 noon", "")
+	f("", "")
+	f("\x00\xff\xfe\n\x01", "")
+	f(strings.Repeat("x", 1<<20), "")
+	f(strings.Repeat("text\n", 100)+"a b=1", "") // too far down
+}
+
+// Whatever a text is, the decoder of each format takes it and counts what it leaves out.
+func FuzzFormats(f *testing.F) {
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for _, format := range Formats() {
+			d, err := New(format, Options{Series: "x"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b, again telemetry.Batch
+			r := d.Decode(&b, slices.Clone(text), noon)
+			if b.Len() != r.Points {
+				t.Fatalf("%s: %d points in the batch, %d in the report", format, b.Len(), r.Points)
+			}
+			if (r.First == nil) != (r.Total() == 0) {
+				t.Fatalf("%s: %v", format, r)
+			}
+			if err := again.DecodeMsgPack(b.AppendMsgPack(nil)); b.Len() > 0 && b.Len() < telemetry.MaxPoints && err != nil {
+				t.Fatalf("%s: what it makes is no batch: %v", format, err)
+			}
+		}
+	})
+}
