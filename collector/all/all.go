@@ -12,6 +12,7 @@ import (
 	"github.com/pacewire/pacewire/collector/os"
 	"github.com/pacewire/pacewire/collector/pacewire"
 	"github.com/pacewire/pacewire/collector/packages"
+	"github.com/pacewire/pacewire/collector/scrape"
 	"github.com/pacewire/pacewire/plugin"
 )
 
@@ -26,5 +27,6 @@ func All() []plugin.Definition {
 		os.Define(),
 		pacewire.Define(),
 		packages.Define(),
+		scrape.Define(),
 	}
 }
