@@ -55,33 +55,10 @@ func (c *codec) encode(dst []byte, b *telemetry.Batch) []byte {
 	if c.format == JSON {
 		return b.AppendPoints(dst)
 	}
-	from := len(dst)
-	dst = b.AppendLines(dst)
-	if bytes.Count(dst[from:], newline) == b.Len() {
-		return dst
-	}
-	return append(dst[:from], oneLined(dst[from:])...)
+	return b.AppendFlatLines(dst)
 }
 
 var newline = []byte{'\n'}
-
-// oneLined returns line protocol with the line feeds in texts written as \n: programs read lines.
-func oneLined(lines []byte) []byte {
-	made := make([]byte, 0, len(lines)+16)
-	quoted, escaped := false, false
-	for _, c := range lines {
-		switch {
-		case c == '\n' && quoted:
-			made = append(made, `\n`...)
-			continue
-		case c == '"' && !escaped:
-			quoted = !quoted
-		}
-		escaped = c == '\\' && !escaped
-		made = append(made, c)
-	}
-	return made
-}
 
 // answer is decode of an answer. One of which nothing can be read is none: what it was made of would be gone.
 func (c *codec) answer(out *telemetry.Batch, text []byte, at time.Time) error {
