@@ -1,0 +1,166 @@
+// Package munin runs Munin plugins, and reads points from what they print.
+package munin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pacewire/pacewire/collector"
+	decode "github.com/pacewire/pacewire/internal/decode/munin"
+	"github.com/pacewire/pacewire/internal/decode/nagios"
+	"github.com/pacewire/pacewire/plugin"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// Define describes the munin collector.
+func Define() plugin.Definition {
+	return collector.Define(collector.Spec[Config]{
+		Program: "munin",
+		Summary: "Points of Munin plugins, which run as they are.",
+		Config:  defaults(),
+		Catalog: catalog(),
+		Proxy:   true, // a plugin may be about a switch or a printer
+		New:     New,
+	})
+}
+
+// catalog describes what is the same of all plugins: what a series of one has is what that plugin has.
+func catalog() []telemetry.Desc {
+	return []telemetry.Desc{{
+		Series: nagios.StateSeries, Help: "Whether a plugin has run well, and whether a field of it is within its limits.",
+		Tags: map[string]string{"check": "<plugin>, or <graph>.<field>"},
+		Fields: map[string]string{
+			"state": "0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN", "text": "the value and the limit, or what failed", "reason": "why it is UNKNOWN",
+			"exit_code": "of a plugin", "stderr": "of a plugin, last 4 KiB", "duration_ms": "ms", "timed_out": "bool",
+		},
+		Types: map[string]string{"state": "i", "text": "s", "reason": "s", "exit_code": "i", "stderr": "s", "timed_out": "b"},
+	}}
+}
+
+// exitCode is the reason of a plugin that says by its exit code that it has failed.
+const exitCode = nagios.ExitCode
+
+// A node runs plugins, as munin-node does.
+type node struct {
+	cfg     Config
+	env     plugin.Env
+	plugins map[string]*known
+}
+
+// known is what is remembered of a plugin.
+type known struct {
+	decoder *decode.Plugin
+	last    time.Time // when it was due last
+	said    string    // the last thing that was told of what it prints
+}
+
+// New returns a collector that runs the plugins of cfg.
+func New(_ context.Context, cfg Config, env plugin.Env) (collector.Collector, error) {
+	return &node{cfg: cfg, env: env, plugins: map[string]*known{}}, nil
+}
+
+// Collect runs the plugins that are due. Runs that the end of this plugin interrupts are as if they had not been.
+func (n *node) Collect(ctx context.Context, out *telemetry.Batch) error {
+	jobs, err := n.jobs(out.Time())
+	faults := []error{err}
+	results := make([]result, len(jobs))
+	var all errgroup.Group
+	all.SetLimit(cmp.Or(n.cfg.AtOnce, 2*runtime.NumCPU()))
+	for i, j := range jobs {
+		all.Go(func() error {
+			results[i] = j.run(ctx)
+			return nil
+		})
+	}
+	_ = all.Wait() // each has its own error
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	for i, j := range jobs {
+		faults = append(faults, n.take(j, &results[i], out))
+	}
+	return errors.Join(faults...)
+}
+
+// jobs returns the plugins that are due at a time. What is installed may be another thing each time.
+func (n *node) jobs(at time.Time) ([]job, error) {
+	paths, err := find(n.cfg)
+	if len(paths) == 0 {
+		return nil, errors.Join(err, fmt.Errorf("there is no plugin: %w", plugin.ErrNoData))
+	}
+	conf, fault := readSections(n.cfg.Conf)
+	faults := []error{err, fault}
+	now := map[string]*known{}
+	var jobs []job
+	for _, path := range paths {
+		name := filepath.Base(path)
+		s := conf.of(name)
+		k := n.plugins[name]
+		if k == nil {
+			k = &known{decoder: decode.New(decode.Options{Plugin: name, Rates: n.cfg.Rates})}
+		}
+		if now[name] = k; at.Sub(k.last) < s.interval-time.Second/2 { // ticks come a little early or late
+			continue
+		}
+		k.last = at
+		j, err := newJob(n.cfg, n.env, path, s)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", name, err))
+			continue
+		}
+		jobs = append(jobs, j)
+	}
+	n.plugins = now
+	return jobs, errors.Join(faults...)
+}
+
+// take adds the points of a plugin that has run, and whether it has run well.
+func (n *node) take(j job, r *result, out *telemetry.Batch) error {
+	out.Add(nagios.StateSeries, r.fields(), telemetry.Tags{"check": j.name})
+	if r.err != nil {
+		return r.err
+	}
+	if j.section.host != "" {
+		r.output.SetHost(j.section.host)
+	}
+	k := n.plugins[j.name]
+	got := k.decoder.AppendTo(out, &r.output, out.Time())
+	got.Into(out.Drops())
+	k.tell(n.env.Log, j.name, got.First)
+	return nil
+}
+
+// fields say whether a plugin has run well.
+func (r *result) fields() telemetry.Fields {
+	f := telemetry.Fields{"state": int(nagios.OK), "duration_ms": float64(r.took.Microseconds()) / 1000, "timed_out": r.Late}
+	if r.Exit.Code >= 0 {
+		f["exit_code"] = r.Exit.Code
+	}
+	if r.err != nil {
+		f["state"], f["reason"], f["text"] = int(nagios.Unknown), r.reason, r.err.Error()
+	}
+	if len(r.Stderr) > 0 {
+		f["stderr"] = string(r.Stderr)
+	}
+	return f
+}
+
+// tell logs what was left out of what a plugin prints, unless the same was said last.
+func (k *known) tell(log *slog.Logger, name string, err error) {
+	said := ""
+	if err != nil {
+		said = err.Error()
+	}
+	if said != "" && said != k.said {
+		log.Warn("part of what a Munin plugin prints is left out", "munin_plugin", name, "error", err)
+	}
+	k.said = said
+}
