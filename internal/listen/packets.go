@@ -18,6 +18,7 @@ type Packets struct {
 	control []byte
 	thrown  uint32 // by the kernel, as it has told last
 	lost    int    // and what of that nobody has asked for
+	many    *many  // once several are read at a time
 }
 
 // A socket is what those of all kinds can do.

@@ -1,0 +1,137 @@
+package statsd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pacewire/pacewire/collector"
+	"github.com/pacewire/pacewire/internal/listen"
+)
+
+// grace is how long what was sent before the end may still be read.
+const grace = 100 * time.Millisecond
+
+// A reader is a socket or a connection that is to be read no more.
+type reader interface {
+	SetReadDeadline(t time.Time) error
+}
+
+// until has reads of r end soon after ctx does. stop gives that up.
+func until(ctx context.Context, r reader) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Now().Add(grace)) }) // what is closed tells so when it is read
+}
+
+// receive takes the datagrams of s until ctx ends, and closes it.
+func (l *listener) receive(ctx context.Context, s listen.Socket, out collector.Emitter) {
+	defer s.Close()
+	defer until(ctx, s.Packets)()
+	for {
+		datagrams, long, err := s.Packets.ReadMany()
+		if lost := s.Packets.Lost(); lost > 0 {
+			l.overflow(s.Name(), lost, out)
+		}
+		switch {
+		case err == nil:
+			l.work(s, out, func(t *table) {
+				for _, text := range datagrams {
+					t.take(text)
+				}
+				for range long {
+					t.drop(tooLong, nil)
+				}
+			})
+		case errors.Is(err, net.ErrClosed) || ctx.Err() != nil:
+			return
+		}
+	}
+}
+
+// overflow counts datagrams that the kernel had no room for.
+func (l *listener) overflow(from string, n int, out collector.Emitter) {
+	out.Drop("udp_overflow", n)
+	if more, ok := l.datagrams.Pass(); ok {
+		l.log.Warn("datagrams lost: more came than were taken; raise net.core.rmem_max, or send fewer and larger ones",
+			"listen", from, "datagrams", n, "unreported", more)
+	}
+}
+
+// accept takes the lines of the connections of s until ctx ends, and returns when they have ended too.
+func (l *listener) accept(ctx context.Context, s listen.Socket, out collector.Emitter) {
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+	defer stop()
+	g := l.gate.Before(ctx, s.Streams)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		c, err := g.Accept()
+		if err != nil {
+			return
+		}
+		wg.Go(func() {
+			defer c.Close()
+			defer until(ctx, c)()
+			l.read(c, s, out)
+		})
+	}
+}
+
+// read takes the lines of a connection. One that does not end is none: half a number is a number too.
+func (l *listener) read(c io.Reader, from listen.Socket, out collector.Emitter) {
+	r := bufio.NewReaderSize(c, l.cfg.MaxLine+1)
+	for skipping := false; ; {
+		text, err := r.ReadSlice('\n')
+		full := errors.Is(err, bufio.ErrBufferFull)
+		l.work(from, out, func(t *table) {
+			switch {
+			case skipping || len(text) == 0:
+			case full:
+				t.drop(tooLong, text)
+			case err != nil:
+				t.drop(unfinished, text)
+			default:
+				t.take(text)
+			}
+		})
+		if err != nil && !full {
+			return
+		}
+		skipping = full
+	}
+}
+
+// work has f take something into the table, and tells what came of it.
+func (l *listener) work(from listen.Socket, out collector.Emitter, f func(t *table)) {
+	t := l.table
+	t.mu.Lock()
+	f(t)
+	wake, losses := t.waiting > 0, t.losses
+	t.losses.reset()
+	var line string
+	if losses.first != fine {
+		line = strings.ToValidUTF8(string(losses.line), "\uFFFD")
+	}
+	t.mu.Unlock()
+	if wake {
+		select {
+		case l.wake <- struct{}{}:
+		default: // it is going to be looked at
+		}
+	}
+	if losses.first == fine {
+		return
+	}
+	for r, n := range losses.counts {
+		if n > 0 {
+			out.Drop(reason(r).String(), n)
+		}
+	}
+	if more, ok := l.lines.Pass(); ok {
+		l.log.Warn("line refused", "listen", from.Name(), "reason", losses.first, "line", line, "unreported", more)
+	}
+}
