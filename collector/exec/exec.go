@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/pacewire/pacewire/collector"
+	"github.com/pacewire/pacewire/internal/child"
 	"github.com/pacewire/pacewire/internal/decode"
 	"github.com/pacewire/pacewire/internal/decode/nagios"
 	"github.com/pacewire/pacewire/plugin"
@@ -21,21 +22,14 @@ func Define() plugin.Definition {
 		Program: "exec",
 		Summary: "Points of any command that is run at each interval, in many formats.",
 		Config:  Defaults(),
-		Enum:    map[string][]any{"format": anys(decode.Formats()), "precision": {"ns", "us", "ms", "s"}},
+		Enum:    decode.Enum(decode.Formats()),
 		New:     New,
 	})
 }
 
 // Defaults returns the config of an operator who says nothing.
 func Defaults() Config {
-	return Config{Command: plugin.Strings{}, Environment: map[string]string{}, Format: "influx", Precision: "ns"}
-}
-
-func anys(list []string) (all []any) {
-	for _, s := range list {
-		all = append(all, s)
-	}
-	return all
+	return Config{Settings: decode.DefaultSettings("influx"), Command: plugin.Strings{}, Environment: map[string]string{}}
 }
 
 // An executor runs a command and reads what it prints.
@@ -57,8 +51,8 @@ func New(_ context.Context, cfg Config, env plugin.Env) (collector.Collector, er
 }
 
 func newExecutor(cfg Config, env plugin.Env) (*executor, error) {
-	environ, err := cfg.environ(os.Environ())
-	return &executor{cfg: cfg, name: env.Name, log: env.Log, environ: environ, reader: reader{options: cfg.options(env.Name)}}, err
+	environ, err := child.EnvironOf(os.Environ(), cfg.User, cfg.Environment)
+	return &executor{cfg: cfg, name: env.Name, log: env.Log, environ: environ, reader: reader{settings: cfg.Settings, plugin: env.Name}}, err
 }
 
 // Collect runs the command once. A run that the plugin's end interrupts is as if it had not been.

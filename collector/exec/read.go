@@ -64,7 +64,8 @@ func (c Config) checkName(r run, plugin string) string {
 
 // A reader has the decoder of each format that it has met.
 type reader struct {
-	options  decode.Options
+	settings decode.Settings
+	plugin   string
 	decoders map[string]decode.Decoder
 }
 
@@ -74,7 +75,7 @@ func (d *reader) read(r child.Result, format string, out *telemetry.Batch) (repo
 		d.decoders = map[string]decode.Decoder{}
 	}
 	if d.decoders[format] == nil {
-		made, err := decode.New(format, d.options)
+		made, err := d.settings.Decoder(format, d.plugin)
 		if err != nil {
 			return report.Report{}, err
 		}

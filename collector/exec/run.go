@@ -5,13 +5,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
-	"os"
-	"os/user"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -98,28 +93,3 @@ func (c Config) commands() ([][]string, error) {
 
 // pattern reports whether the program is one that stands for several.
 func (c Config) pattern() bool { return !c.Shell && strings.ContainsAny(c.Command[0], "*?[") }
-
-// environ returns the environment of the command: that of the plugin without what is between it and the bus, the home of who it
-// runs as, and what the operator says.
-func (c Config) environ(own []string) ([]string, error) {
-	u, err := lookUp(cmp.Or(c.User, strconv.Itoa(os.Geteuid())))
-	if err != nil && c.User != "" {
-		return nil, fmt.Errorf("user %s: this machine has no such user: name one that it has, or remove user", c.User)
-	}
-	var more []string
-	if err == nil { // a container may not know the user it has
-		more = append(more, "HOME="+u.HomeDir, "USER="+u.Username, "LOGNAME="+u.Username)
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Environment)) {
-		more = append(more, name+"="+c.Environment[name])
-	}
-	return child.Environ(own, more...), nil
-}
-
-// lookUp finds a user by name or id.
-func lookUp(name string) (*user.User, error) {
-	if u, err := user.Lookup(name); err == nil {
-		return u, nil
-	}
-	return user.LookupId(name)
-}

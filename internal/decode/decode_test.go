@@ -155,3 +155,37 @@ func FuzzFormats(f *testing.F) {
 		}
 	})
 }
+
+// Settings are read as an operator writes them, and what is wrong with them is told at once.
+func TestSettings(t *testing.T) {
+	s := DefaultSettings("json")
+	if err := s.Check(Formats()); err != nil {
+		t.Error(err)
+	}
+	s.Precision = "ms"
+	d, err := s.Decoder("influx", "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := points(t, d, "a b=1 5"); got != "a b=1 5000000\n" {
+		t.Errorf("%q", got)
+	}
+	if d, err = s.Decoder("json", "p"); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := points(t, d, `{"v": 1}`); !strings.HasPrefix(got, "p v=1 ") {
+		t.Errorf("%q", got)
+	}
+	f := func(change func(*Settings), says string) {
+		t.Helper()
+		s := DefaultSettings("influx")
+		change(&s)
+		if err := s.Check([]string{"influx", "json"}); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%+v: %v, want %q", s, err, says)
+		}
+	}
+	f(func(s *Settings) { s.Format = "xml" }, `format "xml": want influx, json`)
+	f(func(s *Settings) { s.Precision = "m" }, `precision "m": want ns, us, ms, s`)
+	f(func(s *Settings) { s.JSON.TagKeys = []string{"a..b"} }, `json: path "a..b"`)
+	f(func(s *Settings) { s.Templates = []string{"host"} }, `templates: template "host": no node is the series`)
+}

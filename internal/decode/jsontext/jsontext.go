@@ -15,13 +15,13 @@ import (
 // Options say what in foreign objects is what. A path is keys with dots between them, "net.eth0.rx"; a number is a place in a list,
 // and a dot that belongs to a key has a backslash before it. In names the dots are underscores.
 type Options struct {
-	Root      string   // path to the object, or the list of objects, that are points; empty is the whole
-	Series    string   // the name of a series that no path leads to
-	SeriesKey string   // path to the series
-	TimeKey   string   // path to the time
-	TimeForm  string   // how the time is written: Unix and so on; empty tells it from the value
-	TagKeys   []string // paths to tags
-	FieldKeys []string // paths to fields; none: all numbers and booleans that are nothing else. Texts are fields only if named
+	Root      string   `json:"root" jsonschema:"path to the object, or the list of objects, that are points; empty is the whole"`
+	SeriesKey string   `json:"series_key" jsonschema:"path to the series"`
+	TimeKey   string   `json:"time_key" jsonschema:"path to the time"`
+	TimeForm  string   `json:"time_format" jsonschema:"unix, unix_ms, unix_us, unix_ns, rfc3339 or a layout of Go such as 2006-01-02 15:04:05; empty tells it from the value"`
+	TagKeys   []string `json:"tag_keys" jsonschema:"paths to tags"`
+	FieldKeys []string `json:"field_keys" jsonschema:"paths to fields, which may be texts; none: all numbers and booleans that are nothing else"`
+	Series    string   `json:"-"` // of points that no path leads to one of
 }
 
 // NoSeries is the reason why a point is left out that has no series.

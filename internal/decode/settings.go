@@ -1,0 +1,74 @@
+package decode
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pacewire/pacewire/internal/decode/graphite"
+	"github.com/pacewire/pacewire/internal/decode/jsontext"
+)
+
+// Settings say in a config how what a program prints is read. A plugin that runs programs embeds them.
+type Settings struct {
+	Format    string           `json:"format" jsonschema:"what the command prints"`
+	Series    string           `json:"series" jsonschema:"format json: the series of points that do not say theirs; by default the name of the plugin"`
+	Precision string           `json:"precision" jsonschema:"format influx: the unit of the times"`
+	JSON      jsontext.Options `json:"json" jsonschema:"format json: what in objects that are no points of ours is what"`
+	Templates []string         `json:"templates" jsonschema:"format graphite: what the nodes of a path are, as [FILTER] TEMPLATE [TAG=VALUE,...], such as servers.* .host.series.field*"`
+	Separator string           `json:"separator" jsonschema:"format graphite: what stands between nodes that make one name"`
+}
+
+// DefaultSettings returns the settings of an operator who says nothing but the format.
+func DefaultSettings(format string) Settings {
+	return Settings{Format: format, Precision: "ns", Templates: []string{}, Separator: "_", JSON: jsontext.Options{TagKeys: []string{}, FieldKeys: []string{}}}
+}
+
+// Enum returns the values of settings that have few; formats are those that the plugin can do with.
+func Enum(formats []string) map[string][]any {
+	return map[string][]any{"format": anys(formats), "precision": anys(precisions)}
+}
+
+func anys(list []string) (all []any) {
+	for _, s := range list {
+		all = append(all, s)
+	}
+	return all
+}
+
+// precisions are the names of units.
+var precisions = []string{"ns", "us", "ms", "s"}
+
+// Check reports what is wrong with s; formats are those that the plugin can do with.
+func (s Settings) Check(formats []string) error {
+	var faults []error
+	if !slices.Contains(formats, s.Format) {
+		faults = append(faults, fmt.Errorf("format %q: want %s", s.Format, strings.Join(formats, ", ")))
+	}
+	if !slices.Contains(precisions, s.Precision) {
+		faults = append(faults, fmt.Errorf("precision %q: want %s", s.Precision, strings.Join(precisions, ", ")))
+	}
+	if _, err := jsontext.New(s.JSON); err != nil {
+		faults = append(faults, fmt.Errorf("json: %w", err))
+	}
+	if _, err := graphite.New(s.options("").Graphite); err != nil {
+		faults = append(faults, fmt.Errorf("templates: %w", err))
+	}
+	return errors.Join(faults...)
+}
+
+// Decoder returns a decoder of a format as s says; plugin is the name of the plugin.
+func (s Settings) Decoder(format, plugin string) (Decoder, error) {
+	return New(format, s.options(plugin))
+}
+
+func (s Settings) options(plugin string) Options {
+	o := Options{Series: s.Series, JSON: s.JSON, Graphite: graphite.Options{Templates: s.Templates, Separator: s.Separator}}
+	if o.Series == "" {
+		o.Series = plugin
+	}
+	o.Precision, _ = time.ParseDuration("1" + s.Precision)
+	return o
+}
