@@ -67,6 +67,12 @@ func (p *Program) Gone() <-chan struct{} { return p.gone }
 // Write writes to the program's standard input.
 func (p *Program) Write(text []byte) (int, error) { return p.stdin.Write(text) }
 
+// WriteWithin is Write, and gives up after a while.
+func (p *Program) WriteWithin(d time.Duration, text []byte) (int, error) {
+	_ = p.stdin.SetWriteDeadline(time.Now().Add(d))
+	return p.Write(text)
+}
+
 // Read reads what the program has printed.
 func (p *Program) Read(buf []byte) (int, error) { return p.stdout.Read(buf) }
 
