@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"math"
+	"strconv"
 
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -125,9 +126,15 @@ func (in *intake) exponentialRows() {
 	in.bucketRow(last, max(total, p.count))
 }
 
-// boundOf returns base^i where base is 2^(2^-scale).
+// boundOf returns base^i where base is 2^(2^-scale), to 15 digits: the last ones differ from machine to machine, and the tag
+// would.
 func boundOf(scale int32, i int64) float64 {
-	return math.Exp2(math.Ldexp(float64(i), int(-int64(scale))))
+	v := math.Exp2(math.Ldexp(float64(i), -int(scale)))
+	rounded, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 15, 64), 64)
+	if err != nil {
+		return math.Inf(1) // there is no larger number that is one
+	}
+	return rounded
 }
 
 // summaryRows adds the rows of a summary.

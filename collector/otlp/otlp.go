@@ -4,13 +4,14 @@ package otlp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/pacewire/pacewire/collector"
+	"github.com/pacewire/pacewire/internal/listen"
 	"github.com/pacewire/pacewire/plugin"
 )
 
@@ -60,9 +61,9 @@ func defaults() Config {
 type listener struct {
 	cfg     Config
 	log     *slog.Logger
-	sockets []net.Listener
-	slots   chan struct{} // one for each connection that is open
-	held    atomic.Int64  // bytes of requests in memory
+	sockets []listen.Socket
+	gate    *listen.Gate
+	held    atomic.Int64 // bytes of requests in memory
 	deltas  deltas
 	stall   time.Duration // after so long without an answer from the bus requests are turned away
 	give    time.Duration // after so long a request that waits for the bus is answered all the same
@@ -77,11 +78,17 @@ const (
 
 // New opens the sockets that cfg names and returns the stream of what comes in.
 func New(ctx context.Context, cfg Config, env plugin.Env) (collector.Stream, error) {
-	l := &listener{cfg: cfg, log: env.Log, slots: make(chan struct{}, cfg.MaxConnections), stall: stallTime, give: giveUp}
+	l := &listener{cfg: cfg, log: env.Log, gate: listen.NewGate(cfg.MaxConnections, env.Log), stall: stallTime, give: giveUp}
 	for _, entry := range cfg.Listen {
-		if err := l.open(ctx, entry); err != nil {
+		a, err := listen.Parse(entry, "http")
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("listen %q: %w", entry, err), l.Close())
+		}
+		s, err := listen.Open(ctx, a, 0, env.Log)
+		if err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
+		l.sockets = append(l.sockets, s)
 	}
 	return l, nil
 }
@@ -91,7 +98,7 @@ func (l *listener) Stream(ctx context.Context, out collector.Emitter) error {
 	var wg sync.WaitGroup
 	w := &web{l: l, out: out}
 	for _, s := range l.sockets {
-		wg.Go(func() { w.serve(ctx, s) })
+		wg.Go(func() { w.serve(ctx, s.Streams) })
 	}
 	wg.Wait()
 	w.busy.Lock() // for ever: nothing is being stored any more
@@ -102,9 +109,7 @@ func (l *listener) Stream(ctx context.Context, out collector.Emitter) error {
 func (l *listener) Close() error {
 	var errs []error
 	for _, s := range l.sockets {
-		if err := s.Close(); !errors.Is(err, net.ErrClosed) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, s.Close())
 	}
 	return errors.Join(errs...)
 }

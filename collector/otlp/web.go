@@ -27,7 +27,10 @@ const (
 	retryAfter = "2"                    // seconds
 )
 
-var errStalled = errors.New("the bus takes no points at the moment")
+var (
+	errStalled = errors.New("the bus takes no points at the moment")
+	errEnding  = errors.New("the plugin ends")
+)
 
 // A web answers requests.
 type web struct {
@@ -63,7 +66,7 @@ func (w *web) serve(ctx context.Context, s net.Listener) {
 			_ = srv.Close()
 		}
 	})
-	_ = srv.Serve(&gate{s, w.l}) // its end is that of ctx
+	_ = srv.Serve(w.l.gate.Before(ctx, s)) // its end is that of ctx: the gate fails for nothing else
 	wg.Wait()
 }
 
@@ -80,7 +83,7 @@ func (w *web) handler() http.Handler {
 	guarded := http.NewCrossOriginProtection().Handler(mux) // no web page makes up points through a visitor's browser
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if !w.busy.TryRLock() {
-			rw.WriteHeader(http.StatusServiceUnavailable) // the end has come
+			turnAway(rw, formOf(r), http.StatusServiceUnavailable, errEnding)
 			return
 		}
 		defer w.busy.RUnlock()
@@ -126,8 +129,12 @@ func (w *web) metrics(rw http.ResponseWriter, r *http.Request) {
 		refuse(rw, f, err)
 		return
 	}
+	if !w.busy.TryRLock() { // for longer than the request itself, if need be
+		w.release(e)
+		turnAway(rw, f, http.StatusServiceUnavailable, errEnding)
+		return
+	}
 	done := make(chan outcome, 1) // has a place, for nobody may listen any more
-	w.busy.RLock()
 	go func() {
 		defer w.busy.RUnlock()
 		done <- w.take(e, f, text)
