@@ -1,0 +1,210 @@
+package nagios
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/pacewire/pacewire/collector"
+	"github.com/pacewire/pacewire/internal/child"
+	"github.com/pacewire/pacewire/internal/decode/nagios"
+	"github.com/pacewire/pacewire/internal/schedule"
+	"github.com/pacewire/pacewire/plugin"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// EventType is the type of the event that tells of a hard change of state.
+const EventType = "check_state"
+
+// missed is the reason by which runs are counted that were due while the one before was still at work.
+const missed = "missed_run"
+
+const (
+	head, tail = 48 << 10, 16 << 10     // what is kept of standard output: items may stand at its end
+	linger     = 200 * time.Millisecond // what other checks have to say by then travels in the same message
+	firstWait  = time.Second            // before an event that was not stored is sent again
+	longWait   = 30 * time.Second       // the longest such time
+	unheard    = "no answer within "    // the text of a check that is silent until it is ended
+	precision  = time.Microsecond       // of times
+)
+
+// A check is run at its times, and says what it finds.
+type check struct {
+	Check
+	name    string
+	options nagios.Options
+	environ []string
+	env     plugin.Env
+	slots   chan struct{} // one for each run
+	memory  *memory
+}
+
+func newCheck(name string, c Check, folders []string, env plugin.Env, slots chan struct{}) (*check, error) {
+	path := strings.Join(append([]string{os.Getenv("PATH")}, folders...), ":")
+	environ, err := child.EnvironOf(append(os.Environ(), "PATH="+path), c.User, c.Environment)
+	if err != nil {
+		return nil, fmt.Errorf("checks.%s: %w", name, err)
+	}
+	return &check{Check: c, name: name, options: c.options(), environ: environ, env: env, slots: slots}, nil
+}
+
+// loop runs the check at its times until ctx ends.
+func (c *check) loop(ctx context.Context, out collector.Emitter) {
+	c.tell(ctx, out) // what a process before us had no time for
+	due := time.Now().Add(c.first())
+	for wait(ctx, time.Until(due)) {
+		select {
+		case c.slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		run := c.run(ctx)
+		<-c.slots
+		if ctx.Err() != nil {
+			return // a run that we have interrupted proves nothing
+		}
+		c.take(run, out)
+		c.tell(ctx, out)
+		due = c.next(due, time.Now(), out)
+	}
+}
+
+// first returns how long after the start the check is due: a part of its interval that is the same each time, so that not all checks of
+// all hosts run at once.
+func (c *check) first() time.Duration {
+	every := c.Every.Std()
+	plan, err := schedule.New(telemetry.Schedule{SplayMS: every.Milliseconds()}, every, c.env.Host, c.env.Name+"/"+c.name)
+	if err != nil {
+		return 0 // there is nothing wrong with such a schedule
+	}
+	return plan.First()
+}
+
+// next returns when the check is due after a run that was due at a given time. Times that have passed meanwhile are counted.
+func (c *check) next(due, now time.Time, out collector.Emitter) time.Time {
+	every := c.Every.Std()
+	if c.memory.of(c.name).soft() {
+		every = c.RetryEvery.Std()
+	}
+	due = due.Add(every)
+	if late := now.Sub(due); late > 0 {
+		n := late/every + 1
+		out.Drop(missed, int(n))
+		due = due.Add(n * every)
+	}
+	return due
+}
+
+// run runs the check once.
+func (c *check) run(ctx context.Context) nagios.Run {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout.Std())
+	defer cancel()
+	r, err := child.Run(ctx, child.Spec{Command: c.Command, Env: c.environ, User: c.User}, nil, head, tail)
+	if err != nil {
+		return nagios.Run{Stderr: err.Error(), Code: -1, Reason: cmp.Or(child.ReasonOf(err), child.NotExecutable)}
+	}
+	return nagios.Run{
+		Stdout: string(r.Stdout), Stderr: string(r.Stderr), Code: r.Exit.Code, Reason: r.Reason(), Truncated: r.Cut, Took: r.Took,
+	}
+}
+
+// take counts what a run has found, and posts it.
+func (c *check) take(run nagios.Run, out collector.Emitter) {
+	now := time.Now().Truncate(precision)
+	said := nagios.Parse(run, c.options)
+	if said.Text == "" && said.Reason == nagios.TimedOut {
+		said.Text = unheard + c.Timeout.String()
+	}
+	before := c.memory.of(c.name)
+	s, changed := before.next(said.State, c.Attempts)
+	if changed {
+		s.raise(c.event(said, before, s, now))
+	}
+	c.memory.keep(c.name, s)
+
+	b := out.Batch()
+	b.At(now)
+	said.AppendTo(b, c.name, c.options, s.fields())
+	if err := out.Post(b, linger); err != nil {
+		c.env.Log.Warn("what a check says is not sent", "check", c.name, "error", err)
+	}
+}
+
+// fields are what a status adds to a point of check_state.
+func (s status) fields() telemetry.Fields {
+	fields := telemetry.Fields{"attempt": max(s.Attempt, 1)}
+	if state, ok := nagios.ParseState(s.Hard); ok {
+		fields["hard_state"] = int(state)
+	}
+	return fields
+}
+
+// event says that the hard state of the check has changed.
+func (c *check) event(said nagios.Check, before, after status, now time.Time) telemetry.Event {
+	return telemetry.Event{
+		ID: unguessable(), Time: now.UnixNano(), Host: c.env.Host, Plugin: c.env.Name, Type: EventType,
+		Message: strings.TrimSuffix(c.name+" is "+after.Hard+": "+said.Text, ": "),
+		From:    cmp.Or(before.Hard, pending), To: after.Hard, Reason: said.Reason,
+	}
+}
+
+// pending is the state of a check before its first hard one.
+const pending = "PENDING"
+
+// raise makes e the event of s. From the first problem to the end of the last all are one incident.
+func (s *status) raise(e telemetry.Event) {
+	s.Incident = cmp.Or(s.Incident, e.ID)
+	e.Incident = s.Incident
+	if e.To == well {
+		s.Incident = ""
+	}
+	s.Event = &e
+}
+
+// unguessable returns an id that nobody else has.
+func unguessable() string {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
+}
+
+// tell sends the event of the last change, if there is one, until it is stored. The event has the same id each time, so that one whose
+// acknowledgement we did not live to see is not stored twice.
+func (c *check) tell(ctx context.Context, out collector.Emitter) {
+	s := c.memory.of(c.name)
+	for pause := firstWait; s.Event != nil; pause = min(2*pause, longWait) {
+		var b telemetry.Batch
+		s.Event.AppendTo(&b)
+		for g := range b.Groups() {
+			g.SetTag("check", c.name)
+		}
+		err := out.Emit(&b)
+		if err == nil {
+			s.Event = nil
+			c.memory.keep(c.name, s)
+			return
+		}
+		c.env.Log.Warn("event not sent, it will be", slog.String("check", c.name), slog.Any("error", err))
+		if !wait(ctx, pause) {
+			return
+		}
+	}
+}
+
+// wait waits for d, and reports whether it passed before ctx ended.
+func wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,128 @@
+package nagios
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pacewire/pacewire/plugin"
+	"github.com/pacewire/pacewire/plugin/plugintest"
+)
+
+// tells waits until the events are some, as told has them.
+func (r *rig) tells(want string) {
+	r.t.Helper()
+	plugintest.Until(r.t, "the events "+want, func() bool { return len(r.told()) >= len(want) })
+	if got := r.told(); got != want {
+		r.t.Fatalf("told %q, want %q", got, want)
+	}
+}
+
+// Each change of a hard state is told once, however often it is found.
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	l := newLever(t)
+	l.set(0)
+	r := run(t, "", map[string]Check{"door": l.check()})
+	r.runs("door", 3)
+	l.set(2)
+	r.tells("OK>CRITICAL")
+	r.runs("door", 3)
+	l.set(1)
+	r.tells("OK>CRITICAL CRITICAL>WARNING")
+	r.runs("door", 3)
+	l.set(0)
+	r.tells("OK>CRITICAL CRITICAL>WARNING WARNING>OK")
+	l.set(200)
+	r.tells("OK>CRITICAL CRITICAL>WARNING WARNING>OK OK>UNKNOWN")
+	r.runs("door", 3)
+	r.stop()
+
+	e := r.events
+	if len(e) != 4 || e[0].Incident == "" || e[1].Incident != e[0].Incident || e[2].Incident != e[0].Incident || e[3].Incident == e[0].Incident {
+		t.Fatalf("incidents: %+v", e)
+	}
+	ids := map[string]bool{}
+	for _, event := range e {
+		ids[event.ID] = true
+	}
+	if first := e[0]; len(ids) != 4 || first.Type != EventType || first.Plugin == "" || first.Message != "door is CRITICAL: code 2" || e[3].Reason != "exit_code" {
+		t.Errorf("%+v", e)
+	}
+}
+
+// A problem that passes before its attempts are used up raises nothing, and its points say what it was.
+func TestSoftStates(t *testing.T) {
+	t.Parallel()
+	count := filepath.Join(t.TempDir(), "runs")
+	c := shell(`echo x >>%[1]s; n=$(wc -l <%[1]s); [ $n -ge 3 ] && [ $n -le 4 ] && exit 2; [ $n -ge 7 ] && exit 1; exit 0`, count)
+	c.Attempts = 3
+	r := run(t, "", map[string]Check{"web": c})
+	r.tells("OK>WARNING")
+	r.runs("web", 1)
+	r.stop()
+	var got []string
+	for _, p := range r.of("check_state", "web")[:10] {
+		state, attempt, hard := p.Fields["state"].(int64), p.Fields["attempt"].(int64), p.Fields["hard_state"].(int64)
+		got = append(got, string([]byte{'0' + byte(state), '0' + byte(attempt), '0' + byte(hard)}))
+	}
+	// the state, the attempt, the hard state
+	if all := strings.Join(got, " "); all != "010 010 210 220 010 010 110 120 131 131" {
+		t.Error(all)
+	}
+}
+
+// A restart is no change, whether the state was hard by then or not.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	l := newLever(t)
+	l.set(2)
+	c := l.check()
+	c.Attempts = 3
+	r := run(t, "", map[string]Check{"door": c})
+	r.tells("PENDING>CRITICAL")
+	r.stop()
+	again := run(t, r.folder, map[string]Check{"door": c})
+	again.runs("door", 4)
+	l.set(0)
+	again.tells("CRITICAL>OK")
+	again.stop()
+	if again.events[0].Incident != r.events[0].Incident {
+		t.Errorf("incidents %+v, %+v", r.events, again.events)
+	}
+
+	l.set(2)
+	slow := c
+	slow.Attempts, slow.RetryEvery = 2, plugin.Duration(1<<40)
+	soft := run(t, r.folder, map[string]Check{"door": slow})
+	soft.runs("door", 1)
+	soft.stop()
+	hard := run(t, r.folder, map[string]Check{"door": slow})
+	hard.tells("OK>CRITICAL")
+}
+
+// An event that is not stored is sent again, by the next process if need be: the same one.
+func TestEventIsKept(t *testing.T) {
+	t.Parallel()
+	l := newLever(t)
+	l.set(0)
+	r := run(t, "", map[string]Check{"door": l.check()})
+	r.runs("door", 1)
+	r.refuse(errors.New("too many"))
+	l.set(2)
+	kept := func() bool {
+		text, err := os.ReadFile(filepath.Join(r.folder, "checks.json"))
+		return err == nil && strings.Contains(string(text), `"event":{"id"`)
+	}
+	plugintest.Until(t, "the event to be kept", kept)
+	r.stop()
+	again := run(t, r.folder, map[string]Check{"door": l.check()})
+	again.tells("OK>CRITICAL")
+	again.runs("door", 2)
+	again.stop()
+	if kept() || again.told() != "OK>CRITICAL" || again.events[0].Message != "door is CRITICAL: code 2" {
+		t.Errorf("%v, %+v", kept(), again.events)
+	}
+}

@@ -1,0 +1,79 @@
+package nagios
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync"
+
+	"github.com/pacewire/pacewire/internal/atomicfile"
+)
+
+// A memory keeps the status of each check in a file, for the process after this one: a restart is no change of state.
+type memory struct {
+	path string
+	log  *slog.Logger
+
+	mu     sync.Mutex
+	checks map[string]status
+	deaf   bool // it was said that the file cannot be written
+}
+
+// remember reads what is known of those checks. Without it they begin anew.
+func remember(dir string, checks map[string]Check, log *slog.Logger) *memory {
+	m := &memory{path: filepath.Join(dir, "checks.json"), log: log, checks: map[string]status{}}
+	known := map[string]status{}
+	text, err := os.ReadFile(m.path)
+	if err == nil {
+		if err = json.Unmarshal(text, &known); err != nil {
+			err = fmt.Errorf("parse %s: %w", m.path, err)
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		log.Warn("states of checks not read, they begin anew", "error", err)
+	}
+	for name := range checks {
+		if s, ok := known[name]; ok {
+			m.checks[name] = s
+		}
+	}
+	return m
+}
+
+// of returns what is known of a check.
+func (m *memory) of(name string) status {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.checks[name]
+}
+
+// keep remembers s of a check. When it returns, s outlasts us; if the disk does not let it, that is told once.
+func (m *memory) keep(name string, s status) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if reflect.DeepEqual(m.checks[name], s) {
+		return
+	}
+	m.checks[name] = s
+	err := m.write()
+	if err != nil && !m.deaf {
+		m.log.Warn("states of checks not kept: a restart will tell changes again", "error", err)
+	}
+	m.deaf = err != nil
+}
+
+func (m *memory) write() error {
+	text, err := json.Marshal(m.checks)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(m.path), 0o700); err != nil {
+		return err
+	}
+	return atomicfile.Write(m.path, text, 0o600)
+}

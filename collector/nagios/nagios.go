@@ -1,0 +1,60 @@
+// Package nagios runs Nagios checks, each at its own times, and tells what they find.
+package nagios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/pacewire/pacewire/collector"
+	"github.com/pacewire/pacewire/plugin"
+)
+
+// Define describes the nagios collector.
+func Define() plugin.Definition {
+	return collector.DefineStream(collector.StreamSpec[Config]{
+		Program: "nagios",
+		Summary: "Runs Nagios checks: their states, what they measure, and an event for each change.",
+		Config:  Defaults(),
+		Catalog: catalog(),
+		New:     New,
+	})
+}
+
+// checks are those of one config.
+type checks struct {
+	cfg  Config
+	env  plugin.Env
+	list []*check
+}
+
+// New returns the stream of what the checks of cfg find.
+func New(_ context.Context, cfg Config, env plugin.Env) (collector.Stream, error) {
+	if len(cfg.Checks) == 0 {
+		return nil, fmt.Errorf(`checks is empty: name one, such as load: {command: [check_load, -w, "5", -c, "10"]}: %w`, plugin.ErrNoData)
+	}
+	all := &checks{cfg: cfg, env: env}
+	slots := make(chan struct{}, 2*runtime.NumCPU()) // checks wait more than they work
+	var faults []error
+	for _, name := range slices.Sorted(maps.Keys(cfg.Checks)) {
+		c, err := newCheck(name, cfg.whole(name), cfg.Folders, env, slots)
+		all.list, faults = append(all.list, c), append(faults, err)
+	}
+	return all, errors.Join(faults...)
+}
+
+// Stream runs the checks until ctx ends.
+func (s *checks) Stream(ctx context.Context, out collector.Emitter) error {
+	memory := remember(s.env.Dir, s.cfg.Checks, s.env.Log) // not before: the process before us may have been at work until now
+	var all sync.WaitGroup
+	for _, c := range s.list {
+		c.memory = memory
+		all.Go(func() { c.loop(ctx, out) })
+	}
+	all.Wait()
+	return nil
+}

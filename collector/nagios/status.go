@@ -1,0 +1,37 @@
+package nagios
+
+import (
+	"github.com/pacewire/pacewire/internal/decode/nagios"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// A status is what is known of a check over its runs, as Nagios counts them. A problem is soft at first: it may pass. When it is found
+// as often in a row as the check has attempts it is hard, and from then on each other state is hard at once.
+type status struct {
+	Hard     string           `json:"hard,omitzero"`     // the hard state; "": no run has told one yet
+	Attempt  int              `json:"attempt,omitzero"`  // runs in a row that have found a problem, up to its being hard
+	Incident string           `json:"incident,omitzero"` // joins what happens from the first hard problem to the end of the last
+	Event    *telemetry.Event `json:"event,omitzero"`    // of the last hard change, until it is known to be stored
+}
+
+var well = nagios.OK.String()
+
+// soft reports whether a problem is there that may still pass.
+func (s status) soft() bool { return s.Attempt > 0 && (s.Hard == "" || s.Hard == well) }
+
+// next returns the status after a run that has found a state, and whether the hard state is another one now.
+func (s status) next(found nagios.State, attempts int) (status, bool) {
+	before := s.Hard
+	switch {
+	case found == nagios.OK:
+		s.Attempt, s.Hard = 0, well
+		return s, before != "" && before != well
+	case before == "" || before == well:
+		s.Attempt++
+		if s.Attempt < attempts {
+			return s, false
+		}
+	}
+	s.Hard = found.String()
+	return s, s.Hard != before
+}
