@@ -47,12 +47,8 @@ func newTable(host, plugin string, most int) *table {
 // take takes the lines of text. Who calls holds the lock.
 func (t *table) take(text []byte) {
 	for len(text) > 0 {
-		line := text
-		if n := bytes.IndexByte(text, '\n'); n >= 0 {
-			line, text = text[:n], text[n+1:]
-		} else {
-			text = nil
-		}
+		var line []byte
+		line, text, _ = cut(text, '\n')
 		if n := len(line); n > 0 && line[n-1] == '\r' {
 			line = line[:n-1]
 		}
@@ -113,7 +109,7 @@ func (t *table) part(to *metric, p *part, line []byte) {
 	}
 	for values, more := p.values, true; more; {
 		var value []byte
-		value, values, more = bytes.Cut(values, []byte{':'})
+		value, values, more = cut(values, ':')
 		v, r := number(value)
 		if r == fine {
 			r = t.value(to, v, value[0] == '-' || value[0] == '+', p.weight)

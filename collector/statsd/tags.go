@@ -46,7 +46,7 @@ func splitName(text []byte) (name, tags []byte, apart string) {
 	case ';':
 		return name, tags, ";"
 	case '[':
-		inner, behind, _ := bytes.Cut(tags, []byte{']'})
+		inner, behind, _ := cut(tags, ']')
 		return slices.Concat(name, behind), inner, ","
 	}
 	return name, tags, ","

@@ -116,6 +116,7 @@ func sections() []section {
 		{"node", nodes},
 		{"python", pythons},
 		{"shim", shims},
+		{"statsd", statsds},
 		{"telegraf", telegrafBeside},
 	}
 }
