@@ -8,11 +8,16 @@ import (
 	"github.com/pacewire/pacewire/collector/hardware"
 	"github.com/pacewire/pacewire/collector/host"
 	"github.com/pacewire/pacewire/collector/lines"
+	"github.com/pacewire/pacewire/collector/munin"
+	"github.com/pacewire/pacewire/collector/nagios"
 	"github.com/pacewire/pacewire/collector/network"
 	"github.com/pacewire/pacewire/collector/os"
+	"github.com/pacewire/pacewire/collector/otlp"
 	"github.com/pacewire/pacewire/collector/pacewire"
 	"github.com/pacewire/pacewire/collector/packages"
 	"github.com/pacewire/pacewire/collector/scrape"
+	"github.com/pacewire/pacewire/collector/statsd"
+	"github.com/pacewire/pacewire/collector/textfile"
 	"github.com/pacewire/pacewire/plugin"
 )
 
@@ -23,10 +28,15 @@ func All() []plugin.Definition {
 		hardware.Define(),
 		host.Define(),
 		lines.Define(),
+		munin.Define(),
+		nagios.Define(),
 		network.Define(),
 		os.Define(),
+		otlp.Define(),
 		pacewire.Define(),
 		packages.Define(),
 		scrape.Define(),
+		statsd.Define(),
+		textfile.Define(),
 	}
 }
