@@ -131,6 +131,7 @@ func builtIns(t *testing.T) map[string]good {
 		"collector.host":     {},
 		"collector.lines":    {config: `{"listen":["tcp://127.0.0.1:0"]}`, silent: true},
 		"collector.scrape":   {silent: true}, // it has no target
+		"collector.textfile": {config: `{"folders":["{dir}*"]}`, silent: true},
 		"processor.filter":   {},
 		"processor.tag":      {},
 		"processor.chain":    {config: `{"steps":[{"use":"tag","add":{"site":"a"}}]}`},
