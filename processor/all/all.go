@@ -5,6 +5,7 @@ package all
 
 import (
 	"github.com/pacewire/pacewire/plugin"
+	"github.com/pacewire/pacewire/processor/execd"
 	"github.com/pacewire/pacewire/processor/filter"
 	"github.com/pacewire/pacewire/processor/tag"
 )
@@ -12,6 +13,7 @@ import (
 // All returns the definitions of the processors, by name.
 func All() []plugin.Definition {
 	return []plugin.Definition{
+		execd.Define(),
 		filter.Define(),
 		tag.Define(),
 	}

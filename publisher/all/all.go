@@ -5,6 +5,7 @@ package all
 
 import (
 	"github.com/pacewire/pacewire/plugin"
+	"github.com/pacewire/pacewire/publisher/execd"
 	"github.com/pacewire/pacewire/publisher/influxdb"
 	"github.com/pacewire/pacewire/publisher/lines"
 )
@@ -12,6 +13,7 @@ import (
 // All returns the definitions of the publishers, by name.
 func All() []plugin.Definition {
 	return []plugin.Definition{
+		execd.Define(),
 		influxdb.Define(),
 		lines.Define(),
 	}

@@ -1,0 +1,69 @@
+// Package execd hands points to an execd program of Telegraf, which carries them out.
+package execd
+
+import (
+	"context"
+	"io"
+
+	"github.com/pacewire/pacewire/internal/execd"
+	"github.com/pacewire/pacewire/plugin"
+	"github.com/pacewire/pacewire/publisher"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// Config is what an operator may set.
+type Config struct {
+	execd.Config
+	Format string `json:"format" jsonschema:"how points are written for the program, each on a line: line protocol, or our JSON"`
+}
+
+// Define describes the execd publisher.
+func Define() plugin.Definition {
+	enum := execd.Enum()
+	enum["format"] = []any{"influx", "json"}
+	return plugin.Define(plugin.Publisher, plugin.Spec[Config, *carrier]{
+		Program: "execd",
+		Summary: "Hands points to a long-running program, as execd outputs of Telegraf are: at most once.",
+		Config:  Config{Config: execd.Defaults(), Format: "influx"},
+		Enum:    enum,
+		New:     newCarrier,
+	}, deliver)
+}
+
+// A carrier gives points to a program. What that prints is of no use.
+type carrier struct {
+	*execd.Runner
+	encode func(b *telemetry.Batch, dst []byte) []byte
+	text   []byte
+}
+
+func newCarrier(life context.Context, cfg Config, env plugin.Env) (*carrier, error) {
+	r, err := execd.New(life, cfg.Config, env)
+	if err != nil {
+		return nil, err
+	}
+	c := &carrier{Runner: r, encode: (*telemetry.Batch).AppendFlatLines}
+	if cfg.Format == "json" {
+		c.encode = (*telemetry.Batch).AppendPoints
+	}
+	return c, nil
+}
+
+// deliver is the work of a carrier, with one program after the other.
+func deliver(ctx context.Context, s *plugin.Session, c *carrier) error {
+	return s.Persist(ctx, func(ctx context.Context) error {
+		feed := func(ctx context.Context, p *execd.Program) error {
+			return s.Deliver(ctx, plugin.Batching{}, func(ctx context.Context, in *telemetry.Batch) error { return c.give(ctx, p, in) })
+		}
+		return c.Run(ctx, feed, func(p *execd.Program) { _, _ = io.Copy(io.Discard, p) }) // it ends with the program
+	})
+}
+
+// give gives a batch to the program. It is settled when the program has read it.
+func (c *carrier) give(ctx context.Context, p *execd.Program, in *telemetry.Batch) error {
+	if err := publisher.FitsText(in); err != nil {
+		return err
+	}
+	c.text = c.encode(in, c.text[:0])
+	return p.Give(ctx, c.text)
+}
