@@ -5,6 +5,7 @@ package all
 
 import (
 	"github.com/pacewire/pacewire/collector/exec"
+	"github.com/pacewire/pacewire/collector/execd"
 	"github.com/pacewire/pacewire/collector/hardware"
 	"github.com/pacewire/pacewire/collector/host"
 	"github.com/pacewire/pacewire/collector/lines"
@@ -25,6 +26,7 @@ import (
 func All() []plugin.Definition {
 	return []plugin.Definition{
 		exec.Define(),
+		execd.Define(),
 		hardware.Define(),
 		host.Define(),
 		lines.Define(),
