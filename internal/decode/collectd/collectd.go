@@ -1,0 +1,96 @@
+// Package collectd reads the plain text protocol of collectd: values and notifications, as its exec plugin and its socket take them.
+package collectd
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pacewire/pacewire/internal/decode/report"
+	"github.com/pacewire/pacewire/telemetry"
+)
+
+// Reasons for leaving something out that only this format has.
+const (
+	BadValue       = "bad_value"       // no number where a value should be
+	WrongCount     = "wrong_count"     // another number of values than the type has
+	UnknownCommand = "unknown_command" // neither PUTVAL nor PUTNOTIF
+)
+
+// Options say how lines become points.
+type Options struct {
+	Types  Types  // the names of values; those of other types are value, or value0, value1 ...
+	Plugin string // the plugin whose events notifications are
+	Host   string // how programs call this host, which is no tag; localhost is this host too
+}
+
+// Decode adds the points and the events of a text: PUTVAL and PUTNOTIF, one a line. Empty lines and those that begin with # say nothing.
+func Decode(b *telemetry.Batch, text []byte, at time.Time, o Options) report.Report {
+	r := reader{b: b, options: o, at: at}
+	for line := range strings.Lines(string(text)) {
+		r.line++
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			r.command(line)
+		}
+	}
+	return r.report
+}
+
+// A reader reads one text.
+type reader struct {
+	b       *telemetry.Batch
+	options Options
+	at      time.Time
+	line    int
+	report  report.Report
+}
+
+// A fault is what is wrong with a line, and the reason under which that is counted.
+type fault struct {
+	reason string
+	error
+}
+
+func (f *fault) Unwrap() error { return f.error }
+
+func faultf(reason, format string, args ...any) error {
+	return &fault{reason, fmt.Errorf(format, args...)}
+}
+
+// command takes one line.
+func (r *reader) command(line string) {
+	word, rest := line, ""
+	if i := strings.IndexAny(line, blanks); i >= 0 {
+		word, rest = line[:i], line[i:]
+	}
+	err := faultf(UnknownCommand, "%.40q: want PUTVAL or PUTNOTIF", word)
+	switch strings.ToUpper(word) {
+	case "PUTVAL":
+		err = r.values(rest)
+	case "PUTNOTIF":
+		err = r.notification(rest)
+	}
+	if f, ok := errors.AsType[*fault](err); ok {
+		r.report.Refuse(f.reason, r.line, "%w", f.error)
+	}
+}
+
+// time reads a time in seconds; N and an empty one are now.
+func (r *reader) time(text string) (time.Time, error) {
+	if text == "N" || text == "" {
+		return r.at, nil
+	}
+	t, reason := report.Seconds(text)
+	if reason != "" {
+		return t, faultf(reason, "time %.40q: want seconds since 1970, in the years 1678 to 2261, or N", text)
+	}
+	return t, nil
+}
+
+// host adds the tag host, where it is another than ours.
+func (r *reader) host(tags telemetry.Tags, name string) {
+	if name != "localhost" && name != r.options.Host {
+		tags["host"] = name
+	}
+}

@@ -1,0 +1,61 @@
+package collectd
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Types are the types of a types.db: what values they have, in their order.
+type Types map[string][]Source
+
+// A Source is one value of a type.
+type Source struct {
+	Name    string
+	Counter bool // of a kind that counts in whole numbers: COUNTER, DERIVE or ABSOLUTE
+}
+
+// Parse adds the types of a file. A line is a type, and name:kind:min:max of each value; the bounds are for RRDtool. Of a line that
+// cannot be read nothing counts; all are told.
+func (t Types) Parse(text string) error {
+	var faults []error
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		line, _, _ = strings.Cut(line, "#")
+		words := strings.FieldsFunc(line, func(c rune) bool { return strings.ContainsRune(blanks+",", c) })
+		if len(words) == 0 {
+			continue
+		}
+		sources, err := parseSources(words[1:])
+		if err != nil {
+			faults = append(faults, fmt.Errorf("line %d: %s: %w", n, words[0], err))
+			continue
+		}
+		t[words[0]] = sources
+	}
+	return errors.Join(faults...)
+}
+
+func parseSources(words []string) (list []Source, err error) {
+	if len(words) == 0 {
+		return nil, errors.New("there is no value: want name:kind:min:max")
+	}
+	names := map[string]bool{}
+	for _, word := range words {
+		parts := strings.Split(word, ":")
+		if len(parts) != 4 || parts[0] == "" || names[parts[0]] {
+			return nil, fmt.Errorf("%.40q: want name:kind:min:max, each name once", word)
+		}
+		names[parts[0]] = true
+		switch kind := strings.ToUpper(parts[1]); kind {
+		case "GAUGE":
+			list = append(list, Source{Name: parts[0]})
+		case "COUNTER", "DERIVE", "ABSOLUTE":
+			list = append(list, Source{Name: parts[0], Counter: true})
+		default:
+			return nil, fmt.Errorf("%.40q: kind %.40q: want GAUGE, COUNTER, DERIVE or ABSOLUTE", word, kind)
+		}
+	}
+	return list, nil
+}
