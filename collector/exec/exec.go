@@ -72,7 +72,7 @@ func (e *executor) Collect(ctx context.Context, out *telemetry.Batch) error {
 func (e *executor) take(ctx context.Context, r run, out *telemetry.Batch) error {
 	format := e.cfg.formatOf(r)
 	if isCheck(format) || e.cfg.State {
-		e.cfg.check(r, format).AppendTo(out, e.cfg.checkName(r, e.name), nagios.Options{}, nil)
+		e.tellState(r, format, out)
 	}
 	if isCheck(format) {
 		return nil // its exit code is what it says
@@ -93,6 +93,14 @@ func (e *executor) take(ctx context.Context, r run, out *telemetry.Batch) error 
 		return fmt.Errorf("%s: it prints more than %d MiB, of which only the first are read", r.name(), maxOutput>>20)
 	}
 	return nil
+}
+
+// tellState adds what a run says as a check. Its time is the end of the run.
+func (e *executor) tellState(r run, format string, out *telemetry.Batch) {
+	tick := out.Time()
+	out.At(r.ended())
+	e.cfg.check(r, format).AppendTo(out, e.cfg.checkName(r, e.name), nagios.Options{}, nil)
+	out.At(tick)
 }
 
 // tell logs what was left out of what a command prints, unless the same was said last.

@@ -1,6 +1,8 @@
 package exec
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/pacewire/pacewire/collector"
 	"github.com/pacewire/pacewire/internal/child"
 	"github.com/pacewire/pacewire/internal/leaktest"
+	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/plugin/plugintest"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -115,4 +118,160 @@ func TestPattern(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "b.sh: exit code 1") {
 		t.Errorf("%v", err)
 	}
+}
+
+// A check says by its exit code what it found, and that is no error.
+func TestCheck(t *testing.T) {
+	f := func(change func(*Config), want ...string) {
+		t.Helper()
+		got, _, err := collect(t, newExec(t, change))
+		if err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		for _, part := range want {
+			if !strings.Contains(got, part) {
+				t.Errorf("%q has no %q", got, part)
+			}
+		}
+	}
+	format := func(format, script string) func(*Config) {
+		return func(c *Config) { line(script)(c); c.Format = format }
+	}
+	f(format("nagios", "echo 'LOAD CRITICAL - 9 | load1=9;5;8;0;'; exit 2"), "check_state,check=test ", "exit_code=2i", "state=2i", `text="LOAD CRITICAL - 9"`,
+		"nagios_perf,check=test,label=load1 ", "value=9")
+	f(format("auto", "echo 'OK | a=1'"), "state=0i", "label=a")
+	f(format("auto", "echo all is well"), "state=0i", `text="all is well"`)
+	f(format("auto", "echo a b=2"), "a b=2 1700000000000000000\n")
+	f(format("nagios", "/no/such/program"), "state=3i", `reason="not_found"`, "exit_code=127i")
+	f(func(c *Config) { c.Command, c.Format = []string{"/no/such/program"}, "nagios" }, "state=3i", `reason="not_found"`, "write the whole path")
+	f(func(c *Config) { format("influx", "echo a b=1; echo late >&2; exit 1")(c); c.State = true }, "a b=1 1700000000000000000\n", "state=1i", `text="late"`, `stderr="late`)
+	f(func(c *Config) { format("influx", "echo a b=1")(c); c.State = true }, "state=0i", `text="exit code 0"`)
+}
+
+// However much a check prints, what it has measured in the last line is found.
+func TestCheckFlood(t *testing.T) {
+	got, _, err := collect(t, newExec(t, func(c *Config) {
+		line("echo begin; head -c 10485760 /dev/zero | tr '\\0' x; echo; echo 'end | a=7'")(c)
+		c.Format = "nagios"
+	}))
+	if err != nil || !strings.Contains(got, "truncated=true") || !strings.Contains(got, "label=a value=7") || len(got) > checkHead+checkTail+4096 {
+		t.Errorf("%d bytes: %.300q, %v", len(got), got, err)
+	}
+}
+
+// Of too much output the whole lines in the first part count, and the rest is told.
+func TestFlood(t *testing.T) {
+	got, _, err := collect(t, newExec(t, line("echo a b=1; echo a b=2; head -c 9000000 /dev/zero | tr '\\0' x; echo; echo a b=3")))
+	if err == nil || !strings.Contains(err.Error(), "prints more than 8 MiB") || strings.Count(got, "\n") != 2 {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A command that hangs is ended with the time of the collection, which says so; one that the end of the plugin interrupts is as if
+// it had not been.
+func TestTimeout(t *testing.T) {
+	f := func(end func(context.Context) (context.Context, context.CancelFunc), format, want string, is error) {
+		t.Helper()
+		ctx, cancel := end(t.Context())
+		defer cancel()
+		c := newExec(t, func(c *Config) { line("echo a b=1; sleep 3600")(c); c.Format = format })
+		var b telemetry.Batch
+		err := c.Collect(ctx, &b)
+		if got := string(b.AppendLines(nil)); !errors.Is(err, is) || !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%s: %q, %v; want %q and %v", format, got, err, want, is)
+		}
+	}
+	late := func(ctx context.Context) (context.Context, context.CancelFunc) {
+		return context.WithTimeout(ctx, 100*time.Millisecond)
+	}
+	over := func(ctx context.Context) (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(ctx)
+		time.AfterFunc(100*time.Millisecond, cancel)
+		return ctx, cancel
+	}
+	f(late, "influx", "", context.DeadlineExceeded)
+	f(late, "nagios", "timed_out=true", nil)
+	f(over, "influx", "", context.Canceled)
+	f(over, "nagios", "", context.Canceled)
+}
+
+// What is between us and the bus is not for the command, and neither is our locale.
+func TestEnvironment(t *testing.T) {
+	for name, value := range map[string]string{"LC_ALL": "de_DE.UTF-8", "LANG": "de_DE", "PACEWIRE_CREDS": "/secret", "PACEWIRE_BUS": "nats://secret", "TZ": "UTC"} {
+		t.Setenv(name, value)
+	}
+	got, _, err := collect(t, newExec(t, func(c *Config) {
+		line(`env | sed 's/=.*//' | grep -v -e MARK -e PWD -e SHLVL -e ^_$ | sort | tr '\n' ' ' | sed 's/.*/a names="&"/'; echo; echo "a lc=\"$LC_ALL\",mine=\"$MINE\",half=$(printf %.1f 0.5)"`)(c)
+		c.Environment = map[string]string{"MINE": "yes"}
+	}))
+	if err != nil || strings.Contains(got, "PACEWIRE") || strings.Contains(got, "LANG") || !strings.Contains(got, `half=0.5,lc="C.UTF-8",mine="yes"`) {
+		t.Errorf("%s%v", got, err)
+	}
+	for _, name := range []string{"PATH", "HOME", "TZ", "LC_ALL", "MINE"} {
+		if !strings.Contains(got, name+" ") {
+			t.Errorf("%s lacks %s", got, name)
+		}
+	}
+}
+
+func TestUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("this test needs root: it runs a command as somebody else")
+	}
+	got, _, err := collect(t, newExec(t, func(c *Config) {
+		line(`echo "a who=\"$(id -un)\",home=\"$HOME\""`)(c)
+		c.User = "nobody"
+	}))
+	if err != nil || !strings.Contains(got, `who="nobody"`) || strings.Contains(got, `home="/root"`) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestNoSuchUser(t *testing.T) {
+	cfg := Defaults()
+	cfg.Command, cfg.User = []string{"true"}, "no-such-user"
+	if _, err := New(t.Context(), cfg, plugintest.Env(t)); err == nil || !strings.Contains(err.Error(), "user no-such-user: this machine has no such user") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	f := func(change func(*Config), says string) {
+		t.Helper()
+		cfg := Defaults()
+		cfg.Command = []string{"true"}
+		change(&cfg)
+		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want %q", err, says)
+		}
+	}
+	f(func(c *Config) { c.Command = []string{""} }, "the program is empty")
+	f(func(c *Config) { c.Command = []string{"df -h"} }, `command "df -h": no shell reads it`)
+	f(func(c *Config) { c.Command, c.Shell = []string{"df", "-h"}, true }, "it is one line")
+	f(func(c *Config) { c.Format = "xml" }, `format "xml"`)
+	f(func(c *Config) { c.Environment = map[string]string{"PACEWIRE_BUS": "x"} }, "PACEWIRE_BUS")
+	f(func(c *Config) { c.Templates = []string{"x"} }, "templates")
+}
+
+// Where no command is set there is nothing to do, which is told.
+func TestNoCommand(t *testing.T) {
+	if _, err := New(t.Context(), Defaults(), plugintest.Env(t)); !errors.Is(err, plugin.ErrNoData) || !strings.Contains(err.Error(), "command is empty") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Options of formats reach the decoders.
+func TestFormats(t *testing.T) {
+	f := func(change func(*Config), text, want string) {
+		t.Helper()
+		got, _, err := collect(t, newExec(t, func(c *Config) { c.Command = []string{"printf", "%s", text}; change(c) }))
+		if err != nil || got != want {
+			t.Errorf("%q, %v; want %q", got, err, want)
+		}
+	}
+	f(func(c *Config) { c.Format, c.JSON.Root, c.JSON.TagKeys = "json", "list", []string{"n"} }, `{"list":[{"n":"x","v":1}]}`, "test,n=x v=1 1700000000000000000\n")
+	f(func(c *Config) { c.Format, c.Series = "json", "mine" }, `{"v":1}`, "mine v=1 1700000000000000000\n")
+	f(func(c *Config) { c.Format, c.Templates = "graphite", []string{"host.series.field"} }, "web.cpu.user 1 5", "cpu,host=web user=1 5000000000\n")
+	f(func(c *Config) { c.Precision = "s" }, "a b=1 5", "a b=1 5000000000\n")
+	f(func(c *Config) { c.Format = "prometheus" }, "a{b=\"c\"} 1\n", "a,b=c value=1 1700000000000000000\n")
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,10 +19,25 @@ import (
 type run struct {
 	child.Result
 	command []string
+	shell   bool
 	err     error // it could not be started
 }
 
-func (r run) name() string { return r.command[0] }
+// name is what the command is called in what is said of it: its program, or the begin of the line that a shell reads.
+func (r run) name() string {
+	const most = 40
+	line := r.command[len(r.command)-1]
+	switch {
+	case !r.shell:
+		return r.command[0]
+	case len(line) <= most:
+		return line
+	}
+	return strings.ToValidUTF8(line[:most], "") + "..."
+}
+
+// ended is when the run was over, in whole microseconds.
+func (r run) ended() time.Time { return cmp.Or(r.Exit.At, time.Now()).Truncate(time.Microsecond) }
 
 // failure returns why the run is a failed one, nil where it is none.
 func (r run) failure(ctx context.Context) error {
@@ -66,7 +82,7 @@ func (e *executor) one(ctx context.Context, command []string) run {
 	spec := child.Spec{Command: command, Env: e.environ, User: e.cfg.User, Stderr: child.Log(e.log, slog.LevelInfo)}
 	head, tail := e.cfg.kept()
 	r, err := child.Run(ctx, spec, nil, head, tail)
-	return run{Result: r, command: command, err: err}
+	return run{Result: r, command: command, shell: e.cfg.Shell, err: err}
 }
 
 // commands returns what is to be run now: what the pattern finds, or the command itself.

@@ -3,7 +3,6 @@ package exec
 import (
 	"context"
 	"strings"
-	"time"
 
 	"github.com/pacewire/pacewire/internal/child"
 	"github.com/pacewire/pacewire/internal/decode/nagios"
@@ -51,9 +50,9 @@ func (e *executor) tried(r run) (t Trial, err error) {
 		Command: strings.Join(r.command, " "), Fault: r.err, Result: r.Result, Reason: r.Reason(),
 		Format: format, State: check.State, Check: isCheck(format) || e.cfg.State, Points: &telemetry.Batch{},
 	}
-	t.Points.At(time.Now().Truncate(time.Microsecond))
+	t.Points.At(r.ended())
 	if t.Check {
-		check.AppendTo(t.Points, e.cfg.checkName(r, e.name), nagios.Options{}, nil)
+		e.tellState(r, format, t.Points)
 	}
 	if !isCheck(format) {
 		t.Report, err = e.reader.read(r.Result, format, t.Points)
