@@ -195,6 +195,15 @@ func TestGap(t *testing.T) {
 	}
 }
 
+// A point is known by its time.
+func TestTime(t *testing.T) {
+	for _, i := range []int{0, 1, 1_999, 2_000, 1 << 40} {
+		if n, ok := Number(Time(i)); n != i || !ok {
+			t.Errorf("%d: %d, %v", i, n, ok)
+		}
+	}
+}
+
 // The texts of a number of points are the points one after the other, whatever their length.
 func TestTexts(t *testing.T) {
 	f := func(n, per, want int) {

@@ -27,6 +27,9 @@ func Number(ns int64) (i int, ok bool) {
 	return int(ns / 1000), ns >= 0 && ns%1000 == 0
 }
 
+// Time returns the time of point i, in nanoseconds.
+func Time(i int) int64 { return baseTime + int64(i)*1000 }
+
 // numberOf returns the number of the point that a line of line protocol is.
 func numberOf(line []byte) (i int, ok bool) {
 	const digits = 19 // of a time in nanoseconds between 2001 and 2262
@@ -64,7 +67,7 @@ func newPiece() *piece {
 // number makes the points of the piece those from a number on, which perPiece divides.
 func (p *piece) number(from int) {
 	for k, end := range p.ends {
-		t := uint64(baseTime + int64(from+k)*1000)
+		t := uint64(Time(from + k))
 		for i := end - 1; i >= end-19; i-- {
 			p.text[i] = byte('0' + t%10)
 			t /= 10

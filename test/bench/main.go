@@ -117,6 +117,7 @@ func sections() []section {
 		{"python", pythons},
 		{"shim", shims},
 		{"statsd", statsds},
+		{"otlp", otlps},
 		{"telegraf", telegrafBeside},
 	}
 }
