@@ -22,6 +22,7 @@ func Define() plugin.Definition {
 		Program: "exec",
 		Summary: "Points of any command that is run at each interval, in many formats.",
 		Config:  Defaults(),
+		Catalog: nagios.Catalog(),
 		Enum:    decode.Enum(decode.Formats()),
 		New:     New,
 	})

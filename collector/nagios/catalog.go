@@ -5,31 +5,11 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-// catalog describes the series of checks.
+// catalog describes the series of checks, with what several runs of a check tell.
 func catalog() []telemetry.Desc {
-	check := "name of the check"
-	return []telemetry.Desc{
-		{
-			Series: nagios.StateSeries, Help: "What a check says, at the end of each run.",
-			Tags: map[string]string{"check": check},
-			Fields: map[string]string{
-				"state": "0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN", "hard_state": "as state, of problems that lasted", "attempt": "1",
-				"exit_code": "1", "text": "first line", "long_text": "further lines", "reason": "why it is not the state of the exit code",
-				"stderr": "last 4 KiB", "duration_ms": "ms", "timed_out": "bool", "perf_errors": "1", "truncated": "bool",
-			},
-			Types: map[string]string{
-				"state": "i", "hard_state": "i", "attempt": "i", "exit_code": "i", "text": "s", "long_text": "s", "reason": "s",
-				"stderr": "s", "timed_out": "b", "perf_errors": "i", "truncated": "b",
-			},
-		},
-		{
-			Series: nagios.PerfSeries, Help: "What a check has measured, a point for each item.",
-			Tags: map[string]string{"check": check, "label": "name of the item", "unit": "as the check gives it; absent where it gives none"},
-			Fields: map[string]string{
-				"value": "unit", "base_value": "s, B or b", "min": "unit", "max": "unit", "counter": "bool",
-				"warn_low": "unit", "warn_high": "unit", "warn_inside": "bool", "crit_low": "unit", "crit_high": "unit", "crit_inside": "bool",
-			},
-			Types: map[string]string{"counter": "b", "warn_inside": "b", "crit_inside": "b"},
-		},
-	}
+	list := nagios.Catalog()
+	state := list[0]
+	state.Fields["hard_state"], state.Types["hard_state"] = "as state, of problems that lasted", "i"
+	state.Fields["attempt"], state.Types["attempt"] = "1", "i"
+	return list
 }
