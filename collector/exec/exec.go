@@ -52,7 +52,7 @@ func New(_ context.Context, cfg Config, env plugin.Env) (collector.Collector, er
 }
 
 func newExecutor(cfg Config, env plugin.Env) (*executor, error) {
-	environ, err := child.EnvironOf(os.Environ(), cfg.User, cfg.Environment)
+	environ, err := child.EnvironOf(os.Environ(), cfg.User, cfg.Variables(env.Host, env.Every, cfg.Environment))
 	return &executor{cfg: cfg, name: env.Name, log: env.Log, environ: environ, reader: reader{settings: cfg.Settings, plugin: env.Name}}, err
 }
 

@@ -30,6 +30,7 @@ type listener struct {
 }
 
 func newListener(life context.Context, cfg Config, env plugin.Env) (*listener, error) {
+	cfg.Environment = cfg.Variables(env.Host, env.Every, cfg.Environment)
 	r, err := execd.New(life, cfg.Config, env)
 	if err != nil {
 		return nil, err

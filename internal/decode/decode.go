@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/decode/collectd"
 	"github.com/pacewire/pacewire/internal/decode/graphite"
 	"github.com/pacewire/pacewire/internal/decode/jsontext"
 	"github.com/pacewire/pacewire/internal/decode/munin"
@@ -32,6 +33,7 @@ type Options struct {
 	Graphite  graphite.Options
 	Nagios    nagios.Options
 	Munin     munin.Options
+	Collectd  collectd.Options
 }
 
 // An entry is one format.
@@ -61,8 +63,12 @@ func formats() []entry {
 		{"openmetrics", false, func(Options) (Decoder, error) {
 			return &prometheus.Decoder{Options: prometheus.Options{OpenMetrics: true}}, nil
 		}},
+		{"collectd", true, func(o Options) (Decoder, error) {
+			return Func(func(b *telemetry.Batch, text []byte, at time.Time) report.Report {
+				return collectd.Decode(b, text, at, o.Collectd)
+			}), nil
+		}},
 		{"auto", false, func(o Options) (Decoder, error) { return &auto{options: o}, nil }},
-		// collectd plugs itself in here
 	}
 }
 

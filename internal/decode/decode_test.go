@@ -2,6 +2,7 @@ package decode
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -188,4 +189,31 @@ func TestSettings(t *testing.T) {
 	f(func(s *Settings) { s.Precision = "m" }, `precision "m": want ns, us, ms, s`)
 	f(func(s *Settings) { s.JSON.TagKeys = []string{"a..b"} }, `json: path "a..b"`)
 	f(func(s *Settings) { s.Templates = []string{"host"} }, `templates: template "host": no node is the series`)
+}
+
+// Programs of collectd are told whom they speak of, unless an operator says so; what they print has the names of a types.db.
+func TestSettingsOfCollectd(t *testing.T) {
+	s := DefaultSettings("collectd")
+	s.TypesDB = []string{t.TempDir() + "/types.db"}
+	own := map[string]string{"COLLECTD_HOSTNAME": "web-2", "A": "b"}
+	want := map[string]string{"COLLECTD_HOSTNAME": "web-2", "COLLECTD_INTERVAL": "60", "A": "b"}
+	if got := s.Variables("web-1", time.Minute, own); !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got := DefaultSettings("influx").Variables("web-1", time.Minute, own); !maps.Equal(got, own) {
+		t.Errorf("%v, want %v", got, own)
+	}
+	if _, err := s.Decoder("collectd", "p"); err == nil || !strings.HasPrefix(err.Error(), "types_db: ") {
+		t.Error(err)
+	}
+	if err := os.WriteFile(s.TypesDB[0], []byte("load shortterm:GAUGE:0:U longterm:GAUGE:0:U\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := s.Decoder("collectd", "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := points(t, d, "PUTVAL localhost/a/load N:1:2"); got != "a_load longterm=2,shortterm=1 1700000000000000000\n" {
+		t.Error(got)
+	}
 }

@@ -3,10 +3,12 @@ package decode
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/decode/collectd"
 	"github.com/pacewire/pacewire/internal/decode/graphite"
 	"github.com/pacewire/pacewire/internal/decode/jsontext"
 )
@@ -19,11 +21,12 @@ type Settings struct {
 	JSON      jsontext.Options `json:"json" jsonschema:"format json: what in objects that are no points of ours is what"`
 	Templates []string         `json:"templates" jsonschema:"format graphite: what the nodes of a path are, as [FILTER] TEMPLATE [TAG=VALUE,...], such as servers.* .host.series.field*"`
 	Separator string           `json:"separator" jsonschema:"format graphite: what stands between nodes that make one name"`
+	TypesDB   []string         `json:"types_db" jsonschema:"format collectd: files that name the values of types, such as /usr/share/collectd/types.db; of types in none of them values are value, or value0, value1 ..."`
 }
 
 // DefaultSettings returns the settings of an operator who says nothing but the format.
 func DefaultSettings(format string) Settings {
-	return Settings{Format: format, Precision: "ns", Templates: []string{}, Separator: "_", JSON: jsontext.Options{TagKeys: []string{}, FieldKeys: []string{}}}
+	return Settings{Format: format, Precision: "ns", Templates: []string{}, Separator: "_", TypesDB: []string{}, JSON: jsontext.Options{TagKeys: []string{}, FieldKeys: []string{}}}
 }
 
 // Enum returns the values of settings that have few; formats are those that the plugin can do with.
@@ -61,7 +64,23 @@ func (s Settings) Check(formats []string) error {
 
 // Decoder returns a decoder of a format as s says; plugin is the name of the plugin.
 func (s Settings) Decoder(format, plugin string) (Decoder, error) {
-	return New(format, s.options(plugin))
+	o := s.options(plugin)
+	var err error
+	if o.Collectd.Types, err = collectd.ReadTypes(s.TypesDB...); err != nil {
+		return nil, fmt.Errorf("types_db: %w", err)
+	}
+	return New(format, o)
+}
+
+// Variables returns the environment of a program besides what its operator has named, own, which counts: what those that print the
+// format expect to be told of the host that they are to speak of, and of how often.
+func (s Settings) Variables(host string, every time.Duration, own map[string]string) map[string]string {
+	if s.Format != "collectd" && s.Format != "auto" {
+		return own
+	}
+	all := collectd.Variables(host, every)
+	maps.Copy(all, own)
+	return all
 }
 
 func (s Settings) options(plugin string) Options {
@@ -69,6 +88,7 @@ func (s Settings) options(plugin string) Options {
 	if o.Series == "" {
 		o.Series = plugin
 	}
+	o.Munin.Plugin, o.Collectd.Plugin = plugin, plugin
 	o.Precision, _ = time.ParseDuration("1" + s.Precision)
 	return o
 }

@@ -4,6 +4,7 @@ package collectd
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +23,16 @@ const (
 type Options struct {
 	Types  Types  // the names of values; those of other types are value, or value0, value1 ...
 	Plugin string // the plugin whose events notifications are
-	Host   string // how programs call this host, which is no tag; localhost is this host too
+}
+
+// Variables are what the exec plugin tells its programs: the host that they are to speak of, and how often.
+func Variables(host string, every time.Duration) map[string]string {
+	if every <= 0 {
+		every = 10 * time.Second // collectd's own
+	}
+	return map[string]string{
+		"COLLECTD_HOSTNAME": host, "COLLECTD_INTERVAL": strconv.FormatFloat(every.Seconds(), 'f', -1, 64),
+	}
 }
 
 // Decode adds the points and the events of a text: PUTVAL and PUTNOTIF, one a line. Empty lines and those that begin with # say nothing.
@@ -88,9 +98,13 @@ func (r *reader) time(text string) (time.Time, error) {
 	return t, nil
 }
 
-// host adds the tag host, where it is another than ours.
-func (r *reader) host(tags telemetry.Tags, name string) {
-	if name != "localhost" && name != r.options.Host {
-		tags["host"] = name
+// hostTag is what the tag host is for a host; that of localhost is for who sends the batch to decide.
+func hostTag(name string) string {
+	if name == here {
+		return ""
 	}
+	return name
 }
+
+// here is what programs call the host that they run on, when nobody has told them its name.
+const here = "localhost"

@@ -2,6 +2,7 @@ package collectd
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func options(t testing.TB) Options {
 	if err := types.Parse(typesDB); err != nil {
 		t.Fatal(err)
 	}
-	return Options{Types: types, Plugin: "legacy", Host: "web-1"}
+	return Options{Types: types, Plugin: "legacy"}
 }
 
 // decode returns the points of a text as sorted lines, and the report.
@@ -56,21 +57,21 @@ func TestPutval(t *testing.T) {
 			t.Errorf("%s\ngot  %s%v\nwant %s", text, got, r.First, want)
 		}
 	}
-	f("PUTVAL web-1/cpu-0/cpu-idle N:2299366", "cpu_cpu,instance=0,type_instance=idle value=2299366i 1700000000000000000\n")
+	f("PUTVAL localhost/cpu-0/cpu-idle N:2299366", "cpu_cpu,instance=0,type_instance=idle value=2299366i 1700000000000000000\n")
 	f("putval localhost/interface/if_octets-eth0 interval=10 1180647081:421465:479194\n",
 		"interface_if_octets,type_instance=eth0 rx=421465i,tx=479194i 1180647081000000000\n")
 	f("PUTVAL other/load/load 1180647081.25:0.1:U:3", "load_load,host=other longterm=3,shortterm=0.1 1180647081250000000\n")
-	f("PUTVAL web-1/a/unknown N:5\nPUTVAL web-1/b/unknown N:5:U:-1e3", "a_unknown value=5 1700000000000000000\nb_unknown value0=5,value2=-1000 1700000000000000000\n")
-	f("PUTVAL web-1/a/b N:U", "")
-	f("\n  # a comment\nPUTVAL\tweb-1/a/b\tN:1\r\n", "a_b value=1 1700000000000000000\n")
-	f(`PUTVAL "web-1/a-one two/b-\"x\" \\z" N:1`, `a_b,instance=one\ two,type_instance="x"\ \z value=1 1700000000000000000`+"\n")
-	f("PUTVAL web-1/a-b-c/df_complex-used-/home N:1", "a_df_complex,instance=b-c,type_instance=used-/home value=1 1700000000000000000\n")
-	f("PUTVAL web-1/c/cpu N:1.5e+10\nPUTVAL web-1/d/cpu N:18446744073709551615\n", "c_cpu value=15000000000i 1700000000000000000\nd_cpu value=18446744073709551615u 1700000000000000000\n")
+	f("PUTVAL localhost/a/unknown N:5\nPUTVAL localhost/b/unknown N:5:U:-1e3", "a_unknown value=5 1700000000000000000\nb_unknown value0=5,value2=-1000 1700000000000000000\n")
+	f("PUTVAL localhost/a/b N:U", "")
+	f("\n  # a comment\nPUTVAL\tlocalhost/a/b\tN:1\r\n", "a_b value=1 1700000000000000000\n")
+	f(`PUTVAL "localhost/a-one two/b-\"x\" \\z" N:1`, `a_b,instance=one\ two,type_instance="x"\ \z value=1 1700000000000000000`+"\n")
+	f("PUTVAL localhost/a-b-c/df_complex-used-/home N:1", "a_df_complex,instance=b-c,type_instance=used-/home value=1 1700000000000000000\n")
+	f("PUTVAL localhost/c/cpu N:1.5e+10\nPUTVAL localhost/d/cpu N:18446744073709551615\n", "c_cpu value=15000000000i 1700000000000000000\nd_cpu value=18446744073709551615u 1700000000000000000\n")
 }
 
 // Options hold for the values behind them, of which there may be several on a line.
 func TestPutvalLists(t *testing.T) {
-	got, r := decode(t, `PUTVAL web-1/a/b 1180647081:1 interval=10 meta:room="the lab" 1180647091:2 meta:room=hall meta:host=x 1180647101:3`, options(t))
+	got, r := decode(t, `PUTVAL localhost/a/b 1180647081:1 interval=10 meta:room="the lab" 1180647091:2 meta:room=hall meta:host=x 1180647101:3`, options(t))
 	want := "a_b value=1 1180647081000000000\na_b,room=hall value=3 1180647101000000000\na_b,room=the\\ lab value=2 1180647091000000000\n"
 	if got != want || r.Total() > 0 {
 		t.Errorf("%s%v, want %s", got, r.First, want)
@@ -85,7 +86,7 @@ func TestPutnotif(t *testing.T) {
 			t.Errorf("%s\ngot  %s%v\nwant %s", text, got, r.First, state+event)
 		}
 	}
-	f(`PUTNOTIF severity=failure time=1700000001 host=web-1 plugin=cpu plugin_instance=0 type=cpu type_instance=idle message=too hot, 99 degrees`,
+	f(`PUTNOTIF severity=failure time=1700000001 host=localhost plugin=cpu plugin_instance=0 type=cpu type_instance=idle message=too hot, 99 degrees`,
 		`check_state,check=cpu-0/cpu-idle state=2i,text="too hot, 99 degrees" 1700000001000000000`+"\n",
 		`event,plugin=legacy,type=notification message="cpu-0/cpu-idle is CRITICAL: too hot, 99 degrees",to="CRITICAL" 1700000001000000000`+"\n")
 	f(`putnotif Severity=Okay time=N host="other" plugin=df s:room=lab Message="it says \"fine\""`,
@@ -101,7 +102,7 @@ func TestPutnotif(t *testing.T) {
 func TestBad(t *testing.T) {
 	f := func(line, reason, first string) {
 		t.Helper()
-		got, r := decode(t, "PUTVAL web-1/a/b N:1\n"+line+"\nPUTVAL web-1/c/d N:2\n", options(t))
+		got, r := decode(t, "PUTVAL localhost/a/b N:1\n"+line+"\nPUTVAL localhost/c/d N:2\n", options(t))
 		want := "a_b value=1 1700000000000000000\nc_d value=2 1700000000000000000\n"
 		if got != want || !maps.Equal(r.Bad, map[string]int{reason: 1}) || !strings.HasPrefix(r.First.Error(), "line 2: "+first) {
 			t.Errorf("%s: %s%v", line, got, r)
@@ -135,7 +136,7 @@ func TestBad(t *testing.T) {
 
 // What is not finite costs itself, and its point when there is nothing else.
 func TestNotFinite(t *testing.T) {
-	got, r := decode(t, "PUTVAL web-1/a/load N:NaN:1:inf\nPUTVAL web-1/a/cpu N:-1e999\n", options(t))
+	got, r := decode(t, "PUTVAL localhost/a/load N:NaN:1:inf\nPUTVAL localhost/a/cpu N:-1e999\n", options(t))
 	if got != "a_load midterm=1 1700000000000000000\n" || r.Bad[report.NotFinite] != 3 || r.Bad[report.NoFields] != 1 {
 		t.Errorf("%s, %v", got, r)
 	}
@@ -143,7 +144,7 @@ func TestNotFinite(t *testing.T) {
 
 // A line with a fault counts up to it.
 func TestHalfALine(t *testing.T) {
-	got, r := decode(t, "PUTVAL web-1/a/b N:1 N:x N:3\n", options(t))
+	got, r := decode(t, "PUTVAL localhost/a/b N:1 N:x N:3\n", options(t))
 	if got != "a_b value=1 1700000000000000000\n" || r.Bad[BadValue] != 1 {
 		t.Errorf("%s, %v", got, r)
 	}
@@ -162,4 +163,35 @@ func TestTypes(t *testing.T) {
 	f("b :GAUGE:0:1\n", `line 2: b: ":GAUGE:0:1": want name:kind:min:max, each name once`)
 	f("b x:GAUGE:0:1 x:GAUGE:0:1\n", `line 2: b: "x:GAUGE:0:1": want name:kind:min:max, each name once`)
 	f("\nb x:PIE:0:1\n", `line 3: b: "x:PIE:0:1": kind "PIE": want GAUGE, COUNTER, DERIVE or ABSOLUTE`)
+}
+
+func TestReadTypes(t *testing.T) {
+	path := t.TempDir() + "/types.db"
+	if err := os.WriteFile(path, []byte(typesDB), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if types, err := ReadTypes(path); err != nil || len(types) != 3 || len(types["load"]) != 3 || !types["cpu"][0].Counter {
+		t.Errorf("%v, %v", types, err)
+	}
+	if _, err := ReadTypes(path, path+".local"); err == nil || !strings.Contains(err.Error(), path+".local") {
+		t.Error(err)
+	}
+	if err := os.WriteFile(path, []byte("load\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadTypes(path); err == nil || !strings.Contains(err.Error(), path+": line 1: load: there is no value") {
+		t.Error(err)
+	}
+}
+
+func TestVariables(t *testing.T) {
+	f := func(every time.Duration, want string) {
+		t.Helper()
+		if got := Variables("web-1", every); got["COLLECTD_HOSTNAME"] != "web-1" || got["COLLECTD_INTERVAL"] != want || len(got) != 2 {
+			t.Errorf("%v: %v", every, got)
+		}
+	}
+	f(0, "10")
+	f(time.Minute, "60")
+	f(1500*time.Millisecond, "1.5")
 }

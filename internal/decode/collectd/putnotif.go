@@ -40,12 +40,12 @@ func (r *reader) notification(text string) error {
 		return err
 	}
 	check := cmp.Or(n.id.String(), r.options.Plugin, "collectd")
-	tags := telemetry.Tags{"check": check}
-	r.host(tags, cmp.Or(n.id.host, "localhost"))
+	host := hostTag(n.id.host)
 	r.report.Append(r.b, r.line, telemetry.Point{
-		Series: nagios.StateSeries, Time: at, Tags: tags, Fields: telemetry.Fields{"state": int(state), "text": n.message},
+		Series: nagios.StateSeries, Time: at, Tags: telemetry.Tags{"host": host, "check": check},
+		Fields: telemetry.Fields{"state": int(state), "text": n.message},
 	})
-	r.event(at, tags["host"], check, state, n.message)
+	r.event(at, host, check, state, n.message)
 	return nil
 }
 
@@ -53,15 +53,14 @@ func (r *reader) notification(text string) error {
 // that moment only, as who sends it decides what its host is.
 func (r *reader) event(at time.Time, host, check string, state nagios.State, message string) {
 	own := r.b.Host()
-	here := cmp.Or(own, r.options.Host, "localhost")
+	r.b.SetHost(cmp.Or(own, here))
 	e := telemetry.Event{
-		Host: cmp.Or(host, here), Plugin: r.options.Plugin, Type: EventType,
+		Host: cmp.Or(host, r.b.Host()), Plugin: r.options.Plugin, Type: EventType,
 		Message: fmt.Sprintf("%s is %s: %s", check, state, message), To: state.String(),
 	}
 	if !at.IsZero() {
 		e.Time = at.UnixNano()
 	}
-	r.b.SetHost(here)
 	e.AppendTo(r.b)
 	r.b.SetHost(own)
 	r.report.Points++

@@ -25,7 +25,7 @@ func (r *reader) values(text string) error {
 	if err != nil {
 		return err
 	}
-	tags := r.tags(id)
+	tags := telemetry.Tags{"host": hostTag(id.host), "instance": id.instance, "type_instance": id.typeInstance}
 	lists := 0
 	for {
 		field, more, err := s.next()
@@ -56,12 +56,6 @@ func setMeta(tags telemetry.Tags, key, value string) {
 	if ok && name != "" && !slices.Contains([]string{"host", "instance", "type_instance"}, name) {
 		tags[name] = value
 	}
-}
-
-func (r *reader) tags(id identifier) telemetry.Tags {
-	tags := telemetry.Tags{"instance": id.instance, "type_instance": id.typeInstance}
-	r.host(tags, id.host)
-	return tags
 }
 
 // list adds one value list, time:value[:value...], as a point.

@@ -3,6 +3,7 @@ package collectd
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 )
 
@@ -13,6 +14,21 @@ type Types map[string][]Source
 type Source struct {
 	Name    string
 	Counter bool // of a kind that counts in whole numbers: COUNTER, DERIVE or ABSOLUTE
+}
+
+// ReadTypes reads the types of files. Of two that define the same the later counts.
+func ReadTypes(paths ...string) (Types, error) {
+	t := Types{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		if err := t.Parse(string(text)); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return t, nil
 }
 
 // Parse adds the types of a file. A line is a type, and name:kind:min:max of each value; the bounds are for RRDtool. Of a line that
