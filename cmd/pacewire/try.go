@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,23 +20,28 @@ import (
 // tryFlags are those of try: what an exec collector has in its config.
 type tryFlags struct {
 	exec.Config
-	timeout time.Duration
-	name    string
+	timeout  time.Duration
+	name     string
+	settings string
 }
 
 func (a *app) try() *cobra.Command {
 	o := tryFlags{Config: exec.Defaults()}
 	c := &cobra.Command{
 		Use: "try [FLAG...] -- COMMAND...", Short: "Run a command once, and show what would be read from it",
-		Long: "try runs a command as the collector exec does: without a shell, with numbers that have points, within a time, and with an end of\n" +
-			"all that it has started. It shows the points, the state as of a check, what the command says on standard error, and how long\n" +
-			"it took. Nothing is published, and neither a bus nor a config is needed.",
+		Long: "try runs a command as the collector exec does: without a shell, in the locale C.UTF-8, within a time, and with an end of all that\n" +
+			"it has started. It shows the points, the state as of a check, what the command says on standard error, and how long it took.\n" +
+			"Nothing is published, and neither a bus nor a config is needed.",
 		Example: "  pacewire try -- /usr/lib/nagios/plugins/check_load -w 5 -c 10\n" +
 			"  pacewire try --format influx -- ./queues.sh\n" +
+			"  pacewire try --format json --settings '{\"json\": {\"root\": \"disks\", \"tag_keys\": [\"name\"]}}' -- ./disks.py\n" +
 			"  pacewire try --shell -- 'df -P / | tail -n 1'",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.Command = args
+			if err := o.take(); err != nil {
+				return exitWith(exitUsage, fmt.Errorf("--settings: %w", err))
+			}
 			return a.tryOut(c.Context(), o)
 		},
 	}
@@ -43,10 +49,21 @@ func (a *app) try() *cobra.Command {
 	f.StringVar(&o.Format, "format", "auto", "what the command prints: "+strings.Join(decode.Formats(), ", "))
 	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "end the command after so long")
 	f.StringVar(&o.name, "name", "try", "what the plugin would be called")
+	f.StringVar(&o.settings, "settings", "", "settings of the collector exec, as a `JSON` object")
 	f.BoolVar(&o.Shell, "shell", false, "COMMAND is one line, which /bin/sh reads")
 	f.StringVar(&o.User, "user", "", "who the command runs as; takes root")
 	suggest(c, "format", decode.Formats()...)
 	return c
+}
+
+// take reads the settings that are given as an object.
+func (o *tryFlags) take() error {
+	if o.settings == "" {
+		return nil
+	}
+	d := json.NewDecoder(strings.NewReader(o.settings))
+	d.DisallowUnknownFields()
+	return d.Decode(&o.Config)
 }
 
 // tryOut runs the command and shows what became of it.

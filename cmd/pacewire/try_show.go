@@ -61,7 +61,7 @@ func stateText(t exec.Trial) string {
 	return text
 }
 
-// A trial is what became of a command, for programs.
+// A trialRow is what became of a command, for programs.
 type trialRow struct {
 	Command  string            `json:"command"`
 	Format   string            `json:"format"`
