@@ -4,8 +4,8 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
-	"net"
 	"strings"
 	"sync"
 	"time"
@@ -17,47 +17,49 @@ import (
 // grace is how long what was sent before the end may still be read.
 const grace = 100 * time.Millisecond
 
-// A reader is a socket or a connection that is to be read no more.
-type reader interface {
-	SetReadDeadline(t time.Time) error
-}
-
-// until has reads of r end soon after ctx does. stop gives that up.
-func until(ctx context.Context, r reader) (stop func() bool) {
-	return context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Now().Add(grace)) }) // what is closed tells so when it is read
-}
-
-// receive takes the datagrams of s until ctx ends, and closes it.
-func (l *listener) receive(ctx context.Context, s listen.Socket, out collector.Emitter) {
-	defer s.Close()
-	defer until(ctx, s.Packets)()
+// receive takes the datagrams of s until ctx ends, and closes it. What the kernel has by then is taken too, as far as that is
+// quick.
+func (l *listener) receive(ctx context.Context, s listen.Socket, out collector.Emitter) error {
+	b, err := s.Packets.Batcher()
+	if err != nil {
+		return errors.Join(fmt.Errorf("listen at %s: %w", s.Name(), err), s.Close())
+	}
+	defer b.Close()
+	var end time.Time
 	for {
-		datagrams, long, err := s.Packets.ReadMany()
-		if lost := s.Packets.Lost(); lost > 0 {
-			l.overflow(s.Name(), lost, out)
+		datagrams, long, err := b.Next()
+		if err != nil {
+			return fmt.Errorf("receive at %s: %w", s.Name(), err)
 		}
-		switch {
-		case err == nil:
-			l.work(s, out, func(t *table) {
-				for _, text := range datagrams {
-					t.take(text)
-				}
-				for range long {
-					t.drop(tooLong, nil)
-				}
-			})
-		case errors.Is(err, net.ErrClosed) || ctx.Err() != nil:
-			return
+		if lost := b.Lost(); lost > 0 {
+			l.overflow(s, lost, out)
+		}
+		l.work(s, out, func(t *table) {
+			for _, text := range datagrams {
+				t.take(text)
+			}
+			for range long {
+				t.drop(tooLong, nil)
+			}
+		})
+		if ctx.Err() == nil {
+			continue
+		}
+		if end.IsZero() {
+			end = time.Now().Add(grace)
+		}
+		if len(datagrams) == 0 || time.Now().After(end) {
+			return nil
 		}
 	}
 }
 
 // overflow counts datagrams that the kernel had no room for.
-func (l *listener) overflow(from string, n int, out collector.Emitter) {
+func (l *listener) overflow(s listen.Socket, n int, out collector.Emitter) {
 	out.Drop("udp_overflow", n)
 	if more, ok := l.datagrams.Pass(); ok {
 		l.log.Warn("datagrams lost: more came than were taken; raise net.core.rmem_max, or send fewer and larger ones",
-			"listen", from, "datagrams", n, "unreported", more)
+			"listen", s.Name(), "datagrams", n, "unreported", more)
 	}
 }
 
@@ -75,7 +77,8 @@ func (l *listener) accept(ctx context.Context, s listen.Socket, out collector.Em
 		}
 		wg.Go(func() {
 			defer c.Close()
-			defer until(ctx, c)()
+			stop := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Now().Add(grace)) }) // it fails once c is closed
+			defer stop()
 			l.read(c, s, out)
 		})
 	}

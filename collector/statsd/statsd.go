@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pacewire/pacewire/collector"
 	"github.com/pacewire/pacewire/internal/listen"
@@ -53,22 +54,25 @@ func (l *listener) Stream(ctx context.Context, out collector.Emitter) error {
 	if err != nil {
 		return err
 	}
-	var receivers, flusher sync.WaitGroup
+	receivers, ctx := errgroup.WithContext(ctx)
 	for _, s := range sockets {
-		receivers.Go(func() {
+		receivers.Go(func() error {
 			if s.Packets != nil {
-				l.receive(ctx, s, out)
-			} else {
-				l.accept(ctx, s, out)
+				return l.receive(ctx, s, out)
 			}
+			l.accept(ctx, s, out)
+			return nil
 		})
 	}
-	over := make(chan struct{})
-	flusher.Go(func() { l.flushes(over, out) })
-	receivers.Wait()
+	over, flushed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(flushed)
+		l.flushes(over, out)
+	}()
+	err = receivers.Wait()
 	close(over)
-	flusher.Wait()
-	return nil
+	<-flushed
+	return err
 }
 
 // open opens all sockets, or none.

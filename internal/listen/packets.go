@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"syscall"
 	"time"
 )
 
@@ -18,7 +17,6 @@ type Packets struct {
 	control []byte
 	thrown  uint32 // by the kernel, as it has told last
 	lost    int    // and what of that nobody has asked for
-	many    *many  // once several are read at a time
 }
 
 // A socket is what those of all kinds can do.
@@ -26,7 +24,6 @@ type socket interface {
 	Read(p []byte) (int, error)
 	SetReadBuffer(bytes int) error
 	SetReadDeadline(t time.Time) error
-	SyscallConn() (syscall.RawConn, error)
 	LocalAddr() net.Addr
 	Close() error
 }
