@@ -81,8 +81,10 @@ func valueEnd(text []byte) int {
 	case '{', '[':
 		return nestEnd(text)
 	}
-	if n := bytes.IndexAny(text, ",]} \t\r\n"); n >= 0 {
-		return n
+	for i, c := range text {
+		if c == ',' || c == ']' || c == '}' || c <= ' ' {
+			return i
+		}
 	}
 	return len(text)
 }
@@ -116,25 +118,34 @@ func nestEnd(text []byte) int {
 }
 
 // stringOf returns a string, which looks into value if it can.
-func stringOf(value []byte) (s string, err error) {
+func stringOf(value []byte) (string, error) {
 	switch {
 	case value[0] != '"':
 		return "", fmt.Errorf("want a text instead of %s", short(value))
 	case bytes.IndexByte(value, '\\') >= 0:
-		err = json.Unmarshal(value, &s)
-		return s, err
+		return unescaped(value)
 	}
-	inner := value[1 : len(value)-1]
-	return unsafe.String(unsafe.SliceData(inner), len(inner)), nil
+	return view(value[1 : len(value)-1]), nil
+}
+
+// unescaped is stringOf for a string with escapes.
+func unescaped(value []byte) (s string, err error) {
+	err = json.Unmarshal(value, &s)
+	return s, err
 }
 
 // digits returns what a number consists of: 64 bits are a text in JSON.
 func digits(value []byte) string {
-	if s, err := stringOf(value); err == nil {
-		return s
+	if value[0] == '"' {
+		if s, err := stringOf(value); err == nil {
+			return s
+		}
 	}
-	return unsafe.String(unsafe.SliceData(value), len(value))
+	return view(value)
 }
+
+// view returns text as a string that lives as long as it does.
+func view(text []byte) string { return unsafe.String(unsafe.SliceData(text), len(text)) }
 
 // readUint sets v to a number without a sign; null is 0.
 func readUint(v *uint64, value []byte) (err error) {

@@ -2,7 +2,6 @@ package otlp
 
 import (
 	"math"
-	"unsafe"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -64,7 +63,7 @@ func float(bits uint64) float64 { return math.Float64frombits(bits) }
 func (f *fields) signed() int32 { return int32(protowire.DecodeZigZag(f.bits & math.MaxUint32)) }
 
 // text returns the bytes as a text that lives as long as they do.
-func (f *fields) text() string { return unsafe.String(unsafe.SliceData(f.bytes), len(f.bytes)) }
+func (f *fields) text() string { return view(f.bytes) }
 
 // eachFixed calls f for the numbers of a packed field.
 func eachFixed(packed []byte, f func(bits uint64)) error {
