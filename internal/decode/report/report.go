@@ -87,7 +87,7 @@ var codes = map[string]telemetry.Code{
 // Append adds p to b by the rules of all formats: fields that are not finite are left out, and points whose time a batch cannot
 // hold or that have no field; each is counted. It takes p's fields and tags over. line is where the point stands.
 func (r *Report) Append(b *telemetry.Batch, line int, p telemetry.Point) {
-	if ok := Holds(p.Time); !ok {
+	if !Holds(p.Time) {
 		r.Refuse(TimeRange, line, "%s: the time %s is not between the years 1678 and 2261", p.Series, p.Time.Format(time.RFC3339))
 		return
 	}
