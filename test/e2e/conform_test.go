@@ -130,6 +130,8 @@ func builtIns(t *testing.T) map[string]good {
 	cases := map[string]good{
 		"collector.host":     {},
 		"collector.lines":    {config: `{"listen":["tcp://127.0.0.1:0"]}`, silent: true},
+		"collector.nagios":   {config: `{"checks":{"fine":{"command":["true"],"every":"1s"}}}`},
+		"collector.munin":    {config: `{"plugins":["/bin/true"],"conf":""}`},
 		"collector.scrape":   {silent: true}, // it has no target
 		"collector.textfile": {config: `{"folders":["{dir}*"]}`, silent: true},
 		"processor.filter":   {},
