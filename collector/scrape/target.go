@@ -74,6 +74,9 @@ func (l *labels) address(text string) error {
 	if err != nil {
 		return errors.New("want host:port, or a URL such as http://host:9100/metrics")
 	}
+	if u.User != nil {
+		return errors.New("take the name and the password out of the URL: they are the settings username and password")
+	}
 	l.set(schemeLabel, u.Scheme)
 	l.set(addressLabel, u.Host)
 	if u.Path != "" {

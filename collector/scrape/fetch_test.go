@@ -1,0 +1,223 @@
+package scrape
+
+import (
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pacewire/pacewire/plugin"
+)
+
+// up returns why a scrape failed, "" if it went well.
+func up(t *testing.T, e *emitter) string {
+	t.Helper()
+	got := e.take("up")
+	if len(got) != 1 {
+		t.Fatalf("up: %q", got)
+	}
+	if got[0] == "up,instance=i,job=j value=1" {
+		return ""
+	}
+	text, ok := strings.CutPrefix(got[0], `up,instance=i,job=j error="`)
+	if text, ok = strings.CutSuffix(text, `",value=0`); !ok {
+		t.Fatalf("up: %s", got[0])
+	}
+	return text
+}
+
+func TestRequest(t *testing.T) {
+	p := newPage(t, "")
+	var got *http.Request
+	p.does(func(_ http.ResponseWriter, r *http.Request) { got = r })
+	f := func(change func(*Config), want map[string]string) {
+		t.Helper()
+		w, e := p.worker(t, change)
+		w.scrape(t.Context())
+		if text := up(t, e); text != "" {
+			t.Error(text)
+		}
+		for name, value := range want {
+			if got.Header.Get(name) != value {
+				t.Errorf("%s: %q, want %q", name, got.Header.Get(name), value)
+			}
+		}
+	}
+	f(nil, map[string]string{"Accept": accept, "Accept-Encoding": "gzip", "X-Prometheus-Scrape-Timeout-Seconds": "10", "Authorization": ""})
+	f(func(c *Config) { c.ScrapeTimeout = plugin.Duration(1500 * time.Millisecond) }, map[string]string{"X-Prometheus-Scrape-Timeout-Seconds": "1.5"})
+	f(func(c *Config) { c.Username, c.Password = "u", "p" }, map[string]string{"Authorization": "Basic dTpw"})
+	f(func(c *Config) { c.BearerToken = "secret" }, map[string]string{"Authorization": "Bearer secret"})
+	f(func(c *Config) { c.Headers = map[string]string{"x-scope": "1", "Accept": "text/plain"} }, map[string]string{"X-Scope": "1", "Accept": "text/plain"})
+	f(func(c *Config) { c.Headers = map[string]string{"host": "other"} }, nil)
+	if got.Host != "other" {
+		t.Errorf("host %q", got.Host)
+	}
+}
+
+// What a target may answer, and which answers count.
+func TestAnswer(t *testing.T) {
+	p := newPage(t, "")
+	f := func(kind, encoding, body, want string, points ...string) {
+		t.Helper()
+		p.does(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"] = []string{kind}
+			if encoding != "" {
+				w.Header().Set("Content-Encoding", encoding)
+			}
+			_, _ = io.WriteString(w, body)
+		})
+		w, e := p.worker(t, func(c *Config) { c.MaxBody, c.MaxSamples = 100_000, 3 })
+		w.scrape(t.Context())
+		e.mu.Lock()
+		all := e.points
+		e.mu.Unlock()
+		if got := up(t, e); !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%s %q: %q, want %q", kind, body[:min(len(body), 60)], got, want)
+		}
+		e.points = all
+		check(t, e.take("a", "b", "c", "d"), points...)
+	}
+	a := "a,instance=i,job=j value=1"
+	f("", "", "a 1\n", "", a)
+	f("text/plain; version=0.0.4; charset=utf-8; escaping=values", "", "a 1\n", "", a)
+	f("text/plain", "identity", "a 1\n", "", a)
+	f("text/plain", "gzip", zipped("a 1\n"), "", a)
+	f("application/openmetrics-text; version=1.0.0; charset=utf-8", "", "a 1\n# EOF\n", "", a)
+	f("text/plain", "", "", "")
+	f("application/openmetrics-text; version=1.0.0", "", "a 1\n", `cut off: the text does not end with \"# EOF\"`)
+	f("application/openmetrics-text; version=2.0.0", "", "a 1\n# EOF\n", `content type \"application/openmetrics-text; version=2.0.0\": want`)
+	f("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily", "", "\x01", `content type \"application/vnd`)
+	f("text/html", "", "<html>", `content type \"text/html\": want text/plain or application/openmetrics-text`)
+	f("text", "; =", "a 1\n", `content type \"text\": want`)
+	f("text/plain", "", "a 1\nb 2", "cut off: line 2: the last line does not end with a line feed")
+	f("text/plain", "", "<html>\n", "no samples: line 1: no name of a metric")
+	f("text/plain", "", "a 1\nb 1\nc 1\nd 1\n", "more than 3 samples (max_samples)")
+	f("text/plain", "", strings.Repeat("# much\n", 20_000), "the body has more than 100000 bytes (max_body_bytes)")
+	f("text/plain", "gzip", zipped(strings.Repeat("# much\n", 20_000)), "the body has more than 100000 bytes (max_body_bytes)")
+	f("text/plain", "gzip", "a 1\n", "decompress: ")
+	f("text/plain", "gzip", zipped("a 1\n")[:20], "unexpected EOF")
+	f("text/plain", "br", "a 1\n", `content encoding \"br\": want gzip or none`)
+}
+
+func zipped(text string) string {
+	var b strings.Builder
+	z := gzip.NewWriter(&b)
+	_, _ = io.WriteString(z, text)
+	_ = z.Close()
+	return b.String()
+}
+
+// A target that does not answer as it should is down: of its page nothing counts.
+func TestDown(t *testing.T) {
+	p := newPage(t, "")
+	w, e := p.worker(t, nil)
+	p.does(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusTeapot) })
+	w.scrape(t.Context())
+	if got := up(t, e); got != "answered 418 I'm a teapot" {
+		t.Error(got)
+	}
+	p.does(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		fmt.Fprint(w, "a 1\n")
+	})
+	w.scrape(t.Context())
+	if got := up(t, e); got != "unexpected EOF" {
+		t.Error(got)
+	}
+	p.say("a 1\n")
+	w.scrape(t.Context())
+	if got := up(t, e); got != "" {
+		t.Error(got)
+	}
+	p.Close()
+	w.scrape(t.Context())
+	if got := up(t, e); !strings.Contains(got, "connection refused") {
+		t.Error(got)
+	}
+}
+
+// A target that begins its answer and does not end it costs the time it has, no more.
+func TestTimeout(t *testing.T) {
+	p := newPage(t, "")
+	p.does(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "a 1\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	w, e := p.worker(t, func(c *Config) { c.ScrapeTimeout = plugin.Duration(50 * time.Millisecond) })
+	w.scrape(t.Context())
+	if got := up(t, e); got != "no whole answer in 50ms" {
+		t.Error(got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if w.scrape(ctx); len(e.take()) > 0 {
+		t.Error("a scrape that was given up is told")
+	}
+}
+
+func TestTLS(t *testing.T) {
+	p := &page{}
+	p.say("a 1\n")
+	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.answer(w, r) }))
+	p.StartTLS()
+	t.Cleanup(p.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := func(change func(*Config), want string) {
+		t.Helper()
+		w, e := p.worker(t, change)
+		w.scrape(t.Context())
+		if got := up(t, e); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	f(nil, "certificate")
+	f(func(c *Config) { c.Insecure = true }, "")
+	f(func(c *Config) { c.CAFile = ca }, "")
+	f(func(c *Config) { c.CAFile, c.ServerName = ca, "example.com" }, "")
+	f(func(c *Config) { c.CAFile, c.ServerName = ca, "other.org" }, "not other.org")
+}
+
+// The target wants a certificate of us.
+func TestClientCertificate(t *testing.T) {
+	p := &page{}
+	p.say("a 1\n")
+	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.answer(w, r) }))
+	p.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	p.StartTLS()
+	t.Cleanup(p.Close)
+	pair := p.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, block := range map[string]*pem.Block{"cert": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, "key": {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, e := p.worker(t, func(c *Config) { c.Insecure, c.CertFile, c.KeyFile = true, dir+"/cert", dir+"/key" })
+	w.scrape(t.Context())
+	if got := up(t, e); got != "" {
+		t.Error(got)
+	}
+	for _, c := range []Config{{CAFile: dir + "/no"}, {CAFile: dir + "/key"}, {CertFile: dir + "/key", KeyFile: dir + "/cert"}} {
+		if _, err := newClient(c, 0); err == nil || !strings.Contains(err.Error(), "_file: ") {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
