@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -69,7 +70,8 @@ func New(_ context.Context, cfg Config, env plugin.Env) (collector.Collector, er
 
 // Collect runs the plugins that are due. Runs that the end of this plugin interrupts are as if they had not been.
 func (n *node) Collect(ctx context.Context, out *telemetry.Batch) error {
-	jobs, err := n.jobs(out.Time())
+	at := out.Time()
+	jobs, err := n.jobs(at)
 	faults := []error{err}
 	results := make([]result, len(jobs))
 	var all errgroup.Group
@@ -85,7 +87,7 @@ func (n *node) Collect(ctx context.Context, out *telemetry.Batch) error {
 		return ctx.Err()
 	}
 	for i, j := range jobs {
-		faults = append(faults, n.take(j, &results[i], out))
+		faults = append(faults, n.take(j, &results[i], at, out))
 	}
 	return errors.Join(faults...)
 }
@@ -122,9 +124,9 @@ func (n *node) jobs(at time.Time) ([]job, error) {
 	return jobs, errors.Join(faults...)
 }
 
-// take adds the points of a plugin that has run, and whether it has run well.
-func (n *node) take(j job, r *result, out *telemetry.Batch) error {
-	out.Add(nagios.StateSeries, r.fields(), telemetry.Tags{"check": j.name})
+// take adds the points of a plugin that was due at a time, and the state of its run, which is that of the end of it.
+func (n *node) take(j job, r *result, at time.Time, out *telemetry.Batch) error {
+	out.Append(telemetry.Point{Series: nagios.StateSeries, Time: r.ended, Tags: telemetry.Tags{"check": j.name}, Fields: r.fields()})
 	if r.err != nil {
 		return r.err
 	}
@@ -132,7 +134,7 @@ func (n *node) take(j job, r *result, out *telemetry.Batch) error {
 		r.output.SetHost(j.section.host)
 	}
 	k := n.plugins[j.name]
-	got := k.decoder.AppendTo(out, &r.output, out.Time())
+	got := k.decoder.AppendTo(out, &r.output, at)
 	got.Into(out.Drops())
 	k.tell(n.env.Log, j.name, got.First)
 	return nil
@@ -140,15 +142,15 @@ func (n *node) take(j job, r *result, out *telemetry.Batch) error {
 
 // fields say whether a plugin has run well.
 func (r *result) fields() telemetry.Fields {
-	f := telemetry.Fields{"state": int(nagios.OK), "duration_ms": float64(r.took.Microseconds()) / 1000, "timed_out": r.Late}
+	f := telemetry.Fields{"state": int(nagios.OK), "duration_ms": float64(r.ended.Sub(r.began).Microseconds()) / 1000, "timed_out": r.Late}
 	if r.Exit.Code >= 0 {
 		f["exit_code"] = r.Exit.Code
 	}
 	if r.err != nil {
 		f["state"], f["reason"], f["text"] = int(nagios.Unknown), r.reason, r.err.Error()
 	}
-	if len(r.Stderr) > 0 {
-		f["stderr"] = string(r.Stderr)
+	if text := strings.TrimSpace(string(r.Stderr)); text != "" {
+		f["stderr"] = text
 	}
 	return f
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/user"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -72,21 +74,22 @@ func (b *bench) conf(name, text string) {
 	}
 }
 
-// collect runs the plugins that are due at a time, and returns their points, sorted, and without how long they took.
+// collect runs the plugins that are due at a time, and returns their points, sorted. Runs take no time, and have their end at noon.
 func (b *bench) collect(at time.Time) (points string, err error) {
 	b.t.Helper()
 	var out telemetry.Batch
 	out.At(at)
 	err = b.Collect(b.t.Context(), &out)
-	for g := range out.Groups() {
-		if g.Series == "check_state" {
-			g.DropField("duration_ms")
-		}
-	}
 	lines := strings.SplitAfter(string(out.AppendLines(nil)), "\n")
+	for i, line := range lines {
+		lines[i] = ends.ReplaceAllString(line, "${1}${2} 1700000000000000000\n")
+	}
 	slices.Sort(lines)
 	return strings.Join(lines, ""), err
 }
+
+// ends are the points that tell how long a run took.
+var ends = regexp.MustCompile(`(?s)^(.*)duration_ms=[0-9.e+]+,(.*) [0-9]+\n$`)
 
 // want collects once, and compares.
 func (b *bench) want(want string) {
@@ -198,8 +201,7 @@ func TestFailures(t *testing.T) {
 	got, err := b.collect(noon)
 	for _, want := range []string{
 		ok("fine"), "munin_fine,graph=fine v=1 1700000000000000000\n",
-		`check_state,check=exits exit_code=3i,reason="exit_code",state=3i,stderr="no such device`,
-		`text="exits config: exit code 3: no such device",timed_out=false 17`,
+		`check_state,check=exits exit_code=3i,reason="exit_code",state=3i,stderr="no such device",text="exits config: exit code 3: no such device",timed_out=false 17`,
 		`check_state,check=values exit_code=1i,reason="exit_code",state=3i,text="values: exit code 1",timed_out=false 17`,
 		`check_state,check=killed reason="signal",state=3i,text="killed config: signal SIGKILL`,
 		`check_state,check=late reason="timed_out",state=3i,text="late config: no end within 1s",timed_out=true 17`,
@@ -293,4 +295,42 @@ func TestValidate(t *testing.T) {
 	f(func(c *Config) { c.StateDir = "state" }, `state_dir "state": want an absolute path`)
 	f(func(c *Config) { c.Limit = 0 }, "plugin_timeout 0s: want more than 0s")
 	f(func(c *Config) { c.AtOnce = -1 }, "at_once -1: want 0 or more")
+}
+
+// A plugin runs as who its config says, and keeps its state where that user may.
+func TestUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("to run plugins as other users takes root")
+	}
+	b := newBench(t, func(c *Config) { c.User = "nobody" })
+	b.cfg.StateDir = b.dir + "/state"
+	for dir := b.dir; len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) { // that nobody may enter
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script := `echo >>"$MUNIN_STATEFILE" && echo "v.label $(id -un) $(id -G) $HOME $(wc -l <"$MUNIN_STATEFILE") $(basename "$MUNIN_PLUGSTATE")"; echo v.warning 1; echo v.value 1`
+	for _, name := range []string{"anybody", "boss", "grouped"} {
+		b.plugin(name, script)
+		if err := os.Chmod(filepath.Join(b.dir, "plugins", name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.conf("a", "[boss]\nuser 0\n[grouped]\ngroup 0, (no-such-group-anywhere)\n")
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Skip("this machine has no user nobody:", err)
+	}
+	for n := 1; n <= 2; n++ {
+		got, err := b.collect(noon)
+		for _, want := range []string{
+			fmt.Sprintf(`text="nobody %s %s %d nobody: 1"`, nobody.Gid, nobody.HomeDir, n),
+			fmt.Sprintf(`text="nobody 0 %s %d nobody: 1"`, nobody.HomeDir, n),
+			fmt.Sprintf(` %d 0: 1"`, n),
+		} {
+			if err != nil || !strings.Contains(got, want) {
+				t.Errorf("%s%v; want %s", got, err, want)
+			}
+		}
+	}
 }

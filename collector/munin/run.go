@@ -39,8 +39,8 @@ type job struct {
 type result struct {
 	child.Result // of the run that came last
 	output       decode.Output
-	took         time.Duration // all of it
-	reason       string        // why there is nothing, as in check_state
+	began, ended time.Time // of all of it
+	reason       string    // why there is nothing, as in check_state
 	err          error
 }
 
@@ -104,8 +104,8 @@ func stateDir(base, name string) (string, error) {
 
 // run runs a plugin: for its config, and for its values unless they came along.
 func (j job) run(ctx context.Context) (r result) {
-	begin := time.Now()
-	defer func() { r.took = time.Since(begin) }()
+	r.began = time.Now()
+	defer func() { r.ended = time.Now().Truncate(time.Microsecond) }()
 	if j.once(ctx, &r, "config"); r.err != nil || r.output.Values() {
 		return r
 	}
