@@ -118,6 +118,7 @@ func sections() []section {
 		{"shim", shims},
 		{"statsd", statsds},
 		{"otlp", otlps},
+		{"scrape", scrapes},
 		{"telegraf", telegrafBeside},
 	}
 }
