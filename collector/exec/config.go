@@ -17,6 +17,7 @@ type Config struct {
 	User        string            `json:"user" jsonschema:"who the command runs as, by name or id; another one than that of the plugin takes root"`
 	Environment map[string]string `json:"environment" jsonschema:"variables for the command, besides PATH, HOME, TZ, LC_ALL=C.UTF-8 and those that env names"`
 	decode.Settings
+	Stdin       bool `json:"stdin" jsonschema:"the command reads an event as Sensu gives it, one JSON object: timestamp, entity, check"`
 	IgnoreError bool `json:"ignore_error" jsonschema:"points count whatever the exit code is"`
 	State       bool `json:"state" jsonschema:"the exit code is a state, as of a Nagios or a Sensu check, and is told in check_state; so it always is in the format nagios"`
 }

@@ -37,6 +37,7 @@ func Defaults() Config {
 type executor struct {
 	cfg     Config
 	name    string
+	host    string
 	log     *slog.Logger
 	environ []string
 	reader  reader
@@ -53,7 +54,7 @@ func New(_ context.Context, cfg Config, env plugin.Env) (collector.Collector, er
 
 func newExecutor(cfg Config, env plugin.Env) (*executor, error) {
 	environ, err := child.EnvironOf(os.Environ(), cfg.User, cfg.Variables(env.Host, env.Every, cfg.Environment))
-	return &executor{cfg: cfg, name: env.Name, log: env.Log, environ: environ, reader: reader{settings: cfg.Settings, plugin: env.Name}}, err
+	return &executor{cfg: cfg, name: env.Name, host: env.Host, log: env.Log, environ: environ, reader: reader{settings: cfg.Settings, plugin: env.Name}}, err
 }
 
 // Collect runs the command once. A run that the plugin's end interrupts is as if it had not been.

@@ -272,6 +272,11 @@ func TestFormats(t *testing.T) {
 	f(func(c *Config) { c.Format, c.JSON.Root, c.JSON.TagKeys = "json", "list", []string{"n"} }, `{"list":[{"n":"x","v":1}]}`, "test,n=x v=1 1700000000000000000\n")
 	f(func(c *Config) { c.Format, c.Series = "json", "mine" }, `{"v":1}`, "mine v=1 1700000000000000000\n")
 	f(func(c *Config) { c.Format, c.Templates = "graphite", []string{"host.series.field"} }, "web.cpu.user 1 5", "cpu,host=web user=1 5000000000\n")
+	f(func(c *Config) {
+		c.Stdin, c.Format, c.JSON.TagKeys, c.JSON.FieldKeys = true, "json", []string{"entity.metadata.name"}, []string{"check"}
+		c.Command = []string{"cat"}
+	}, "", `test,entity_metadata_name=web-1 check_metadata_name="test" 1700000000000000000`+"\n")
+	f(func(c *Config) { c.Format = "influxdb_line" }, "a b=1 5", "a b=1 5\n")
 	f(func(c *Config) { c.Precision = "s" }, "a b=1 5", "a b=1 5000000000\n")
 	f(func(c *Config) { c.Format = "prometheus" }, "a{b=\"c\"} 1\n", "a,b=c value=1 1700000000000000000\n")
 }

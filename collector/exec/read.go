@@ -22,7 +22,7 @@ const (
 
 // kept returns how much is kept of what the command prints, of the begin and of the end.
 func (c Config) kept() (head, tail int) {
-	if isCheck(c.Format) {
+	if isCheck(decode.Canonical(c.Format)) {
 		return checkHead, checkTail
 	}
 	return maxOutput, 0
@@ -34,7 +34,7 @@ func isCheck(format string) bool { return format == "nagios" }
 // formatOf returns the format of what a run has printed.
 func (c Config) formatOf(r run) string {
 	if c.Format != "auto" || r.err != nil || r.Late {
-		return c.Format
+		return decode.Canonical(c.Format)
 	}
 	return cmp.Or(decode.Detect(r.Stdout), "nagios") // plain text is that of a check
 }

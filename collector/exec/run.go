@@ -3,6 +3,7 @@ package exec
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -81,8 +82,21 @@ func (e *executor) run(ctx context.Context) ([]run, error) {
 func (e *executor) one(ctx context.Context, command []string) run {
 	spec := child.Spec{Command: command, Env: e.environ, User: e.cfg.User, Stderr: child.Log(e.log, slog.LevelInfo)}
 	head, tail := e.cfg.kept()
-	r, err := child.Run(ctx, spec, nil, head, tail)
+	r, err := child.Run(ctx, spec, e.input(), head, tail)
 	return run{Result: r, command: command, shell: e.cfg.Shell, err: err}
+}
+
+// input returns what a command reads: nothing, or an event as Sensu writes them.
+func (e *executor) input() []byte {
+	if !e.cfg.Stdin {
+		return nil
+	}
+	named := func(name string) map[string]any { return map[string]any{"metadata": map[string]any{"name": name}} }
+	text, err := json.Marshal(map[string]any{"timestamp": time.Now().Unix(), "entity": named(e.host), "check": named(e.name)})
+	if err != nil {
+		panic(err) // of texts and numbers alone
+	}
+	return text
 }
 
 // commands returns what is to be run now: what the pattern finds, or the command itself.

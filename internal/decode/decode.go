@@ -72,8 +72,17 @@ func formats() []entry {
 	}
 }
 
-// New returns the decoder of a format.
+// sensuNames are what Sensu calls formats.
+var sensuNames = map[string]string{
+	"nagios_perfdata": "nagios", "graphite_plaintext": "graphite", "influxdb_line": "influx", "opentsdb_line": "opentsdb", "prometheus_text": "prometheus",
+}
+
+// Canonical returns our name of a format that Sensu calls otherwise.
+func Canonical(format string) string { return cmp.Or(sensuNames[format], format) }
+
+// New returns the decoder of a format, which may have Sensu's name.
 func New(format string, o Options) (Decoder, error) {
+	format = Canonical(format)
 	for _, f := range formats() {
 		if f.name == format {
 			return f.make(o)
@@ -93,6 +102,7 @@ func Formats() []string {
 
 // Lined reports whether a point of this format ends with its line, so that the format fits programs that go on running.
 func Lined(format string) bool {
+	format = Canonical(format)
 	return slices.ContainsFunc(formats(), func(f entry) bool { return f.name == format && f.lined })
 }
 

@@ -77,6 +77,7 @@ func TestFormatsAgree(t *testing.T) {
 	f("influx", "cpu,core=0 value=1.5 1700000000000000000\ncpu,core=1 value=2 1700000000000000000\n")
 	f("graphite", "cpu;core=0 1.5 1700000000\ncpu;core=1 2 1700000000\n")
 	f("opentsdb", "put cpu 1700000000 1.5 core=0\ncpu 1700000000000 2 core=1\n")
+	f("opentsdb_line", "cpu 1700000000 1.5 core=0\ncpu 1700000000000 2 core=1\n")
 	f("prometheus", "# TYPE cpu gauge\ncpu{core=\"0\"} 1.5 1700000000000\ncpu{core=\"1\"} 2 1700000000000\n")
 	f("json", `[{"series":"cpu","time":1700000000000000000,"tags":{"core":"0"},"fields":{"value":1.5}},`+
 		`{"series":"cpu","time":"2023-11-14T22:13:20Z","tags":{"core":"1"},"fields":{"value":2}}]`)
@@ -162,6 +163,16 @@ func TestSettings(t *testing.T) {
 	s := DefaultSettings("json")
 	if err := s.Check(Formats()); err != nil {
 		t.Error(err)
+	}
+	s.Format = "nagios_perfdata"
+	if err := s.Check(Formats()); err != nil {
+		t.Error(err)
+	}
+	if err := s.Check([]string{"influx"}); err == nil {
+		t.Error("a format is taken by its other name alone")
+	}
+	if got := Enum([]string{"influx"})["format"]; !slices.Equal(got, []any{"influx", "influxdb_line"}) {
+		t.Errorf("%v", got)
 	}
 	s.Precision = "ms"
 	d, err := s.Decoder("influx", "p")

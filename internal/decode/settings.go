@@ -31,7 +31,18 @@ func DefaultSettings(format string) Settings {
 
 // Enum returns the values of settings that have few; formats are those that the plugin can do with.
 func Enum(formats []string) map[string][]any {
-	return map[string][]any{"format": anys(formats), "precision": anys(precisions)}
+	return map[string][]any{"format": anys(withSensuNames(formats)), "precision": anys(precisions)}
+}
+
+// withSensuNames adds to formats what Sensu calls them.
+func withSensuNames(formats []string) []string {
+	all := slices.Clone(formats)
+	for _, name := range slices.Sorted(maps.Keys(sensuNames)) {
+		if slices.Contains(formats, sensuNames[name]) {
+			all = append(all, name)
+		}
+	}
+	return all
 }
 
 func anys(list []string) (all []any) {
@@ -47,7 +58,7 @@ var precisions = []string{"ns", "us", "ms", "s"}
 // Check reports what is wrong with s; formats are those that the plugin can do with.
 func (s Settings) Check(formats []string) error {
 	var faults []error
-	if !slices.Contains(formats, s.Format) {
+	if !slices.Contains(formats, Canonical(s.Format)) {
 		faults = append(faults, fmt.Errorf("format %q: want %s", s.Format, strings.Join(formats, ", ")))
 	}
 	if !slices.Contains(precisions, s.Precision) {
