@@ -29,9 +29,12 @@ func (k *past) follow(w *worker, p *space, read bool) (gone int) {
 	now := hashes(&p.batch, k.seed, k.spare[:0])
 	slices.Sort(now)
 	now = slices.Compact(now)
-	lost := p.hashes[:0]
-	for _, h := range k.series {
-		if _, ok := slices.BinarySearch(now, h); !ok {
+	lost, rest := p.hashes[:0], now
+	for _, h := range k.series { // both are sorted
+		for len(rest) > 0 && rest[0] < h {
+			rest = rest[1:]
+		}
+		if len(rest) == 0 || rest[0] != h {
 			lost = append(lost, h)
 		}
 	}

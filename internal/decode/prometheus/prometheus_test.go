@@ -71,6 +71,8 @@ func TestBadLines(t *testing.T) {
 	f("1", report.Syntax, "no name of a metric")
 	f("a", report.Syntax, "no number as the value")
 	f("a b", report.Syntax, "no number as the value")
+	f("a -0X1p3", report.Syntax, "no number as the value")
+	f("a 0x_1p3", report.Syntax, "no number as the value")
 	f("a 0x1p3", report.Syntax, "no number as the value")
 	f("a 1_000", report.Syntax, "no number as the value")
 	f("a 1 b", report.Syntax, "no number as the time")

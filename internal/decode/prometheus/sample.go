@@ -176,11 +176,18 @@ func withoutExemplar(text string) string {
 
 // float returns the number that word is. The forms of Go that are none of the format's do not count.
 func float(word string) (v float64, ok bool) {
-	if strings.ContainsAny(word, "_pP") {
+	if strings.IndexByte(word, '_') >= 0 || hexadecimal(word) {
 		return 0, false
 	}
 	v, err := strconv.ParseFloat(word, 64)
 	return v, err == nil || errors.Is(err, strconv.ErrRange) // too large is an infinity
+}
+
+func hexadecimal(word string) bool {
+	if word != "" && (word[0] == '+' || word[0] == '-') {
+		word = word[1:]
+	}
+	return len(word) > 1 && word[1]|0x20 == 'x'
 }
 
 const (
