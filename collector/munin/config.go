@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	decode "github.com/pacewire/pacewire/internal/decode/munin"
 	"github.com/pacewire/pacewire/plugin"
 )
 
@@ -25,7 +26,7 @@ type Config struct {
 func defaults() Config {
 	return Config{
 		Plugins: plugin.Strings{"/etc/munin/plugins"}, Exclude: plugin.Strings{},
-		Conf: "/etc/munin/plugin-conf.d", LibDir: "/usr/share/munin", Limit: plugin.Duration(10 * time.Second),
+		Conf: "/etc/munin/plugin-conf.d", LibDir: decode.LibDir, Limit: plugin.Duration(10 * time.Second),
 	}
 }
 

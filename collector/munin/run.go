@@ -65,10 +65,9 @@ func newJob(cfg Config, env plugin.Env, path string, s section) (job, error) {
 
 // variables are those that munin-node sets, unless the plugin's config says otherwise.
 func variables(cfg Config, name, state string, own map[string]string) map[string]string {
-	all := map[string]string{
-		"PATH": searchPath, "LANG": "C.UTF-8", "MUNIN_CAP_MULTIGRAPH": "1", "MUNIN_CAP_DIRTYCONFIG": "1", "MUNIN_DEBUG": "0", "MUNIN_MASTER_IP": "-",
-		"MUNIN_LIBDIR": cfg.LibDir, "MUNIN_PLUGSTATE": state, "MUNIN_STATEFILE": filepath.Join(state, name+"--"),
-	}
+	all := decode.Variables(cfg.LibDir)
+	all["PATH"], all["LANG"] = searchPath, "C.UTF-8"
+	all["MUNIN_PLUGSTATE"], all["MUNIN_STATEFILE"] = state, filepath.Join(state, name+"--")
 	maps.Copy(all, own)
 	return all
 }

@@ -214,6 +214,9 @@ func TestSettingsOfCollectd(t *testing.T) {
 	if got := DefaultSettings("influx").Variables("web-1", time.Minute, own); !maps.Equal(got, own) {
 		t.Errorf("%v, want %v", got, own)
 	}
+	if got := DefaultSettings("munin").Variables("web-1", time.Minute, own); got["MUNIN_CAP_MULTIGRAPH"] != "1" || got["A"] != "b" {
+		t.Errorf("%v", got)
+	}
 	if _, err := s.Decoder("collectd", "p"); err == nil || !strings.HasPrefix(err.Error(), "types_db: ") {
 		t.Error(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/pacewire/pacewire/internal/decode/collectd"
 	"github.com/pacewire/pacewire/internal/decode/graphite"
 	"github.com/pacewire/pacewire/internal/decode/jsontext"
+	"github.com/pacewire/pacewire/internal/decode/munin"
 )
 
 // Settings say in a config how what a program prints is read. A plugin that runs programs embeds them.
@@ -84,12 +85,15 @@ func (s Settings) Decoder(format, plugin string) (Decoder, error) {
 }
 
 // Variables returns the environment of a program besides what its operator has named, own, which counts: what those that print the
-// format expect to be told of the host that they are to speak of, and of how often.
+// format expect to be told.
 func (s Settings) Variables(host string, every time.Duration, own map[string]string) map[string]string {
-	if s.Format != "collectd" && s.Format != "auto" {
-		return own
+	all := map[string]string{}
+	if s.Format == "collectd" || s.Format == "auto" {
+		maps.Copy(all, collectd.Variables(host, every))
 	}
-	all := collectd.Variables(host, every)
+	if s.Format == "munin" {
+		maps.Copy(all, munin.Variables(munin.LibDir))
+	}
 	maps.Copy(all, own)
 	return all
 }

@@ -31,6 +31,17 @@ func (o Options) series() string {
 	return "munin_" + o.Plugin
 }
 
+// Variables are what a plugin is told of who runs it, besides where its state is: that several graphs are understood, and values along
+// with the config. Plugins that have such things print nothing otherwise.
+func Variables(libDir string) map[string]string {
+	return map[string]string{
+		"MUNIN_CAP_MULTIGRAPH": "1", "MUNIN_CAP_DIRTYCONFIG": "1", "MUNIN_DEBUG": "0", "MUNIN_MASTER_IP": "-", "MUNIN_LIBDIR": libDir,
+	}
+}
+
+// LibDir is where Debian's plugins have what they share.
+const LibDir = "/usr/share/munin"
+
 // A Plugin makes points of what the runs of one Munin plugin print. It remembers its counters from one run to the next. It is for
 // one goroutine.
 type Plugin struct {
