@@ -98,7 +98,7 @@ func verdictOf(t exec.Trial) error {
 	case t.Reason != "" && !t.Check:
 		return fmt.Errorf("%s: %s", t.Command, t.Reason)
 	case t.Report.Points == 0 && t.Report.First != nil:
-		return fmt.Errorf("%s: what it prints is no %s: %w", t.Command, t.Format, t.Report.First)
+		return fmt.Errorf("%s: no point can be read from what it prints, as %s: %w", t.Command, t.Format, t.Report.First)
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func TestTry(t *testing.T) {
 	f([]string{"--format", "json", "--name", "disk", "--", "echo", `{"used":1}`}, 0, "disk used=1 ")
 	f([]string{"--format", "json", "--settings", `{"json": {"root": "list", "tag_keys": ["n"]}}`, "--", "echo", `{"list":[{"n":"x","v":1}]}`}, 0, "try,n=x v=1 ")
 	f([]string{"--settings", `{"jsom": 1}`, "--", "true"}, exitUsage, `--settings: json: unknown field "jsom"`)
-	f([]string{"--format", "influx", "--", "echo", "nonsense"}, exitFailed, "what it prints is no influx: line 1")
+	f([]string{"--format", "influx", "--", "echo", "nonsense"}, exitFailed, "no point can be read from what it prints, as influx: line 1")
 	f([]string{"--timeout", "100ms", "--", "sleep", "3600"}, exitFailed, "signal SIGTERM, timed_out", "pacewire: sleep 3600: timed_out")
 	f([]string{"--timeout", "100ms", "--format", "nagios", "--", "sleep", "3600"}, 0, "UNKNOWN (signal SIGTERM, timed_out)")
 	f([]string{"--", "/no/such/program"}, exitFailed, "state    not_found", "write the whole path")

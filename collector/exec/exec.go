@@ -41,7 +41,7 @@ type executor struct {
 	log     *slog.Logger
 	environ []string
 	reader  reader
-	said    string // the last thing that was told of what it prints
+	said    map[string]string // what was told last of what a command prints
 }
 
 // New returns a collector that runs the command of cfg.
@@ -54,7 +54,10 @@ func New(_ context.Context, cfg Config, env plugin.Env) (collector.Collector, er
 
 func newExecutor(cfg Config, env plugin.Env) (*executor, error) {
 	environ, err := child.EnvironOf(os.Environ(), cfg.User, cfg.Variables(env.Host, env.Every, cfg.Environment))
-	return &executor{cfg: cfg, name: env.Name, host: env.Host, log: env.Log, environ: environ, reader: reader{settings: cfg.Settings, plugin: env.Name}}, err
+	return &executor{
+		cfg: cfg, name: env.Name, host: env.Host, log: env.Log, environ: environ, said: map[string]string{},
+		reader: reader{settings: cfg.Settings, plugin: env.Name, decoders: map[string]decode.Decoder{}},
+	}, err
 }
 
 // Collect runs the command once. A run that the plugin's end interrupts is as if it had not been.
@@ -88,7 +91,7 @@ func (e *executor) take(ctx context.Context, r run, out *telemetry.Batch) error 
 	}
 	got.Into(out.Drops())
 	if got.Points == 0 && got.First != nil {
-		return fmt.Errorf("%s: what it prints is no %s: %w", r.name(), format, got.First)
+		return fmt.Errorf("%s: no point can be read from what it prints, as %s: %w", r.name(), format, got.First)
 	}
 	e.tell(r.name(), got.First)
 	if r.Cut {
@@ -107,12 +110,12 @@ func (e *executor) tellState(r run, format string, out *telemetry.Batch) {
 
 // tell logs what was left out of what a command prints, unless the same was said last.
 func (e *executor) tell(name string, err error) {
-	said := ""
-	if err != nil {
-		said = name + ": " + err.Error()
+	if err == nil {
+		delete(e.said, name)
+		return
 	}
-	if said != "" && said != e.said {
+	if e.said[name] != err.Error() {
 		e.log.Warn("part of what a command prints is left out", "command", name, "error", err)
 	}
-	e.said = said
+	e.said[name] = err.Error()
 }

@@ -1,8 +1,10 @@
 package exec
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,7 +83,7 @@ func TestFailure(t *testing.T) {
 	f(func(c *Config) { line("echo a b=1; exit 3")(c); c.IgnoreError = true }, 1, "")
 	f(func(c *Config) { line("echo a b=1; /no/such/program")(c); c.IgnoreError = true }, 0, "exit code 127")
 	f(func(c *Config) { c.Command = []string{"/no/such/program"}; c.IgnoreError = true }, 0, "write the whole path")
-	f(line("echo nonsense"), 0, "what it prints is no influx: line 1")
+	f(line("echo nonsense"), 0, "no point can be read from what it prints, as influx: line 1")
 	f(line("echo nonsense; echo a b=1"), 1, "")
 	f(line("true"), 0, "")
 }
@@ -279,4 +281,35 @@ func TestFormats(t *testing.T) {
 	f(func(c *Config) { c.Format = "influxdb_line" }, "a b=1 5", "a b=1 5\n")
 	f(func(c *Config) { c.Precision = "s" }, "a b=1 5", "a b=1 5000000000\n")
 	f(func(c *Config) { c.Format = "prometheus" }, "a{b=\"c\"} 1\n", "a,b=c value=1 1700000000000000000\n")
+}
+
+// What is left out is told when it changes, and not at each run.
+func TestTell(t *testing.T) {
+	var out bytes.Buffer
+	cfg, env := Defaults(), plugintest.Env(t)
+	cfg.Command = []string{"true"}
+	env.Log = slog.New(slog.NewTextHandler(&out, nil))
+	e, err := newExecutor(cfg, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(name, fault string, lines int) {
+		t.Helper()
+		out.Reset()
+		var err error
+		if fault != "" {
+			err = errors.New(fault)
+		}
+		if e.tell(name, err); strings.Count(out.String(), "\n") != lines {
+			t.Errorf("%s, %s: %q", name, fault, out.String())
+		}
+	}
+	f("a", "", 0)
+	f("a", "line 1", 1)
+	f("b", "line 2", 1)
+	f("a", "line 1", 0)
+	f("b", "line 2", 0)
+	f("a", "line 3", 1)
+	f("a", "", 0)
+	f("a", "line 3", 1)
 }

@@ -46,6 +46,9 @@ func (c Config) check(r run, format string) nagios.Check {
 		said.Code, said.Stdout = -1, r.err.Error()
 	}
 	if isCheck(format) {
+		if r.Cut && isCheck(c.Format) {
+			said.Stdout = nagios.Mend(said.Stdout, checkHead)
+		}
 		return nagios.Parse(said, nagios.Options{})
 	}
 	said.Stdout = "" // which are points
@@ -71,9 +74,6 @@ type reader struct {
 
 // read adds the points of what a run has printed to out.
 func (d *reader) read(r child.Result, format string, out *telemetry.Batch) (report.Report, error) {
-	if d.decoders == nil {
-		d.decoders = map[string]decode.Decoder{}
-	}
 	if d.decoders[format] == nil {
 		made, err := d.settings.Decoder(format, d.plugin)
 		if err != nil {

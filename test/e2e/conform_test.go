@@ -129,6 +129,7 @@ func builtIns(t *testing.T) map[string]good {
 	t.Cleanup(sink.Close)
 	cases := map[string]good{
 		"collector.host":     {},
+		"collector.exec":     {config: `{"command":["echo","check_state,check=c state=0i"]}`},
 		"collector.lines":    {config: `{"listen":["tcp://127.0.0.1:0"]}`, silent: true},
 		"collector.nagios":   {config: `{"checks":{"fine":{"command":["true"],"every":"1s"}}}`},
 		"collector.munin":    {config: `{"plugins":["/bin/true"],"conf":""}`},
