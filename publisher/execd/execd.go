@@ -3,6 +3,8 @@ package execd
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 
 	"github.com/pacewire/pacewire/internal/execd"
@@ -15,6 +17,21 @@ import (
 type Config struct {
 	execd.Config
 	Format string `json:"format" jsonschema:"how points are written for the program, each on a line: line protocol, or our JSON"`
+}
+
+// Validate reports what is wrong with c.
+func (c Config) Validate() error {
+	err := c.Config.Validate()
+	if _, ok := encoders[c.Format]; !ok {
+		err = errors.Join(err, fmt.Errorf("format %q: want influx or json", c.Format))
+	}
+	return err
+}
+
+// encoders write the points of a batch behind what is there, each on a line.
+var encoders = map[string]func(b *telemetry.Batch, dst []byte) []byte{
+	"influx": (*telemetry.Batch).AppendFlatLines,
+	"json":   (*telemetry.Batch).AppendPoints,
 }
 
 // Define describes the execd publisher.
@@ -42,11 +59,7 @@ func newCarrier(life context.Context, cfg Config, env plugin.Env) (*carrier, err
 	if err != nil {
 		return nil, err
 	}
-	c := &carrier{Runner: r, encode: (*telemetry.Batch).AppendFlatLines}
-	if cfg.Format == "json" {
-		c.encode = (*telemetry.Batch).AppendPoints
-	}
-	return c, nil
+	return &carrier{Runner: r, encode: encoders[cfg.Format]}, nil
 }
 
 // deliver is the work of a carrier, with one program after the other.
