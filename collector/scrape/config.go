@@ -61,8 +61,14 @@ func (c Config) checkTargets() error {
 // checkAccess reports what is wrong with how targets are to be asked.
 func (c Config) checkAccess() error {
 	var faults []error
-	if c.BearerToken != "" && (c.Username != "" || c.Password != "") {
-		faults = append(faults, errors.New("bearer_token and username: give one of them"))
+	ways := 0
+	for _, used := range []bool{c.BearerToken != "", c.RenewedFile != "", c.Username != "" || c.Password != ""} {
+		if used {
+			ways++
+		}
+	}
+	if ways > 1 {
+		faults = append(faults, errors.New("bearer_token, renewed_token_file and username: give one of them"))
 	}
 	if (c.CertFile == "") != (c.KeyFile == "") {
 		faults = append(faults, fmt.Errorf("cert_file %q and key_file %q: give both or none", c.CertFile, c.KeyFile))

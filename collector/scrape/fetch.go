@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -87,7 +88,9 @@ func (s *scraper) ask(ctx context.Context, t *target, p *space) error {
 	if err != nil {
 		return err
 	}
-	s.setHeaders(r)
+	if err := s.setHeaders(r); err != nil {
+		return err
+	}
 	answer, err := s.client.Do(r)
 	if err != nil {
 		return err
@@ -103,7 +106,7 @@ func (s *scraper) ask(ctx context.Context, t *target, p *space) error {
 	return p.read(answer, s.cfg.MaxBody)
 }
 
-func (s *scraper) setHeaders(r *http.Request) {
+func (s *scraper) setHeaders(r *http.Request) error {
 	h := r.Header
 	h.Set("Accept", accept)
 	h.Set("Accept-Encoding", "gzip")
@@ -112,14 +115,23 @@ func (s *scraper) setHeaders(r *http.Request) {
 	if s.cfg.Username != "" || s.cfg.Password != "" {
 		r.SetBasicAuth(s.cfg.Username, s.cfg.Password.Reveal())
 	}
-	if s.cfg.BearerToken != "" {
-		h.Set("Authorization", "Bearer "+s.cfg.BearerToken.Reveal())
+	token := s.cfg.BearerToken.Reveal()
+	if s.cfg.RenewedFile != "" {
+		text, err := os.ReadFile(s.cfg.RenewedFile)
+		if err != nil {
+			return fmt.Errorf("renewed_token_file: %w", err)
+		}
+		token = strings.TrimSpace(string(text))
+	}
+	if token != "" {
+		h.Set("Authorization", "Bearer "+token)
 	}
 	for name, value := range s.cfg.Headers {
 		if h.Set(name, value); http.CanonicalHeaderKey(name) == "Host" {
 			r.Host = value
 		}
 	}
+	return nil
 }
 
 // isOpenMetrics tells which of the formats a Content-Type says. Many answer with the other one than is asked for first.

@@ -64,6 +64,28 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// A token that is renewed is the one of the time of the scrape.
+func TestRenewedToken(t *testing.T) {
+	p := newPage(t, "")
+	var got string
+	p.does(func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Get("Authorization") })
+	path := filepath.Join(t.TempDir(), "token")
+	w, e := p.worker(t, func(c *Config) { c.RenewedFile = path })
+	w.scrape(t.Context())
+	if text := up(t, e); !strings.HasPrefix(text, "renewed_token_file: open ") {
+		t.Errorf("without a file: %q", text)
+	}
+	for _, token := range []string{"one", "two"} {
+		if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.scrape(t.Context())
+		if text := up(t, e); text != "" || got != "Bearer "+token {
+			t.Errorf("%q, %q; want %s", text, got, token)
+		}
+	}
+}
+
 // What a target may answer, and which answers count.
 func TestAnswer(t *testing.T) {
 	p := newPage(t, "")

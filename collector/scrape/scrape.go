@@ -39,6 +39,7 @@ type Config struct {
 	Username    string            `json:"username" jsonschema:"for basic authentication"`
 	Password    plugin.Secret     `json:"password" jsonschema:"for basic authentication"`
 	BearerToken plugin.Secret     `json:"bearer_token" jsonschema:"for authentication by a token"`
+	RenewedFile string            `json:"renewed_token_file" jsonschema:"a file with a token that is renewed now and then: it is read for each scrape"`
 	CAFile      string            `json:"ca_file" jsonschema:"certificates, PEM, that may have signed those of the targets; empty: those that the system trusts"`
 	CertFile    string            `json:"cert_file" jsonschema:"our certificate, PEM, for targets that want one"`
 	KeyFile     string            `json:"key_file" jsonschema:"the key of cert_file, PEM"`

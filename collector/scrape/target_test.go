@@ -98,6 +98,7 @@ func TestValidate(t *testing.T) {
 	f(func(c *Config) { c.MaxSamples = 0 }, "max_samples 0: want 1 or more")
 	f(func(c *Config) { c.MaxBody = 0 }, "max_body_bytes 0: want 1 or more")
 	f(func(c *Config) { c.Stale = "nan" }, `stale "nan": want count or mark`)
-	f(func(c *Config) { c.BearerToken, c.Username = "t", "u" }, "bearer_token and username: give one of them")
+	f(func(c *Config) { c.BearerToken, c.Username = "t", "u" }, "bearer_token, renewed_token_file and username: give one of them")
+	f(func(c *Config) { c.RenewedFile, c.Password = "/t", "p" }, "bearer_token, renewed_token_file and username: give one of them")
 	f(func(c *Config) { c.CertFile = "a" }, `cert_file "a" and key_file "": give both or none`)
 }

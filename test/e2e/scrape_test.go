@@ -38,7 +38,7 @@ publish: { out: { from: [exporter], use: influxdb, database: "", url: "`+db.URL+
 	})
 	has := valuesIn(t, db.Export(`{__name__!=""}`))
 	samples, types := page.expected(t)
-	if len(types) < 100 || len(samples) < 500 {
+	if len(types) < 50 || len(samples) < 100 {
 		t.Fatalf("the exporter has %d families and %d samples", len(types), len(samples))
 	}
 	for name, want := range samples {
