@@ -30,7 +30,6 @@ const (
 	linger     = 200 * time.Millisecond // what other checks have to say by then travels in the same message
 	firstWait  = time.Second            // before an event that was not stored is sent again
 	longWait   = 30 * time.Second       // the longest such time
-	unheard    = "no answer within "    // the text of a check that is silent until it is ended
 	precision  = time.Microsecond       // of times
 )
 
@@ -109,9 +108,11 @@ func (c *check) run(ctx context.Context) nagios.Run {
 	if err != nil {
 		return nagios.Run{Stderr: err.Error(), Code: -1, Reason: cmp.Or(child.ReasonOf(err), child.NotExecutable)}
 	}
-	return nagios.Run{
-		Stdout: string(r.Stdout), Stderr: string(r.Stderr), Code: r.Exit.Code, Reason: r.Reason(), Truncated: r.Cut, Took: r.Took,
+	stdout := string(r.Stdout)
+	if r.Cut {
+		stdout = nagios.Mend(stdout, head)
 	}
+	return nagios.Run{Stdout: stdout, Stderr: string(r.Stderr), Code: r.Exit.Code, Reason: r.Reason(), Truncated: r.Cut, Took: r.Took}
 }
 
 // take counts what a run has found, and posts it.
@@ -119,7 +120,7 @@ func (c *check) take(run nagios.Run, out collector.Emitter) {
 	now := time.Now().Truncate(precision)
 	said := nagios.Parse(run, c.options)
 	if said.Text == "" && said.Reason == nagios.TimedOut {
-		said.Text = unheard + c.Timeout.String()
+		said.Text = "no answer within " + c.Timeout.String()
 	}
 	before := c.memory.of(c.name)
 	s, changed := before.next(said.State, c.Attempts)

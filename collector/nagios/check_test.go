@@ -3,6 +3,7 @@ package nagios
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -83,6 +84,22 @@ func TestEnvironment(t *testing.T) {
 	got := s.(*checks).list[0].run(t.Context())
 	if want := "HOME=/mine LC_ALL=C.UTF-8 MINE=a b |pi=3.5"; got.Stdout != want || got.Code != 0 {
 		t.Errorf("%+v, want %q", got, want)
+	}
+}
+
+// A check that writes numbers with a comma, as those do whose own environment says so, is read all the same.
+func TestGerman(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "localedef", "-i", "de_DE", "-f", "UTF-8", filepath.Join(folder, "de_DE.UTF-8")).CombinedOutput(); err != nil {
+		t.Skipf("no German locale can be made, which takes the packages libc-bin and locales: %v: %s", err, out)
+	}
+	german := Check{Command: plugin.Strings{"/usr/bin/printf", "%.3f seconds|time=%.6fs;%.1f", "0,5", "0,000451", "1,5"}}
+	german.Environment = map[string]string{"LOCPATH": folder, "LC_ALL": "de_DE.UTF-8"}
+	r := run(t, "", map[string]Check{"german": german})
+	has(t, r.first("german"), telemetry.Fields{"state": 0, "text": "0,500 seconds", "perf_errors": 0})
+	if perf := r.of("nagios_perf", "german")[0]; perf.Fields["value"] != 0.000451 || perf.Fields["warn_high"] != 1.5 || perf.Tags["unit"] != "s" {
+		t.Errorf("%+v", perf)
 	}
 }
 

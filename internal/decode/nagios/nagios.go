@@ -97,6 +97,20 @@ func Parse(r Run, o Options) Check {
 	return c
 }
 
+// Mend returns an output of which something is missing in the middle, at gap, without the words there that are not whole: half a number
+// is a number too.
+func Mend(stdout string, gap int) string {
+	const longest = 1 << 10 // bytes; what is longer is no item
+	before, after := stdout[:gap], stdout[gap:]
+	if i := strings.LastIndexAny(before, blanks); len(before)-i <= longest {
+		before = before[:i+1]
+	}
+	if i := strings.IndexAny(after, blanks); i >= 0 && i < longest {
+		after = after[i:]
+	}
+	return before + " " + after
+}
+
 // stateOf returns the state that the end of a run means.
 func stateOf(r Run) (State, string) {
 	switch {

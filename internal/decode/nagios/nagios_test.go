@@ -195,6 +195,23 @@ func TestOptions(t *testing.T) {
 	f(Run{Code: -1, Reason: "signal"}, o, Unknown, "signal")
 }
 
+// Of items that are not whole none is made.
+func TestMend(t *testing.T) {
+	f := func(before, after, want string) {
+		t.Helper()
+		if got := Mend(before+after, len(before)); got != want {
+			t.Errorf("%q and %q: %q, want %q", before, after, got, want)
+		}
+	}
+	f("fine|a=1 b=12", "34;5 c=3\n", "fine|a=1   c=3\n")
+	f("fine|a=1 ", " c=3", "fine|a=1   c=3")
+	f("fine|a=1\n", "c=3", "fine|a=1\n c=3")
+	f("a=12", "34", " 34")
+	f("", "", " ")
+	long := strings.Repeat("x", 2000)
+	f("fine\n"+long, long+"\nmore", "fine\n"+long+" "+long+"\nmore")
+}
+
 func TestPerf(t *testing.T) {
 	f := func(text, want string, faults ...string) {
 		t.Helper()
