@@ -42,9 +42,11 @@ func number(text []byte) (float64, reason) {
 // longNumber reads every number, and says what is wrong with what is none.
 func longNumber(text []byte) (float64, reason) {
 	if len(bytes.Trim(text, "0123456789+-.eE")) > 0 {
-		switch string(bytes.ToLower(bytes.TrimLeft(text, "+-"))) {
-		case "nan", "inf", "infinity":
-			return 0, notFinite
+		word := bytes.TrimLeft(text, "+-")
+		for _, name := range []string{"nan", "inf", "infinity"} {
+			if bytes.EqualFold(word, []byte(name)) {
+				return 0, notFinite
+			}
 		}
 		return 0, badValue
 	}
