@@ -195,3 +195,15 @@ func TestVariables(t *testing.T) {
 	f(time.Minute, "60")
 	f(1500*time.Millisecond, "1.5")
 }
+
+func BenchmarkDecode(b *testing.B) {
+	in := []byte(strings.Repeat("PUTVAL localhost/interface/if_octets-eth0 interval=10 1180647081:421465:479194\n", 1000))
+	o := options(b)
+	b.SetBytes(int64(len(in)))
+	b.ReportAllocs()
+	var batch telemetry.Batch
+	for b.Loop() {
+		batch.Reset()
+		Decode(&batch, in, noon, o)
+	}
+}

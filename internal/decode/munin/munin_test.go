@@ -1,6 +1,7 @@
 package munin
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -228,5 +229,36 @@ func TestRange(t *testing.T) {
 		if r, ok := ParseRange(text); r != nil || !ok {
 			t.Errorf("%q: %v, %v", text, r, ok)
 		}
+	}
+}
+
+// However much a plugin prints, the time it takes grows with that and no faster.
+func TestFlood(t *testing.T) {
+	const n = 50_000
+	var graphs, times strings.Builder
+	for i := range n {
+		fmt.Fprintf(&graphs, "multigraph g%d\n", i)
+		fmt.Fprintf(&times, "a.value %d:1\n", i)
+	}
+	if _, r := run(t, New(Options{}), noon, graphs.String()); r.Points != 0 || r.Total() > 0 {
+		t.Errorf("%d points, %v", r.Points, r.First)
+	}
+	if _, r := run(t, New(Options{}), noon, times.String()); r.Points != n || r.Total() > 0 {
+		t.Errorf("%d points, %v", r.Points, r.First)
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	var text strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&text, "f%d.label field %d\nf%d.type DERIVE\nf%d.min 0\nf%d.value %d\n", i, i, i, i, i, i*1000)
+	}
+	p, in := New(Options{Plugin: "p"}), []byte(text.String())
+	b.SetBytes(int64(len(in)))
+	b.ReportAllocs()
+	var batch telemetry.Batch
+	for b.Loop() {
+		batch.Reset()
+		p.Decode(&batch, in, noon)
 	}
 }

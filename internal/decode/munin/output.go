@@ -10,6 +10,7 @@ import (
 type Output struct {
 	host   string // whom it is about; empty: this one
 	graphs []*graph
+	index  map[string]*graph
 	values bool
 	report report.Report
 }
@@ -76,13 +77,15 @@ func (o *Output) Read(text []byte) {
 
 // graph returns the graph of a name.
 func (o *Output) graph(name string) *graph {
-	for _, g := range o.graphs {
-		if g.name == name {
-			return g
-		}
+	g := o.index[name]
+	if g != nil {
+		return g
 	}
-	g := &graph{name: name, index: map[string]*field{}}
-	o.graphs = append(o.graphs, g)
+	if o.index == nil {
+		o.index = map[string]*graph{}
+	}
+	g = &graph{name: name, index: map[string]*field{}}
+	o.graphs, o.index[name] = append(o.graphs, g), g
 	return g
 }
 
