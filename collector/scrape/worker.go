@@ -2,7 +2,6 @@ package scrape
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 	"github.com/pacewire/pacewire/collector"
 	"github.com/pacewire/pacewire/internal/decode/prometheus"
 	"github.com/pacewire/pacewire/internal/decode/report"
-	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -35,7 +33,7 @@ func newWorker(s *scraper, t *target, out collector.Emitter) *worker {
 // A space is the memory of one scrape.
 type space struct {
 	text     []byte // the page, which the strings of batch look into
-	open     bool   // it is OpenMetrics
+	open     bool   // the page is OpenMetrics
 	gzip     *gzip.Reader
 	batch    telemetry.Batch
 	decoder  prometheus.Decoder
@@ -68,19 +66,20 @@ func (w *worker) scrape(ctx context.Context) {
 	p := w.space()
 	defer w.release(p)
 	begun := time.Now()
-	p.batch.At(begun.Truncate(time.Millisecond))
+	at := begun.Truncate(time.Millisecond)
+	p.batch.At(at)
 	err := w.fetch(ctx, w.target, p)
 	if ctx.Err() != nil { // nobody knows whether it would have answered
 		return
 	}
 	var r report.Report
 	if err == nil {
-		r, err = w.decode(p, p.batch.Time())
+		r, err = w.decode(p, at)
 	}
 	w.note(err, r)
-	if err != nil {
+	if err != nil { // of such a page nothing counts
 		p.batch.Reset()
-		p.batch.At(begun.Truncate(time.Millisecond))
+		p.batch.At(at)
 	}
 	gone := w.past.follow(w, p, err == nil)
 	w.own(p, time.Since(begun), err)
@@ -88,19 +87,16 @@ func (w *worker) scrape(ctx context.Context) {
 		w.counts(p, r, gone)
 	}
 	w.tag(&p.batch)
-	if w.cfg.Families && err == nil {
+	if err == nil {
 		w.families.tell(&p.batch, w.target.job, p.families, begun)
 	}
 	w.emit(&p.batch)
 	w.past.keep(w, p, err == nil)
 }
 
-// emit sends b. What became of it is counted where that is decided.
+// emit sends b. What becomes of it is counted, and told, where that is decided.
 func (w *worker) emit(b *telemetry.Batch) {
 	if err := w.out.Emit(b); err != nil {
-		if _, ok := errors.AsType[*plugin.SeriesLimitError](err); ok {
-			err = fmt.Errorf("%w: targets have many, raise max_series", err)
-		}
 		w.log.Debug("samples not stored", "url", w.target.url, "error", err)
 	}
 }

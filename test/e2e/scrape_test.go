@@ -36,6 +36,7 @@ publish: { out: { from: [exporter], use: influxdb, database: "", url: "`+db.URL+
 		ups := valuesIn(t, db.Export(`{__name__="up_value"}`))["up_value{instance=web-1,job=node}"]
 		return slices.Contains(ups, 1) && slices.Contains(ups, 0)
 	})
+	db.Flush()
 	has := valuesIn(t, db.Export(`{__name__!=""}`))
 	samples, types := page.expected(t)
 	if len(types) < 50 || len(samples) < 100 {
