@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -85,6 +86,22 @@ func TestEnvironment(t *testing.T) {
 	if want := "HOME=/mine LC_ALL=C.UTF-8 MINE=a b |pi=3.5"; got.Stdout != want || got.Code != 0 {
 		t.Errorf("%+v, want %q", got, want)
 	}
+}
+
+// A check may run as somebody else, and has that user's home.
+func TestUser(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("to run a check as somebody else takes root")
+	}
+	c := shell(`echo "$(id -un) $USER $HOME"`)
+	c.User = "nobody"
+	home, err := user.Lookup(c.User)
+	if err != nil {
+		t.Skip("this machine does not know nobody:", err)
+	}
+	r := run(t, "", map[string]Check{"who": c})
+	has(t, r.first("who"), telemetry.Fields{"text": "nobody nobody " + home.HomeDir})
 }
 
 // A check that writes numbers with a comma, as those do whose own environment says so, is read all the same.

@@ -68,6 +68,13 @@ func TestReading(t *testing.T) {
 	}
 }
 
+// Two processes would count attempts apart.
+func TestAlone(t *testing.T) {
+	if err := Define().Alone([]byte("{}")); err == nil {
+		t.Error("any number of processes may run the same checks")
+	}
+}
+
 func TestNothingToDo(t *testing.T) {
 	if _, err := New(t.Context(), Defaults(), plugin.Env{}); err == nil || !strings.Contains(err.Error(), "checks is empty") {
 		t.Errorf("%v", err)
