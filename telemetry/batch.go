@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"encoding/binary"
 	"iter"
 	"slices"
 	"strings"
@@ -205,16 +206,22 @@ func (b *Batch) addGroup(sig, series string, tagKeys []string, fields []Field) *
 	return g
 }
 
+// signature tells groups apart. Names may have any bytes in them, hence their lengths.
 func (b *Batch) signature(series string, tagKeys []string, fields []Field) []byte {
-	sig := append(b.sig[:0], series...)
+	sig := appendSized(b.sig[:0], series)
+	sig = binary.AppendUvarint(sig, uint64(len(tagKeys)))
 	for _, key := range tagKeys {
-		sig = append(append(sig, 0), key...)
+		sig = appendSized(sig, key)
 	}
 	for _, f := range fields {
-		sig = append(append(sig, 1, byte(f.Type)), f.Name...)
+		sig = appendSized(append(sig, byte(f.Type)), f.Name)
 	}
 	b.sig = sig
 	return sig
+}
+
+func appendSized(sig []byte, name string) []byte {
+	return append(binary.AppendUvarint(sig, uint64(len(name))), name...)
 }
 
 // newGroup adds an empty group.

@@ -157,6 +157,20 @@ func TestGroupAfterAChange(t *testing.T) {
 	})
 }
 
+// Groups are told apart whatever bytes are in their names.
+func TestGroupsOfOddNames(t *testing.T) {
+	var b Batch
+	v := []Field{{"v", TypeInt}}
+	b.Group("a", []string{"b"}, v).Row(at(0), []string{"x"}, Int(1))
+	b.Group("a\x00b", nil, v).Row(at(0), nil, Int(2))
+	b.Group("a\x00b\x01iv", nil, nil)
+	b.Group("a", []string{"b", "c"}, v).Row(at(0), []string{"x", "y"}, Int(3))
+	b.Group("a", []string{"b\x00c"}, v).Row(at(0), []string{"x"}, Int(4))
+	if n := len(b.groups); n != 5 || b.Len() != 4 {
+		t.Errorf("%d groups of %d points", n, b.Len())
+	}
+}
+
 // TestAddAfterFramesDroppedAGroup adds points and lines to a batch whose empty group the messages have left out.
 func TestAddAfterFramesDroppedAGroup(t *testing.T) {
 	f := func(name string, add func(b *Batch)) {
