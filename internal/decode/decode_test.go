@@ -47,6 +47,13 @@ func TestInflux(t *testing.T) {
 	}
 }
 
+// Where values alone are bad, that is told too.
+func TestInfluxValues(t *testing.T) {
+	if _, r := read(t, "influx", "a x=NaN,y=1\n"); r.First == nil || !strings.Contains(r.First.Error(), "no point can have: not_finite") {
+		t.Errorf("%v", r)
+	}
+}
+
 func TestNewKnowsNoOther(t *testing.T) {
 	if d, err := New("yaml", Options{}); err == nil || !strings.Contains(err.Error(), `"yaml": want influx`) {
 		t.Errorf("%v, %v", d, err)

@@ -2,6 +2,10 @@ package decode
 
 import (
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pacewire/pacewire/internal/decode/report"
@@ -23,8 +27,11 @@ func (d *influx) Decode(b *telemetry.Batch, text []byte, at time.Time) (r report
 	*b.Drops() = before
 	r.Points = b.Len() - points
 	var first *telemetry.DecodeError
-	if errors.As(err, &first) {
+	switch {
+	case errors.As(err, &first):
 		r.First = first
+	case len(r.Bad) > 0: // no line is bad, but values are
+		r.First = fmt.Errorf("values that no point can have: %s", strings.Join(slices.Sorted(maps.Keys(r.Bad)), ", "))
 	}
 	return r
 }

@@ -140,12 +140,12 @@ func (p *perf) body() string {
 	}
 	end := wordEnd(p.rest)
 	text := p.rest[:end]
-	p.rest = p.rest[end:]
 	if before, after, barred := strings.Cut(text, "|"); barred {
 		p.fault(FaultBarInValue, text)
-		p.rest = after + p.rest
+		end -= len(after)
 		text = before
 	}
+	p.rest = p.rest[end:]
 	return text
 }
 
