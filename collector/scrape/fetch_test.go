@@ -29,8 +29,9 @@ func up(t *testing.T, e *emitter) string {
 	if got[0] == "up,instance=i,job=j value=1" {
 		return ""
 	}
-	text, ok := strings.CutPrefix(got[0], `up,instance=i,job=j error="`)
-	if text, ok = strings.CutSuffix(text, `",value=0`); !ok {
+	text, begins := strings.CutPrefix(got[0], `up,instance=i,job=j error="`)
+	text, ends := strings.CutSuffix(text, `",value=0`)
+	if !begins || !ends {
 		t.Fatalf("up: %s", got[0])
 	}
 	return text

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,7 +69,7 @@ func (l *list) targets() []*target {
 		add(g, "")
 	}
 	l.read()
-	for _, path := range l.paths() {
+	for _, path := range slices.Sorted(maps.Keys(l.files)) {
 		for _, g := range l.files[path].groups {
 			add(g, path)
 		}
@@ -78,19 +79,8 @@ func (l *list) targets() []*target {
 
 func withFile(labels map[string]string, path string) map[string]string {
 	more := map[string]string{fileLabel: path}
-	for key, value := range labels {
-		more[key] = value
-	}
+	maps.Copy(more, labels)
 	return more
-}
-
-func (l *list) paths() []string {
-	var all []string
-	for path := range l.files {
-		all = append(all, path)
-	}
-	slices.Sort(all)
-	return all
 }
 
 // read reads the files anew. One that cannot be read keeps the targets it had; one that is gone has none.

@@ -1,7 +1,9 @@
 package scrape
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/pacewire/pacewire/plugin"
 )
@@ -120,7 +122,7 @@ func TestFamilies(t *testing.T) {
 func TestFollow(t *testing.T) {
 	p := newPage(t, "a 1\n")
 	w, e := p.worker(t, nil)
-	w.scraper.every = 20 * 1e6
+	w.scraper.every = 20 * time.Millisecond
 	c := crew{scraper: w.scraper, out: e, at: map[string]*worker{}}
 	defer c.end()
 	one, _, err := newTarget(w.cfg, nil, p.URL+"/other", nil)
@@ -128,14 +130,7 @@ func TestFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 	has := func(line string) func() bool {
-		return func() bool {
-			for _, got := range e.take("a") {
-				if got == line {
-					return true
-				}
-			}
-			return false
-		}
+		return func() bool { return slices.Contains(e.take("a"), line) }
 	}
 	c.follow(t.Context(), []*target{w.target})
 	until(t, "the first is scraped", has("a,instance=i,job=j value=1"))

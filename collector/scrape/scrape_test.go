@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/atomicfile"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/plugin/plugintest"
 	"github.com/pacewire/pacewire/telemetry"
@@ -107,7 +109,7 @@ func (p *page) does(answer func(w http.ResponseWriter, r *http.Request)) {
 
 func (p *page) address() string { return strings.TrimPrefix(p.URL, "http://") }
 
-// scrapes returns a worker of the only target that a config for p has.
+// worker returns a worker of the only target that a config for p has.
 func (p *page) worker(t *testing.T, change func(*Config)) (*worker, *emitter) {
 	t.Helper()
 	cfg := defaults()
@@ -155,11 +157,9 @@ func TestScrape(t *testing.T) {
 	}
 }
 
-// TestStream scrapes two targets at an interval, each at its place in it, until it is ended.
-func TestStream(t *testing.T) {
-	p := newPage(t, "a 1\n")
-	cfg := defaults()
-	cfg.Targets = plugin.Strings{p.address(), p.URL + "/other"}
+// stream runs the collector of cfg, scraping each 50 ms, until the test ends.
+func stream(t *testing.T, cfg Config) *emitter {
+	t.Helper()
 	env := plugintest.Env(t)
 	env.Every = 50 * time.Millisecond
 	s, err := New(t.Context(), cfg, env)
@@ -167,22 +167,50 @@ func TestStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
 	e := &emitter{}
 	done := make(chan error)
 	go func() { done <- s.Stream(ctx, e) }()
-	until(t, "three scrapes", func() bool {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		return len(e.points) > 3*2*4
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
+	return e
+}
+
+// Each target is scraped at each interval.
+func TestStream(t *testing.T) {
+	p := newPage(t, "a 1\n")
+	cfg := defaults()
+	cfg.Job = "j"
+	cfg.Groups = []Group{
+		{Targets: plugin.Strings{p.address()}, Labels: map[string]string{"instance": "x"}},
+		{Targets: plugin.Strings{p.URL + "/other"}, Labels: map[string]string{"instance": "y"}},
 	}
-	tags := "instance=" + p.address() + ",job=" + env.Name
-	if got := slices.Compact(e.take("a")); !slices.Equal(got, []string{"a," + tags + " value=1"}) {
-		t.Errorf("%q, job %q", got, env.Name)
+	e := stream(t, cfg)
+	seen := map[string]int{}
+	until(t, "three scrapes of each", func() bool {
+		for _, line := range e.take("a") {
+			seen[line]++
+		}
+		return seen["a,instance=x,job=j value=1"] > 2 && seen["a,instance=y,job=j value=1"] > 2
+	})
+}
+
+// A file of targets that is written while the collector runs is followed.
+func TestStreamFollowsFiles(t *testing.T) {
+	p := newPage(t, "a 1\n")
+	path := filepath.Join(t.TempDir(), "targets.yaml")
+	cfg := defaults()
+	cfg.Job, cfg.TargetFiles, cfg.TargetFilesEvery = "j", plugin.Strings{path}, plugin.Duration(20*time.Millisecond)
+	e := stream(t, cfg)
+	for _, instance := range []string{"x", "y"} {
+		text := fmt.Sprintf("- targets: [%q]\n  labels: {instance: %s}\n", p.URL, instance)
+		if err := atomicfile.Swap(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the target of the file is scraped", func() bool { return slices.Contains(e.take("a"), "a,instance="+instance+",job=j value=1") })
 	}
 }
 
