@@ -1,6 +1,7 @@
 package nagios
 
 import (
+	"maps"
 	"time"
 
 	"github.com/pacewire/pacewire/internal/decode/report"
@@ -27,9 +28,7 @@ func (c Check) AppendTo(b *telemetry.Batch, name string, o Options, more telemet
 			fields[key] = text
 		}
 	}
-	for key, value := range more {
-		fields[key] = value
-	}
+	maps.Copy(fields, more)
 	tags := telemetry.Tags{"check": name}
 	b.Add(StateSeries, fields, tags)
 	for _, i := range c.Perf {
@@ -69,9 +68,7 @@ func (i Item) appendTo(b *telemetry.Batch, tags telemetry.Tags, kilo int) bool {
 		fields["counter"] = true
 	}
 	own := telemetry.Tags{"label": i.Label}
-	for key, value := range tags {
-		own[key] = value
-	}
+	maps.Copy(own, tags)
 	if i.Unit != "" {
 		own["unit"] = i.Unit
 	}
