@@ -228,22 +228,27 @@ func (in *intake) check() *fault {
 
 func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-// mergeTags puts the tags of the resource and of the point together, sorted. The point's count where both have a key.
+// mergeTags puts the tags of the resource and of the point together, sorted. Of those with one key the last counts.
 func (in *intake) mergeTags() {
-	in.tags = append(in.tags[:0], in.resource...)
-	for _, t := range in.point.attributes {
-		i := slices.IndexFunc(in.tags, func(have telemetry.Tag) bool { return have.Key == t.Key })
-		if i >= 0 {
-			in.tags[i].Value = t.Value
-		} else {
-			in.tags = append(in.tags, t)
-		}
-	}
+	in.tags = in.tags[:0]
+	in.setTags(in.resource)
+	in.setTags(in.point.attributes)
 	in.tags = slices.DeleteFunc(in.tags, func(t telemetry.Tag) bool { return t.Value == "" })
 	slices.SortFunc(in.tags, func(a, b telemetry.Tag) int { return cmp.Compare(a.Key, b.Key) })
 	in.keys, in.texts = in.keys[:0], in.texts[:0]
 	for _, t := range in.tags {
 		in.keys, in.texts = append(in.keys, t.Key), append(in.texts, t.Value)
+	}
+}
+
+func (in *intake) setTags(tags []telemetry.Tag) {
+	for _, t := range tags {
+		i := slices.IndexFunc(in.tags, func(have telemetry.Tag) bool { return have.Key == t.Key })
+		if i < 0 {
+			in.tags = append(in.tags, t)
+		} else {
+			in.tags[i].Value = t.Value
+		}
 	}
 }
 
@@ -271,8 +276,16 @@ func (in *intake) row(series string, v telemetry.Value) {
 	in.rows++
 }
 
-// rowOf is row with one more tag.
+// rowOf is row with one more tag, which takes the place of one that the point has under that name.
 func (in *intake) rowOf(series, key string, of float64, v telemetry.Value) {
+	at, known := slices.BinarySearch(in.keys, key)
+	if known {
+		own := in.texts[at]
+		in.texts[at] = in.boundText(of)
+		in.row(series, v)
+		in.texts[at] = own
+		return
+	}
 	in.keys, in.texts = append(in.keys, key), append(in.texts, in.boundText(of))
 	in.row(series, v)
 	in.keys, in.texts = in.keys[:len(in.keys)-1], in.texts[:len(in.texts)-1]

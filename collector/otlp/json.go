@@ -16,11 +16,11 @@ var errJSON = errors.New("the body is not JSON")
 // readJSON adds the points of an ExportMetricsServiceRequest. Strings of its points look into text. Names have the form that
 // protobuf gives them in JSON, such as timeUnixNano; members with other names are left out.
 func (in *intake) readJSON(text []byte) error {
-	text = bytes.TrimSpace(text)
 	if !json.Valid(text) {
 		return errJSON
 	}
-	return located(members(text, func(key string, value []byte) error {
+	text = skipBlank(text)
+	return located(members(text[:valueEnd(text)], func(key string, value []byte) error {
 		if key == "resourceMetrics" {
 			return elements(value, in.resourceJSON)
 		}

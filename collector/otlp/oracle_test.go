@@ -72,17 +72,20 @@ func (o *oracle) begin(resource []*common.KeyValue, p anyPoint) bool {
 		return false
 	}
 	o.tags = telemetry.Tags{}
+	chosen := 0
 	for _, a := range resource {
 		if slices.Contains(defaults().Resource, a.GetKey()) {
-			o.tags[a.GetKey()] = attributeText(a.Value)
+			o.tags[a.GetKey()] = attributeText(a.GetValue())
+			chosen++
 		}
 	}
-	if len(p.GetAttributes()) > telemetry.MaxTags {
+	if len(p.GetAttributes()) > telemetry.MaxTags || chosen > telemetry.MaxTags {
 		return false
 	}
 	for _, a := range p.GetAttributes() {
-		o.tags[a.GetKey()] = attributeText(a.Value)
+		o.tags[a.GetKey()] = attributeText(a.GetValue())
 	}
+	maps.DeleteFunc(o.tags, func(_, text string) bool { return text == "" })
 	return len(o.tags) < telemetry.MaxTags
 }
 
@@ -186,14 +189,15 @@ func (o *oracle) exponential(resource []*common.KeyValue, name string, p *metric
 	o.ends(name, p, p.Count, p.Sum, p.Min, p.Max)
 	below := map[float64]uint64{} // how many values each bound has below it that the bound before it has not
 	bound := func(index int) (v float64) {
-		_, _ = fmt.Sscan(strconv.FormatFloat(math.Exp2(float64(index)*math.Exp2(-float64(p.Scale))), 'g', 15, 64), &v)
+		_, _ = fmt.Sscan( // to 15 digits
+			strconv.FormatFloat(math.Exp2(float64(index)*math.Exp2(-float64(p.Scale))), 'g', 15, 64), &v)
 		return v
 	}
 	for i, n := range p.GetPositive().GetBucketCounts() {
 		below[bound(int(p.Positive.Offset)+i+1)] += n
 	}
 	for i, n := range p.GetNegative().GetBucketCounts() {
-		below[-bound(int(p.Negative.Offset)+i)] += n
+		below[0-bound(int(p.Negative.Offset)+i)] += n
 	}
 	below[p.ZeroThreshold] += p.ZeroCount
 	below[math.Inf(1)] += 0
