@@ -1,0 +1,67 @@
+package e2e
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// comingFrom are the configs of the page for those who have something else, each by the first word of its heading.
+func comingFrom(t *testing.T) map[string]string {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/coming-from.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	configs := map[string]string{}
+	for _, part := range strings.Split(string(page), "\n## ")[1:] {
+		heading := regexp.MustCompile(`^\w+`).FindString(part)
+		blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(part, -1)
+		if len(blocks) != 1 {
+			t.Fatalf("%s has %d configs, want one", heading, len(blocks))
+		}
+		configs[heading] = blocks[0][1]
+	}
+	return configs
+}
+
+// Each config of the page is good, and nothing about it needs a warning.
+func TestComingFromConfigs(t *testing.T) {
+	t.Parallel()
+	configs := comingFrom(t)
+	for _, heading := range []string{"Nagios", "Telegraf", "collectd", "Prometheus", "The", "Others"} {
+		if configs[heading] == "" {
+			t.Errorf("the page has no config for %s", heading)
+		}
+	}
+	for heading, config := range configs {
+		p := newPlace(t)
+		if r := p.verb("validate", p.write("pacewire.yaml", config)); r.code != 0 || r.err != "" {
+			t.Errorf("%s: exit code %d\n%s", heading, r.code, r.err)
+		}
+	}
+}
+
+// Those that need no more than a shell do what the page says.
+func TestComingFromRuns(t *testing.T) {
+	t.Parallel()
+	configs := comingFrom(t)
+	f := func(heading string, points map[string]string) {
+		t.Run(heading, func(t *testing.T) {
+			t.Parallel()
+			s := up(t, configs[heading])
+			for file, point := range points {
+				want := regexp.MustCompile(point)
+				s.await(readyWithin, point+" in "+file, func() bool { return slices.ContainsFunc(lines(t, s.path(file)), want.MatchString) })
+			}
+			s.drain()
+		})
+	}
+	f("Telegraf", map[string]string{
+		"copy.lp":     `^queue,dc=ams,host=[^,]+,name=m length=3i \d+$`,
+		"telegraf.lp": `^tmp,dc=ams,host=[^,]+ files=\d+i \d+$`,
+	})
+	f("collectd", map[string]string{"collectd.lp": `^users_users,host=[^,]+,instance=all value=\d+ \d+$`})
+}
