@@ -99,7 +99,6 @@ func (n *node) jobs(at time.Time) ([]job, error) {
 		return nil, errors.Join(err, fmt.Errorf("there is no plugin: %w", plugin.ErrNoData))
 	}
 	conf, fault := readSections(n.cfg.Conf)
-	faults := []error{err, fault}
 	now := map[string]*known{}
 	var jobs []job
 	for _, path := range paths {
@@ -113,15 +112,10 @@ func (n *node) jobs(at time.Time) ([]job, error) {
 			continue
 		}
 		k.last = at
-		j, err := newJob(n.cfg, n.env, path, s)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", name, err))
-			continue
-		}
-		jobs = append(jobs, j)
+		jobs = append(jobs, newJob(n.cfg, n.env, path, s))
 	}
 	n.plugins = now
-	return jobs, errors.Join(faults...)
+	return jobs, errors.Join(err, fault)
 }
 
 // take adds the points of a plugin that was due at a time, and the state of its run, which is that of the end of it.

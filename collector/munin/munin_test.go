@@ -205,6 +205,7 @@ func TestFailures(t *testing.T) {
 		`check_state,check=values exit_code=1i,reason="exit_code",state=3i,text="values: exit code 1",timed_out=false 17`,
 		`check_state,check=killed reason="signal",state=3i,text="killed config: signal SIGKILL`,
 		`check_state,check=late reason="timed_out",state=3i,text="late config: no end within 1s",timed_out=true 17`,
+		`check_state,check=nobody reason="not_executable",state=3i,text="nobody: user no-such-user-anywhere: this machine has no such user`,
 		`check_state,check=script reason="not_found",state=3i,text="script: `,
 	} {
 		if !strings.Contains(got, want) {

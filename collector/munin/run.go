@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -33,6 +32,7 @@ type job struct {
 	limit   time.Duration // of each of its runs
 	section section
 	spec    child.Spec
+	fault   error // why it cannot be run
 }
 
 // A result is what became of a job.
@@ -44,23 +44,26 @@ type result struct {
 	err          error
 }
 
-// newJob prepares a plugin: who runs it, with what environment, and where it keeps its state.
-func newJob(cfg Config, env plugin.Env, path string, s section) (job, error) {
+// newJob prepares a plugin.
+func newJob(cfg Config, env plugin.Env, path string, s section) job {
 	j := job{name: filepath.Base(path), path: path, limit: cmp.Or(s.timeout, cfg.Limit.Std()), section: s}
-	name := cmp.Or(s.user, cfg.User)
-	state, err := stateDir(cmp.Or(cfg.StateDir, filepath.Join(env.Dir, "state")), name)
+	j.spec, j.fault = newSpec(cfg, env, j.name, s)
+	return j
+}
+
+// newSpec says who runs a plugin, with what environment, and where it keeps its state.
+func newSpec(cfg Config, env plugin.Env, name string, s section) (child.Spec, error) {
+	who := cmp.Or(s.user, cfg.User)
+	base := cmp.Or(cfg.StateDir, filepath.Join(env.Dir, "state"))
+	state := filepath.Join(base, cmp.Or(who, "own"))
+	environ, err := child.EnvironOf(os.Environ(), who, variables(cfg, name, state, s.env))
 	if err != nil {
-		return j, err
+		return child.Spec{}, err
 	}
-	environ, err := child.EnvironOf(os.Environ(), name, variables(cfg, j.name, state, s.env))
-	if err != nil {
-		return j, err
-	}
-	j.spec = child.Spec{
-		User: name, Groups: existing(s.groups), Dir: "/", Env: environ,
-		Stderr: child.Log(env.Log.With("munin_plugin", j.name), slog.LevelInfo),
-	}
-	return j, nil
+	return child.Spec{
+		User: who, Groups: existing(s.groups), Dir: "/", Env: environ,
+		Stderr: child.Log(env.Log.With("munin_plugin", name), slog.LevelInfo),
+	}, makeState(base, state, who)
 }
 
 // variables are those that munin-node sets, unless the plugin's config says otherwise.
@@ -86,25 +89,31 @@ func existing(groups []string) (list []string) {
 	return list
 }
 
-// stateDir returns the folder for the state of the plugins of a user, which is that user's alone.
-func stateDir(base, name string) (string, error) {
-	dir := filepath.Join(base, cmp.Or(name, "own"))
+// makeState makes the folder dir below base for the state of the plugins of a user, unless it is there. It is that user's alone.
+func makeState(base, dir, who string) error {
 	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
+		return nil
 	}
 	if err := os.MkdirAll(base, 0o755); err != nil {
-		return "", fmt.Errorf("state_dir: %w", err)
+		return fmt.Errorf("state_dir: %w", err)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("state_dir: %w", err)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return fmt.Errorf("state_dir: %w", err)
 	}
-	return dir, process.GiveTo(dir, name)
+	if err := process.GiveTo(dir, who); err != nil {
+		return errors.Join(err, os.Remove(dir)) // the next run would take it for that user's
+	}
+	return nil
 }
 
 // run runs a plugin: for its config, and for its values unless they came along.
 func (j job) run(ctx context.Context) (r result) {
 	r.began = time.Now()
 	defer func() { r.ended = time.Now().Truncate(time.Microsecond) }()
+	if j.fault != nil {
+		r.Exit.Code, r.reason, r.err = -1, child.NotExecutable, fmt.Errorf("%s: %w", j.name, j.fault)
+		return r
+	}
 	if j.once(ctx, &r, "config"); r.err != nil || r.output.Values() {
 		return r
 	}

@@ -74,12 +74,14 @@ func (r *reader) command(line string) {
 	if i := strings.IndexAny(line, blanks); i >= 0 {
 		word, rest = line[:i], line[i:]
 	}
-	err := faultf(UnknownCommand, "%.40q: want PUTVAL or PUTNOTIF", word)
+	var err error
 	switch strings.ToUpper(word) {
 	case "PUTVAL":
 		err = r.values(rest)
 	case "PUTNOTIF":
 		err = r.notification(rest)
+	default:
+		err = faultf(UnknownCommand, "%.40q: want PUTVAL or PUTNOTIF", word)
 	}
 	if f, ok := errors.AsType[*fault](err); ok {
 		r.report.Refuse(f.reason, r.line, "%w", f.error)
