@@ -44,11 +44,11 @@ func scrapes(ctx context.Context, s settings) ([]row, error) {
 		if err != nil {
 			return nil, fmt.Errorf("vmagent: %w", err)
 		}
-		cpu, rss = fmt.Sprintf("vmagent: %.2f", a.share), fmt.Sprintf("vmagent: %.0f", a.rss)
+		cpu, rss = fmt.Sprintf("vmagent: %.2f", a.cpu), fmt.Sprintf("vmagent: %.0f", a.rss)
 	}
 	title := fmt.Sprintf("scrape of %d targets of %d series each %v: ", scrapeTargets, scrapeSeries, scrapeEvery)
 	return []row{
-		{title + "% of a core", fmt.Sprintf("%.2f; agent and bus: %.2f", ours.share, agent.share), cpu, "", "", noBar},
+		{title + "% of a core", fmt.Sprintf("%.2f; agent and bus: %.2f", ours.cpu, agent.cpu), cpu, "", "", noBar},
 		{title + "MB resident", fmt.Sprintf("%.0f; agent and bus: %.0f", ours.rss, agent.rss), rss, "", "", noBar},
 	}, nil
 }
@@ -62,7 +62,7 @@ type targets struct {
 
 func serveTargets(n int) (*targets, error) {
 	t := &targets{}
-	for turn := range 8 {
+	for turn := range 7 { // each target gets another one each time: 200 is no multiple of it
 		page, err := packedPage(turn)
 		if err != nil {
 			return nil, err
@@ -119,14 +119,14 @@ func (t *targets) config() string {
 		scrapeEvery, strings.Join(t.addresses(), `", "`))
 }
 
-// A share is what a process has used.
-type share struct {
-	share float64 // % of a core
-	rss   float64 // MB
+// spent is what a process has used.
+type spent struct {
+	cpu float64 // % of a core
+	rss float64 // MB
 }
 
 // pacewire does it with the plugin.
-func (t *targets) pacewire(ctx context.Context, s settings) (plugin, agent share, err error) {
+func (t *targets) pacewire(ctx context.Context, s settings) (plugin, agent spent, err error) {
 	sys, err := start(ctx, s, "scrape", t.config())
 	if err != nil {
 		return plugin, agent, err
@@ -157,7 +157,7 @@ func (sys *system) scrapedAll(ctx context.Context, span time.Duration) error {
 }
 
 // measure returns what processes use while they scrape, once they are at it.
-func (t *targets) measure(ctx context.Context, s settings, look func() (usage, error)) (map[string]share, error) {
+func (t *targets) measure(ctx context.Context, s settings, look func() (usage, error)) (map[string]spent, error) {
 	if err := pause(ctx, scrapeEvery+scrapeEvery/2); err != nil {
 		return nil, err
 	}
@@ -176,10 +176,10 @@ func (t *targets) measure(ctx context.Context, s settings, look func() (usage, e
 	if n, want := t.answers.Load(), int64(s.idle/scrapeEvery-1)*int64(len(t.servers)); n < want {
 		return nil, fmt.Errorf("%d answers in %v, want %d", n, s.idle, want)
 	}
-	of := map[string]share{}
+	of := map[string]spent{}
 	each, _ := after.since(before)
 	for name, cpu := range each {
-		of[name] = share{cpu.Seconds() / s.idle.Seconds() * 100, float64(after.rss[name]) / 1e6}
+		of[name] = spent{cpu.Seconds() / s.idle.Seconds() * 100, float64(after.rss[name]) / 1e6}
 	}
 	return of, nil
 }
@@ -194,31 +194,31 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // vmagent does it with vmagent.
-func (t *targets) vmagent(ctx context.Context, s settings, path string) (share, error) {
+func (t *targets) vmagent(ctx context.Context, s settings, path string) (spent, error) {
 	sink, err := loadtest.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	if err != nil {
-		return share{}, err
+		return spent{}, err
 	}
 	defer sink.Close()
 	config := fmt.Sprintf("global: { scrape_interval: %v }\nscrape_configs:\n- { job_name: scrape, static_configs: [ { targets: [\"%s\"] } ] }\n",
 		scrapeEvery, strings.Join(t.addresses(), `", "`))
 	file := filepath.Join(s.dir, "vmagent.yml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		return share{}, err
+		return spent{}, err
 	}
 	p, err := lab.Start(exec.CommandContext(ctx, path, "-promscrape.config="+file, "-remoteWrite.url="+sink.URL,
 		"-remoteWrite.tmpDataPath="+filepath.Join(s.dir, "vmagent"), fmt.Sprintf("-httpListenAddr=127.0.0.1:%d", lab.FreePort())))
 	if err != nil {
-		return share{}, err
+		return spent{}, err
 	}
 	sys := &system{agent: p, pids: map[string]int{"vmagent": p.PID()}}
 	defer sys.stop()
 	of, err := t.measure(ctx, s, sys.usage)
 	if err != nil {
-		return share{}, fmt.Errorf("%w\n%s", err, p.Log.Tail())
+		return spent{}, fmt.Errorf("%w\n%s", err, p.Log.Tail())
 	}
 	return of["vmagent"], nil
 }
