@@ -71,7 +71,8 @@ type Check struct {
 	Text     string // the first line up to its bar; of a check that printed nothing the first line on standard error
 	LongText string // the lines after it
 	Perf     []Item
-	Faults   []Fault // of what stands behind the bars
+	Faults   []Fault        // of what stands behind the bars, the first of them
+	Bad      map[string]int // how many there are, by their codes
 }
 
 // Silent reports whether the check has printed nothing.
@@ -83,7 +84,7 @@ func Parse(r Run, o Options) Check {
 	c.State, c.Reason = stateOf(r)
 	var perf string
 	c.Text, c.LongText, perf = split(r.Stdout)
-	c.Perf, c.Faults = ParsePerf(perf)
+	c.Perf, c.Faults, c.Bad = ParsePerf(perf)
 	if c.Silent() {
 		c.Reason = cmp.Or(c.Reason, NoOutput)
 		c.Text = firstLine(r.Stderr)

@@ -215,7 +215,7 @@ func TestMend(t *testing.T) {
 func TestPerf(t *testing.T) {
 	f := func(text, want string, faults ...string) {
 		t.Helper()
-		items, found := ParsePerf(text)
+		items, found, _ := ParsePerf(text)
 		var got, codes []string
 		for _, i := range items {
 			got = append(got, itemText(i))
@@ -361,13 +361,13 @@ func TestBase(t *testing.T) {
 	}
 }
 
-// However bad the items are, few of the complaints are kept.
+// However bad the items are, few of the faults are listed, and all are counted.
 func TestFaultsAreBounded(t *testing.T) {
-	_, faults := ParsePerf(strings.Repeat("a=x ", 10_000))
-	if len(faults) != maxFaults {
-		t.Errorf("%d faults", len(faults))
+	_, faults, bad := ParsePerf(strings.Repeat("a=x b=1;x ", 10_000))
+	if len(faults) != maxFaults || len(bad) != 2 || bad[FaultBadValue] != 10_000 || bad[FaultBadRange] != 10_000 {
+		t.Errorf("%d faults, %v", len(faults), bad)
 	}
-	_, faults = ParsePerf(strings.Repeat("ü", 10_000))
+	_, faults, _ = ParsePerf(strings.Repeat("ü", 10_000))
 	if len(faults) != 1 || len(faults[0].Text) > maxFaultText {
 		t.Errorf("%v", faults)
 	}

@@ -43,13 +43,14 @@ type Fault struct {
 	Text string // the place, for people
 }
 
-// ParsePerf reads items. Each bad one is left out, and the others are not.
-func ParsePerf(text string) ([]Item, []Fault) {
-	p := perf{rest: text}
+// ParsePerf reads items. Each bad one is left out, and the others are not. Of the faults the first are listed, and all are counted, by
+// their codes.
+func ParsePerf(text string) (items []Item, faults []Fault, bad map[string]int) {
+	p := perf{rest: text, bad: map[string]int{}}
 	for p.skipBlanks(); p.rest != ""; p.skipBlanks() {
 		p.item()
 	}
-	return p.items, p.faults
+	return p.items, p.faults, p.bad
 }
 
 // perf reads items from the front of rest.
@@ -57,9 +58,11 @@ type perf struct {
 	rest   string
 	items  []Item
 	faults []Fault
+	bad    map[string]int
 }
 
 func (p *perf) fault(code, text string) {
+	p.bad[code]++
 	if len(p.faults) == maxFaults {
 		return
 	}
@@ -138,14 +141,17 @@ func (p *perf) body() string {
 	if ahead := strings.TrimLeft(p.rest, blanks); beginsValue(ahead) {
 		p.rest = ahead
 	}
-	end := wordEnd(p.rest)
-	text := p.rest[:end]
-	if before, after, barred := strings.Cut(text, "|"); barred {
-		p.fault(FaultBarInValue, text)
-		end -= len(after)
-		text = before
+	end := strings.IndexAny(p.rest, blanks+"|")
+	if end < 0 {
+		end = len(p.rest)
 	}
-	p.rest = p.rest[end:]
+	text, rest := p.rest[:end], p.rest[end:]
+	if strings.HasPrefix(rest, "|") {
+		start := p.rest[:min(len(p.rest), maxFaultText)]
+		p.fault(FaultBarInValue, start[:wordEnd(start)])
+		rest = rest[1:]
+	}
+	p.rest = rest
 	return text
 }
 

@@ -1,6 +1,7 @@
 package nagios
 
 import (
+	"fmt"
 	"maps"
 	"time"
 
@@ -18,7 +19,7 @@ const (
 func (c Check) AppendTo(b *telemetry.Batch, name string, o Options, more telemetry.Fields) {
 	fields := telemetry.Fields{
 		"state": int(c.State), "text": c.Text, "duration_ms": float64(c.Took.Microseconds()) / 1000,
-		"timed_out": c.Reason == TimedOut, "perf_errors": len(c.Faults), "truncated": c.Truncated,
+		"timed_out": c.Reason == TimedOut, "perf_errors": c.faults(), "truncated": c.Truncated,
 	}
 	if c.Code >= 0 {
 		fields["exit_code"] = c.Code
@@ -34,6 +35,14 @@ func (c Check) AppendTo(b *telemetry.Batch, name string, o Options, more telemet
 	for _, i := range c.Perf {
 		i.appendTo(b, tags, o.Kilo)
 	}
+}
+
+// faults returns how many faults there are.
+func (c Check) faults() (n int) {
+	for _, k := range c.Bad {
+		n += k
+	}
+	return n
 }
 
 // appendTo adds an item to b as a point, unless it says nothing: neither a value nor a limit.
@@ -85,8 +94,11 @@ func Decode(b *telemetry.Batch, text []byte, at time.Time, o Options) (r report.
 			r.Points++
 		}
 	}
-	for _, f := range c.Faults {
-		r.Refuse(f.Code, 0, "%s", f.Text)
+	for code, n := range c.Bad {
+		r.Count(code, n)
+	}
+	if len(c.Faults) > 0 {
+		r.First = fmt.Errorf("%s: %s", c.Faults[0].Code, c.Faults[0].Text)
 	}
 	return r
 }
