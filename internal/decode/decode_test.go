@@ -1,8 +1,10 @@
 package decode
 
 import (
+	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -140,6 +142,39 @@ func TestDetect(t *testing.T) {
 	f("\x00\xff\xfe\n\x01", "")
 	f(strings.Repeat("x", 1<<20), "")
 	f(strings.Repeat("text\n", 100)+"a b=1", "") // too far down
+}
+
+// No text makes a decoder take memory, or time, out of proportion.
+func TestBombs(t *testing.T) {
+	const size, perByte = 64 << 10, 1000
+	words := []string{
+		"\n", " ", "'", "=", "|", "a=1|", "'a' ", "\"", "\\", "{", "[", "[\n", `{"a":`, "[[],", `"a",`, "a.", "a;", ";a=b", "a,b=c", "a,", "# ", "# HELP a b\n",
+		"a{b=\"c\",", "a 1\n", "a 1 1\n", "a a=1\n", "PUTVAL ", "PUTVAL a/b/c N:1\n", "N:1:", "multigraph a\n", "a.value 1\n", "a.label x\n", "\x00", "\xff", "1", "-", "e",
+	}
+	big := `{"` + strings.Repeat("k", size/2) + `":{`
+	for i := range size / 20 {
+		big += fmt.Sprintf(`"%d":1,`, i)
+	}
+	texts := []string{big + `"a":1}}`}
+	for _, word := range words {
+		texts = append(texts, strings.Repeat(word, size/len(word)))
+	}
+	for _, format := range Formats() {
+		for _, text := range texts {
+			d, err := New(format, Options{Series: "x"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b telemetry.Batch
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			d.Decode(&b, []byte(text), noon)
+			runtime.ReadMemStats(&after)
+			if took := after.TotalAlloc - before.TotalAlloc; took > uint64(perByte*len(text)) {
+				t.Errorf("%s takes %d KiB for %.20q ...", format, took>>10, text)
+			}
+		}
+	}
 }
 
 // Whatever a text is, the decoder of each format takes it and counts what it leaves out.

@@ -1,7 +1,6 @@
 package decode
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -13,12 +12,8 @@ import (
 
 // opentsdb reads the lines that OpenTSDB takes: "[put] NAME TIME VALUE TAG=VALUE ...". Each has its time.
 func opentsdb(b *telemetry.Batch, text []byte, _ time.Time) (r report.Report) {
-	n := 0
-	for line := range bytes.Lines(text) {
-		n++
-		if words := strings.Fields(string(line)); len(words) > 0 {
-			metric(b, &r, n, words)
-		}
+	for n, words := range r.Words(text) {
+		metric(b, &r, n, words)
 	}
 	return r
 }

@@ -2,7 +2,6 @@
 package graphite
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"strconv"
@@ -48,12 +47,8 @@ func New(o Options) (*Decoder, error) {
 
 // Decode adds the points of text to b. at is the time of lines that have none, or -1.
 func (d *Decoder) Decode(b *telemetry.Batch, text []byte, at time.Time) (r report.Report) {
-	n := 0
-	for line := range bytes.Lines(text) {
-		n++
-		if words := strings.Fields(string(line)); len(words) > 0 {
-			d.line(b, &r, n, words, at)
-		}
+	for n, words := range r.Words(text) {
+		d.line(b, &r, n, words, at)
 	}
 	return r
 }

@@ -76,7 +76,7 @@ func (d *Decoder) Decode(b *telemetry.Batch, text []byte, at time.Time) report.R
 	}
 	for line := range bytes.Lines(text) {
 		in.line++
-		in.text(line)
+		in.oneLine(bytes.TrimSpace(line))
 	}
 	if in.report.Points > 0 {
 		return in.report
@@ -88,9 +88,9 @@ func (d *Decoder) Decode(b *telemetry.Batch, text []byte, at time.Time) report.R
 
 // whole reads a text that is a sequence of values, or adds nothing and says what is wrong with it.
 func (in *reading) whole(text []byte) error {
-	var values []json.RawMessage
+	var begins []byte // of the values
+	var v json.RawMessage
 	for d := json.NewDecoder(bytes.NewReader(text)); ; {
-		var v json.RawMessage
 		err := d.Decode(&v)
 		if errors.Is(err, io.EOF) {
 			break
@@ -98,33 +98,43 @@ func (in *reading) whole(text []byte) error {
 		if err != nil {
 			return err
 		}
-		values = append(values, v)
+		begins = append(begins, v[0])
 	}
-	for _, v := range values {
-		in.text(v)
+	d := newDecoder(text)
+	for _, begin := range begins {
+		in.next(d, begin)
 	}
 	return nil
 }
 
-// text reads one value.
-func (in *reading) text(text []byte) {
-	text = bytes.TrimSpace(text)
-	if len(text) == 0 {
+// oneLine reads a line, which is one value.
+func (in *reading) oneLine(line []byte) {
+	if len(line) == 0 {
 		return
 	}
+	var v json.RawMessage
+	if err := json.Unmarshal(line, &v); err != nil { // before anything of it counts
+		in.report.Refuse(report.Syntax, in.line, "%w", err)
+		return
+	}
+	in.next(newDecoder(line), line[0])
+}
+
+func newDecoder(text []byte) *json.Decoder {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber() // an integer of 64 bits is not a float
-	if text[0] == '[' && in.root == nil {
+	return d
+}
+
+// next reads the next value, of which begin is the first byte.
+func (in *reading) next(d *json.Decoder, begin byte) {
+	if begin == '[' && in.root == nil {
 		in.list(d)
 		return
 	}
 	var v any
 	if err := d.Decode(&v); err != nil {
 		in.report.Refuse(report.Syntax, in.line, "%w", err)
-		return
-	}
-	if d.More() {
-		in.report.Refuse(report.Syntax, in.line, "there is more on the line than one value")
 		return
 	}
 	in.value(v)

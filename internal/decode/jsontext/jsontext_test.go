@@ -109,9 +109,9 @@ func TestBad(t *testing.T) {
 		}
 	}
 	o := Options{SeriesKey: "s"}
-	f(o, `{"s":"a","v":1`, report.Syntax, "line 2: unexpected EOF")
+	f(o, `{"s":"a","v":1`, report.Syntax, "line 2: unexpected end of JSON input")
 	f(o, `{"s":"a","v":NaN}`, report.Syntax, "line 2: invalid character 'N'")
-	f(o, `{"s":"a","v":1} 7x`, report.Syntax, "line 2: there is more on the line")
+	f(o, `{"s":"a","v":1} 7x`, report.Syntax, "line 2: invalid character '7' after top-level value")
 	f(o, "\x00\xff\xfe", report.Syntax, "line 2: invalid character")
 	f(o, `[{"s":"c"},`, report.Syntax, "line 2")
 	f(o, `"text"`, report.Syntax, "want an object, and there is a text")
@@ -129,7 +129,8 @@ func TestBad(t *testing.T) {
 	f(o, `{"s":"a","t":{},"v":1}`, report.Syntax, "there is an object")
 	f(o, `{"s":"a","t":"noon","v":1}`, report.Syntax, "time: parsing")
 	deep := strings.Repeat(`{"a":`, maxDepth+2) + "1" + strings.Repeat("}", maxDepth+2)
-	f(o, `{"s":"a","deep":`+deep+`}`, report.Limit, "deep are left out")
+	f(o, `{"s":"a","deep":`+deep+`}`, report.Limit, "are left out")
+	f(o, `{"s":"a","`+strings.Repeat("k", 300)+`":1}`, report.Limit, "are left out")
 }
 
 func TestBadOurs(t *testing.T) {

@@ -118,8 +118,8 @@ func (in *reading) theirs(object map[string]any) (p telemetry.Point, err error) 
 			f.add(key.name(), v, 0)
 		}
 	}
-	if f.deep {
-		in.report.Refuse(report.Limit, in.line, "values more than %d deep are left out", maxDepth)
+	if f.over {
+		in.report.Refuse(report.Limit, in.line, "values more than %d deep, or with a name of more than %d bytes, are left out", maxDepth, telemetry.MaxName)
 	}
 	return p, nil
 }
@@ -154,7 +154,7 @@ type flattening struct {
 	fields telemetry.Fields
 	taken  map[string]bool
 	texts  bool // texts are fields too
-	deep   bool // something was too deep
+	over   bool // something was too deep, or its name too long
 }
 
 // add adds what is at a name. Of two values with one name the last in the order of the keys stays.
@@ -162,8 +162,8 @@ func (f *flattening) add(name string, v any, depth int) {
 	if f.taken[name] {
 		return
 	}
-	if depth > maxDepth {
-		f.deep = true
+	if depth > maxDepth || len(name) > telemetry.MaxName {
+		f.over = true
 		return
 	}
 	switch v := v.(type) {
