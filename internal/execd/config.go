@@ -26,7 +26,9 @@ type Config struct {
 
 // Defaults returns the config of an operator who says nothing.
 func Defaults() Config {
-	return Config{RestartDelay: plugin.Duration(10 * time.Second), Stderr: "error"}
+	return Config{
+		Command: plugin.Strings{}, Environment: map[string]string{}, RestartDelay: plugin.Duration(10 * time.Second), Stderr: "error",
+	}
 }
 
 // Enum returns the values of the settings that have few.
