@@ -63,6 +63,9 @@ type Decoder struct {
 	value [1]telemetry.Value
 }
 
+var lineFeed = []byte{'\n'}
+
+// fields are those of each point.
 var fields = []telemetry.Field{{Name: "value", Type: telemetry.TypeFloat}}
 
 // Decode adds a point for each sample of text to b: series and tags as they are, and the field value. A line that cannot be read
@@ -77,20 +80,15 @@ func (d *Decoder) Decode(b *telemetry.Batch, text []byte, at time.Time) report.R
 	now := at.UnixNano()
 	for len(text) > 0 {
 		d.number++
-		end := bytes.IndexByte(text, '\n')
-		if end < 0 && !d.OpenMetrics {
+		line, rest, ended := bytes.Cut(text, lineFeed)
+		if !ended && !d.OpenMetrics {
 			d.report.Refuse(Unfinished, d.number, "the last line does not end with a line feed")
 			break
-		}
-		line := text
-		if end >= 0 {
-			line, text = text[:end], text[end+1:]
-		} else {
-			text = nil
 		}
 		if !d.line(view(line), now) {
 			break
 		}
+		text = rest
 	}
 	d.endFamily()
 	d.batch, d.group = nil, nil
@@ -149,28 +147,34 @@ func (d *Decoder) put() bool {
 		d.report.Refuse(TooMany, d.number, "more than %d samples", d.Limit)
 		return false
 	}
-	d.texts = d.texts[:0]
-	same := d.group != nil && d.group.Series == s.Name
-	n := 0
-	for _, l := range s.Labels {
-		if l.Value == "" { // no label
-			continue
-		}
-		if n == len(d.keys) || d.keys[n] != l.Key {
-			d.keys = append(d.keys[:n], l.Key)
-			same = false
-		}
-		n++
-		d.texts = append(d.texts, l.Value)
-	}
-	if !same || n != len(d.keys) {
-		d.keys = d.keys[:n]
-		d.group = d.batch.Group(s.Name, d.keys, fields)
-	}
+	d.find()
 	d.value[0] = telemetry.Float(s.Value)
 	d.group.Row(time.Unix(0, s.Time), d.texts, d.value[:]...)
 	d.report.Points++
 	return true
+}
+
+// find makes group the one that the sample belongs to, and texts its tags. The samples of a family follow each other, and most of
+// them have the same labels: then it is that of the sample before.
+func (d *Decoder) find() {
+	s := &d.sample
+	same := d.group != nil && d.group.Series == s.Name
+	d.texts = d.texts[:0]
+	for _, l := range s.Labels {
+		if l.Value == "" { // no label
+			continue
+		}
+		n := len(d.texts)
+		if n == len(d.keys) || d.keys[n] != l.Key {
+			d.keys = append(d.keys[:n], l.Key)
+			same = false
+		}
+		d.texts = append(d.texts, l.Value)
+	}
+	if n := len(d.texts); !same || n != len(d.keys) {
+		d.keys = d.keys[:n]
+		d.group = d.batch.Group(s.Name, d.keys, fields)
+	}
 }
 
 // view is b as a string, for as long as nobody changes it.
