@@ -133,6 +133,7 @@ func builtIns(t *testing.T) map[string]good {
 		"collector.lines":    {config: `{"listen":["tcp://127.0.0.1:0"]}`, silent: true},
 		"collector.nagios":   {config: `{"checks":{"fine":{"command":["true"],"every":"1s"}}}`},
 		"collector.munin":    {config: `{"plugins":["/bin/true"],"conf":""}`},
+		"collector.otlp":     {silent: true},
 		"collector.scrape":   {silent: true}, // it has no target
 		"collector.statsd":   {config: `{"listen":["udp://127.0.0.1:0"]}`, silent: true},
 		"collector.textfile": {config: `{"folders":["{dir}*"]}`, silent: true},
