@@ -1,7 +1,6 @@
 package statsd
 
 import (
-	"slices"
 	"time"
 
 	"github.com/pacewire/pacewire/collector"
@@ -71,9 +70,12 @@ func (t *table) flushSome(b *telemetry.Batch, from int, at time.Time, keep time.
 			t.forget(next)
 			continue
 		}
-		if m.news || m.kind == gauge && m.told {
+		switch {
+		case m.news || m.kind == gauge && m.told:
 			t.tell(m, b, at)
 			points++
+		case m.kind == timer:
+			m.spread.samples = nil // memory for those that are in use
 		}
 		m.news = false
 		next++
@@ -81,24 +83,14 @@ func (t *table) flushSome(b *telemetry.Batch, from int, at time.Time, keep time.
 	return next, points, true
 }
 
-// forget takes a metric out of the table.
-func (t *table) forget(i int) {
-	for _, form := range t.metrics[i].forms {
-		delete(t.byForm, form)
-	}
-	last := len(t.metrics) - 1
-	t.metrics[i] = t.metrics[last]
-	t.metrics = slices.Delete(t.metrics, last, last+1)
-}
-
 // tell adds the point of m to b, and makes m ready for the next flush.
 func (t *table) tell(m *metric, b *telemetry.Batch, at time.Time) {
 	add := func(fields []telemetry.Field, values ...float64) {
-		row := make([]telemetry.Value, 0, len(timerFields))
+		t.row = t.row[:0]
 		for _, v := range values {
-			row = append(row, telemetry.Float(v))
+			t.row = append(t.row, telemetry.Float(v))
 		}
-		b.Group(m.name, m.keys, fields).Row(at, m.tags, row...)
+		b.Group(m.name, m.keys, fields).Row(at, m.tags, t.row...)
 	}
 	switch m.kind {
 	case gauge:

@@ -80,9 +80,29 @@ func TestFormsAreBounded(t *testing.T) {
 	}
 }
 
+// Long names cost many short ones their place, and memory stays what it is.
+func TestTextIsBounded(t *testing.T) {
+	table := testTable()
+	table.take([]byte("c:1|c|#a:b"))
+	others := allText - 2*table.text // as if others had nearly all
+	table.text += others
+	table.take([]byte("c:1|c|#user:1\nc:1|c|#x:y,z:w,x:y,z:w"))
+	table.take([]byte("c:1|c|#b:1\nc:1|c|#b:2"))
+	if n := table.losses.counts[metricsFull]; n < 2 || table.text > allText {
+		t.Errorf("%d messages lost, %d bytes", n, table.text)
+	}
+	kept := len(table.metrics)
+	table.text -= others
+	flushed(table, at)
+	flushed(table, at.Add(time.Hour))
+	if table.text != 0 || len(table.byForm) != 0 || kept == 0 {
+		t.Errorf("%d bytes under %d keys are left of %d metrics", table.text, len(table.byForm), kept)
+	}
+}
+
 func TestSamplesAreBounded(t *testing.T) {
 	table := testTable()
-	table.samples = allSample // as if others had them all
+	table.samples = allSamples // as if others had them all
 	table.take([]byte("t:1:2:3|ms"))
 	got, lost := flushed(table, at)
 	if len(got) != 1 || !strings.HasPrefix(got[0], "t count=3,max=3,mean=2,min=1,") || lost != "" {

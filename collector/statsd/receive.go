@@ -39,7 +39,7 @@ func (l *listener) receive(ctx context.Context, s listen.Socket, out collector.E
 				t.take(text)
 			}
 			for range long {
-				t.drop(tooLong, nil)
+				t.losses.add(tooLong, nil)
 			}
 		})
 		if ctx.Err() == nil {
@@ -94,9 +94,9 @@ func (l *listener) read(c io.Reader, from listen.Socket, out collector.Emitter) 
 			switch {
 			case skipping || len(text) == 0:
 			case full:
-				t.drop(tooLong, text)
+				t.losses.add(tooLong, text)
 			case err != nil:
-				t.drop(unfinished, text)
+				t.losses.add(unfinished, text)
 			default:
 				t.take(text)
 			}
@@ -135,6 +135,6 @@ func (l *listener) work(from listen.Socket, out collector.Emitter, f func(t *tab
 		}
 	}
 	if more, ok := l.lines.Pass(); ok {
-		l.log.Warn("line refused", "listen", from.Name(), "reason", losses.first, "line", line, "unreported", more)
+		l.log.Warn("line refused", "listen", from.Name(), "reason", losses.first.String(), "line", line, "unreported", more)
 	}
 }

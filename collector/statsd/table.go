@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,9 +13,10 @@ import (
 )
 
 const (
-	maxForms  = 64      // ways of writing one metric that are kept at hand
-	allSample = 4 << 20 // samples of all timers in one flush
-	allValues = 1 << 20 // different values of all sets in one flush
+	maxForms   = 64        // ways of writing one metric that are kept at hand
+	allText    = 128 << 20 // bytes of the names and tags of all metrics, in all their ways
+	allSamples = 4 << 20   // of all timers in one flush
+	allValues  = 1 << 20   // different values of all sets in one flush
 )
 
 // A table holds the metrics that are known. It is for several goroutines.
@@ -25,10 +27,12 @@ type table struct {
 	mu      sync.Mutex
 	byForm  map[string]*metric
 	metrics []*metric
-	key     []byte  // of the metric that is looked for
-	msg     message // that is read
+	key     []byte            // of the metric that is looked for
+	msg     message           // that is read
+	row     []telemetry.Value // of a point that is told
 	seed    maphash.Seed
 	lots    *rand.Rand
+	text    int              // bytes of names and tags
 	samples int              // in this flush
 	values  int              // likewise
 	events  int              // likewise
@@ -60,24 +64,17 @@ func (t *table) take(text []byte) {
 
 // line takes one line.
 func (t *table) line(line []byte) {
-	var r reason
+	take := t.message
 	switch {
-	case line[0] != '_':
-		r = t.message(line)
 	case bytes.HasPrefix(line, []byte("_e{")):
-		r = t.event(line)
+		take = t.event
 	case bytes.HasPrefix(line, []byte("_sc|")):
-		r = t.check(line)
-	default:
-		r = t.message(line)
+		take = t.check
 	}
-	if r != fine {
-		t.drop(r, line)
+	if r := take(line); r != fine {
+		t.losses.add(r, line)
 	}
 }
-
-// drop counts something that is lost, and was in line.
-func (t *table) drop(r reason, line []byte) { t.losses.add(r, line) }
 
 // message takes a line about a metric.
 func (t *table) message(line []byte) reason {
@@ -103,7 +100,7 @@ func (t *table) message(line []byte) reason {
 func (t *table) part(to *metric, p *part, line []byte) {
 	if p.kind == set {
 		if r := t.member(to, p.values); r != fine {
-			t.drop(r, line)
+			t.losses.add(r, line)
 		}
 		return
 	}
@@ -115,7 +112,7 @@ func (t *table) part(to *metric, p *part, line []byte) {
 			r = t.value(to, v, value[0] == '-' || value[0] == '+', p.weight)
 		}
 		if r != fine {
-			t.drop(r, line)
+			t.losses.add(r, line)
 		}
 	}
 }
@@ -133,7 +130,7 @@ func (t *table) value(to *metric, v float64, signed bool, weight float64) (r rea
 		r = to.measure(v, signed)
 	default:
 		var grown bool
-		if grown, r = to.spread.add(v, weight, t.samples < allSample, t.lots.Uint64N); grown {
+		if grown, r = to.spread.add(v, weight, t.samples < allSamples, t.lots.Uint64N); grown {
 			t.samples++
 		}
 	}
@@ -189,9 +186,8 @@ func (t *table) metric(m *message, k kind) (*metric, reason) {
 	if found == nil {
 		return nil, metricsFull
 	}
-	if len(found.forms) < maxForms {
-		found.forms = append(found.forms, form)
-		t.byForm[form] = found
+	if len(found.forms) < maxForms && t.text+len(form) <= allText {
+		t.keep(found, form)
 	}
 	return found, fine
 }
@@ -208,20 +204,38 @@ func (t *table) labelled(l label, k kind) *metric {
 	if found := t.byForm[string(key)]; found != nil {
 		return found
 	}
-	if len(t.metrics) >= t.most {
+	if len(t.metrics) >= t.most || t.text+len(key) > allText {
 		return nil
 	}
 	keys, tags := l.keys()
-	m := &metric{kind: k, name: l.name, keys: keys, tags: tags, forms: []string{string(key)}}
+	m := &metric{kind: k, name: l.name, keys: keys, tags: tags}
 	switch k {
 	case timer:
 		m.spread = new(spread)
 	case set:
 		m.values = map[uint64]struct{}{}
 	}
-	t.byForm[m.forms[0]] = m
+	t.keep(m, string(key))
 	t.metrics = append(t.metrics, m)
 	return m
+}
+
+// keep has m found by a form.
+func (t *table) keep(m *metric, form string) {
+	m.forms = append(m.forms, form)
+	t.byForm[form] = m
+	t.text += len(form)
+}
+
+// forget takes the i-th metric out of the table.
+func (t *table) forget(i int) {
+	for _, form := range t.metrics[i].forms {
+		delete(t.byForm, form)
+		t.text -= len(form)
+	}
+	last := len(t.metrics) - 1
+	t.metrics[i] = t.metrics[last]
+	t.metrics = slices.Delete(t.metrics, last, last+1)
 }
 
 func appendText(key []byte, text string) []byte {

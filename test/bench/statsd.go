@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/internal/amount"
 	"github.com/pacewire/pacewire/internal/lab"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -27,25 +28,18 @@ func statsds(ctx context.Context, s settings) (rows []row, err error) {
 		var last dose
 		for range s.runs {
 			if last, err = statsdRun(ctx, s, load.lines, load.messages); err != nil {
-				return rows, fmt.Errorf("%s to a datagram: %w", counted(load.lines, "message"), err)
+				return rows, fmt.Errorf("%s to a datagram: %w", amount.Of(load.lines, "message", "messages"), err)
 			}
 			runs = append(runs, last.rate())
 		}
 		p50, _ := spread(runs)
 		rows = append(rows, row{
-			fmt.Sprintf("statsd: messages/s of CPU, %s to a datagram", counted(load.lines, "message")), fmt.Sprintf("%.0f", p50),
+			fmt.Sprintf("statsd: messages/s of CPU, %s to a datagram", amount.Of(load.lines, "message", "messages")), fmt.Sprintf("%.0f", p50),
 			fmt.Sprintf("last run: %d sent in %.1f s, %.1f %% thrown away by the kernel and counted", last.sent, last.took.Seconds(), 100*float64(last.lost)/float64(last.sent)),
 			"500000", "1000000", judge(p50, 500_000, 1_000_000, false),
 		})
 	}
 	return rows, nil
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // A dose is what was sent, and what became of it.
