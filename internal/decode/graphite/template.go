@@ -2,6 +2,7 @@ package graphite
 
 import (
 	"fmt"
+	"maps"
 	stdpath "path"
 	"slices"
 	"strings"
@@ -117,9 +118,7 @@ func (t template) apply(nodes []string, separator string) path {
 		}
 	}
 	p := path{series: strings.Join(series, separator), field: strings.Join(field, separator), tags: telemetry.Tags{}}
-	for key, value := range t.tags {
-		p.tags[key] = value
-	}
+	maps.Copy(p.tags, t.tags)
 	for key, parts := range tags {
 		p.tags[key] = strings.Join(parts, separator)
 	}
