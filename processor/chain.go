@@ -150,7 +150,11 @@ func newStep(ctx context.Context, d plugin.Definition, settings []byte, env plug
 	if closer, ok := made.(io.Closer); ok {
 		err = closer.Close()
 	}
-	return nil, plugin.Permanent(errors.Join(errors.New("it works by windows: give it a plugin of its own"), err))
+	why := errors.New("it works by windows: give it a plugin of its own")
+	if !ok {
+		why = errors.New("what it makes belongs to no batch: give it a plugin of its own")
+	}
+	return nil, plugin.Permanent(errors.Join(why, err))
 }
 
 // Process brings in through all steps.

@@ -64,7 +64,7 @@ func (c notingConfig) Validate() error {
 }
 
 // notes returns programs for a chain: note, which notes its life in events; fails, which cannot be made; bad, which fails at
-// work and at the end; window, which is a Flusher.
+// work and at the end; window, which is a Flusher; lone, which has a loop of its own.
 func notes(events *[]string) []plugin.Definition {
 	define := func(program string, make func(c notingConfig) (processor.Processor, error)) plugin.Definition {
 		return processor.Define(processor.Spec[notingConfig]{Program: program, Summary: "Notes.",
@@ -83,6 +83,9 @@ func notes(events *[]string) []plugin.Definition {
 			return noting{c.Mark, events, plugin.Permanent(errors.New("bad " + c.Mark))}, nil
 		}),
 		define("window", func(c notingConfig) (processor.Processor, error) { return windowed{noting{c.Mark, events, nil}}, nil }),
+		plugin.Define(plugin.Processor, plugin.Spec[struct{}, struct{}]{Program: "lone", Summary: "Notes.",
+			New: func(context.Context, struct{}, plugin.Env) (p struct{}, err error) { return p, nil },
+		}, func(context.Context, *plugin.Session, struct{}) error { return nil }),
 	}
 }
 
@@ -185,7 +188,7 @@ func TestChainCheck(t *testing.T) {
 	}
 	f(`{"use": "note"}, {"use": "filter", "keep": "fields.v > 1"}`)
 	f(``, "steps: none is given", "{ use: tag")
-	f(`{"use": "note"}, {"use": "nope"}`, `steps: number 2: use: there is no processor "nope", but there are bad, fails, filter, note, tag, window`)
+	f(`{"use": "note"}, {"use": "nope"}`, `steps: number 2: use: there is no processor "nope", but there are bad, execd, fails, filter, lone, note, tag, window`)
 	f(`{"mark": "a"}`, "steps: number 1: use: ")
 	f(`{"use": 7}`, "steps: number 1: use: ")
 	f(`{"use": "note", "makr": "a"}`, "steps: number 1, note: makr: no such setting")
@@ -211,6 +214,8 @@ func TestChainStart(t *testing.T) {
 	}
 	f(`{"use": "note", "mark": "a"}, {"use": "window", "mark": "w"}, {"use": "note", "mark": "b"}`,
 		"steps: number 2, window: it works by windows: give it a plugin of its own", plugin.IsPermanent, "make a", "make w", "close w", "close a")
+	f(`{"use": "note", "mark": "a"}, {"use": "lone"}`,
+		"steps: number 2, lone: what it makes belongs to no batch: give it a plugin of its own", plugin.IsPermanent, "make a", "close a")
 	f(`{"use": "note", "mark": "a"}, {"use": "fails"}`, "steps: number 2, fails: no licence", plugin.IsDenied, "make a", "close a")
 	f(`{"use": "note", "mark": "a!"}`, "steps: number 1, note: mark", plugin.IsPermanent)
 }

@@ -36,6 +36,7 @@ const (
 type processor struct {
 	*execd.Runner
 	points execd.Points
+	hosts  hosts
 	given  []byte
 	made   telemetry.Batch
 }
@@ -46,7 +47,9 @@ func newProcessor(life context.Context, cfg execd.Config, env plugin.Env) (*proc
 		return nil, err
 	}
 	d, err := decode.New("influx", decode.Options{})
-	return &processor{Runner: r, points: execd.Points{Decoder: d, Log: env.Log, Linger: linger}}, err
+	return &processor{
+		Runner: r, points: execd.Points{Decoder: d, Log: env.Log, Linger: linger}, hosts: hosts{own: env.Host, given: map[string]bool{}},
+	}, err
 }
 
 // transform is the work of a processor, with one program after the other.
@@ -64,6 +67,7 @@ func (p *processor) give(ctx context.Context, prog *execd.Program, in *telemetry
 	if !in.TextWithin(maxText) {
 		return plugin.Permanent(fmt.Errorf("its text takes more than %d MiB", maxText>>20))
 	}
+	p.hosts.add(in.Host())
 	p.given = in.AppendFlatLines(p.given[:0])
 	return prog.Give(ctx, p.given)
 }
@@ -77,7 +81,7 @@ func (p *processor) empty() *telemetry.Batch {
 // sendTo returns what sends what the program prints.
 func (p *processor) sendTo(s *plugin.Session) func(*telemetry.Batch) error {
 	return func(b *telemetry.Batch) error {
-		s.EmitAbout(s.Env.Host, b)
+		p.hosts.divide(b, s.EmitAbout)
 		return nil
 	}
 }
