@@ -6,15 +6,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/klauspost/compress/gzip"
 )
 
 var (
-	errTooLarge  = errors.New("the request is too large")
-	errEncoding  = errors.New("unsupported Content-Encoding")
-	errMediaType = errors.New("unsupported Content-Type")
-	errNoRoom    = errors.New("too many large requests at once")
+	errTooLarge = errors.New("the request is too large")
+	errEncoding = errors.New("unsupported Content-Encoding")
+	errNoRoom   = errors.New("too many large requests at once")
 )
 
 // Memory of requests.
@@ -35,7 +35,7 @@ type body struct {
 // read returns the body of r, decompressed. It lives until release.
 func (b *body) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	limit := b.l.cfg.MaxBody
-	encoding := r.Header.Get("Content-Encoding")
+	encoding := strings.ToLower(r.Header.Get("Content-Encoding"))
 	if encoding != "" && encoding != "identity" && encoding != "gzip" {
 		return nil, fmt.Errorf("%w %q: send plain text or gzip", errEncoding, encoding)
 	}

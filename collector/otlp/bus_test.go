@@ -28,7 +28,7 @@ func TestBusAway(t *testing.T) {
 			s, err := New(ctx, cfg, env)
 			if err == nil {
 				l := s.(*listener)
-				l.stall, l.give = 10*time.Millisecond, 200*time.Millisecond
+				l.stall, l.giveUp = 10*time.Millisecond, 200*time.Millisecond
 				made <- l
 			}
 			return s, err

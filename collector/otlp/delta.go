@@ -11,7 +11,7 @@ import (
 
 // Bounds of the totals.
 const (
-	maxTotals   = 100_000
+	maxTotals   = 100_000     // of weight 1
 	keepTotals  = time.Hour   // without a change
 	sweepTotals = time.Minute // how often the old ones are looked for
 	repeats     = 8           // changes of a series that are known when they come again
@@ -21,6 +21,7 @@ const (
 type deltas struct {
 	mu     sync.Mutex
 	totals map[string]*total
+	weight int // of all
 	swept  time.Time
 }
 
@@ -50,18 +51,19 @@ type step struct {
 func (j *journal) add(d *deltas, key []byte, p *point, now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.sweep(now)
 	was := d.totals[string(key)]
 	if was != nil && was.knows(p) {
 		p.become(was)
 		return true
 	}
-	if was == nil && !d.room(now) {
-		return false
-	}
 	t := was.plus(p)
 	t.seen = now
+	if more := t.weight() - was.weight(); more > 0 && d.weight+more > maxTotals {
+		return false
+	}
 	s := step{string(key), was, t}
-	d.totals[s.key] = t
+	d.set(s.key, t)
 	*j = append(*j, s)
 	p.become(t)
 	return true
@@ -72,30 +74,44 @@ func (j journal) undo(d *deltas) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range slices.Backward(j) {
-		switch {
-		case d.totals[s.key] != s.now:
-		case s.was == nil:
-			delete(d.totals, s.key)
-		default:
-			d.totals[s.key] = s.was
+		if d.totals[s.key] == s.now {
+			d.set(s.key, s.was)
 		}
 	}
 }
 
-// room reports whether there is a place for another series, and makes some if need be.
-func (d *deltas) room(now time.Time) bool {
-	if d.totals == nil {
-		d.totals = map[string]*total{}
+// set makes t, which may be nil, the total of a series.
+func (d *deltas) set(key string, t *total) {
+	d.weight += t.weight() - d.totals[key].weight()
+	switch {
+	case t == nil:
+		delete(d.totals, key)
+	case d.totals == nil:
+		d.totals = map[string]*total{key: t}
+	default:
+		d.totals[key] = t
 	}
-	if now.Sub(d.swept) >= sweepTotals {
-		d.swept = now
-		for key, t := range d.totals {
-			if now.Sub(t.seen) > keepTotals {
-				delete(d.totals, key)
-			}
+}
+
+// sweep forgets the totals that have not changed for long, now and then.
+func (d *deltas) sweep(now time.Time) {
+	if now.Sub(d.swept) < sweepTotals {
+		return
+	}
+	d.swept = now
+	for key, t := range d.totals {
+		if now.Sub(t.seen) > keepTotals {
+			d.set(key, nil)
 		}
 	}
-	return len(d.totals) < maxTotals
+}
+
+// weight tells how much memory t, which may be nil, takes: as much as 16 buckets weighs 1.
+func (t *total) weight() int {
+	if t == nil {
+		return 0
+	}
+	return 1 + (len(t.counts)+len(t.positive.counts)+len(t.negative.counts))/16
 }
 
 // knows reports whether the change that p tells is in t.

@@ -169,6 +169,45 @@ func TestDeltaBounds(t *testing.T) {
 	}
 }
 
+// Totals of many buckets are fewer.
+func TestDeltaWeight(t *testing.T) {
+	var d deltas
+	var j journal
+	now := time.Unix(0, noon)
+	add := func(series int, at uint64) bool {
+		p := point{time: at, amounts: amounts{positive: buckets{counts: make([]uint64, 4000)}}}
+		return j.add(&d, fmt.Append(nil, series), &p, now)
+	}
+	n := 0
+	for add(n, 1) {
+		n++
+	}
+	if most := maxTotals / 251; n != most {
+		t.Errorf("room for %d, want %d", n, most)
+	}
+	if !add(0, 2) {
+		t.Error("no room for one that is there")
+	}
+	j.undo(&d)
+	if d.weight != 0 || len(d.totals) != 0 {
+		t.Errorf("weight %d, %d totals when all is taken back", d.weight, len(d.totals))
+	}
+}
+
+// Only what can tell changes does.
+func TestNoDelta(t *testing.T) {
+	r := start(t, nil)
+	for _, kind := range []string{"gauge", "summary"} {
+		for n := range 2 {
+			partial(t, jsonForm, r.push(jsonForm, fmt.Sprintf(`{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"jobs",%q:{"aggregationTemporality":1,"dataPoints":[
+				{"asInt":1,"count":1,"timeUnixNano":%d,"quantileValues":[{"quantile":0.5,"value":1}]}]}}]}]}]}`, kind, noon+n*1e9)))
+		}
+		if got := r.values("jobs"); got != "0:1 1:1" {
+			t.Errorf("%s: %s", kind, got)
+		}
+	}
+}
+
 // Requests at the same time lose no change.
 func TestDeltaTogether(t *testing.T) {
 	r := start(t, nil)

@@ -144,7 +144,7 @@ func start(t testing.TB, change func(*Config), hurry ...time.Duration) *rig {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &rig{&emitter{drops: map[string]int{}}, t, s.(*listener), &http.Client{Transport: &http.Transport{}}, cancel, make(chan struct{})}
 	if len(hurry) > 0 {
-		r.l.stall, r.l.give = hurry[0], hurry[1]
+		r.l.stall, r.l.giveUp = hurry[0], hurry[1]
 	}
 	go func() {
 		defer close(r.done)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pacewire/pacewire/internal/amount"
@@ -72,7 +71,10 @@ func (in *intake) addResource(key, text string) {
 	in.resource = append(in.resource, telemetry.Tag{Key: key, Value: text})
 }
 
-func (in *intake) beginMetric(m metric) { in.metric, in.names = m, names{} }
+func (in *intake) beginMetric(m metric) {
+	m.delta = m.delta && (m.kind == sum || m.kind == histogram || m.kind == exponential)
+	in.metric, in.names = m, names{}
+}
 
 // A fault is why a data point is rejected: the reason, as it is counted, and what its sender is told.
 type fault struct{ reason, text string }
@@ -87,7 +89,7 @@ var (
 	errNaN     = &fault{"nan", "is not a finite number"}
 	errBuckets = &fault{"buckets", "has buckets that do not fit its bounds"}
 	errCount   = &fault{"int_range", "has counts above 2^63-1"}
-	errSeries  = &fault{"delta_series", fmt.Sprintf("is of more than %d series whose changes are added up: send totals, or set delta: keep", maxTotals)}
+	errSeries  = &fault{"delta_series", fmt.Sprintf("would make more than %d totals of changes: send totals, or set delta: keep", maxTotals)}
 )
 
 // add adds the data point that was read. What cannot be held is left out and counted; an error says that the bus takes nothing.
@@ -138,11 +140,14 @@ func (in *intake) undo() {
 
 // read adds the points of a body. Fields and data points that nobody has use for are left out.
 func (in *intake) read(f form, body []byte) error {
+	name, err := "protobuf", error(nil)
 	if f == jsonForm {
-		return in.readJSON(body)
+		name, err = "JSON", in.readJSON(body)
+	} else {
+		err = in.readProtobuf(body)
 	}
-	if err := in.readProtobuf(body); err != nil {
-		return fmt.Errorf("read protobuf: %w", err)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
 	}
 	return nil
 }
@@ -151,7 +156,7 @@ func (in *intake) reject(f *fault) {
 	in.rejected++
 	in.drop(f.reason)
 	if in.reason == nil {
-		in.reason = fmt.Errorf("a data point of %q %w", strings.Clone(in.metric.name), f)
+		in.reason = fmt.Errorf("a data point of %s %w", short(in.metric.name), f)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-var errJSON = errors.New("the body is not JSON")
+var errJSON = errors.New("the body is no JSON")
 
 // readJSON adds the points of an ExportMetricsServiceRequest. Strings of its points look into text. Names have the form that
 // protobuf gives them in JSON, such as timeUnixNano; members with other names are left out.
@@ -20,23 +20,12 @@ func (in *intake) readJSON(text []byte) error {
 		return errJSON
 	}
 	text = skipBlank(text)
-	return located(members(text[:valueEnd(text)], func(key string, value []byte) error {
+	return members(text[:valueEnd(text)], func(key string, value []byte) error {
 		if key == "resourceMetrics" {
 			return elements(value, in.resourceJSON)
 		}
 		return nil
-	}))
-}
-
-// located leaves an error of the bus as it is, and says of others what was being read.
-func located(err error) error {
-	if refusal, ok := errors.AsType[*refusalError](err); ok {
-		return refusal
-	}
-	if err != nil {
-		return fmt.Errorf("read JSON: %w", err)
-	}
-	return nil
+	})
 }
 
 func (in *intake) resourceJSON(object []byte) error {

@@ -205,7 +205,7 @@ func readBool(v *bool, value []byte) error {
 }
 
 // short returns the start of a value, for messages.
-func short(value []byte) string {
+func short[T string | []byte](value T) string {
 	const most = 40
 	if len(value) > most {
 		return fmt.Sprintf("%q...", value[:most])

@@ -85,6 +85,8 @@ func TestRejected(t *testing.T) {
 			}
 		}
 	}
+	f("no_value", `a data point of "`+strings.Repeat("x", 40)+`"... has no value`, gaugeOf(strings.Repeat("x", 1000), &metrics.NumberDataPoint{TimeUnixNano: noon}))
+
 	buckets := func(p *metrics.HistogramDataPoint) *metrics.Metric {
 		p.TimeUnixNano = noon
 		return histogramOf("h", cumulative, p)

@@ -66,19 +66,19 @@ type listener struct {
 	held    atomic.Int64 // bytes of requests in memory
 	deltas  deltas
 	stall   time.Duration // after so long without an answer from the bus requests are turned away
-	give    time.Duration // after so long a request that waits for the bus is answered all the same
+	giveUp  time.Duration // after so long a request that waits for the bus is answered all the same
 }
 
 var _ collector.Stream = (*listener)(nil)
 
 const (
-	stallTime = 2 * time.Second
-	giveUp    = 8 * time.Second // clients wait for 10 s, and learn less from silence
+	stallTime  = 2 * time.Second
+	giveUpTime = 8 * time.Second // clients wait for 10 s, and learn less from silence
 )
 
 // New opens the sockets that cfg names and returns the stream of what comes in.
 func New(ctx context.Context, cfg Config, env plugin.Env) (collector.Stream, error) {
-	l := &listener{cfg: cfg, log: env.Log, gate: listen.NewGate(cfg.MaxConnections, env.Log), stall: stallTime, give: giveUp}
+	l := &listener{cfg: cfg, log: env.Log, gate: listen.NewGate(cfg.MaxConnections, env.Log), stall: stallTime, giveUp: giveUpTime}
 	for _, entry := range cfg.Listen {
 		a, err := listen.Parse(entry, "http")
 		if err != nil {

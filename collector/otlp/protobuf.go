@@ -114,11 +114,9 @@ func (in *intake) metricMessage(msg []byte) error {
 // data reads what a metric tells.
 func (in *intake) data(m metric, msg []byte) error {
 	f := fields{rest: msg}
-	if m.kind == sum || m.kind == histogram || m.kind == exponential {
-		for f.next() {
-			if f.tag == 2<<typeBits|varint {
-				m.delta = int32(f.bits) == temporalityDelta
-			}
+	for f.next() {
+		if f.tag == 2<<typeBits|varint {
+			m.delta = int32(f.bits) == temporalityDelta
 		}
 	}
 	in.beginMetric(m)

@@ -108,7 +108,7 @@ func contentForm(r *http.Request) (form, error) {
 	case err == nil && kind == string(jsonForm):
 		return jsonForm, nil
 	}
-	return "", fmt.Errorf("%w %q: send %s or %s", errMediaType, text, protobufForm, jsonForm)
+	return "", fmt.Errorf("unsupported Content-Type %q: send %s or %s", text, protobufForm, jsonForm)
 }
 
 // metrics answers a request that brings metrics.
@@ -140,7 +140,7 @@ func (w *web) metrics(rw http.ResponseWriter, r *http.Request) {
 		done <- w.take(e, f, text)
 		w.release(e)
 	}()
-	patience := time.NewTimer(w.l.give)
+	patience := time.NewTimer(w.l.giveUp)
 	defer patience.Stop()
 	select {
 	case o := <-done:

@@ -188,7 +188,7 @@ func TestRefused(t *testing.T) {
 		f(form, one[form], 415, 3, `unsupported Content-Type ""`, "Content-Type", "")
 		f(form, one[form], 415, 3, `unsupported Content-Type "application/"`, "Content-Type", "application/")
 	}
-	f(jsonForm, "", 400, 3, "the body is not JSON")
+	f(jsonForm, "", 400, 3, "read JSON: the body is no JSON")
 	f(jsonForm, `{"resourceMetrics":{}}`, 400, 3, `read JSON: resourceMetrics: want a list instead of "{}"`)
 }
 
