@@ -194,13 +194,13 @@ func TestStreamsOfNoise(t *testing.T) {
 	source := rand.NewChaCha8([32]byte{1})
 	_, _ = source.Read(noise)
 	c = r.dial(0)
-	r.send(c, string(noise)+"\nc:1|c\n:end\n")
-	r.until("the noise is read", func() bool { return r.dropped("bad_name") > 0 })
+	r.send(c, string(noise)+"\nc:1|c\n_sc|end\n")
+	r.until("the noise is read", func() bool { return r.dropped("bad_check") == 1 })
 	_ = c.Close()
 	c = r.dial(0)
 	r.send(c, "c:1|c\nc:1")
 	_ = c.Close()
-	r.until("the last connection has ended", func() bool { return r.dropped("unfinished") >= 2 })
+	r.until("the last connection has ended", func() bool { return r.dropped("unfinished") == 2 })
 	if got := r.points(); !slices.Contains(got, "c total=4,value=4") {
 		t.Errorf("%q", got)
 	}
@@ -241,7 +241,7 @@ func TestDatagramsLost(t *testing.T) {
 	const lines = 5000 // which take longer to read than to send
 	text := strings.Repeat("c:1|c\n", lines)
 	sent := 0
-	for ; sent < 1000; sent++ {
+	for ; sent < 400; sent++ {
 		r.send(c, text)
 	}
 	r.until("all are told or counted", func() bool {
