@@ -95,8 +95,8 @@ func (n *node) Collect(ctx context.Context, out *telemetry.Batch) error {
 // jobs returns the plugins that are due at a time. What is installed may be another thing each time.
 func (n *node) jobs(at time.Time) ([]job, error) {
 	paths, err := find(n.cfg)
-	if len(paths) == 0 {
-		return nil, errors.Join(err, fmt.Errorf("there is no plugin: %w", plugin.ErrNoData))
+	if len(paths) == 0 && err == nil {
+		err = fmt.Errorf("there is no plugin: %w", plugin.ErrNoData)
 	}
 	conf, fault := readSections(n.cfg.Conf)
 	now := map[string]*known{}

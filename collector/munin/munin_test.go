@@ -2,6 +2,7 @@ package munin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -267,11 +268,11 @@ func TestInterrupted(t *testing.T) {
 
 func TestNothingThere(t *testing.T) {
 	b := newBench(t, nil)
-	if got, err := b.collect(noon); got != "" || err == nil || !strings.Contains(err.Error(), "there is no plugin") {
+	if got, err := b.collect(noon); got != "" || !errors.Is(err, plugin.ErrNoData) {
 		t.Errorf("%s, %v", got, err)
 	}
 	b.cfg.Plugins = plugin.Strings{b.dir + "/none"}
-	if _, err := b.collect(noon); err == nil || !strings.Contains(err.Error(), "no file or folder is called so") {
+	if _, err := b.collect(noon); err == nil || !strings.Contains(err.Error(), "no file or folder is called so") || errors.Is(err, plugin.ErrNoData) {
 		t.Error(err)
 	}
 }

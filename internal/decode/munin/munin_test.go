@@ -46,7 +46,7 @@ func same(t *testing.T, p *Plugin, at time.Time, text, want string) {
 func TestGauges(t *testing.T) {
 	same(t, New(Options{Plugin: "load"}), noon, "graph_title Load average\nload.label load\nload.value 0.20\n",
 		"munin_load,graph=load load=0.2 1700000000000000000\n")
-	same(t, New(Options{}), noon, "a.value 1\nb.value -2e3\r\n  c.value   3  \nd.value U\ne.value N:5\n",
+	same(t, New(Options{}), noon, "a.value 1\nb.value\t-2e3\r\n  c.value   3  \nd.value U\ne.value N:5\n",
 		"munin,graph=munin a=1,b=-2000,c=3,e=5 1700000000000000000\n")
 	same(t, New(Options{Plugin: "p"}), noon, "# nothing\n\n", "")
 }

@@ -58,8 +58,10 @@ func (o *Output) Read(text []byte) {
 	g, n := o.graph(""), 0
 	for line := range strings.Lines(string(text)) {
 		n++
-		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-		rest = strings.TrimSpace(rest)
+		word, rest := strings.TrimSpace(line), ""
+		if i := strings.IndexAny(word, " \t"); i >= 0 {
+			word, rest = word[:i], strings.TrimSpace(word[i:])
+		}
 		switch {
 		case word == "" || word[0] == '#':
 		case word == "multigraph" && rest != "":
