@@ -136,6 +136,9 @@ func builtIns(t *testing.T) map[string]good {
 		"collector.otlp":     {silent: true},
 		"collector.scrape":   {silent: true}, // it has no target
 		"collector.statsd":   {config: `{"listen":["udp://127.0.0.1:0"]}`, silent: true},
+		"collector.execd":    {config: `{"command":["cat"]}`, silent: true},
+		"processor.execd":    {config: `{"command":["cat"]}`},
+		"publisher.execd":    {config: `{"command":["cat"]}`},
 		"processor.filter":   {},
 		"processor.tag":      {},
 		"processor.chain":    {config: `{"steps":[{"use":"tag","add":{"site":"a"}}]}`},
