@@ -57,17 +57,6 @@ func (r *Report) Total() (n int) {
 	return n
 }
 
-// Join adds what became of another text.
-func (r *Report) Join(more Report) {
-	r.Points += more.Points
-	for reason, n := range more.Bad {
-		r.Count(reason, n)
-	}
-	if r.First == nil {
-		r.First = more.First
-	}
-}
-
 // Into counts what was left out among the drops of a batch, which is where a plugin counts from. What a batch has no code for is
 // a line that cannot be read.
 func (r *Report) Into(d *telemetry.Drops) {
