@@ -12,7 +12,6 @@ import (
 	"time"
 
 	metrics "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -238,7 +237,7 @@ func TestDeltaHistogram(t *testing.T) {
 	r := start(t, nil)
 	push := func(n int, bounds []float64, counts []uint64, sum float64) {
 		p := &metrics.HistogramDataPoint{StartTimeUnixNano: noon + uint64(n-1)*1e9, TimeUnixNano: noon + uint64(n)*1e9,
-			Count: counts[0] + counts[1], Sum: proto.Float64(sum), Min: proto.Float64(sum), ExplicitBounds: bounds, BucketCounts: counts}
+			Count: counts[0] + counts[1], Sum: new(sum), Min: new(sum), ExplicitBounds: bounds, BucketCounts: counts}
 		partial(t, protobufForm, r.push(protobufForm, encode(t, protobufForm, request(histogramOf("h", changes, p)))))
 	}
 	push(1, []float64{1}, []uint64{1, 2}, 0.5)
@@ -312,7 +311,7 @@ func TestJoinBucketsFarApart(t *testing.T) {
 func TestDeltaExponential(t *testing.T) {
 	r := start(t, nil)
 	for n, scale := range []int32{1, 0} {
-		p := &metrics.ExponentialHistogramDataPoint{TimeUnixNano: noon + uint64(n)*1e9, Count: 4, Sum: proto.Float64(2), Scale: scale, ZeroCount: 1,
+		p := &metrics.ExponentialHistogramDataPoint{TimeUnixNano: noon + uint64(n)*1e9, Count: 4, Sum: new(2.0), Scale: scale, ZeroCount: 1,
 			Positive: &metrics.ExponentialHistogramDataPoint_Buckets{Offset: 0, BucketCounts: []uint64{1, 2}}}
 		partial(t, protobufForm, r.push(protobufForm, encode(t, protobufForm, request(exponentialOf("e", changes, p)))))
 	}

@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/pacewire/pacewire/telemetry"
@@ -115,8 +116,8 @@ func (in *intake) exponentialRows() {
 		}
 		last, total = max(last, bound), total+n
 	}
-	for i := len(p.negative.counts) - 1; i >= 0; i-- {
-		row(-boundOf(p.scale, int64(p.negative.offset)+int64(i)), p.negative.counts[i])
+	for i, n := range slices.Backward(p.negative.counts) {
+		row(-boundOf(p.scale, int64(p.negative.offset)+int64(i)), n)
 	}
 	row(p.threshold, p.zeros)
 	for i, n := range p.positive.counts {

@@ -123,7 +123,7 @@ func TestRejected(t *testing.T) {
 // Values that are no numbers are left out of a point that has others.
 func TestPartOfAPoint(t *testing.T) {
 	r := start(t, nil)
-	req := request(histogramOf("h", cumulative, &metrics.HistogramDataPoint{TimeUnixNano: noon, Count: 1, Sum: proto.Float64(math.NaN()), Max: proto.Float64(math.Inf(1))}),
+	req := request(histogramOf("h", cumulative, &metrics.HistogramDataPoint{TimeUnixNano: noon, Count: 1, Sum: new(math.NaN()), Max: new(math.Inf(1))}),
 		summaryOf("s", &metrics.SummaryDataPoint{TimeUnixNano: noon, Count: 1, Sum: 2, QuantileValues: []*metrics.SummaryDataPoint_ValueAtQuantile{{Quantile: 0.5, Value: math.NaN()}}}))
 	for _, f := range forms {
 		if n, message := partial(t, f, r.push(f, encode(t, f, req))); n != 0 {

@@ -11,10 +11,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pacewire/pacewire/telemetry"
 	collector "go.opentelemetry.io/proto/slim/otlp/collector/metrics/v1"
 	common "go.opentelemetry.io/proto/slim/otlp/common/v1"
 	metrics "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
+
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 // An oracle says which points a request makes, in the plainest way there is, with the message as others read it.
@@ -100,9 +101,7 @@ func (o *oracle) add(series string, p anyPoint, v any, more ...string) {
 	}
 	var b telemetry.Batch
 	tags := telemetry.Tags{}
-	for k, v := range o.tags {
-		tags[k] = v
-	}
+	maps.Copy(tags, o.tags)
 	if len(more) > 0 {
 		tags[more[0]] = more[1]
 	}

@@ -107,13 +107,13 @@ func sample() *collector.ExportMetricsServiceRequest {
 		gaugeOf("queue.size", whole(42, types...), decimal(0.25, text("service.name", "other")), silent),
 		sumOf("requests", cumulative, whole(1<<53+1), decimal(-1.5)),
 		histogramOf("latency", cumulative, &metrics.HistogramDataPoint{
-			TimeUnixNano: noon, StartTimeUnixNano: noon - 1e9, Count: 6, Sum: proto.Float64(7.5), Min: proto.Float64(0.1), Max: proto.Float64(4),
+			TimeUnixNano: noon, StartTimeUnixNano: noon - 1e9, Count: 6, Sum: new(7.5), Min: new(0.1), Max: new(4.0),
 			ExplicitBounds: []float64{0.005, 1, 2.5e9}, BucketCounts: []uint64{1, 2, 0, 3},
 			Exemplars: []*metrics.Exemplar{{TimeUnixNano: noon, Value: &metrics.Exemplar_AsDouble{AsDouble: 3}}},
 		}),
 		histogramOf("no.buckets", cumulative, &metrics.HistogramDataPoint{TimeUnixNano: noon, Count: 6}),
 		exponentialOf("sizes", cumulative, &metrics.ExponentialHistogramDataPoint{
-			TimeUnixNano: noon, Count: 21, Sum: proto.Float64(1), Scale: 1, ZeroCount: 3, ZeroThreshold: 1e-9,
+			TimeUnixNano: noon, Count: 21, Sum: new(1.0), Scale: 1, ZeroCount: 3, ZeroThreshold: 1e-9,
 			Positive: &metrics.ExponentialHistogramDataPoint_Buckets{Offset: -2, BucketCounts: []uint64{1, 2, 0, 3}},
 			Negative: &metrics.ExponentialHistogramDataPoint_Buckets{Offset: 4, BucketCounts: []uint64{5, 0, 7}},
 		}),
