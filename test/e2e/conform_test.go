@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -91,9 +92,7 @@ type good struct {
 func TestConform(t *testing.T) {
 	t.Parallel()
 	cases := builtIns(t)
-	for name, c := range examples(t) {
-		cases[name] = c
-	}
+	maps.Copy(cases, examples(t))
 	eachConforms(t, atATime, cases, func(t *testing.T, c good) {
 		if c.needs != "" {
 			servertest.Program(t, c.needs, c.debian)
@@ -184,9 +183,7 @@ func TestConformThousand(t *testing.T) {
 	}
 	t.Parallel()
 	all := builtIns(t)
-	for name, c := range examples(t) {
-		all[name] = c
-	}
+	maps.Copy(all, examples(t))
 	cases := map[string]good{}
 	for _, name := range []string{"collector.host", "processor.filter", "publisher.lines", "python/fan", "python/clamp", "python/journal"} {
 		cases[name] = all[name]
@@ -331,7 +328,7 @@ func TestConformMistakes(t *testing.T) {
 	}
 	f(64, "which plugin? put its command behind --")
 	f(64, "there is no command", "--", "./no-such-plugin")
-	f(64, "is no program for this machine", "--", program(t, p.write("plugin", "nothing")))
+	f(64, "it has no line #!", "--", program(t, p.write("plugin", "nothing")))
 	if _, err := exec.LookPath("ls"); err == nil {
 		f(1, "it ended with exit code 0 before the first heartbeat", "--", "ls", "/")
 	}
