@@ -12,7 +12,7 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-const dataWait = 10 * time.Second // a collector is asked for points each second
+const dataWait = 20 * time.Second // a collector is asked for points each second
 
 // patience is how long points of a collector are awaited. Who has no catalog, and no points either, is one of inventory, or
 // speaks only when something happens.

@@ -249,7 +249,7 @@ func (s *stage) holdsInputs(expected int) error {
 // made looks whether of the batches from to to as much has been made as of others before.
 func (s *stage) made(from, to, expected int) error {
 	var ids map[string]int
-	err := s.until(s.ctx, 5*time.Second, "what it makes of its inputs", func() bool {
+	err := s.until(s.ctx, soon, "what it makes of its inputs", func() bool {
 		ids = s.derivedFrom(from, to)
 		return len(ids) >= expected
 	})
