@@ -334,13 +334,13 @@ class Reading(BusCase):
         for d in held:
             await d.ack()
         self.bus.start()
-        await asyncio.wait_for(source.flush(), PATIENCE)
         rest = await self.take(source, 10)
         self.assertEqual(sorted(d.stream_seq for d in held + rest), list(range(1, 21)))
         for d in rest:
             await d.ack()
         # What the bus had not written comes again: to who reads, who knows it.
         waits = asyncio.ensure_future(source.__anext__())
+        await asyncio.wait_for(source.flush(), PATIENCE)
         await self.floor(20)
         self.assertFalse(waits.done())
         await source.stop()
