@@ -189,7 +189,7 @@ func TestConformThousand(t *testing.T) {
 		cases[name] = all[name]
 	}
 	eachConforms(t, 2, cases, func(t *testing.T, c good) {
-		flags := []string{"--mutations", "1000", "--only", "hostile_messages,bad_batches"}
+		flags := []string{"--mutations", "1000", "--only", "hostile_messages,bad_batches,mutated_batches"}
 		if c.config != "" {
 			flags = append(flags, "--config", c.config)
 		}
@@ -199,6 +199,9 @@ func TestConformThousand(t *testing.T) {
 		}
 		for _, r := range v.Results {
 			t.Logf("%s: %s", r.Check, r.Reason)
+			if c.needs == "" && strings.Contains(r.Reason, "another code") {
+				t.Errorf("%s: %s: it is the same reader", r.Check, r.Reason)
+			}
 		}
 	})
 }
@@ -266,6 +269,7 @@ func faultyPlugins() []bad {
 		{"processor", "random_ids", "derived_ids", ofWork},
 		{"publisher", "drops_unreadable", "bad_batches", "bad_batches"},
 		{"processor", "own_words", "bad_batches", "bad_batches"},
+		{"publisher", "refuses_strangers", "mutated_batches", "bad_batches,mutated_batches"},
 		{"collector", "keeps_old_tags", "config_change", ofSettings},
 		{"collector", "takes_all", "hostile_config", ofSettings},
 		{"publisher", "crashes_on_settings", "hostile_config", ofSettings},
