@@ -122,7 +122,7 @@ func (s *stage) waitsForStream() error {
 	if len(s.own()) == 0 {
 		return s.nothingCame(err)
 	}
-	if err := s.holes(s.own()); err != nil {
+	if err := s.whole(); err != nil {
 		return err
 	}
 	return s.oldest(opened)
@@ -165,7 +165,7 @@ func (s *stage) otherIDs() error {
 			return broken(t.Body, "the id %s begins as those of the process before did: what has an id that was used is not stored", t.ID)
 		}
 	}
-	return s.holes(s.own())
+	return s.whole()
 }
 
 const held = 12 // batches that are in the hands of who is killed
