@@ -137,7 +137,7 @@ func parseTime(s string) (ns int64, c Code) {
 		return v, 0
 	}
 	var t time.Time
-	if err := t.UnmarshalText([]byte(s)); err != nil || decimals(s) > 9 || strings.Contains(s, ",") {
+	if err := t.UnmarshalText([]byte(s)); err != nil || decimals(s) > 9 || !strict(s) {
 		return 0, CodeShape
 	}
 	ns, ok := nanos(t)
@@ -147,8 +147,14 @@ func parseTime(s string) (ns int64, c Code) {
 	return ns, 0
 }
 
-// decimals returns the number of digits after the point of a time. Those beyond nine time.Time drops without a word, and it
-// takes a comma for the point.
+// strict reports whether a time that time.Time takes is one of RFC 3339: it takes a comma for the point, an hour of one digit,
+// and zones that are a day off too.
+func strict(s string) bool {
+	zone := s[len(s)-len("23:59"):]
+	return !strings.Contains(s, ",") && s[len("2006-01-02T15")] == ':' && (strings.HasSuffix(s, "Z") || zone[:2] <= "23" && zone[3:] <= "59")
+}
+
+// decimals returns the number of digits after the point of a time. Those beyond nine time.Time drops without a word.
 func decimals(s string) int {
 	_, fraction, _ := strings.Cut(s, ".")
 	for i := range len(fraction) {

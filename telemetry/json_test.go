@@ -184,7 +184,8 @@ func TestDecodeJSONRefuses(t *testing.T) {
 	f(`{"series":"a","types":{"x":"int"},`+rest+`}`, CodeShape)
 	f(`{"series":"a","types":{"x":1},`+rest+`}`, CodeShape)
 	f(`{"series":"a","types":{"x":"i","x":"i"},`+rest+`}`, CodeDuplicateKey)
-	for _, bad := range []string{`1.5`, `1e9`, `true`, `[]`, `""`, `"now"`, `"2025-11-19"`, `"2025-11-19T13:38:45"`, `"2025-11-19T13:38:45,5Z"`, `"2025-02-30T00:00:00Z"`} {
+	for _, bad := range []string{`1.5`, `1e9`, `true`, `[]`, `""`, `"now"`, `"2025-11-19"`, `"2025-11-19T13:38:45"`, `"2025-11-19T13:38:45,5Z"`, `"2025-02-30T00:00:00Z"`,
+		`"2025-11-19T3:38:45Z"`, `"2025-11-19T3:38:45.9977440Z"`, `"2025-11-19T13:38:45+24:00"`, `"2025-11-19T13:38:45+01:60"`, `"2025-11-19T13:38:60Z"`} {
 		f(`{"series":"a","time":`+bad+`,`+rest+`}`, CodeShape)
 	}
 	f(`{"series":"a","tags":{`+many(MaxTags+1, `"t%d":1`)+`},`+rest+`}`, CodeLimit)

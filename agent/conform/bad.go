@@ -2,11 +2,9 @@ package conform
 
 import (
 	"fmt"
-	"path"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
-	"github.com/pacewire/pacewire/telemetry"
 )
 
 // badBatches is the scene of a reader that is given batches which nobody can read.
@@ -14,9 +12,13 @@ func badBatches(s *stage) {
 	if !s.kit.reads() {
 		return
 	}
-	if s.need("bad_batches", s.begins) {
-		s.check("bad_batches", s.setsAside)
+	if !s.need("bad_batches", s.begins) {
+		return
 	}
+	if !s.check("bad_batches", s.setsAside) {
+		s.over = skipped("what is wrong with bad_batches is wrong with these too")
+	}
+	s.check("mutated_batches", s.survivesMutants)
 }
 
 // setsAside gives the plugin each golden batch that must be refused, between good ones.
@@ -77,12 +79,8 @@ func (s *stage) feedBad() (map[string]badBatch, error) {
 	}
 	want := map[string]badBatch{}
 	for i, f := range files {
-		content := telemetry.ContentMsgPack
-		if path.Ext(f.name) == ".json" {
-			content = telemetry.ContentJSON
-		}
 		id := fmt.Sprintf("%s/%s/bad/%d", bus.Token(hostName), bus.Token(s.sourceOf()), i)
-		if err := s.store(id, content, f.body); err != nil {
+		if err := s.store(id, contentOf(f.name), f.body); err != nil {
 			return nil, err
 		}
 		want[id] = badBatch{f.name, codes[f.name], f.body}

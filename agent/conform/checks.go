@@ -33,6 +33,7 @@ var checks = []check{
 	{"inputs", "processor publisher", "It reads its inputs, and acknowledges them."},
 	{"derived_ids", "processor", "What it makes of a batch has an id that is derived from the batch's."},
 	{"bad_batches", "processor publisher", "A batch that cannot be read goes to the dead letters with the reason, and stops nobody."},
+	{"mutated_batches", "processor publisher", "Of a good batch with a few wrong bytes it makes what any reader makes: it works on it, or sets it aside with a reason."},
 	{"config_change", "", "A new revision of its settings comes into force while it runs, and nothing is lost."},
 	{"hostile_config", "", "Settings that make no sense are not taken: the old ones stay in force, the error is told, it beats on."},
 	{"hostile_messages", "", "Requests and answers that are broken are not obeyed, and it beats on."},

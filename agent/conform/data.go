@@ -12,7 +12,7 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-const dataWait = 10 * time.Second // a collector is asked for points each second
+const dataWait = 20 * time.Second // a collector is asked for points each second
 
 // patience is how long points of a collector are awaited. Who has no catalog, and no points either, is one of inventory, or
 // speaks only when something happens.
@@ -54,7 +54,7 @@ func (s *stage) collects() error {
 		}
 		seen[t.ID] = true
 	}
-	return s.holes(s.own())
+	return s.whole()
 }
 
 // nothingCame tells who has nothing to say from who cannot say it.
@@ -115,6 +115,16 @@ func goodID(t bus.Tapped, plugin string) error {
 
 // ownIDs is what the ids of a plugin begin with that are counted.
 func ownIDs(plugin string) string { return bus.Token(hostName) + "/" + bus.Token(plugin) + "/" }
+
+// whole waits until no number is missing: what the stream has refused for a moment comes after what was sent later.
+func (s *stage) whole() error {
+	var hole error
+	_ = s.until(s.ctx, s.patience(), "every number", func() bool {
+		hole = s.holes(s.own())
+		return hole == nil
+	})
+	return hole
+}
 
 // holes looks whether the numbers of each process go up by one: readers take a hole for a loss. Ids of another form are not counted.
 func (w *ward) holes(all []bus.Tapped) error {

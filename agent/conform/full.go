@@ -122,7 +122,7 @@ func (s *stage) waitsForStream() error {
 	if len(s.own()) == 0 {
 		return s.nothingCame(err)
 	}
-	if err := s.holes(s.own()); err != nil {
+	if err := s.whole(); err != nil {
 		return err
 	}
 	return s.oldest(opened)
@@ -165,7 +165,7 @@ func (s *stage) otherIDs() error {
 			return broken(t.Body, "the id %s begins as those of the process before did: what has an id that was used is not stored", t.ID)
 		}
 	}
-	return s.holes(s.own())
+	return s.whole()
 }
 
 const held = 12 // batches that are in the hands of who is killed
@@ -249,7 +249,7 @@ func (s *stage) holdsInputs(expected int) error {
 // made looks whether of the batches from to to as much has been made as of others before.
 func (s *stage) made(from, to, expected int) error {
 	var ids map[string]int
-	err := s.until(s.ctx, 5*time.Second, "what it makes of its inputs", func() bool {
+	err := s.until(s.ctx, soon, "what it makes of its inputs", func() bool {
 		ids = s.derivedFrom(from, to)
 		return len(ids) >= expected
 	})

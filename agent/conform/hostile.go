@@ -257,6 +257,14 @@ func (s *stage) same(before beat) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.unchanged(before); err != nil {
+		return err
+	}
+	return s.alive()
+}
+
+// unchanged compares its last heartbeat with one of before.
+func (s *stage) unchanged(before beat) error {
 	now, _ := s.last()
 	switch {
 	case now.Inst != before.Inst:
@@ -268,7 +276,7 @@ func (s *stage) same(before beat) error {
 	case now.IntervalMS != before.IntervalMS:
 		return broken(now.body, "int_ms is %d after broken messages, and was %d", now.IntervalMS, before.IntervalMS)
 	}
-	return s.alive()
+	return nil
 }
 
 // alive asks for a heartbeat, and waits for it and for the answer.

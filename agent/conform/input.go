@@ -2,6 +2,7 @@ package conform
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -89,22 +90,56 @@ func shifted(b *telemetry.Batch, d time.Duration) []byte {
 
 const inputWait = 30 * time.Second
 
-// done waits until all inputs are settled.
+// done waits until all inputs are settled, as long as it gets on within inputWait.
 func (s *stage) done() error {
+	last, err := s.lastInput()
+	if err != nil {
+		return err
+	}
 	var state bus.ConsumerState
-	var err error
-	waited := s.until(s.ctx, inputWait, "all inputs are acknowledged", func() bool {
-		state, err = s.g.conn.ConsumerInfo(s.ctx, bus.StreamMetrics, s.in[0].Durable)
-		return err == nil && state.Pending == 0 && state.AckPending == 0
-	})
-	if waited == nil {
-		return s.g.catchUp(s.ctx)
+	settled := func() bool { return state.Delivered >= last && state.AckPending == 0 } // Pending may lag behind what is stored
+	progress := func() int64 { return int64(state.Delivered) - int64(state.AckPending) }
+	for before := int64(math.MinInt64); ; before = progress() {
+		err := s.until(s.ctx, inputWait, "all inputs are acknowledged", func() bool {
+			now, err := s.g.conn.ConsumerInfo(s.ctx, bus.StreamMetrics, s.in[0].Durable)
+			if err == nil {
+				state = now
+			}
+			return err == nil && (settled() || progress() > before)
+		})
+		switch {
+		case err == nil && settled():
+			return s.g.catchUp(s.ctx)
+		case err == nil:
+		case s.proc.ended(), s.ctx.Err() != nil:
+			return err
+		default:
+			return s.unsettled(state)
+		}
 	}
-	if s.proc.ended() || s.ctx.Err() != nil {
-		return waited
+}
+
+// lastInput returns the place in the stream of what was stored last for the plugin.
+func (s *stage) lastInput() (uint64, error) {
+	if err := s.g.catchUp(s.ctx); err != nil {
+		return 0, err
 	}
-	return broken(s.lastBody(), "after %v %d of %d batches are not acknowledged, and %d not read: one that keeps points for a window needs a short one, by --config",
-		inputWait, state.AckPending, s.fed, state.Pending)
+	if all := s.inputs(); len(all) > 0 {
+		return all[len(all)-1].Seq, nil
+	}
+	return 0, nil
+}
+
+// inputs returns all that was stored for the plugin.
+func (s *stage) inputs() []bus.Tapped { return s.g.stored(bus.MetricsSubject(hostName, s.sourceOf())) }
+
+// unsettled says what was awaited in vain.
+func (s *stage) unsettled(state bus.ConsumerState) error {
+	text := fmt.Sprintf("for %v no batch was acknowledged, %d are in its hands, and %d not read", inputWait, state.AckPending, state.Pending)
+	if b, ok := s.last(); ok && b.Error != nil {
+		text += fmt.Sprintf("; it says %s: %s", b.Error.Code, b.Error.Message)
+	}
+	return broken(s.lastBody(), "%s: one that keeps points for a window needs a short one, by --config", text)
 }
 
 // derives looks at the ids of what a processor has made.

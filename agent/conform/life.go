@@ -51,6 +51,9 @@ func (s *stage) again(check func() error) func() error {
 	}
 }
 
+// soon is how long that may take which a plugin does at once.
+const soon = 15 * time.Second
+
 const steadyBeats = 5
 
 // steady returns the heartbeats since a time that are no hello and have no list of the inventory.
@@ -142,7 +145,7 @@ func (s *stage) beatsNow() error {
 	if !reply.OK {
 		return broken(body, "it does not beat when asked to")
 	}
-	if err := s.until(s.ctx, 5*time.Second, "a hello, as it was asked to beat", func() bool {
+	if err := s.until(s.ctx, soon, "a hello, as it was asked to beat", func() bool {
 		return slices.ContainsFunc(s.all(), func(b beat) bool { return b.at.After(since) && b.Hello })
 	}); err != nil {
 		return err

@@ -89,7 +89,7 @@ func (s *stage) goesOn(before int) error {
 	if err := s.until(s.ctx, 2*dataWait, "a batch after the bus came back", func() bool { return len(s.own()) > before }); err != nil {
 		return err
 	}
-	return s.holes(s.own())
+	return s.whole()
 }
 
 // times gives the times of the points of a stored batch.

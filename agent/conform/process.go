@@ -71,7 +71,7 @@ func cannotStart(command []string, err error) error {
 		return fmt.Errorf("%w: there is no command %q: check its path and spelling", ErrCommand, command[0])
 	}
 	if errors.Is(err, syscall.ENOEXEC) {
-		return fmt.Errorf("%w: %s is no program for this machine: name its interpreter before it, or begin it with a line #!", ErrCommand, command[0])
+		return fmt.Errorf("%w: %s cannot be run: it has no line #! with its interpreter, or is of another machine", ErrCommand, command[0])
 	}
 	if errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("%w: %s is not executable: chmod +x it, or name its interpreter before it", ErrCommand, command[0])

@@ -2,7 +2,6 @@ package conform
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -42,7 +41,7 @@ func (s *stage) sends(it telemetry.RefreshItem, list []byte) error {
 	var d telemetry.PluginData
 	var last []byte
 	var fault error
-	err := s.until(s.ctx, 10*time.Second, what, func() bool {
+	err := s.until(s.ctx, soon, what, func() bool {
 		var whole bool
 		d, last, whole, fault = s.joined(it)
 		return whole || fault != nil
@@ -98,7 +97,7 @@ func (s *stage) sameAsBeats(items []telemetry.RefreshItem, list []byte) error {
 		plain = append(plain, it.InventoryItem)
 	}
 	want := telemetry.InventoryDigest(plain)
-	err := s.until(s.ctx, 5*time.Second, "a heartbeat whose inv is that of the list", func() bool {
+	err := s.until(s.ctx, soon, "a heartbeat whose inv is that of the list", func() bool {
 		b, ok := s.last()
 		return ok && b.Digest == want
 	})

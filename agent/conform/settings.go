@@ -56,7 +56,7 @@ func (s *stage) changes() error {
 	if err := s.until(s.ctx, dataWait, "a batch under the new revision, with the tag that this one wants", func() bool { return s.tagged(since) }); err != nil {
 		return err
 	}
-	return s.holes(s.own())
+	return s.whole()
 }
 
 // tagged reports whether a batch of after since has the tag of the new revision.

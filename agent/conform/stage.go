@@ -25,7 +25,7 @@ func scenes() []scene {
 		{name: "refused", checks: []string{"refusal"}, play: refusal},
 		{name: "settings", checks: []string{"config_change", "hostile_config", "sigterm"}, play: settings},
 		{name: "hostile", checks: []string{"hostile_messages", "stdin_eof"}, play: hostile},
-		{name: "bad", checks: []string{"bad_batches"}, play: badBatches},
+		{name: "bad", checks: []string{"bad_batches", "mutated_batches"}, play: badBatches},
 		{name: "full", checks: []string{"back_pressure", "redelivery"}, own: true, play: full},
 		{name: "outage", checks: []string{"bus_restart"}, own: true, play: outage},
 	}

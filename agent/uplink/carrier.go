@@ -40,6 +40,7 @@ type carrier struct {
 	state    bus.PublisherState  // of the publisher that told last
 	trouble  error               // of the last trip
 	carried  map[string]*passage // by the keys of their spans
+	settled  map[string]uint64   // up to where we know that all is settled or counted as lost, by the keys of spans: see floor
 }
 
 // counts are of messages, since the start.
@@ -57,7 +58,7 @@ func newCarrier(u *Uplink, stream string, filters []string, own string) *carrier
 		share = 1.0 / 8 // they are few
 	}
 	return &carrier{Uplink: u, stream: stream, filters: filters, share: share, own: own,
-		refused: map[string]time.Time{}, carried: map[string]*passage{}, oldest: map[string]*bus.Oldest{}}
+		refused: map[string]time.Time{}, carried: map[string]*passage{}, settled: map[string]uint64{}, oldest: map[string]*bus.Oldest{}}
 }
 
 // A span is a part of a stream that a consumer of ours carries. Each ends where the next begins; the last one goes on. There is more
@@ -225,7 +226,7 @@ func (c *carrier) spans(ctx context.Context) ([]span, error) {
 
 // begin makes the first consumer, of all that there is.
 func (c *carrier) begin(ctx context.Context, stream bus.StreamState) ([]span, error) {
-	c.places.drop(c.key(span{durable: bus.Uplink})) // of a consumer that was removed
+	c.forget(span{durable: bus.Uplink}) // a consumer that was removed
 	if err := c.local.EnsureConsumer(ctx, c.input(bus.Uplink, 0)); err != nil {
 		return nil, err
 	}
@@ -254,18 +255,36 @@ func (c *carrier) account(s span, stream bus.StreamState) {
 	}
 	was, known := c.places.of(c.key(s))
 	if p != nil {
-		if at := max(was.Counted, s.state.Delivered, s.from-min(s.from, 1)); gone > at {
+		if at := max(was.Settled, was.Counted, s.state.Delivered, s.from-min(s.from, 1)); gone > at {
 			c.counts.lost += gone - at
 			p.outrun = s.state.Delivered
 			c.places.change(c.key(s), func(p *place) { p.Counted = gone })
 		}
 		return
 	}
-	at := max(was.Settled, was.Counted, s.state.AckFloor, s.from-min(s.from, 1)) // the file may be old
-	if gone > at && (known || at > 0) {                                          // else nobody knows what there was
+	at := max(was.Settled, was.Counted, c.floor(s), s.from-min(s.from, 1)) // the file may be old
+	if gone > at && (known || at > 0) {                                    // else nobody knows what there was
 		c.counts.lost += gone - at
 	}
 	c.places.change(c.key(s), func(p *place) { p.Settled = max(at, gone) })
+	c.settled[c.key(s)] = at
+}
+
+// floor is up to where a consumer has everything as settled on our word. Its own floor also passes what the limits have taken, so it is
+// asked only about what an earlier process has done. The carrier is locked.
+func (c *carrier) floor(s span) uint64 {
+	if own, met := c.settled[c.key(s)]; met && c.filters == nil {
+		return own
+	}
+	return s.state.AckFloor
+}
+
+// forget drops what is known of a span whose consumer is gone.
+func (c *carrier) forget(s span) {
+	c.places.drop(c.key(s))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.settled, c.key(s))
 }
 
 // consumers returns the spans of the consumers that are there.
@@ -315,7 +334,7 @@ func (c *carrier) finish(ctx context.Context, s span) error {
 	if err := c.local.DeleteConsumer(ctx, c.stream, s.durable); err != nil {
 		return err
 	}
-	c.places.drop(c.key(s))
+	c.forget(s)
 	return nil
 }
 

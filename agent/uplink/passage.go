@@ -99,11 +99,14 @@ func (c *carrier) depart(ctx context.Context, s span, conn *bus.Conn, window int
 // noted with a later place says nothing of it.
 func (c *carrier) begins(s span) place {
 	key := c.key(s)
+	c.mu.Lock()
+	floor := c.floor(s)
+	c.mu.Unlock()
 	c.places.change(key, func(p *place) {
 		if s.state.AckFloor < p.Settled {
 			p.After = 0
 		}
-		p.Settled = max(p.Settled, s.state.AckFloor)
+		p.Settled = max(p.Settled, floor)
 		p.Sent = max(p.Sent, s.state.Delivered, c.before)
 	})
 	was, _ := c.places.of(key)
@@ -137,10 +140,12 @@ func (p *passage) leave() {
 	}
 	p.carrier.mu.Lock()
 	defer p.carrier.mu.Unlock()
-	if settled = max(settled, p.span.state.AckFloor); p.outrun > settled {
+	if settled = max(settled, p.floor(p.span)); p.outrun > settled {
 		p.counts.lost += p.outrun - settled
 	}
-	delete(p.carried, p.key(p.span))
+	key := p.key(p.span)
+	p.carrier.settled[key] = max(p.carrier.settled[key], settled)
+	delete(p.carried, key)
 }
 
 // confirmed notes that the bus here has everything up to a sequence as settled.

@@ -37,16 +37,19 @@ func (b *Bus) Limit(t testing.TB, stream string, l Limits) {
 		t.Fatalf("bustest: stream %s: %v", stream, err)
 	}
 	config := s.CachedInfo().Config
-	if l.Duplicates > 0 {
-		config.Duplicates = l.Duplicates
-	}
 	if l.MaxMsgSize > 0 {
 		config.MaxMsgSize = l.MaxMsgSize
 	}
 	if l.MaxBytes > 0 {
 		config.MaxBytes = l.MaxBytes
 	}
-	if _, err := js.UpdateStream(t.Context(), config); err != nil {
-		t.Fatalf("bustest: stream %s: %v", stream, err)
+	windows := []time.Duration{config.Duplicates}
+	if l.Duplicates > 0 { // the server looks for old ids at once, and may do so by the window before
+		windows = []time.Duration{l.Duplicates + time.Millisecond, l.Duplicates}
+	}
+	for _, config.Duplicates = range windows {
+		if _, err := js.UpdateStream(t.Context(), config); err != nil {
+			t.Fatalf("bustest: stream %s: %v", stream, err)
+		}
 	}
 }

@@ -150,15 +150,19 @@ func TestProcessorWhoseProgramFails(t *testing.T) {
 	for name, c := range map[string]struct{ fails, says string }{
 		"killed":        {"kill -9 $$", "signal SIGKILL"},
 		"ends":          {"echo disk full >&2; exit 3", "exit code 3: disk full"},
-		"hangs":         {"sleep 3600", "no answer in 1s"},
+		"hangs":         {"sleep 3600", "no answer in 3s"},
 		"answers twice": {"printf '\\n\\n'", "cannot be followed"},
 		"refuses":       {"echo '!retry not now'", "not now"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLine(t)
+			timeout := int64(60_000)
+			if name == "hangs" {
+				timeout = 3000
+			}
 			l.start(plugin.Processor, "mid", `while IFS= read -r l; do if [ -e FLAG ]; then rm FLAG; `+c.fails+`; else echo "$l"; fi; done`,
-				telemetry.Work{TimeoutMS: 1000, Inputs: []telemetry.Input{l.agent.Input(t, "mid", "count")}})
+				telemetry.Work{TimeoutMS: timeout, Inputs: []telemetry.Input{l.agent.Input(t, "mid", "count")}})
 			l.keep("mid")
 			counts := l.count()
 			for range 2 {

@@ -24,8 +24,7 @@ const (
 type worker struct {
 	runner
 	faults
-
-	text []byte
+	text []byte // of the last batch, for the room it has
 
 	mu   sync.Mutex
 	prog *program // nil: there is none
@@ -171,14 +170,14 @@ func (p *program) quiet() error {
 func (p *program) exchange(ctx context.Context, text []byte) (lines []byte, taken bool, err error) {
 	stop := context.AfterFunc(ctx, p.End)
 	defer stop()
-	type outcome struct {
+	type writing struct {
 		n   int
 		err error
 	}
-	written := make(chan outcome, 1)
+	written := make(chan writing, 1) // 1: it ends whoever listens
 	go func() {
 		n, err := p.Write(text)
-		written <- outcome{n, err}
+		written <- writing{n, err}
 	}()
 	lines, err = p.Answer()
 	if err != nil { // nobody reads on: let the writer end

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -91,9 +92,7 @@ type good struct {
 func TestConform(t *testing.T) {
 	t.Parallel()
 	cases := builtIns(t)
-	for name, c := range examples(t) {
-		cases[name] = c
-	}
+	maps.Copy(cases, examples(t))
 	eachConforms(t, atATime, cases, func(t *testing.T, c good) {
 		if c.needs != "" {
 			servertest.Program(t, c.needs, c.debian)
@@ -196,15 +195,13 @@ func TestConformThousand(t *testing.T) {
 	}
 	t.Parallel()
 	all := builtIns(t)
-	for name, c := range examples(t) {
-		all[name] = c
-	}
+	maps.Copy(all, examples(t))
 	cases := map[string]good{}
 	for _, name := range []string{"collector.host", "processor.filter", "publisher.lines", "python/fan", "python/clamp", "python/journal"} {
 		cases[name] = all[name]
 	}
 	eachConforms(t, 2, cases, func(t *testing.T, c good) {
-		flags := []string{"--mutations", "1000", "--only", "hostile_messages,bad_batches"}
+		flags := []string{"--mutations", "1000", "--only", "hostile_messages,bad_batches,mutated_batches"}
 		if c.config != "" {
 			flags = append(flags, "--config", c.config)
 		}
@@ -214,6 +211,9 @@ func TestConformThousand(t *testing.T) {
 		}
 		for _, r := range v.Results {
 			t.Logf("%s: %s", r.Check, r.Reason)
+			if c.needs == "" && strings.Contains(r.Reason, "another code") {
+				t.Errorf("%s: %s: it is the same reader", r.Check, r.Reason)
+			}
 		}
 	})
 }
@@ -281,6 +281,7 @@ func faultyPlugins() []bad {
 		{"processor", "random_ids", "derived_ids", ofWork},
 		{"publisher", "drops_unreadable", "bad_batches", "bad_batches"},
 		{"processor", "own_words", "bad_batches", "bad_batches"},
+		{"publisher", "refuses_strangers", "mutated_batches", "bad_batches,mutated_batches"},
 		{"collector", "keeps_old_tags", "config_change", ofSettings},
 		{"collector", "takes_all", "hostile_config", ofSettings},
 		{"publisher", "crashes_on_settings", "hostile_config", ofSettings},
@@ -343,7 +344,7 @@ func TestConformMistakes(t *testing.T) {
 	}
 	f(64, "which plugin? put its command behind --")
 	f(64, "there is no command", "--", "./no-such-plugin")
-	f(64, "is no program for this machine", "--", program(t, p.write("plugin", "nothing")))
+	f(64, "it has no line #!", "--", program(t, p.write("plugin", "nothing")))
 	if _, err := exec.LookPath("ls"); err == nil {
 		f(1, "it ended with exit code 0 before the first heartbeat", "--", "ls", "/")
 	}

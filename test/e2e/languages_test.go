@@ -47,8 +47,8 @@ func faults(d *delivery) {
 func halted(d *delivery) {
 	d.step(true, 1, func(answer func()) {
 		pid := d.signalOut(syscall.SIGSTOP)
-		answer()
 		d.awaitPlugin("out", 2*readyWithin, "has another process", func(p plugin) bool { return p.State == "running" && p.PID != pid })
+		answer() // too late for who was stopped
 	})
 	d.awaitEvents("up", "restarted: signal SIGKILL")
 	d.drain()

@@ -63,9 +63,10 @@ export class Counters {
     return [...this.#losses].filter(([, loss]) => now - loss.at < STAYS).map(([reason]) => flagOf[reason]);
   }
 
-  fault() {
-    if (!this.last) return undefined;
-    const { code, message, at } = this.last;
+  /** fault returns the last error, or another one, as heartbeats tell it. */
+  fault(last = this.last) {
+    if (!last) return undefined;
+    const { code, message, at } = last;
     return { code, message, age_ms: Date.now() - at };
   }
 

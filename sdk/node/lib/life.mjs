@@ -29,7 +29,7 @@ export class Life {
   #failing = false;
   #offered = 0;
   #rev = 0;
-  #declined = false;
+  #declined = null; // why the offer was refused; it is told until there is another one, whatever else goes wrong
   #bye = '';
   #held = true; // the agent has not let it begin yet
   #gate = [];
@@ -156,7 +156,7 @@ export class Life {
       manifest: known.hello ? this.definition.manifest : undefined,
       inv_list: this.pulse.lists(this.inv) ? this.items : undefined,
       inv: this.inv, inv_n: this.items.length, bye: bye || undefined, state: bye ? 'draining' : this.#state, cfg_rev: this.#rev || undefined,
-      err: this.count.fault(), stats: this.#stats(), flags: flags.length > 0 ? flags : undefined,
+      err: this.count.fault(this.#declined ?? undefined), stats: this.#stats(), flags: flags.length > 0 ? flags : undefined,
     };
   }
 
@@ -206,11 +206,12 @@ export class Life {
     const rev = ack.cfg_rev ?? 0;
     if (ack.config !== undefined && rev !== this.#offered) {
       this.#offered = rev;
-      this.#declined = false;
+      this.#declined = null;
       this.#offers = [{ rev, work: ack }];
       this.#wake();
     } else if (this.#declined && rev === this.#rev) {
       this.#offered = 0; // the agent has given it up: it may offer it again
+      this.#declined = null;
     }
   }
 
@@ -335,7 +336,7 @@ export class Life {
   #reject(offer, err) {
     this.count.fail('config_invalid', err);
     this.log.error('config cannot be used', { revision: offer.rev, error: err.message });
-    this.#declined = true;
+    this.#declined = this.count.last;
     this.#nudgeNews();
   }
 

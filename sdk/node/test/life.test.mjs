@@ -47,7 +47,7 @@ test('a config that cannot be used is refused, and the one before stays in force
   agent.offer(3, { site: null }, { every_ms: 100 });
   const third = await agent.beat('that the third is refused', (b) => b.err?.code === 'config_invalid' && b.err.message.includes('null'));
   assert.deepEqual([third.cfg_rev, third.state], [2, 'running']);
-  const ticks = third.stats.ticks;
+  const ticks = third.stats.ticks ?? 0;
   await agent.beat('that it still works', (b) => b.stats.ticks > ticks + 3);
   agent.offer(4, { site: 'b' }, { every_ms: 100 });
   await agent.beat('that the fourth is in force', (b) => b.state === 'running' && b.cfg_rev === 4);

@@ -156,6 +156,9 @@ class Client:
                         return
                     self._refused(err, str(server))
                     continue
+                if self._closed:
+                    await link.close()
+                    return
                 begun = loop.time()
                 self._pool.failed(server)  # the next one goes first when this one is lost
                 self._up(link)

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import tempfile
 import unittest
+from unittest import mock
 
 from bus import PATIENCE, BusCase
 from scripted import Scripted, pongs, says
@@ -255,6 +256,11 @@ class Encrypted(BusCase):
 class Rough(unittest.IsolatedAsyncioTestCase):
     """Servers that do what none should."""
 
+    def setUp(self):
+        patch = mock.patch("pacewire._nats._FIRST_PAUSE", 0.02)
+        patch.start()
+        self.addCleanup(patch.stop)
+
     async def until(self, ok):
         end = asyncio.get_running_loop().time() + PATIENCE
         while not ok():
@@ -272,7 +278,7 @@ class Rough(unittest.IsolatedAsyncioTestCase):
                 await client.close()
 
     async def test_garbage_for_a_greeting(self):
-        garbage = [b"\x00\xff" * 100 + b"\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"INFO \r\n", b"INFO 3\r\n", b"INFO {\r\n", b"PONG\r\n" * 5 + b"MSG a 1 1\r\n",
+        garbage = [b"\x00\xff" * 100 + b"\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"INFO \r\n", b"INFO 3\r\n", b"INFO {\r\n", b"PONG\r\n" * 5 + b"MSG a 1 1\r\nx\r\n",
                    b"INFO " + b"[" * 60000 + b"\r\n", b"x" * 200_000, b"MSG a 1 1\r\nx\r\n", b"INFO {}\r\nMSG\r\n", b"INFO {}\r\n-ERR 'Authorization Violation'\r\n",
                    b'INFO {"max_payload":"x","connect_urls":{"a":1}}\r\nnonsense\r\n', b'INFO {"connect_urls":["nats://a..b:1"]}\r\nnonsense\r\n']
         for data in garbage:

@@ -149,7 +149,11 @@ func (p *plugin) take(ctx context.Context, m *nats.Msg) {
 	out.Data = m.Data
 	out.Header.Set("Content-Type", m.Header.Get("Content-Type"))
 	id := m.Header.Get("Nats-Msg-Id")
-	if err := b.Decode(m.Header.Get("Content-Type"), "", m.Data, time.Now()); err != nil {
+	err := b.Decode(m.Header.Get("Content-Type"), "", m.Data, time.Now())
+	if err == nil && p.has("refuses_strangers") {
+		err = stranger(&b)
+	}
+	if err != nil {
 		p.setAside(out, m, err)
 	} else if p.kind == "processor" {
 		out.Subject = "pw.metrics." + strings.Split(m.Subject, ".")[2] + "." + bus.Token(p.name)
@@ -164,6 +168,16 @@ func (p *plugin) take(ctx context.Context, m *nats.Msg) {
 	if !p.has("never_acks") {
 		_, _ = p.conn.Request(m.Reply, []byte("+ACK"), time.Second)
 	}
+}
+
+// stranger returns why a batch is refused that has other series than those of the kit.
+func stranger(b *telemetry.Batch) error {
+	for g := range b.Groups() {
+		if g.Series != "conform" && g.Series != "load" {
+			return &telemetry.DecodeError{Code: telemetry.CodeName, Where: g.Series}
+		}
+	}
+	return nil
 }
 
 // derived is the id of what is made of a batch.
