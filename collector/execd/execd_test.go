@@ -2,7 +2,10 @@ package execd
 
 import (
 	"encoding/json"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,7 +16,11 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+// Every plugin listens to SIGHUP: its programs would not hear one that was ignored when it began, as under nohup.
+func TestMain(m *testing.M) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	leaktest.Main(m)
+}
 
 func TestConform(t *testing.T) {
 	if _, err := child.Run(t.Context(), child.Spec{Command: []string{"true"}}, nil, 0, 0); err != nil { // which leaves who starts processes
