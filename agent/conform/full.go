@@ -225,13 +225,10 @@ func (s *stage) holdsInputs(expected int) error {
 	if err := s.endures(); err != nil {
 		return err
 	}
-	state, err := s.g.conn.ConsumerInfo(s.ctx, bus.StreamMetrics, s.name)
+	want := min(expected, held)
+	waiting, err := s.waiting(want)
 	if err != nil {
 		return skipped("%v", err)
-	}
-	waiting := state.AckPending + int(state.Pending)
-	if waiting < min(expected, held) {
-		return broken(s.lastBody(), "it has acknowledged %d batches while the stream took nothing of what it made of them", held-waiting)
 	}
 	s.kill()
 	if err := s.open(); err != nil {
@@ -243,7 +240,23 @@ func (s *stage) holdsInputs(expected int) error {
 	if err := s.done(); err != nil {
 		return err
 	}
-	return s.made(held+1, 2*held, expected)
+	err = s.made(held+1, 2*held, expected)
+	if err != nil && waiting < want {
+		return broken(s.lastBody(), "it has acknowledged %d batches while the stream took nothing of what it made of them: %v", held-waiting, err)
+	}
+	return err
+}
+
+// waiting returns how many of its inputs are not settled, once that are so many as wanted or a while has passed: the server counts what
+// is new behind our backs.
+func (s *stage) waiting(want int) (n int, err error) {
+	_ = s.until(s.ctx, s.patience(), "the count of what waits", func() bool {
+		var state bus.ConsumerState
+		state, err = s.g.conn.ConsumerInfo(s.ctx, bus.StreamMetrics, s.name)
+		n = state.AckPending + int(state.Pending)
+		return err != nil || n >= want
+	})
+	return n, err
 }
 
 // made looks whether of the batches from to to as much has been made as of others before.
@@ -310,12 +323,12 @@ func (s *stage) survives() error {
 		return err
 	}
 	pause(s.ctx, 200*time.Millisecond)
-	state, err := s.g.conn.ConsumerInfo(s.ctx, bus.StreamMetrics, s.name)
+	waiting, err := s.waiting(held)
 	if err != nil {
 		return skipped("%v", err)
 	}
 	s.kill()
-	if state.AckPending+int(state.Pending) < held {
+	if waiting < held {
 		return broken(nil, "batches are acknowledged that nobody could have worked on")
 	}
 	if err := s.begins(); err != nil {
