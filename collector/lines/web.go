@@ -10,17 +10,11 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/collector"
+	"github.com/pacewire/pacewire/internal/listen"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-const (
-	headerTime = 5 * time.Second
-	bodyTime   = time.Minute      // for header and body together
-	idleTime   = 10 * time.Minute // of a connection between requests, where the config says nothing
-	maxHeader  = 16 << 10
-	webGrace   = 300 * time.Millisecond // for requests that are being answered at the end
-	retryAfter = "2"                    // seconds
-)
+const retryAfter = "2" // seconds
 
 // A web answers the requests of clients that know InfluxDB.
 type web struct {
@@ -44,31 +38,15 @@ type sourceKey struct{}
 func (l *listener) web(ctx context.Context, s net.Listener, out collector.Emitter) {
 	w := &web{l: l, out: out}
 	srv := &http.Server{
-		Handler:           w.handler(),
-		ReadHeaderTimeout: headerTime,
-		ReadTimeout:       bodyTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(l.log.Handler(), slog.LevelDebug),
+		Handler:     w.handler(),
+		IdleTimeout: l.cfg.IdleTimeout.Std(),
+		ErrorLog:    slog.NewLogLogger(l.log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			in := l.intake(out, "http://"+c.RemoteAddr().String())
 			return context.WithValue(ctx, sourceKey{}, &in)
 		},
 	}
-	if idle := l.cfg.IdleTimeout.Std(); idle > 0 {
-		srv.IdleTimeout = idle
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		<-ctx.Done()
-		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), webGrace)
-		defer cancel()
-		if srv.Shutdown(patience) != nil {
-			_ = srv.Close()
-		}
-	})
-	_ = srv.Serve(l.gate.Before(ctx, s)) // its end is that of ctx: the gate fails for nothing else
-	wg.Wait()
+	listen.Serve(ctx, srv, l.gate.Before(ctx, s))
 	w.busy.Lock() // for ever
 }
 

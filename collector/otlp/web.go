@@ -15,17 +15,11 @@ import (
 
 	"github.com/pacewire/pacewire/collector"
 	"github.com/pacewire/pacewire/internal/amount"
+	"github.com/pacewire/pacewire/internal/listen"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-const (
-	headerTime = 5 * time.Second
-	bodyTime   = time.Minute      // for header and body together
-	idleTime   = 10 * time.Minute // of a connection between requests
-	maxHeader  = 16 << 10
-	webGrace   = 300 * time.Millisecond // for requests that are being answered at the end
-	retryAfter = "2"                    // seconds
-)
+const retryAfter = "2" // seconds
 
 var (
 	errStalled = errors.New("the bus takes no points at the moment")
@@ -49,25 +43,8 @@ type export struct {
 
 // serve serves HTTP on s until ctx ends, and returns when the last request is answered.
 func (w *web) serve(ctx context.Context, s net.Listener) {
-	srv := &http.Server{
-		Handler:           w.handler(),
-		ReadHeaderTimeout: headerTime,
-		ReadTimeout:       bodyTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(w.l.log.Handler(), slog.LevelDebug),
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		<-ctx.Done()
-		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), webGrace)
-		defer cancel()
-		if srv.Shutdown(patience) != nil {
-			_ = srv.Close()
-		}
-	})
-	_ = srv.Serve(w.l.gate.Before(ctx, s)) // its end is that of ctx: the gate fails for nothing else
-	wg.Wait()
+	srv := &http.Server{Handler: w.handler(), ErrorLog: slog.NewLogLogger(w.l.log.Handler(), slog.LevelDebug)}
+	listen.Serve(ctx, srv, w.l.gate.Before(ctx, s))
 }
 
 func (w *web) handler() http.Handler {

@@ -67,21 +67,17 @@ func (f *fields) text() string { return view(f.bytes) }
 
 // eachFixed calls f for the numbers of a packed field.
 func eachFixed(packed []byte, f func(bits uint64)) error {
-	for len(packed) > 0 {
-		v, n := protowire.ConsumeFixed64(packed)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		f(v)
-		packed = packed[n:]
-	}
-	return nil
+	return each(packed, protowire.ConsumeFixed64, f)
 }
 
 // eachVarint calls f for the numbers of a packed field.
 func eachVarint(packed []byte, f func(bits uint64)) error {
+	return each(packed, protowire.ConsumeVarint, f)
+}
+
+func each(packed []byte, consume func([]byte) (uint64, int), f func(bits uint64)) error {
 	for len(packed) > 0 {
-		v, n := protowire.ConsumeVarint(packed)
+		v, n := consume(packed)
 		if n < 0 {
 			return protowire.ParseError(n)
 		}
