@@ -46,7 +46,11 @@ func testID(t *testing.T) string { return fmt.Sprintf("%s-%d", t.Name(), os.Getp
 
 // The guard ends what its agent has left when the pipe from that ends, and nothing when it is dismissed.
 func TestGuardVerb(t *testing.T) {
-	t.Cleanup(func() { signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) })
+	t.Cleanup(func() { // the guard ignores them, and Reset alone leaves it so for the programs that other tests start
+		ended := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+		signal.Notify(make(chan os.Signal, 1), ended...)
+		signal.Reset(ended...)
+	})
 	life := testID(t) + ".life"
 	left, other := leftBy(t, life, ""), leftBy(t, testID(t)+".other", "")
 	guard := func(in io.Reader) {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/pacewire/pacewire/internal/servertest"
 	"github.com/pacewire/pacewire/telemetry"
@@ -26,7 +27,10 @@ func TestDebian(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range 2 { // diskstats has nothing to say at first
+	for round := range 2 { // diskstats has nothing to say at first
+		if round > 0 { // and divides by the whole seconds since
+			time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
+		}
 		var out telemetry.Batch
 		if err := b.Collect(t.Context(), &out); err != nil {
 			t.Fatalf("%v: %s", err, b.said.String())
