@@ -30,6 +30,13 @@ type Stream interface {
 	Stream(ctx context.Context, out Emitter) error
 }
 
+// A Rounds is a Stream that goes round by itself, such as one whose checks or targets have times of their own.
+type Rounds interface {
+	Stream
+	// Round goes round once and returns, for a person who wants to see what comes of it.
+	Round(ctx context.Context, out Emitter) error
+}
+
 // An Emitter takes the batches of a Stream. It is safe for several goroutines. What a telemetry.Event of this plugin adds to a batch
 // is sent as an event.
 type Emitter interface {
@@ -58,6 +65,9 @@ type InventorySpec[C any] = plugin.Spec[C, Inventory]
 // StreamSpec describes a Stream whose configuration is a C.
 type StreamSpec[C any] = plugin.Spec[C, Stream]
 
+// RoundsSpec describes a Rounds whose configuration is a C.
+type RoundsSpec[C any] = plugin.Spec[C, Rounds]
+
 // Define describes a collector that is asked at each interval.
 func Define[C any](spec Spec[C]) plugin.Definition {
 	return plugin.Define(plugin.Collector, spec, collect)
@@ -74,9 +84,25 @@ func DefineInventory[C any](spec InventorySpec[C]) plugin.Definition {
 
 // DefineStream describes a collector that speaks when it has something.
 func DefineStream[C any](spec StreamSpec[C]) plugin.Definition {
-	return plugin.Define(plugin.Collector, spec, func(ctx context.Context, s *plugin.Session, c Stream) error {
-		return s.Stream(ctx, func(ctx context.Context, out *plugin.Outlet) error { return c.Stream(ctx, out) })
+	d := plugin.Define(plugin.Collector, spec, func(ctx context.Context, s *plugin.Session, c Stream) error {
+		return stream(ctx, s, c.Stream)
 	})
+	d.Endless = true
+	return d
+}
+
+// DefineRounds describes a collector that goes round by itself.
+func DefineRounds[C any](spec RoundsSpec[C]) plugin.Definition {
+	return plugin.Define(plugin.Collector, spec, func(ctx context.Context, s *plugin.Session, c Rounds) error {
+		if s.Once() {
+			return stream(ctx, s, c.Round)
+		}
+		return stream(ctx, s, c.Stream)
+	})
+}
+
+func stream(ctx context.Context, s *plugin.Session, work func(context.Context, Emitter) error) error {
+	return s.Stream(ctx, func(ctx context.Context, out *plugin.Outlet) error { return work(ctx, out) })
 }
 
 func collect(ctx context.Context, s *plugin.Session, c Collector) error {

@@ -108,6 +108,9 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
+// Once reports whether the work is to be done one time, for a person who wants to see what comes of it.
+func (s *Session) Once() bool { return s.once }
+
 // troubled reports whether the last call has failed.
 func (s *Session) troubled() bool {
 	s.noting.Lock()

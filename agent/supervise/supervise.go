@@ -467,6 +467,9 @@ func (c *Child) gone(e Exit) {
 	c.status.PID, c.status.Started, c.status.LastExit = 0, time.Time{}, e
 }
 
+// unasked is what is wrong with an end that nothing else explains, such as that of a script which works once.
+const unasked = ", though nobody has ended it: it is to run on"
+
 // verdict says what the exit means, given what was ordered before it.
 func (c *Child) verdict(exit Exit, o order) ended {
 	if o.kind != none {
@@ -480,8 +483,11 @@ func (c *Child) verdict(exit Exit, o order) ended {
 	if exit.Signal == "" && !exit.Unknown && c.spec.NoRestart != nil && c.spec.NoRestart(exit.Code) {
 		e.final, said = true, 3
 	}
-	if last := c.stderr.last(said, c.spec.Cause); len(last) > 0 {
+	switch last := c.stderr.last(said, c.spec.Cause); {
+	case len(last) > 0:
 		e.reason += ": " + strings.Join(last, "; ")
+	case exit.Code == 0 && !exit.Unknown:
+		e.reason += unasked
 	}
 	return e
 }

@@ -17,8 +17,10 @@ import (
 func (a *app) once() *cobra.Command {
 	return &cobra.Command{
 		Use: "once [PLUGIN...]", Short: "Run collectors once, and print their points",
-		Long:              "once runs the collectors of the config, or the named ones, one time each and prints their points as JSON lines.\nThe config is that of the agent on this machine, where one runs. Nothing is published, and no bus is needed.",
-		Example:           "  pacewire once\n  pacewire once host -c my.yaml",
+		Long: `once runs the collectors of the config, or the named ones, one time each and prints their points as JSON lines.
+The config is that of the agent on this machine, where one runs. Nothing is published, and no bus is needed.
+A collector that listens has no end: it is run until Ctrl-C when it alone is named, and left out otherwise.`,
+		Example: "  pacewire once\n  pacewire once host -c my.yaml",
 		ValidArgsFunction: a.completeCollectors,
 		RunE: func(c *cobra.Command, args []string) error {
 			s, _, err := a.load(a.filesOfAgent(), false, true)
@@ -31,7 +33,7 @@ func (a *app) once() *cobra.Command {
 			}
 			var faults []error
 			for _, p := range chosen {
-				if err := a.onceOf(c, p); err != nil {
+				if err := a.onceOf(c, p, args); err != nil {
 					faults = append(faults, fmt.Errorf("%s: %w", p.Name, err))
 				}
 			}
@@ -68,8 +70,8 @@ func choose(s *config.Settings, names []string) ([]config.Plugin, error) {
 	return chosen, nil
 }
 
-// onceOf runs one collector to its first points.
-func (a *app) onceOf(c *cobra.Command, p config.Plugin) error {
+// onceOf runs one collector to its first points, unless it is one that listens and somebody has named others, or none.
+func (a *app) onceOf(c *cobra.Command, p config.Plugin, named []string) error {
 	args := []string{"--once"}
 	if len(p.Config) > 0 {
 		args = append(args, "--config", string(p.Config))
@@ -83,6 +85,15 @@ func (a *app) onceOf(c *cobra.Command, p config.Plugin) error {
 	if err != nil {
 		return err
 	}
+	if d.Endless && len(named) != 1 {
+		err := fmt.Errorf("not run, as it listens and has no end: pacewire once %s alone runs it until Ctrl-C", p.Name)
+		if len(named) > 0 {
+			return err
+		}
+		fmt.Fprintf(a.err, "%s: %v\n", p.Name, err)
+		return nil
+	}
+	args = append(args, "--name", p.Name)
 	if code := plugin.Run(c.Context(), d, args, strings.NewReader(""), a.out, a.err, os.Environ()); code != 0 {
 		return fmt.Errorf("ended with exit code %d", code)
 	}

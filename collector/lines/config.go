@@ -3,9 +3,10 @@ package lines
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/decode"
 	"github.com/pacewire/pacewire/internal/listen"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -23,6 +24,15 @@ var units = map[string]time.Duration{
 	"h":  time.Hour,
 }
 
+// influx is the format that has a way of its own through this package, since it has the most to carry.
+const influx = "influx"
+
+// collectd is the format whose lines are answered.
+const collectd = "collectd"
+
+// formats are those that programs send over sockets.
+func formats() []string { return []string{influx, "graphite", "opentsdb", "json", collectd} }
+
 const (
 	minLine  = 64
 	maxLine  = 16 << 20
@@ -37,8 +47,13 @@ func (c Config) Validate() error {
 	if f := c.Flush.Std(); f < 0 || f > maxFlush {
 		fault("flush %v: want 0s to %v, such as 10ms", c.Flush, maxFlush)
 	}
-	if !slices.Contains([]string{"ns", "us", "ms", "s"}, c.Precision) {
-		fault("precision %q: want ns, us, ms or s", c.Precision)
+	if err := c.Settings.Check(formats()); err != nil {
+		faults = append(faults, err)
+	}
+	for _, entry := range c.Listen {
+		if strings.HasPrefix(entry, "http://") && decode.Canonical(c.Format) != influx {
+			fault("listen %q: what comes over HTTP is line protocol, and format is %s: set format: influx, or listen at tcp://, udp:// or unix://", entry, c.Format)
+		}
 	}
 	if c.MaxLine < minLine || c.MaxLine > maxLine {
 		fault("max_line_bytes %d: want %d to %d", c.MaxLine, minLine, maxLine)

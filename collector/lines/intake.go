@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/collector"
+	"github.com/pacewire/pacewire/internal/decode"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -19,11 +20,15 @@ type intake struct {
 	lines  int    // how many have come before
 	cut    cutter
 	decode telemetry.LineDecoder
+	other  *other // nil: line protocol
 }
 
 func (l *listener) intake(out collector.Emitter, from string) intake {
 	in := intake{l: l, out: out, from: from, cut: cutter{limit: l.cfg.MaxLine}}
 	in.decode.Precision = l.unit
+	if decode.Canonical(l.cfg.Format) != influx {
+		in.other = l.other()
+	}
 	return in
 }
 
@@ -57,6 +62,10 @@ func (in *intake) take(b *telemetry.Batch, text []byte, last bool) (rest []byte,
 
 // read adds the points of lines to b, and returns how much of lines it has read: all of it, if last.
 func (in *intake) read(b *telemetry.Batch, lines []byte, arrival time.Time, last bool) (n int, err error) {
+	if in.other != nil {
+		in.readOther(b, lines, arrival)
+		return len(lines), nil
+	}
 	if last {
 		n, err = len(lines), in.decode.Decode(b, lines, arrival)
 	} else {
@@ -98,6 +107,9 @@ func (in *intake) tooLong() error {
 	err := &tooLongError{in.lines, in.l.cfg.MaxLine, string(in.cut.start)}
 	if more, ok := in.l.reports.lines.Pass(); ok {
 		in.l.log.Warn("line refused", "from", in.from, "line", in.lines, "error", err, "unreported", more)
+	}
+	if in.other != nil {
+		in.other.refuse(n, err)
 	}
 	return err
 }

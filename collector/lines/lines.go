@@ -1,4 +1,4 @@
-// Package lines receives points as line protocol over TCP, UDP, Unix sockets and HTTP.
+// Package lines receives points as lines over TCP, UDP, Unix sockets and HTTP.
 package lines
 
 import (
@@ -10,15 +10,16 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/collector"
+	"github.com/pacewire/pacewire/internal/decode"
 	"github.com/pacewire/pacewire/internal/listen"
 	"github.com/pacewire/pacewire/plugin"
 )
 
 // Config is what an operator may set.
 type Config struct {
-	Listen         plugin.Strings  `json:"listen" jsonschema:"where to listen, one or several of tcp://host:port, udp://host:port, unix:///path, http://host:port; port 0 is a free one, which the log tells"`
+	Listen plugin.Strings `json:"listen" jsonschema:"where to listen, one or several of tcp://host:port, udp://host:port, unix:///path, http://host:port; port 0 is a free one, which the log tells"`
+	decode.Settings
 	Flush          plugin.Duration `json:"flush" jsonschema:"how long points of TCP, UDP and Unix sockets may wait for others to travel with"`
-	Precision      string          `json:"precision" jsonschema:"the unit of the times, where a request over HTTP does not say it"`
 	MaxLine        int             `json:"max_line_bytes" jsonschema:"a line longer than this is left out and counted"`
 	MaxBody        int             `json:"max_body_bytes" jsonschema:"HTTP: the largest body, decompressed"`
 	MaxConnections int             `json:"max_connections" jsonschema:"how many connections may be open at once"`
@@ -30,9 +31,9 @@ type Config struct {
 func Define() plugin.Definition {
 	return collector.DefineStream(collector.StreamSpec[Config]{
 		Program: "lines",
-		Summary: "Receives line protocol over TCP, UDP, Unix sockets and HTTP, as InfluxDB does.",
+		Summary: "Receives line protocol as InfluxDB does, and the lines of Graphite, OpenTSDB and collectd, over TCP, UDP, Unix sockets and HTTP.",
 		Config:  defaults(),
-		Enum:    map[string][]any{"precision": {"ns", "us", "ms", "s"}},
+		Enum:    decode.Enum(formats()),
 		Proxy:   true,
 		New:     New,
 	})
@@ -42,7 +43,7 @@ func defaults() Config {
 	return Config{
 		Listen:         plugin.Strings{"tcp://127.0.0.1:0"}, // disturbs nobody
 		Flush:          plugin.Duration(10 * time.Millisecond),
-		Precision:      "ns",
+		Settings:       decode.DefaultSettings(influx),
 		MaxLine:        64 << 10,
 		MaxBody:        32 << 20,
 		MaxConnections: 1024,
@@ -54,6 +55,7 @@ func defaults() Config {
 type listener struct {
 	cfg     Config
 	unit    time.Duration // of times that come without one
+	options decode.Options
 	log     *slog.Logger
 	reports reports
 	gate    *listen.Gate
@@ -74,6 +76,9 @@ func New(ctx context.Context, cfg Config, env plugin.Env) (collector.Stream, err
 	mode, err := listen.Mode(cfg.UnixMode)
 	if err != nil {
 		return nil, fmt.Errorf("unix_mode %w", err)
+	}
+	if l.options, err = cfg.Options(env.Name); err != nil {
+		return nil, err
 	}
 	for _, entry := range cfg.Listen {
 		a, err := listen.Parse(entry, schemes...)

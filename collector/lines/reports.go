@@ -12,6 +12,7 @@ type reports struct {
 	lines     listen.Throttle // cannot be read
 	datagrams listen.Throttle // were thrown away by the kernel
 	bus       listen.Throttle // takes nothing
+	answers   listen.Throttle // are not read
 }
 
 // A tooLongError is about a line that was left out for its length.

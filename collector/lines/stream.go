@@ -62,6 +62,7 @@ func (l *listener) accept(ctx context.Context, s net.Listener, out collector.Emi
 		wg.Go(func() {
 			defer c.Close()
 			s := &stream{intake: l.intake(out, nameOf(c)), src: c, room: 1, idle: l.cfg.IdleTimeout.Std()}
+			s.answerTo(c)
 			s.run(ctx)
 		})
 	}
@@ -103,6 +104,9 @@ func (s *stream) step(ctx context.Context) (more bool) {
 		}
 		if s.apart {
 			s.decodeText(true)
+		}
+		if s.answers() {
+			s.decodeNow()
 		}
 		return s.end-s.weighed < bite || s.chew(ctx)
 	case !errors.Is(err, os.ErrDeadlineExceeded):
@@ -185,6 +189,15 @@ func (s *stream) next(ctx context.Context) bool {
 func (s *stream) decodeText(last bool) {
 	rest, _ := s.take(s.batch, s.text[s.from:s.end], last)
 	s.from = s.end - len(rest)
+}
+
+// decodeNow makes points of what was read before more has come: somebody waits for the answers.
+func (s *stream) decodeNow() {
+	if s.batch == nil {
+		s.batch, s.text = s.piece(s.text[:s.end])
+	}
+	s.decodeText(false)
+	s.other.send()
 }
 
 // piece returns an empty batch, and memory of it that begins with text.

@@ -16,7 +16,7 @@ import (
 
 // Settings say in a config how what a program prints is read. A plugin that runs programs embeds them.
 type Settings struct {
-	Format    string           `json:"format" jsonschema:"what the command prints"`
+	Format    string           `json:"format" jsonschema:"what the text is written in"`
 	Series    string           `json:"series" jsonschema:"format json: the series of points that do not say theirs; by default the name of the plugin"`
 	Precision string           `json:"precision" jsonschema:"format influx: the unit of the times"`
 	JSON      jsontext.Options `json:"json" jsonschema:"format json: what in objects that are no points of ours is what"`
@@ -71,17 +71,39 @@ func (s Settings) Check(formats []string) error {
 	if _, err := graphite.New(s.options("").Graphite); err != nil {
 		faults = append(faults, fmt.Errorf("templates: %w", err))
 	}
+	return errors.Join(append(faults, s.checkUse())...)
+}
+
+// checkUse reports settings of another format than the one that is set: whoever sets them has forgotten to say so.
+func (s Settings) checkUse() error {
+	var faults []error
+	only := func(name, format string, set bool) {
+		if got := Canonical(s.Format); set && got != format && got != "auto" {
+			faults = append(faults, fmt.Errorf("%s: is for format %s alone, and format is %s: set format: %s, or remove %s", name, format, s.Format, format, name))
+		}
+	}
+	only("templates", "graphite", len(s.Templates) > 0)
+	only("types_db", "collectd", len(s.TypesDB) > 0)
+	only("series", "json", s.Series != "")
 	return errors.Join(faults...)
 }
 
 // Decoder returns a decoder of a format as s says; plugin is the name of the plugin.
 func (s Settings) Decoder(format, plugin string) (Decoder, error) {
-	o := s.options(plugin)
-	var err error
-	if o.Collectd.Types, err = collectd.ReadTypes(s.TypesDB...); err != nil {
-		return nil, fmt.Errorf("types_db: %w", err)
+	o, err := s.Options(plugin)
+	if err != nil {
+		return nil, err
 	}
 	return New(format, o)
+}
+
+// Options returns what New makes decoders by; plugin is the name of the plugin. It reads the files of types_db.
+func (s Settings) Options(plugin string) (o Options, err error) {
+	o = s.options(plugin)
+	if o.Collectd.Types, err = collectd.ReadTypes(s.TypesDB...); err != nil {
+		return o, fmt.Errorf("types_db: %w", err)
+	}
+	return o, nil
 }
 
 // Variables returns the environment of a program besides what its operator has named, own, which counts: what those that print the

@@ -69,6 +69,17 @@ func (r *Report) Into(d *telemetry.Drops) {
 	}
 }
 
+// Counter returns the name of the counter of a reason: that of the code which a batch has for it, else its own.
+func Counter(reason string) string {
+	if reason == Syntax {
+		return telemetry.CodeLine.String()
+	}
+	if code, ok := codes[reason]; ok {
+		return code.String()
+	}
+	return reason
+}
+
 var codes = map[string]telemetry.Code{
 	NotFinite: telemetry.CodeNaN, TimeRange: telemetry.CodeTimeRange, NoFields: telemetry.CodeNoFields, Limit: telemetry.CodeLimit,
 }
