@@ -7,6 +7,8 @@ import (
 	"errors"
 	"math"
 	"strconv"
+
+	"github.com/pacewire/pacewire/internal/protobuf"
 )
 
 // Bounds of a value that is a list or has names in it. More than maxNodes would not fit into a tag.
@@ -33,54 +35,54 @@ const (
 type anyValue struct {
 	tag  uint64 // its kind; 0: none
 	bits uint64
-	data merged
+	data protobuf.Merged
 }
 
 // readAttribute reads a KeyValue. Its key looks into msg.
 func readAttribute(msg []byte) (key string, v anyValue, err error) {
-	var value merged
-	f := fields{rest: msg}
-	for f.next() {
-		switch f.tag {
+	var value protobuf.Merged
+	f := fields{Rest: msg}
+	for f.Next() {
+		switch f.Tag {
 		case 1<<typeBits | sized:
-			key = f.text()
+			key = f.Text()
 		case 2<<typeBits | sized:
-			value.add(f.bytes)
+			value.Add(f.Bytes)
 		}
 	}
-	if f.err != nil {
-		return "", v, f.err
+	if f.Err != nil {
+		return "", v, f.Err
 	}
-	v, err = readAny(value.bytes)
+	v, err = readAny(value.Bytes)
 	return key, v, err
 }
 
 // readAny reads an AnyValue, of which the last kind counts.
 func readAny(msg []byte) (v anyValue, err error) {
-	f := fields{rest: msg}
-	for f.next() {
-		switch f.tag {
+	f := fields{Rest: msg}
+	for f.Next() {
+		switch f.Tag {
 		case anyString, anyBytes:
-			v = anyValue{tag: f.tag, data: merged{bytes: f.bytes}}
+			v = anyValue{tag: f.Tag, data: protobuf.Merged{Bytes: f.Bytes}}
 		case anyBool, anyInt, anyDouble:
-			v = anyValue{tag: f.tag, bits: f.bits}
+			v = anyValue{tag: f.Tag, bits: f.Bits}
 		case anyArray, anyList:
-			if v.tag != f.tag {
-				v = anyValue{tag: f.tag}
+			if v.tag != f.Tag {
+				v = anyValue{tag: f.Tag}
 			}
-			v.data.add(f.bytes)
+			v.data.Add(f.Bytes)
 		case anyIndex:
 			v = anyValue{}
 		}
 	}
-	return v, f.err
+	return v, f.Err
 }
 
 // text returns v as a tag has it. A text looks into the message.
 func (v anyValue) text() (string, error) {
 	if v.tag == anyString {
-		f := fields{bytes: v.data.bytes}
-		return f.text(), nil
+		f := fields{Bytes: v.data.Bytes}
+		return f.Text(), nil
 	}
 	nodes := maxNodes
 	plain, err := v.plain(0, &nodes)
@@ -94,19 +96,19 @@ func (v anyValue) text() (string, error) {
 func (v anyValue) plain(depth int, nodes *int) (any, error) {
 	switch v.tag {
 	case anyString:
-		return string(v.data.bytes), nil
+		return string(v.data.Bytes), nil
 	case anyBool:
 		return v.bits != 0, nil
 	case anyInt:
 		return int64(v.bits), nil
 	case anyDouble:
-		return float(v.bits), nil
+		return math.Float64frombits(v.bits), nil
 	case anyBytes:
-		return v.data.bytes, nil
+		return v.data.Bytes, nil
 	case anyArray:
-		return plainArray(v.data.bytes, depth+1, nodes)
+		return plainArray(v.data.Bytes, depth+1, nodes)
 	case anyList:
-		return plainList(v.data.bytes, depth+1, nodes)
+		return plainList(v.data.Bytes, depth+1, nodes)
 	}
 	return nil, nil
 }
@@ -117,7 +119,7 @@ func plainArray(msg []byte, depth int, nodes *int) (any, error) {
 	}
 	all := []any{}
 	var f fields
-	err := f.each(msg, 1<<typeBits|sized, func(msg []byte) error {
+	err := f.Each(msg, 1<<typeBits|sized, func(msg []byte) error {
 		v, err := readAny(msg)
 		if err != nil {
 			return err
@@ -138,7 +140,7 @@ func plainList(msg []byte, depth int, nodes *int) (any, error) {
 	}
 	all := map[string]any{}
 	var f fields
-	err := f.each(msg, 1<<typeBits|sized, func(msg []byte) error {
+	err := f.Each(msg, 1<<typeBits|sized, func(msg []byte) error {
 		key, v, err := readAttribute(msg)
 		if err != nil {
 			return err

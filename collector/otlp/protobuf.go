@@ -1,8 +1,9 @@
 package otlp
 
 import (
-	"slices"
+	"math"
 
+	"github.com/pacewire/pacewire/internal/protobuf"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -11,48 +12,34 @@ import (
 // Fields may come in any order, and what is said of all data points often comes behind them: hence each message is gone
 // through twice, for what is said of all, and for the parts. To skip a part costs as much as to read its length.
 func (in *intake) readProtobuf(msg []byte) error {
-	f := fields{rest: msg}
-	for f.next() {
-		if f.tag == 1<<typeBits|sized {
-			f.err = in.resourceMetrics(f.bytes)
+	f := fields{Rest: msg}
+	for f.Next() {
+		if f.Tag == 1<<typeBits|sized {
+			f.Err = in.resourceMetrics(f.Bytes)
 		}
 	}
-	return f.err
+	return f.Err
 }
 
 func (in *intake) resourceMetrics(msg []byte) error {
-	var resource merged
-	f := fields{rest: msg}
-	for f.next() {
-		if f.tag == 1<<typeBits|sized {
-			resource.add(f.bytes)
+	var resource protobuf.Merged
+	f := fields{Rest: msg}
+	for f.Next() {
+		if f.Tag == 1<<typeBits|sized {
+			resource.Add(f.Bytes)
 		}
 	}
-	if f.err != nil {
-		return f.err
+	if f.Err != nil {
+		return f.Err
 	}
 	in.beginResource()
-	f = fields{rest: resource.bytes}
-	for f.next() {
-		if f.tag == 1<<typeBits|sized {
-			f.err = in.resourceAttribute(f.bytes)
+	f = fields{Rest: resource.Bytes}
+	for f.Next() {
+		if f.Tag == 1<<typeBits|sized {
+			f.Err = in.resourceAttribute(f.Bytes)
 		}
 	}
-	return f.each(msg, 2<<typeBits|sized, in.scopeMetrics)
-}
-
-// each calls do for the messages in the fields of msg that have tag, unless f has failed before.
-func (f *fields) each(msg []byte, tag uint64, do func(msg []byte) error) error {
-	if f.err != nil {
-		return f.err
-	}
-	*f = fields{rest: msg}
-	for f.next() {
-		if f.tag == tag {
-			f.err = do(f.bytes)
-		}
-	}
-	return f.err
+	return f.Each(msg, 2<<typeBits|sized, in.scopeMetrics)
 }
 
 func (in *intake) resourceAttribute(msg []byte) error {
@@ -67,7 +54,7 @@ func (in *intake) resourceAttribute(msg []byte) error {
 
 func (in *intake) scopeMetrics(msg []byte) error {
 	var f fields
-	return f.each(msg, 2<<typeBits|sized, in.metricMessage)
+	return f.Each(msg, 2<<typeBits|sized, in.metricMessage)
 }
 
 // Tags of the kinds of data in a Metric.
@@ -81,46 +68,46 @@ const (
 
 func (in *intake) metricMessage(msg []byte) error {
 	var m metric
-	var data merged
+	var data protobuf.Merged
 	become := func(k kind, part []byte) {
 		if m.kind != k { // the last kind counts
-			m.kind, data = k, merged{}
+			m.kind, data = k, protobuf.Merged{}
 		}
-		data.add(part)
+		data.Add(part)
 	}
-	f := fields{rest: msg}
-	for f.next() {
-		switch f.tag {
+	f := fields{Rest: msg}
+	for f.Next() {
+		switch f.Tag {
 		case 1<<typeBits | sized:
-			m.name = f.text()
+			m.name = f.Text()
 		case gaugeTag:
-			become(gauge, f.bytes)
+			become(gauge, f.Bytes)
 		case sumTag:
-			become(sum, f.bytes)
+			become(sum, f.Bytes)
 		case histogramTag:
-			become(histogram, f.bytes)
+			become(histogram, f.Bytes)
 		case exponentialTag:
-			become(exponential, f.bytes)
+			become(exponential, f.Bytes)
 		case summaryTag:
-			become(summary, f.bytes)
+			become(summary, f.Bytes)
 		}
 	}
-	if f.err != nil {
-		return f.err
+	if f.Err != nil {
+		return f.Err
 	}
-	return in.data(m, data.bytes)
+	return in.data(m, data.Bytes)
 }
 
 // data reads what a metric tells.
 func (in *intake) data(m metric, msg []byte) error {
-	f := fields{rest: msg}
-	for f.next() {
-		if f.tag == 2<<typeBits|varint {
-			m.delta = int32(f.bits) == temporalityDelta
+	f := fields{Rest: msg}
+	for f.Next() {
+		if f.Tag == 2<<typeBits|varint {
+			m.delta = int32(f.Bits) == temporalityDelta
 		}
 	}
 	in.beginMetric(m)
-	return f.each(msg, 1<<typeBits|sized, in.dataPoint)
+	return f.Each(msg, 1<<typeBits|sized, in.dataPoint)
 }
 
 func (in *intake) dataPoint(msg []byte) error {
@@ -144,150 +131,150 @@ func (in *intake) dataPoint(msg []byte) error {
 
 // number reads a NumberDataPoint.
 func (p *point) number(msg []byte) error {
-	f := fields{rest: msg}
-	for f.next() {
-		switch f.tag {
+	f := fields{Rest: msg}
+	for f.Next() {
+		switch f.Tag {
 		case 2<<typeBits | fixed64:
-			p.start = f.bits
+			p.start = f.Bits
 		case 3<<typeBits | fixed64:
-			p.time = f.bits
+			p.time = f.Bits
 		case 4<<typeBits | fixed64:
-			p.value = telemetry.Float(f.float())
+			p.value = telemetry.Float(f.Float())
 		case 6<<typeBits | fixed64:
-			p.value = telemetry.Int(int64(f.bits))
+			p.value = telemetry.Int(int64(f.Bits))
 		case 7<<typeBits | sized:
-			f.err = p.attribute(f.bytes)
+			f.Err = p.attribute(f.Bytes)
 		case 8<<typeBits | varint:
-			p.flags = f.bits
+			p.flags = f.Bits
 		}
 	}
-	return f.err
+	return f.Err
 }
 
 // histogram reads a HistogramDataPoint.
 func (p *point) histogram(msg []byte) error {
-	f := fields{rest: msg}
-	for f.next() {
-		switch f.tag {
+	f := fields{Rest: msg}
+	for f.Next() {
+		switch f.Tag {
 		case 2<<typeBits | fixed64:
-			p.start = f.bits
+			p.start = f.Bits
 		case 3<<typeBits | fixed64:
-			p.time = f.bits
+			p.time = f.Bits
 		case 4<<typeBits | fixed64:
-			p.count = f.bits
+			p.count = f.Bits
 		case 5<<typeBits | fixed64:
-			p.sum = telemetry.Float(f.float())
+			p.sum = telemetry.Float(f.Float())
 		case 6<<typeBits | fixed64:
-			p.addCount(&p.counts, f.bits)
+			p.addCount(&p.counts, f.Bits)
 		case 6<<typeBits | sized:
-			f.err = eachFixed(f.bytes, func(n uint64) { p.addCount(&p.counts, n) })
+			f.Err = protobuf.EachFixed(f.Bytes, func(n uint64) { p.addCount(&p.counts, n) })
 		case 7<<typeBits | fixed64:
-			p.addBound(f.float())
+			p.addBound(f.Float())
 		case 7<<typeBits | sized:
-			f.err = eachFixed(f.bytes, func(bits uint64) { p.addBound(float(bits)) })
+			f.Err = protobuf.EachFixed(f.Bytes, func(bits uint64) { p.addBound(math.Float64frombits(bits)) })
 		case 9<<typeBits | sized:
-			f.err = p.attribute(f.bytes)
+			f.Err = p.attribute(f.Bytes)
 		case 10<<typeBits | varint:
-			p.flags = f.bits
+			p.flags = f.Bits
 		case 11<<typeBits | fixed64:
-			p.min = telemetry.Float(f.float())
+			p.min = telemetry.Float(f.Float())
 		case 12<<typeBits | fixed64:
-			p.max = telemetry.Float(f.float())
+			p.max = telemetry.Float(f.Float())
 		}
 	}
-	return f.err
+	return f.Err
 }
 
 // exponential reads an ExponentialHistogramDataPoint.
 func (p *point) exponential(msg []byte) error {
-	f := fields{rest: msg}
-	for f.next() {
-		switch f.tag {
+	f := fields{Rest: msg}
+	for f.Next() {
+		switch f.Tag {
 		case 1<<typeBits | sized:
-			f.err = p.attribute(f.bytes)
+			f.Err = p.attribute(f.Bytes)
 		case 2<<typeBits | fixed64:
-			p.start = f.bits
+			p.start = f.Bits
 		case 3<<typeBits | fixed64:
-			p.time = f.bits
+			p.time = f.Bits
 		case 4<<typeBits | fixed64:
-			p.count = f.bits
+			p.count = f.Bits
 		case 5<<typeBits | fixed64:
-			p.sum = telemetry.Float(f.float())
+			p.sum = telemetry.Float(f.Float())
 		case 6<<typeBits | varint:
-			p.scale = f.signed()
+			p.scale = f.Signed()
 		case 7<<typeBits | fixed64:
-			p.zeros = f.bits
+			p.zeros = f.Bits
 		case 8<<typeBits | sized:
-			f.err = p.buckets(&p.positive, f.bytes)
+			f.Err = p.buckets(&p.positive, f.Bytes)
 		case 9<<typeBits | sized:
-			f.err = p.buckets(&p.negative, f.bytes)
+			f.Err = p.buckets(&p.negative, f.Bytes)
 		case 10<<typeBits | varint:
-			p.flags = f.bits
+			p.flags = f.Bits
 		case 12<<typeBits | fixed64:
-			p.min = telemetry.Float(f.float())
+			p.min = telemetry.Float(f.Float())
 		case 13<<typeBits | fixed64:
-			p.max = telemetry.Float(f.float())
+			p.max = telemetry.Float(f.Float())
 		case 14<<typeBits | fixed64:
-			p.threshold = f.float()
+			p.threshold = f.Float()
 		}
 	}
-	return f.err
+	return f.Err
 }
 
 // buckets reads the Buckets of an exponential histogram.
 func (p *point) buckets(b *buckets, msg []byte) error {
-	f := fields{rest: msg}
-	for f.next() {
-		switch f.tag {
+	f := fields{Rest: msg}
+	for f.Next() {
+		switch f.Tag {
 		case 1<<typeBits | varint:
-			b.offset = f.signed()
+			b.offset = f.Signed()
 		case 2<<typeBits | varint:
-			p.addCount(&b.counts, f.bits)
+			p.addCount(&b.counts, f.Bits)
 		case 2<<typeBits | sized:
-			f.err = eachVarint(f.bytes, func(n uint64) { p.addCount(&b.counts, n) })
+			f.Err = protobuf.EachVarint(f.Bytes, func(n uint64) { p.addCount(&b.counts, n) })
 		}
 	}
-	return f.err
+	return f.Err
 }
 
 // summary reads a SummaryDataPoint.
 func (p *point) summary(msg []byte) error {
-	f := fields{rest: msg}
+	f := fields{Rest: msg}
 	p.sum = telemetry.Float(0) // it is always there, and zero is not sent
-	for f.next() {
-		switch f.tag {
+	for f.Next() {
+		switch f.Tag {
 		case 2<<typeBits | fixed64:
-			p.start = f.bits
+			p.start = f.Bits
 		case 3<<typeBits | fixed64:
-			p.time = f.bits
+			p.time = f.Bits
 		case 4<<typeBits | fixed64:
-			p.count = f.bits
+			p.count = f.Bits
 		case 5<<typeBits | fixed64:
-			p.sum = telemetry.Float(f.float())
+			p.sum = telemetry.Float(f.Float())
 		case 6<<typeBits | sized:
-			f.err = p.quantile(f.bytes)
+			f.Err = p.quantile(f.Bytes)
 		case 7<<typeBits | sized:
-			f.err = p.attribute(f.bytes)
+			f.Err = p.attribute(f.Bytes)
 		case 8<<typeBits | varint:
-			p.flags = f.bits
+			p.flags = f.Bits
 		}
 	}
-	return f.err
+	return f.Err
 }
 
 func (p *point) quantile(msg []byte) error {
 	var q, value float64
-	f := fields{rest: msg}
-	for f.next() {
-		switch f.tag {
+	f := fields{Rest: msg}
+	for f.Next() {
+		switch f.Tag {
 		case 1<<typeBits | fixed64:
-			q = f.float()
+			q = f.Float()
 		case 2<<typeBits | fixed64:
-			value = f.float()
+			value = f.Float()
 		}
 	}
 	p.addQuantile(q, value)
-	return f.err
+	return f.Err
 }
 
 func (p *point) attribute(msg []byte) error {
@@ -298,21 +285,4 @@ func (p *point) attribute(msg []byte) error {
 	text, err := value.text()
 	p.addAttribute(key, text)
 	return err
-}
-
-// merged is a message that may have come in parts: to put them one behind the other is to merge them.
-type merged struct {
-	bytes []byte
-	own   bool // bytes is no part of another message
-}
-
-func (m *merged) add(part []byte) {
-	switch {
-	case m.bytes == nil:
-		m.bytes = part
-	case !m.own:
-		m.bytes, m.own = slices.Concat(m.bytes, part), true
-	default:
-		m.bytes = append(m.bytes, part...)
-	}
 }

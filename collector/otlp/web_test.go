@@ -54,17 +54,17 @@ func status(t *testing.T, f form, got reply) (code uint64, message string) {
 		}
 		return s.Code, s.Message
 	}
-	r := fields{rest: []byte(got.body)}
-	for r.next() {
-		switch r.tag {
+	r := fields{Rest: []byte(got.body)}
+	for r.Next() {
+		switch r.Tag {
 		case 1<<typeBits | varint:
-			code = r.bits
+			code = r.Bits
 		case 2<<typeBits | sized:
-			message = r.text()
+			message = r.Text()
 		}
 	}
-	if r.err != nil {
-		t.Fatalf("%q: %v", got.body, r.err)
+	if r.Err != nil {
+		t.Fatalf("%q: %v", got.body, r.Err)
 	}
 	return code, message
 }

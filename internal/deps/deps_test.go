@@ -77,8 +77,8 @@ var foreign = []struct{ module, code, tests string }{
 	{"github.com/vmihailenco/msgpack/v5", "", "telemetry bus plugin test/*"},
 	{"github.com/influxdata/line-protocol/v2", "", "telemetry test/*"},
 	{"github.com/prometheus/procfs", "", "collector/*"},
-	{"github.com/prometheus/common", "", "internal/decode/* test/*"},    // a second opinion
-	{"google.golang.org/protobuf", "collector/*", "collector/* test/*"}, // protowire alone, which reflects nothing
+	{"github.com/prometheus/common", "", "internal/decode/* collector/scrape test/*"},                                     // a second opinion
+	{"google.golang.org/protobuf", "collector/otlp internal/protobuf", "collector/* internal/* internal/decode/* test/*"}, // protowire alone, which reflects nothing
 	{"go.opentelemetry.io/proto/slim/otlp", "", "collector/* test/*"},
 	{"github.com/google/go-cmp", "*/*test", "* */*"},
 	{"go.uber.org/goleak", "*/*test", "* */*"},
