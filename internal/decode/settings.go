@@ -3,6 +3,7 @@ package decode
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -100,7 +101,11 @@ func (s Settings) Decoder(format, plugin string) (Decoder, error) {
 // Options returns what New makes decoders by; plugin is the name of the plugin. It reads the files of types_db.
 func (s Settings) Options(plugin string) (o Options, err error) {
 	o = s.options(plugin)
-	if o.Collectd.Types, err = collectd.ReadTypes(s.TypesDB...); err != nil {
+	o.Collectd.Types, err = collectd.ReadTypes(s.TypesDB...)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return o, fmt.Errorf("types_db: %w: name a file that is there, or remove types_db", err)
+	case err != nil:
 		return o, fmt.Errorf("types_db: %w", err)
 	}
 	return o, nil

@@ -1,0 +1,96 @@
+package lines
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/pacewire/pacewire/internal/amount"
+	"github.com/pacewire/pacewire/internal/decode/report"
+)
+
+const (
+	answerTime = time.Second // how long an answer waits for who does not read it
+	muchAnswer = 16 << 10    // bytes of answers that wait for others at most
+)
+
+// A dialogue answers each line, as collectd does at its socket. A nil one says nothing.
+type dialogue struct {
+	conn net.Conn
+	text []byte // answers that are to be sent
+	deaf func() // tells that nobody reads them
+}
+
+// answerTo has the lines of c answered, if that is the custom of their format.
+func (s *stream) answerTo(c net.Conn) {
+	if s.other == nil || s.l.cfg.Format != collectd {
+		return
+	}
+	s.other.dialogue = &dialogue{conn: c, deaf: func() {
+		if more, ok := s.l.reports.answers.Pass(); ok {
+			s.l.log.Warn("answers are not read: no more are sent there, and lines are taken all the same", "from", s.from, "unreported", more)
+		}
+	}}
+}
+
+// answers reports whether somebody waits for answers.
+func (in *intake) answers() bool { return in.other != nil && in.other.dialogue != nil }
+
+// answer says what has become of a line. One that says nothing has no answer.
+func (d *dialogue) answer(line []byte, got report.Report) {
+	line = bytes.TrimSpace(line)
+	if d == nil || len(line) == 0 || line[0] == '#' {
+		return
+	}
+	command, _, _ := bytes.Cut(line, []byte{' '})
+	switch {
+	case got.First != nil:
+		d.say("-1 %s", said(got.First))
+	case bytes.EqualFold(command, []byte("PUTVAL")):
+		d.say("0 Success: %s been dispatched.", amount.Of(got.Points, "value has", "values have"))
+	default:
+		d.say("0 Success")
+	}
+}
+
+// refuse answers n lines that could not even be read.
+func (d *dialogue) refuse(n int, err error) {
+	if d == nil {
+		return
+	}
+	for range n {
+		d.say("-1 %v", err)
+	}
+}
+
+// say adds an answer, which is one line.
+func (d *dialogue) say(format string, args ...any) {
+	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " ")
+	d.text = append(append(d.text, text...), '\n')
+	if len(d.text) >= muchAnswer {
+		d.send()
+	}
+}
+
+// send sends the answers. Who does not read them gets no more: half of one was sent perhaps, and who sends shall not wait for ever.
+func (d *dialogue) send() {
+	if d == nil || len(d.text) == 0 {
+		return
+	}
+	text := d.text
+	d.text = d.text[:0]
+	if d.conn == nil {
+		return
+	}
+	_ = d.conn.SetWriteDeadline(time.Now().Add(answerTime)) // a connection that is closed tells so when it is written to
+	if _, err := d.conn.Write(text); err != nil {
+		d.conn = nil
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			d.deaf()
+		}
+	}
+}
