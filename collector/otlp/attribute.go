@@ -8,6 +8,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/pacewire/pacewire/internal/bucket"
 	"github.com/pacewire/pacewire/internal/protobuf"
 )
 
@@ -176,7 +177,7 @@ func textOf(v any) string {
 	case int64:
 		return strconv.FormatInt(v, 10)
 	case float64:
-		return floatText(v)
+		return bucket.Text(v)
 	case []byte:
 		return base64.StdEncoding.EncodeToString(v)
 	}
@@ -188,6 +189,3 @@ func textOf(v any) string {
 	}
 	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }
-
-// floatText returns v as the usual clients write it: shortest, and the infinities as +Inf and -Inf.
-func floatText(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }

@@ -322,7 +322,7 @@ func TestDeltaExponential(t *testing.T) {
 		}
 	}
 	// At scale 0 the first has 3 up to 2, the second 1 up to 2 and 2 up to 4.
-	if g, w := sortedWords(got), "e_bucket+Inf=8 e_bucket0=2 e_bucket2=6 e_bucket4=8 e_count=8 e_sum=4"; g != w {
+	if g, w := sortedWords(got), "e_bucket+Inf=8 e_bucket0=2 e_bucket1=2 e_bucket2=6 e_bucket4=8 e_count=8 e_sum=4"; g != w {
 		t.Errorf("%s\nwant %s", g, w)
 	}
 }

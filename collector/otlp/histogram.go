@@ -2,9 +2,8 @@ package otlp
 
 import (
 	"math"
-	"slices"
-	"strconv"
 
+	"github.com/pacewire/pacewire/internal/bucket"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -105,37 +104,18 @@ func (in *intake) bucketRow(bound float64, total uint64) {
 	in.rowOf(in.nameOf(&in.names.bucket, "_bucket"), "le", bound, telemetry.Int(int64(total)))
 }
 
-// exponentialRows adds the rows of exponential buckets: the negative ones from the lowest up, zero, the positive ones. Bounds
-// that are the same as numbers, such as those beyond all numbers, make one row.
+// exponentialRows adds the rows of exponential buckets.
 func (in *intake) exponentialRows() {
 	p := &in.point
-	total, last := uint64(0), math.Inf(-1)
-	row := func(bound float64, n uint64) {
-		if bound > last && !math.IsInf(last, -1) {
-			in.bucketRow(last, total)
-		}
-		last, total = max(last, bound), total+n
+	e := bucket.Exponential[uint64]{
+		Scale: p.scale, Threshold: p.threshold, Zeros: p.zeros, Positive: p.positive.run(), Negative: p.negative.run(),
 	}
-	for i, n := range slices.Backward(p.negative.counts) {
-		row(-boundOf(p.scale, int64(p.negative.offset)+int64(i)), n)
-	}
-	row(p.threshold, p.zeros)
-	for i, n := range p.positive.counts {
-		row(boundOf(p.scale, int64(p.positive.offset)+int64(i)+1), n)
-	}
-	row(math.Inf(1), 0)
-	in.bucketRow(last, max(total, p.count))
+	e.Rungs(p.count, in.bucketRow)
 }
 
-// boundOf returns base^i where base is 2^(2^-scale), to 15 digits: the last ones differ from machine to machine, and the tag
-// would.
-func boundOf(scale int32, i int64) float64 {
-	v := math.Exp2(math.Ldexp(float64(i), -int(scale)))
-	rounded, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 15, 64), 64)
-	if err != nil {
-		return math.Inf(1) // there is no larger number that is one
-	}
-	return rounded
+// run returns b as package bucket has it.
+func (b *buckets) run() []bucket.Run[uint64] {
+	return []bucket.Run[uint64]{{First: int64(b.offset), Counts: b.counts}}
 }
 
 // summaryRows adds the rows of a summary.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/internal/amount"
+	"github.com/pacewire/pacewire/internal/bucket"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -32,7 +33,7 @@ type intake struct {
 	keys   []string // of tags, with a place for one more
 	texts  []string
 	series []byte
-	bounds map[float64]string // as texts
+	bounds bucket.Texts
 
 	rows     int            // in batch
 	taken    int            // data points in batch
@@ -45,11 +46,8 @@ type intake struct {
 // names are those of the series of a metric that has several, made when the first is wanted.
 type names struct{ count, sum, min, max, bucket string }
 
-// Bounds of an intake.
-const (
-	maxRows  = 32 << 10 // in a batch, before it is stored
-	maxTexts = 4096     // bounds remembered
-)
+// maxRows is how many rows are in a batch before it is stored.
+const maxRows = 32 << 10
 
 // begin makes in ready for another request.
 func (in *intake) begin(now time.Time) {
@@ -286,27 +284,14 @@ func (in *intake) rowOf(series, key string, of float64, v telemetry.Value) {
 	at, known := slices.BinarySearch(in.keys, key)
 	if known {
 		own := in.texts[at]
-		in.texts[at] = in.boundText(of)
+		in.texts[at] = in.bounds.Of(of)
 		in.row(series, v)
 		in.texts[at] = own
 		return
 	}
-	in.keys, in.texts = append(in.keys, key), append(in.texts, in.boundText(of))
+	in.keys, in.texts = append(in.keys, key), append(in.texts, in.bounds.Of(of))
 	in.row(series, v)
 	in.keys, in.texts = in.keys[:len(in.keys)-1], in.texts[:len(in.texts)-1]
-}
-
-// boundText returns a bound as a tag has it. Bounds repeat.
-func (in *intake) boundText(v float64) string {
-	if text, ok := in.bounds[v]; ok {
-		return text
-	}
-	if in.bounds == nil || len(in.bounds) >= maxTexts {
-		in.bounds = map[float64]string{}
-	}
-	text := floatText(v)
-	in.bounds[v] = text
-	return text
 }
 
 // nameOf returns the name of a series of the metric, which it makes once.

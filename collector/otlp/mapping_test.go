@@ -39,7 +39,7 @@ func TestSample(t *testing.T) {
 			t.Errorf("not among them: %s", one)
 		}
 	}
-	if n := len(want); n != 29 {
+	if n := len(want); n != 31 {
 		t.Errorf("%d points\n%s", n, strings.Join(want, "\n"))
 	}
 }

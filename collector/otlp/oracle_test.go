@@ -15,6 +15,7 @@ import (
 	common "go.opentelemetry.io/proto/slim/otlp/common/v1"
 	metrics "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
 
+	"github.com/pacewire/pacewire/internal/bucket"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -187,16 +188,18 @@ func (o *oracle) exponential(resource []*common.KeyValue, name string, p *metric
 	}
 	o.ends(name, p, p.Count, p.Sum, p.Min, p.Max)
 	below := map[float64]uint64{} // how many values each bound has below it that the bound before it has not
-	bound := func(index int) (v float64) {
-		_, _ = fmt.Sscan( // to 15 digits
-			strconv.FormatFloat(math.Exp2(float64(index)*math.Exp2(-float64(p.Scale))), 'g', 15, 64), &v)
-		return v
-	}
+	bound := func(index int) float64 { return bucket.Bound(p.Scale, int64(index)) }
 	for i, n := range p.GetPositive().GetBucketCounts() {
 		below[bound(int(p.Positive.Offset)+i+1)] += n
 	}
 	for i, n := range p.GetNegative().GetBucketCounts() {
 		below[0-bound(int(p.Negative.Offset)+i)] += n
+	}
+	if n := len(p.GetPositive().GetBucketCounts()); n > 0 {
+		below[bound(int(p.Positive.Offset))] += 0 // where the first begins
+	}
+	if n := len(p.GetNegative().GetBucketCounts()); n > 0 {
+		below[0-bound(int(p.Negative.Offset)+n)] += 0
 	}
 	below[p.ZeroThreshold] += p.ZeroCount
 	below[math.Inf(1)] += 0
