@@ -13,7 +13,7 @@ import (
 
 // An Address is where to listen.
 type Address struct {
-	Scheme string // udp, tcp or unix, or what is spoken over TCP; unixgram for datagrams of a Unix socket
+	Scheme string // udp, tcp or unix, or what is spoken over TCP; unixgram for datagrams of a Unix socket, and unix... for other streams of one
 	At     string // host:port or a path
 }
 
@@ -22,6 +22,11 @@ const maxUnixPath = 107 // of what the kernel takes, without the zero at the end
 // Parse reads an entry of the setting listen, whose scheme is to be one of those.
 func Parse(entry string, schemes ...string) (Address, error) {
 	u, err := url.Parse(entry)
+	if err == nil {
+		if plain := unsealed[u.Scheme]; slices.Contains(schemes, plain) {
+			return Address{}, fmt.Errorf("want %s://%s: it is TLS when cert_file and key_file are set", plain, u.Host)
+		}
+	}
 	if err != nil || u.Opaque != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || !slices.Contains(schemes, u.Scheme) {
 		return Address{}, errors.New(want(schemes))
 	}
@@ -65,8 +70,25 @@ func (a Address) AnyPort() bool {
 	return err == nil && port == "0" && !local(a.Scheme)
 }
 
+// unsealed are the schemes of what others call by another name when it is encrypted.
+var unsealed = map[string]string{"https": "http", "grpcs": "grpc", "tls": "tcp", "tcps": "tcp", "ssl": "tcp"}
+
+// overHTTP reports whether what comes to addresses of a scheme are requests of HTTP.
+func overHTTP(scheme string) bool { return scheme == "http" || scheme == "grpc" }
+
+// overTCP reports whether connections to addresses of a scheme are of TCP.
+func overTCP(scheme string) bool { return scheme != "udp" && !local(scheme) }
+
+// anyEntry reports whether f holds for the scheme of any address.
+func anyEntry(entries []string, f func(scheme string) bool) bool {
+	return slices.ContainsFunc(entries, func(entry string) bool {
+		scheme, _, _ := strings.Cut(entry, ":")
+		return f(scheme)
+	})
+}
+
 // local reports whether addresses of a scheme are paths.
-func local(scheme string) bool { return scheme == "unix" || scheme == "unixgram" }
+func local(scheme string) bool { return strings.HasPrefix(scheme, "unix") }
 
 // want says what an address looks like.
 func want(schemes []string) string {

@@ -31,7 +31,9 @@ func TestParse(t *testing.T) {
 	bad("", "want tcp://host:port, udp://host:port, http://host:port or unix:///path")
 	bad("8094", "want tcp://host:port")
 	bad("127.0.0.1:8094", "want tcp://host:port")
-	bad("https://a:1", "want tcp://host:port")
+	bad("https://a:1", "want http://a:1: it is TLS when cert_file and key_file are set")
+	bad("tls://a:1", "want tcp://a:1: it is TLS")
+	bad("grpcs://a:1", "want tcp://host:port") // nor is there a grpc
 	bad("tcp:a:1", "want tcp://host:port")
 	bad("tcp://u@a:1", "want tcp://host:port")
 	bad("http://a:1?x=y", "want tcp://host:port")

@@ -2,7 +2,9 @@ package listen
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -12,9 +14,11 @@ import (
 // A Gate lets only so many connections in, over all sockets that it is before. Others are closed at once: whoever waited in vain
 // would not know why.
 type Gate struct {
-	log     *slog.Logger
-	slots   chan struct{} // one for each connection that is open
-	refused Throttle
+	log   *slog.Logger
+	slots chan struct{} // one for each connection that is open
+
+	refused   Throttle
+	strangers Throttle
 }
 
 // NewGate returns a gate for a number of connections.
@@ -25,9 +29,57 @@ func NewGate(most int, log *slog.Logger) *Gate {
 // Open returns how many connections are open.
 func (g *Gate) Open() int { return len(g.slots) }
 
-// Before returns s with the gate before it, until ctx ends.
+// Before returns s with the gate before it, until ctx ends. A connection counts from its first byte on, also while it shakes hands.
 func (g *Gate) Before(ctx context.Context, s net.Listener) net.Listener {
+	if tls, ok := s.(*sealed); ok {
+		return &sealed{g.Before(ctx, tls.Listener), tls.config}
+	}
 	return &gated{s, g, ctx.Done()}
+}
+
+// Visits takes the connections of s that the gate lets in, until ctx ends, and closes s. It calls visit for each of them, once its
+// hands are shaken where that is wanted, and closes it behind that. It returns when all have ended.
+func (g *Gate) Visits(ctx context.Context, s net.Listener, visit func(c net.Conn)) {
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+	defer stop()
+	l := g.Before(ctx, s)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		wg.Go(func() {
+			defer c.Close()
+			if err := shakeHands(ctx, c); err != nil {
+				g.stranger(c, err)
+				return
+			}
+			visit(c)
+		})
+	}
+}
+
+// shakeHands does what TLS begins with, where c has it.
+func shakeHands(ctx context.Context, c net.Conn) error {
+	t, ok := c.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, headerTime)
+	defer cancel()
+	return t.HandshakeContext(ctx)
+}
+
+// stranger tells of a connection that did not get through the handshake. Whoever only looks whether the port is open says nothing.
+func (g *Gate) stranger(c net.Conn, err error) {
+	if errors.Is(err, io.EOF) {
+		return
+	}
+	if more, ok := g.strangers.Pass(); ok {
+		g.log.Warn("connection refused", "listen", c.LocalAddr().String(), "from", c.RemoteAddr().String(), "error", err, "unreported", more)
+	}
 }
 
 // A gated socket has a gate before it.

@@ -11,6 +11,15 @@ import (
 	"syscall"
 )
 
+// A Door is how sockets are to be opened, and who may come in.
+type Door struct {
+	Schemes []string    // of the addresses
+	Mode    fs.FileMode // permissions of the file of a Unix socket
+	TLS     TLS         // of connections over TCP
+	Access  Access      // of requests over HTTP: their handler is to be behind its Guard
+	Log     *slog.Logger
+}
+
 // A Socket is open. It has streams or packets.
 type Socket struct {
 	Address
@@ -18,27 +27,82 @@ type Socket struct {
 	Packets *Packets
 }
 
-// Open opens a socket at a, and tells so in the log. mode is the permissions of the file of a Unix socket.
-func Open(ctx context.Context, a Address, mode fs.FileMode, log *slog.Logger) (s Socket, err error) {
-	s.Address = a
-	switch a.Scheme {
+// Open opens a socket at each of the entries of the setting listen, or none, and tells so in the log.
+func (d Door) Open(ctx context.Context, entries []string) (sockets []Socket, err error) {
+	for _, entry := range entries {
+		s, err := d.open(ctx, entry)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("listen %q: %w%s", entry, err, wayOut(err)), Close(sockets))
+		}
+		d.Log.Info("listening", "listen", s.Name())
+		d.warn(s)
+		sockets = append(sockets, s)
+	}
+	return sockets, nil
+}
+
+func (d Door) open(ctx context.Context, entry string) (s Socket, err error) {
+	if s.Address, err = Parse(entry, d.Schemes...); err != nil {
+		return s, err
+	}
+	switch s.Scheme {
 	case "udp":
-		s.Packets, err = openUDP(ctx, a.At)
+		s.Packets, err = openUDP(ctx, s.At)
 	case "unixgram":
-		s.Packets, err = openUnixgram(a.At, mode)
-	case "unix":
-		s.Streams, err = openUnix(a.At, mode)
+		s.Packets, err = openUnixgram(s.At, d.Mode)
+	case "unix", "unixstream":
+		s.Streams, err = openUnix(s.At, d.Mode)
 	default:
-		s.Streams, err = new(net.ListenConfig).Listen(ctx, "tcp", a.At)
+		s.Streams, err = d.openTCP(ctx, s.Address)
 	}
+	return s, err
+}
+
+func (d Door) openTCP(ctx context.Context, a Address) (net.Listener, error) {
+	plain, err := new(net.ListenConfig).Listen(ctx, "tcp", a.At)
 	if err != nil {
-		return Socket{}, fmt.Errorf("listen %q: %w%s", a.Scheme+"://"+a.At, err, wayOut(err))
+		return nil, err
 	}
-	log.Info("listening", "listen", s.Name())
-	if public(s.Addr()) {
-		log.Warn("whoever reaches this address can send points: nobody is asked for a password", "listen", s.Name())
+	l, err := d.TLS.over(plain, a.Scheme, d.Log)
+	if err != nil {
+		return nil, errors.Join(err, plain.Close())
 	}
-	return s, nil
+	return l, nil
+}
+
+// warn tells of a socket that lets in whoever reaches it from elsewhere, or that passwords come to in the clear.
+func (d Door) warn(s Socket) {
+	const open = "anybody who reaches this address can send points"
+	asked := overTCP(s.Scheme) && d.TLS.CAFile != "" || overHTTP(s.Scheme) && d.Access.isSet()
+	switch {
+	case !public(s.Addr()):
+	case !overTCP(s.Scheme):
+		d.Log.Warn(open, "listen", s.Name(), "hint", "datagrams carry no password: let a firewall choose who sends, or listen at 127.0.0.1")
+	case !asked && overHTTP(s.Scheme):
+		d.Log.Warn(open, "listen", s.Name(), "hint", "set bearer_token, username and password, or ca_file, or listen at 127.0.0.1")
+	case !asked:
+		d.Log.Warn(open, "listen", s.Name(), "hint", "set cert_file, key_file and ca_file, or listen at 127.0.0.1")
+	case d.TLS.CertFile == "":
+		d.Log.Warn("tokens and passwords come unencrypted", "listen", s.Name(), "hint", "set cert_file and key_file")
+	}
+}
+
+// Open opens a socket at a, without TLS. mode is the permissions of the file of a Unix socket.
+func Open(ctx context.Context, a Address, mode fs.FileMode, log *slog.Logger) (Socket, error) {
+	sockets, err := Door{Schemes: []string{a.Scheme}, Mode: mode, Log: log}.Open(ctx, []string{a.Scheme + "://" + a.At})
+	if err != nil {
+		return Socket{}, err
+	}
+	return sockets[0], nil
+}
+
+// Close closes sockets, unless that has been done.
+func Close(sockets []Socket) error {
+	var errs []error
+	for _, s := range sockets {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Addr returns where s listens.
