@@ -168,7 +168,11 @@ func readSecretFile(key string, given map[string]json.RawMessage, into reflect.V
 	if err != nil {
 		return fmt.Errorf("%s_file: %w", key, err)
 	}
-	into.SetString(strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"))
+	secret := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	if secret == "" { // it would be as if there were none to be asked for
+		return fmt.Errorf("%s_file: %s is empty: write the secret into it", key, path)
+	}
+	into.SetString(secret)
 	return nil
 }
 

@@ -161,6 +161,8 @@ func TestSecretFile(t *testing.T) {
 	f("", file("hunter2", 0o604), 0o604, "", "can be read by everybody: chmod o-r it")
 	f(`, "password": "hunter2"`, file("hunter2", 0o600), 0o600, "", "password and password_file: give one of them")
 	f("", t.TempDir(), 0o600, "", "password_file: ")
+	f("", file("", 0o600), 0o600, "", " is empty: write the secret into it")
+	f("", file("\n", 0o600), 0o600, "", " is empty: write the secret into it")
 }
 
 func TestSchema(t *testing.T) {
