@@ -24,8 +24,8 @@ func comingFrom(t *testing.T) map[string]string {
 			t.Errorf("%s has %d configs, want one", heading, n)
 		}
 	}
-	if len(configs) != 6 {
-		t.Errorf("%d origins, want 6", len(configs))
+	if len(configs) != 7 {
+		t.Errorf("%d origins, want 7", len(configs))
 	}
 	return configs
 }
