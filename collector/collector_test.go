@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pacewire/pacewire/collector"
 	"github.com/pacewire/pacewire/plugin"
@@ -40,4 +41,30 @@ func TestHalfAnAnswer(t *testing.T) {
 	f("disk: denied", func() error { return plugin.Denied(errors.New("disk: denied")) })
 	f("panic: disk", func() error { panic("disk") })
 	f("", func() error { return plugin.ErrNoData })
+}
+
+// A patrol goes round by itself.
+type patrol struct{}
+
+func (patrol) Stream(context.Context, collector.Emitter) error {
+	return errors.New("it was not to go on")
+}
+
+func (patrol) Round(_ context.Context, out collector.Emitter) error {
+	b := out.Batch()
+	b.Add("door", telemetry.Fields{"open": false}, nil)
+	return errors.Join(out.Post(b, time.Hour), errors.New("one door was not found"))
+}
+
+// TestRound checks that what goes round by itself goes round once for a person, and that all of it is sent.
+func TestRound(t *testing.T) {
+	d := collector.DefineRounds(collector.RoundsSpec[struct{}]{
+		Program: "patrol", Summary: "Goes round.",
+		New: func(context.Context, struct{}, plugin.Env) (collector.Rounds, error) { return patrol{}, nil },
+	})
+	var stdout, stderr strings.Builder
+	status := plugin.Run(t.Context(), d, []string{"--once"}, strings.NewReader(""), &stdout, &stderr, nil)
+	if status != 1 || !strings.Contains(stdout.String(), `"open":false`) || !strings.Contains(stderr.String(), "one door was not found") || d.Endless {
+		t.Errorf("status %d, sent %q, said %q", status, stdout.String(), stderr.String())
+	}
 }

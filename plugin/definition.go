@@ -68,7 +68,7 @@ type Definition struct {
 	Proxy   bool
 
 	Inventory bool   // it reports facts instead of points
-	Endless   bool   // it listens: there is no one time that it could work, and so it ends only when it is told to
+	Endless   bool   // it waits for what others say: even --once ends only when it is told to
 	Command   string // how a person starts it, for help texts; empty: Program
 
 	alone   func(settings []byte) error // of a Loner

@@ -19,8 +19,8 @@ func (a *app) once() *cobra.Command {
 		Use: "once [PLUGIN...]", Short: "Run collectors once, and print their points",
 		Long: `once runs the collectors of the config, or the named ones, one time each and prints their points as JSON lines.
 The config is that of the agent on this machine, where one runs. Nothing is published, and no bus is needed.
-A collector that listens has no end: it is run until Ctrl-C when it alone is named, and left out otherwise.`,
-		Example: "  pacewire once\n  pacewire once host -c my.yaml",
+A collector that listens has no end: it is run until Ctrl-C where it alone is named, and left out otherwise.`,
+		Example:           "  pacewire once\n  pacewire once host -c my.yaml",
 		ValidArgsFunction: a.completeCollectors,
 		RunE: func(c *cobra.Command, args []string) error {
 			s, _, err := a.load(a.filesOfAgent(), false, true)
@@ -86,7 +86,7 @@ func (a *app) onceOf(c *cobra.Command, p config.Plugin, named []string) error {
 		return err
 	}
 	if d.Endless && len(named) != 1 {
-		err := fmt.Errorf("not run, as it listens and has no end: pacewire once %s alone runs it until Ctrl-C", p.Name)
+		err := fmt.Errorf("not run, as it has no end of its own: pacewire once %s alone runs it until Ctrl-C", p.Name)
 		if len(named) > 0 {
 			return err
 		}

@@ -12,7 +12,7 @@ import (
 
 // Define describes the execd collector.
 func Define() plugin.Definition {
-	return plugin.Define(plugin.Collector, plugin.Spec[Config, *listener]{
+	d := plugin.Define(plugin.Collector, plugin.Spec[Config, *listener]{
 		Program: "execd",
 		Summary: "Points that a long-running program prints, as execd inputs of Telegraf do.",
 		Config:  Defaults(),
@@ -20,6 +20,8 @@ func Define() plugin.Definition {
 		Proxy:   true,
 		New:     newListener,
 	}, listen)
+	d.Endless = true
+	return d
 }
 
 // A listener runs a program, tells it when to speak, and hears what it says.

@@ -58,17 +58,11 @@ func (c *check) loop(ctx context.Context, out collector.Emitter) {
 	c.tell(ctx, out) // what a process before us had no time for
 	due := time.Now().Add(c.first())
 	for wait(ctx, time.Until(due)) {
-		select {
-		case c.slots <- struct{}{}:
-		case <-ctx.Done():
+		said, ok := c.ask(ctx)
+		if !ok {
 			return
 		}
-		run := c.run(ctx)
-		<-c.slots
-		if ctx.Err() != nil {
-			return // a run that we have interrupted proves nothing
-		}
-		c.take(run, out)
+		c.take(said, out)
 		c.tell(ctx, out)
 		due = c.next(due, time.Now(), out)
 	}
@@ -100,6 +94,23 @@ func (c *check) next(due, now time.Time, out collector.Emitter) time.Time {
 	return due
 }
 
+// ask runs the check as soon as there is room, and reports whether it has come to its end: a run that we have interrupted proves
+// nothing.
+func (c *check) ask(ctx context.Context) (said nagios.Check, ok bool) {
+	select {
+	case c.slots <- struct{}{}:
+	case <-ctx.Done():
+		return said, false
+	}
+	run := c.run(ctx)
+	<-c.slots
+	said = nagios.Parse(run, c.options)
+	if said.Text == "" && said.Reason == nagios.TimedOut {
+		said.Text = "no answer within " + c.Timeout.String()
+	}
+	return said, ctx.Err() == nil
+}
+
 // run runs the check once.
 func (c *check) run(ctx context.Context) nagios.Run {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout.Std())
@@ -116,22 +127,24 @@ func (c *check) run(ctx context.Context) nagios.Run {
 }
 
 // take counts what a run has found, and posts it.
-func (c *check) take(run nagios.Run, out collector.Emitter) {
-	now := time.Now().Truncate(precision)
-	said := nagios.Parse(run, c.options)
-	if said.Text == "" && said.Reason == nagios.TimedOut {
-		said.Text = "no answer within " + c.Timeout.String()
-	}
+func (c *check) take(said nagios.Check, out collector.Emitter) {
+	now := time.Now()
 	before := c.memory.of(c.name)
 	s, changed := before.next(said.State, c.Attempts)
 	if changed {
-		s.raise(c.event(said, before, s, now))
+		e := c.event(before.Hard, s.Hard, "is "+s.Hard, said.Text, now)
+		e.Reason = said.Reason
+		s.raise(e)
 	}
 	c.memory.keep(c.name, s)
+	c.post(said, now, s.fields(), out)
+}
 
+// post sends what the check has said by now, and more fields of its state.
+func (c *check) post(said nagios.Check, now time.Time, more telemetry.Fields, out collector.Emitter) {
 	b := out.Batch()
-	b.At(now)
-	said.AppendTo(b, c.name, c.options, s.fields())
+	b.At(now.Truncate(precision))
+	said.AppendTo(b, c.name, c.options, more)
 	if err := out.Post(b, linger); err != nil {
 		c.env.Log.Warn("what a check says is not sent", "check", c.name, "error", err)
 	}
@@ -146,26 +159,12 @@ func (s status) fields() telemetry.Fields {
 	return fields
 }
 
-// event says that the hard state of the check has changed.
-func (c *check) event(said nagios.Check, before, after status, now time.Time) telemetry.Event {
+// event says that the hard state of the check is another one, what has become of it, and why.
+func (c *check) event(from, to, becomes, why string, now time.Time) telemetry.Event {
 	return telemetry.Event{
-		ID: unguessable(), Time: now.UnixNano(), Host: c.env.Host, Plugin: c.env.Name, Type: EventType,
-		Message: strings.TrimSuffix(c.name+" is "+after.Hard+": "+said.Text, ": "),
-		From:    cmp.Or(before.Hard, pending), To: after.Hard, Reason: said.Reason,
+		ID: unguessable(), Time: now.Truncate(precision).UnixNano(), Host: c.env.Host, Plugin: c.env.Name, Type: EventType,
+		Message: strings.TrimSuffix(c.name+" "+becomes+": "+why, ": "), From: cmp.Or(from, pending), To: to,
 	}
-}
-
-// pending is the state of a check before its first hard one.
-const pending = "PENDING"
-
-// raise makes e the event of s. From the first problem to the end of the last all are one incident.
-func (s *status) raise(e telemetry.Event) {
-	s.Incident = cmp.Or(s.Incident, e.ID)
-	e.Incident = s.Incident
-	if e.To == well {
-		s.Incident = ""
-	}
-	s.Event = &e
 }
 
 // unguessable returns an id that nobody else has.
@@ -173,6 +172,22 @@ func unguessable() string {
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
 	return hex.EncodeToString(id[:])
+}
+
+// leave says that the check is no longer in the config, where somebody has been told of a problem of it: nobody would tell the end of that.
+// Then it is forgotten.
+func (c *check) leave(ctx context.Context, out collector.Emitter) {
+	c.tell(ctx, out) // what a process before us had no time for
+	s := c.memory.of(c.name)
+	if s.Event == nil && s.Incident != "" {
+		gone := status{Incident: s.Incident}
+		gone.raise(c.event(s.Hard, removed, "is checked no longer", "it was "+s.Hard, time.Now()))
+		c.memory.keep(c.name, gone)
+		c.tell(ctx, out)
+	}
+	if c.memory.of(c.name).Event == nil {
+		c.memory.keep(c.name, status{})
+	}
 }
 
 // tell sends the event of the last change, if there is one, until it is stored. The event has the same id each time, so that one whose

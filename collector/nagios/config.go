@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -108,7 +109,8 @@ func (c Config) Alone() error {
 func (c Config) Validate() error {
 	faults := []error{c.Defaults.validate("defaults")}
 	for _, name := range slices.Sorted(maps.Keys(c.Checks)) {
-		faults = append(faults, c.Checks[name].validate("checks."+name, name))
+		check := c.Checks[name]
+		faults = append(faults, check.validate("checks."+name, name), check.validateWith(c.whole(name), "checks."+name))
 	}
 	return errors.Join(faults...)
 }
@@ -123,7 +125,25 @@ func (c Check) validate(at, name string) error {
 	case len(c.Command) == 1 && strings.ContainsAny(c.Command[0], " |;&<>$"):
 		err = fmt.Errorf("%s.command %q: no shell reads it: write the program and its arguments as a list", at, c.Command[0])
 	}
+	if i := slices.IndexFunc(c.Command, macro.MatchString); err == nil && i >= 0 {
+		err = fmt.Errorf("%s.command %q: this is a macro of Nagios, which nobody fills in here: write what it stands for; of $USER1$/check_load check_load is enough", at, c.Command[i])
+	}
 	return errors.Join(err, c.Manner.validate(at))
+}
+
+// macro is what Nagios fills in before it runs a check.
+var macro = regexp.MustCompile(`\$(USER\d+|ARG\d+|_?(HOST|SERVICE|CONTACT)[A-Z0-9_]*)\$`)
+
+// validateWith reports what a check says that means nothing beside what else holds for it.
+func (c Check) validateWith(whole Check, at string) error {
+	var faults []error
+	if c.Timeout > whole.Every && whole.Every > 0 {
+		faults = append(faults, fmt.Errorf("%s.timeout %v: a run that takes longer than every (%v) is ended: want no more than that, or a longer every", at, c.Timeout, whole.Every))
+	}
+	if c.Kilo != 0 && whole.Units != unitsBase {
+		faults = append(faults, fmt.Errorf("%s.kilo %d: nothing is told in bytes without units: base", at, c.Kilo))
+	}
+	return errors.Join(faults...)
 }
 
 // shortest is how often a check may be run.

@@ -1,14 +1,21 @@
 package nagios
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/pacewire/pacewire/bus"
+	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/plugin/plugintest"
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 // tells waits until the events are some, as told has them.
@@ -118,11 +125,109 @@ func TestEventIsKept(t *testing.T) {
 	}
 	plugintest.Until(t, "the event to be kept", kept)
 	r.stop()
+	id := remember(r.folder, slog.Default()).of("door").Event.ID
 	again := run(t, r.folder, map[string]Check{"door": l.check()})
 	again.tells("OK>CRITICAL")
 	again.runs("door", 2)
 	again.stop()
-	if kept() || again.told() != "OK>CRITICAL" || again.events[0].Message != "door is CRITICAL: code 2" {
-		t.Errorf("%v, %+v", kept(), again.events)
+	if kept() || again.told() != "OK>CRITICAL" || again.events[0].Message != "door is CRITICAL: code 2" || again.events[0].ID != id {
+		t.Errorf("%v, %+v, want the id %s", kept(), again.events, id)
+	}
+}
+
+// Of a check that is taken out of the config the end of its problem is told, once, and then nobody knows of it. One that is put back
+// begins anew.
+func TestRemoved(t *testing.T) {
+	t.Parallel()
+	bad, fine := shell("echo bad; exit 2"), shell("echo fine")
+	soft := bad
+	soft.Attempts = 1000
+	r := run(t, "", map[string]Check{"door": bad, "roof": fine, "wall": soft, "other": fine})
+	r.tells("PENDING>CRITICAL")
+	for _, name := range []string{"roof", "wall", "other"} {
+		r.runs(name, 1)
+	}
+	r.stop()
+
+	mute := run(t, r.folder, map[string]Check{"other": fine})
+	mute.refuse(errors.New("too many")) // perhaps too late
+	mute.runs("other", 2)
+	mute.stop()
+	again := run(t, r.folder, map[string]Check{"other": fine})
+	again.runs("other", 2)
+	plugintest.Until(t, "the others to be forgotten", func() bool {
+		return len(remember(r.folder, slog.Default()).others(map[string]Check{"other": fine})) == 0
+	})
+	again.stop()
+	told := slices.Concat(mute.events, again.events)
+	if len(told) != 1 || told[0].From != "CRITICAL" || told[0].To != removed || told[0].Incident != r.events[0].Incident ||
+		told[0].Message != "door is checked no longer: it was CRITICAL" {
+		t.Errorf("%+v", told)
+	}
+
+	back := run(t, r.folder, map[string]Check{"door": bad})
+	back.tells("PENDING>CRITICAL")
+	back.stop()
+	if back.events[0].Incident == r.events[0].Incident {
+		t.Error("it is the same incident")
+	}
+}
+
+// One that is put back before anybody could be told tells it first.
+func TestRemovedAndBack(t *testing.T) {
+	t.Parallel()
+	bad := shell("echo bad; exit 2")
+	r := run(t, "", map[string]Check{"door": bad})
+	r.tells("PENDING>CRITICAL")
+	r.stop()
+	memory := remember(r.folder, slog.Default())
+	c := &check{name: "door", env: plugintest.Env(t), memory: memory}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	r.refuse(errors.New("too many"))
+	c.leave(ended, r)
+	if s := memory.of("door"); s.Event == nil || s.Event.To != removed || s.Hard != "" {
+		t.Fatalf("%+v", s)
+	}
+	back := run(t, r.folder, map[string]Check{"door": bad})
+	back.tells("CRITICAL>REMOVED PENDING>CRITICAL")
+}
+
+// An event whose confirmation is lost, and then the server too, is stored once all the same, and so is the next one.
+func TestBusAway(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	link := bustest.NewLink(t, b.URL)
+	l := newLever(t)
+	l.set(0)
+	settings, err := json.Marshal(map[string]any{"checks": map[string]any{"door": map[string]any{"command": l.check().Command, "every": "1s", "attempts": 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent := plugintest.NewAgent(t, link.URL, "web-1")
+	agent.Give("checks", telemetry.Work{Config: settings})
+	p := agent.Start(t, Define(), "checks")
+	test := b.Conn(t, "test")
+	stored := func(stream string, n uint64) func() bool {
+		return func() bool {
+			s, err := test.StreamInfo(t.Context(), stream)
+			return err == nil && s.Messages >= n
+		}
+	}
+	plugintest.Until(t, "the check to run", stored(bus.StreamMetrics, 1))
+
+	link.Deafen()
+	l.set(2)
+	plugintest.Until(t, "the event to be stored", stored(bus.StreamEvents, 1))
+	b.Stop(t)
+	link.Heal()
+	b.Start(t)
+	l.set(0)
+	plugintest.Until(t, "the second event to be stored", stored(bus.StreamEvents, 2))
+	if err := p.Stop(t); err != nil {
+		t.Error(err)
+	}
+	if s, err := test.StreamInfo(t.Context(), bus.StreamEvents); err != nil || s.Messages != 2 {
+		t.Errorf("%d events, %v; want 2", s.Messages, err)
 	}
 }

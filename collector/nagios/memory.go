@@ -24,25 +24,34 @@ type memory struct {
 	deaf   bool // it was said that the file cannot be written
 }
 
-// remember reads what is known of those checks. Without it they begin anew.
-func remember(dir string, checks map[string]Check, log *slog.Logger) *memory {
+// remember reads what is known of checks. Without it they begin anew.
+func remember(dir string, log *slog.Logger) *memory {
 	m := &memory{path: filepath.Join(dir, "checks.json"), log: log, checks: map[string]status{}}
-	known := map[string]status{}
 	text, err := os.ReadFile(m.path)
 	if err == nil {
-		if err = json.Unmarshal(text, &known); err != nil {
+		if err = json.Unmarshal(text, &m.checks); err != nil {
 			err = fmt.Errorf("parse %s: %w", m.path, err)
 		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		log.Warn("states of checks not read, they begin anew", "error", err)
 	}
-	for name := range checks {
-		if s, ok := known[name]; ok {
-			m.checks[name] = s
-		}
+	if err != nil || m.checks == nil { // of a file with a fault, or null
+		m.checks = map[string]status{}
 	}
 	return m
+}
+
+// others returns the names of the known checks that are none of those.
+func (m *memory) others(checks map[string]Check) (names []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name := range m.checks {
+		if _, ok := checks[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // of returns what is known of a check.
@@ -52,7 +61,8 @@ func (m *memory) of(name string) status {
 	return m.checks[name]
 }
 
-// keep remembers s of a check. When it returns, s outlasts us; if the disk does not let it, that is told once.
+// keep remembers s of a check; nothing, if nothing is known of it. When it returns, s outlasts us; if the disk does not let it, that is
+// told once.
 func (m *memory) keep(name string, s status) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -60,6 +70,9 @@ func (m *memory) keep(name string, s status) {
 		return
 	}
 	m.checks[name] = s
+	if s == (status{}) {
+		delete(m.checks, name)
+	}
 	err := m.write()
 	if err != nil && !m.deaf {
 		m.log.Warn("states of checks not kept: a restart will tell changes again", "error", err)

@@ -5,23 +5,26 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
 func TestMemory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "there")
-	checks := map[string]Check{"a": {}, "b": {}}
-	m := remember(dir, checks, slog.Default())
+	m := remember(dir, slog.Default())
 	m.keep("a", status{Hard: "CRITICAL", Attempt: 3, Incident: "1"})
 	m.keep("b", status{Hard: "OK"})
-	again := remember(dir, checks, slog.Default())
+	again := remember(dir, slog.Default())
 	if got := again.of("a"); got != (status{Hard: "CRITICAL", Attempt: 3, Incident: "1"}) {
 		t.Errorf("%+v", got)
 	}
-	delete(checks, "a")
-	if got := remember(dir, checks, slog.Default()).of("a"); got != (status{}) {
-		t.Errorf("a check that is gone is known: %+v", got)
+	if got := again.others(map[string]Check{"b": {}, "c": {}}); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("%q are known and not in the config", got)
+	}
+	again.keep("a", status{})
+	if got := remember(dir, slog.Default()).others(nil); !slices.Equal(got, []string{"b"}) {
+		t.Errorf("%q are known", got)
 	}
 }
 
@@ -33,12 +36,22 @@ func TestMemoryFails(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "checks.json"), []byte(`{"a":`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m := remember(dir, map[string]Check{"a": {}}, log)
+	m := remember(dir, log)
 	if m.of("a") != (status{}) || strings.Count(said.String(), "not read") != 1 {
 		t.Errorf("%+v, said %s", m.of("a"), said.String())
 	}
+	for _, text := range []string{"null", "[]", `{"a": 1}`, "", "\x00\xff"} {
+		if err := os.WriteFile(filepath.Join(dir, "checks.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m := remember(dir, log)
+		m.keep("a", status{Hard: "OK"})
+		if got := remember(dir, log).of("a"); got.Hard != "OK" {
+			t.Errorf("after %q: %+v", text, got)
+		}
+	}
 	file := filepath.Join(dir, "checks.json", "below a file")
-	m = remember(file, map[string]Check{"a": {}}, log)
+	m = remember(file, log)
 	said.Reset()
 	m.keep("a", status{Hard: "OK"})
 	m.keep("a", status{Hard: "OK"})

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pacewire/pacewire/collector"
 	"github.com/pacewire/pacewire/plugin"
@@ -16,7 +17,7 @@ import (
 
 // Define describes the nagios collector.
 func Define() plugin.Definition {
-	return collector.DefineStream(collector.StreamSpec[Config]{
+	return collector.DefineRounds(collector.RoundsSpec[Config]{
 		Program: "nagios",
 		Summary: "Runs Nagios checks: their states, what they measure, and an event for each change.",
 		Config:  Defaults(),
@@ -32,8 +33,8 @@ type checks struct {
 	list []*check
 }
 
-// New returns the stream of what the checks of cfg find.
-func New(_ context.Context, cfg Config, env plugin.Env) (collector.Stream, error) {
+// New returns the checks of cfg.
+func New(_ context.Context, cfg Config, env plugin.Env) (collector.Rounds, error) {
 	if len(cfg.Checks) == 0 {
 		return nil, fmt.Errorf(`checks is empty: name one, such as load: {command: [check_load, -w, "5", -c, "10"]}: %w`, plugin.ErrNoData)
 	}
@@ -49,11 +50,29 @@ func New(_ context.Context, cfg Config, env plugin.Env) (collector.Stream, error
 
 // Stream runs the checks until ctx ends.
 func (s *checks) Stream(ctx context.Context, out collector.Emitter) error {
-	memory := remember(s.env.Dir, s.cfg.Checks, s.env.Log) // not before: the process before us may have been at work until now
+	memory := remember(s.env.Dir, s.env.Log) // not before: the process before us may have been at work until now
 	var all sync.WaitGroup
 	for _, c := range s.list {
 		c.memory = memory
 		all.Go(func() { c.loop(ctx, out) })
+	}
+	for _, name := range memory.others(s.cfg.Checks) {
+		c := &check{name: name, env: s.env, memory: memory}
+		all.Go(func() { c.leave(ctx, out) })
+	}
+	all.Wait()
+	return nil
+}
+
+// Round runs each check once. That is to look at: no state follows from it.
+func (s *checks) Round(ctx context.Context, out collector.Emitter) error {
+	var all sync.WaitGroup
+	for _, c := range s.list {
+		all.Go(func() {
+			if said, ok := c.ask(ctx); ok {
+				c.post(said, time.Now(), nil, out)
+			}
+		})
 	}
 	all.Wait()
 	return nil

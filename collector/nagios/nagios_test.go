@@ -26,6 +26,28 @@ func TestConform(t *testing.T) {
 	plugintest.Conform(t, Define(), plugintest.With(`{"checks": {"fine": {"command": ["true"], "every": "1s"}}}`))
 }
 
+// Run once, each check is, side by side; no state follows from that, and nothing is told of it.
+func TestOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	settings := fmt.Sprintf(`{"defaults": {"attempts": 1, "every": "1h"}, "checks": {
+		"a": {"command": ["sh", "-c", "touch %[1]s/a; while ! [ -e %[1]s/b ]; do sleep 0.01; done; echo 'well|n=1'"]},
+		"b": {"command": ["sh", "-c", "touch %[1]s/b; while ! [ -e %[1]s/a ]; do sleep 0.01; done; echo bad; exit 2"]}}}`, dir)
+	var out, said strings.Builder
+	args := []string{"--once", "--dir", dir, "--config", settings}
+	if code := plugin.Run(t.Context(), Define(), args, strings.NewReader(""), &out, &said, os.Environ()); code != 0 || said.Len() > 0 {
+		t.Errorf("exit code %d, it says %s", code, said.String())
+	}
+	for _, want := range []string{`"text":"well"`, `"value":1`, `"text":"bad"`, `"state":2`} {
+		if strings.Count(out.String(), want) != 1 {
+			t.Errorf("it has not once %s: %s", want, out.String())
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "checks.json")); err == nil {
+		t.Error("it has kept states")
+	}
+}
+
 // An emitter takes batches as the bus does.
 type emitter struct {
 	mu      sync.Mutex

@@ -1,6 +1,8 @@
 package nagios
 
 import (
+	"cmp"
+
 	"github.com/pacewire/pacewire/internal/decode/nagios"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -13,6 +15,12 @@ type status struct {
 	Incident string           `json:"incident,omitzero"` // joins what happens from the first hard problem to the end of the last
 	Event    *telemetry.Event `json:"event,omitzero"`    // of the last hard change, until it is known to be stored
 }
+
+// What is no state that a run can find.
+const (
+	pending = "PENDING" // before the first hard one
+	removed = "REMOVED" // the check is no longer in the config
+)
 
 var well = nagios.OK.String()
 
@@ -34,4 +42,14 @@ func (s status) next(found nagios.State, attempts int) (status, bool) {
 	}
 	s.Hard = found.String()
 	return s, s.Hard != before
+}
+
+// raise makes e the event of s. From the first problem to the end of the last all are one incident.
+func (s *status) raise(e telemetry.Event) {
+	s.Incident = cmp.Or(s.Incident, e.ID)
+	e.Incident = s.Incident
+	if e.To == well || e.To == removed {
+		s.Incident = ""
+	}
+	s.Event = &e
 }

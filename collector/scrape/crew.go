@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/pacewire/pacewire/collector"
 )
 
@@ -49,22 +47,6 @@ func (c *crew) end() {
 	for _, w := range c.at {
 		w.end()
 	}
-}
-
-// atOnce is how many targets are asked at a time where there is no interval to spread them over.
-const atOnce = 16
-
-// once scrapes each target once.
-func (c *crew) once(ctx context.Context) error {
-	var g errgroup.Group
-	g.SetLimit(atOnce)
-	for _, t := range c.list.targets() {
-		g.Go(func() error {
-			newWorker(c.scraper, t, c.out).scrape(ctx)
-			return nil
-		})
-	}
-	return g.Wait()
 }
 
 // start begins to scrape the target at each interval.

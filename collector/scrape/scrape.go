@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pacewire/pacewire/collector"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
@@ -61,7 +63,7 @@ const (
 
 // Define describes the scrape collector.
 func Define() plugin.Definition {
-	return collector.DefineStream(collector.StreamSpec[Config]{
+	return collector.DefineRounds(collector.RoundsSpec[Config]{
 		Program: "scrape",
 		Summary: "Scrapes Prometheus and OpenMetrics targets, many in one process.",
 		Config:  defaults(),
@@ -112,10 +114,8 @@ type scraper struct {
 	spaces   sync.Pool // of *space
 }
 
-var _ collector.Stream = (*scraper)(nil)
-
 // New returns the scraper of what cfg names. Nothing is asked before Stream.
-func New(_ context.Context, cfg Config, env plugin.Env) (collector.Stream, error) {
+func New(_ context.Context, cfg Config, env plugin.Env) (collector.Rounds, error) {
 	client, err := newClient(cfg, env.Every)
 	if err != nil {
 		return nil, err
@@ -140,12 +140,12 @@ func New(_ context.Context, cfg Config, env plugin.Env) (collector.Stream, error
 
 // Stream scrapes each target at each interval, until ctx ends; or once, where there is no interval.
 func (s *scraper) Stream(ctx context.Context, out collector.Emitter) error {
+	if s.every == 0 {
+		return s.Round(ctx, out)
+	}
 	defer s.client.CloseIdleConnections()
 	c := crew{scraper: s, out: out, at: map[string]*worker{}}
 	defer c.end()
-	if s.every == 0 {
-		return c.once(ctx)
-	}
 	for {
 		c.follow(ctx, s.list.targets())
 		if !sleep(ctx, s.cfg.TargetFilesEvery.Std()) {
@@ -153,6 +153,23 @@ func (s *scraper) Stream(ctx context.Context, out collector.Emitter) error {
 		}
 	}
 }
+
+// Round scrapes each target once.
+func (s *scraper) Round(ctx context.Context, out collector.Emitter) error {
+	defer s.client.CloseIdleConnections()
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for _, t := range s.list.targets() {
+		g.Go(func() error {
+			newWorker(s, t, out).scrape(ctx)
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// atOnce is how many targets are asked at a time where there is no interval to spread them over.
+const atOnce = 16
 
 // sleep waits for d and reports whether it passed before ctx ended.
 func sleep(ctx context.Context, d time.Duration) bool {
