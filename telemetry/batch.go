@@ -18,6 +18,7 @@ type Batch struct {
 	spare  []*Group // groups to use again
 	drops  Drops
 	at     int64 // ns, the time of what Add adds; 0: the clock
+	most   int   // groups that Group adds to; 0: any number
 
 	index   map[string]*Group // by signature, where points are added
 	sig     []byte
@@ -83,7 +84,7 @@ func (b *Batch) Reset() {
 	clear(b.groups)
 	clear(b.index)
 	b.groups, b.shared = b.groups[:0], b.shared[:0]
-	b.host, b.at, b.drops = "", 0, Drops{}
+	b.host, b.at, b.most, b.drops = "", 0, 0, Drops{}
 	b.arena = b.arena[:0]
 	b.gen++
 }
@@ -98,6 +99,12 @@ func (b *Batch) now() int64 {
 	}
 	return time.Now().Truncate(time.Microsecond).UnixNano()
 }
+
+// Bound makes b have n groups at most; 0 is no bound. It is for points from outside, of which each may be of a shape of its own: a
+// point for which another group would be needed is left out, and counted under CodeLimit.
+func (b *Batch) Bound(n int) { b.most = n }
+
+func (b *Batch) full() bool { return b.most > 0 && len(b.groups) >= b.most }
 
 // Add adds one point. Field values are the integers, floats, bools and strings of Go, or [Value]; NaN and infinities are
 // dropped and counted, a point without fields too. A tag whose value is "" is no tag.
@@ -162,6 +169,10 @@ func (b *Batch) put(series string, t int64) {
 		b.names = append(b.names, tag.Key)
 	}
 	g := b.Group(series, b.names, b.columns)
+	if g == nil {
+		b.drops.add(CodeLimit, 1)
+		return
+	}
 	for i, tag := range b.pairs {
 		g.tags[i].appendText(tag.Value)
 	}
@@ -181,11 +192,15 @@ func (b *Batch) insert(f Field, v Value) {
 	b.values = slices.Insert(b.values, i, v)
 }
 
-// Group returns the group of series with these tag keys and fields, in this order, to which [Group.Row] adds points.
+// Group returns the group of series with these tag keys and fields, in this order, to which [Group.Row] adds points. It returns nil
+// where that would be one more than Bound allows.
 func (b *Batch) Group(series string, tagKeys []string, fields []Field) *Group {
 	sig := b.signature(series, tagKeys, fields)
 	if g := b.index[string(sig)]; g != nil && g.begun == g.Series { // else it has been changed or taken away
 		return g
+	}
+	if b.full() {
+		return nil
 	}
 	return b.addGroup(string(sig), series, tagKeys, fields)
 }

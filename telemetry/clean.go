@@ -32,12 +32,17 @@ func cleanName(s string) string {
 
 // cleanNames cleans the names of cols. Two that have become the same are told apart by a number.
 func cleanNames(cols []Column) {
+	var next map[string]int // by name, the number that is tried next: those below it are taken
 	for i := range cols {
 		base := cleanName(cols[i].Name)
 		name := base
-		for k := 2; column(cols[:i], name) != nil; k++ {
+		for k := max(2, next[base]); column(cols[:i], name) != nil; k++ {
 			suffix := "_" + strconv.Itoa(k)
 			name = cut(base, MaxName-len(suffix)) + suffix
+			if next == nil {
+				next = map[string]int{}
+			}
+			next[base] = k + 1
 		}
 		cols[i].Name = name
 	}
@@ -46,16 +51,23 @@ func cleanNames(cols []Column) {
 // cleanTag returns s as a tag value: clean, and not longer than MaxTagValue.
 func cleanTag(s string) string { return clean(s, MaxTagValue) }
 
+// enough is how many times its limit a text is looked at: more of it is needed only behind bytes that are no text, and a long one
+// that many points share costs each of them.
+const enough = 4
+
 func clean(s string, limit int) string {
 	if len(s) <= limit && plain(s) {
 		return s
+	}
+	if short := cut(s, limit); plain(short) {
+		return short
 	}
 	s = strings.Map(func(r rune) rune {
 		if r < 0x20 || r == 0x7f {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
+	}, strings.ToValidUTF8(s[:min(len(s), enough*limit)], "\uFFFD"))
 	return cut(s, limit)
 }
 

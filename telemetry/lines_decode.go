@@ -132,6 +132,7 @@ func (d *LineDecoder) release() {
 	for _, t := range d.inUse {
 		t.close()
 	}
+	clear(d.inUse) // lets those go that are forgotten
 	d.inUse = d.inUse[:0]
 }
 
@@ -222,8 +223,8 @@ func (d *LineDecoder) follow(s *lineShape) {
 // returns where the next line begins, -1 when the line is not of this shape after all.
 func (d *LineDecoder) fields(s *lineShape, at int) int {
 	t := s.body.table
-	if !t.open {
-		d.use(t)
+	if !t.open && !d.use(t) {
+		return -1
 	}
 	if t.rows == t.room {
 		t.grow()
@@ -262,10 +263,13 @@ func (d *LineDecoder) fields(s *lineShape, at int) int {
 	return at
 }
 
-// use opens t for the batch.
-func (d *LineDecoder) use(t *lineTable) {
-	t.use(d.batch)
+// use opens t for the batch, and reports whether there is room for it.
+func (d *LineDecoder) use(t *lineTable) bool {
+	if !t.use(d.batch) {
+		return false
+	}
 	d.inUse = append(d.inUse, t)
+	return true
 }
 
 // rest reports whether the text from at is k behind the first eight bytes.

@@ -10,8 +10,9 @@ func (d *LineDecoder) add(at int) {
 	s := &d.scan
 	shape := d.shape(at)
 	t := shape.body.table
-	if !t.open {
-		d.use(t)
+	if !t.open && !d.use(t) {
+		d.batch.drops.add(CodeLimit, 1)
+		return
 	}
 	if t.rows == t.room {
 		t.grow()
@@ -176,7 +177,7 @@ func (d *LineDecoder) table(set *lineSet) *lineTable {
 	if t := d.tables[string(key)]; t != nil {
 		return t
 	}
-	t := &lineTable{set: set, tags: make([]tagLane, len(set.keys)), cols: make([]fieldLane, len(d.scan.order))}
+	t := &lineTable{set: set, size: &d.size, tags: make([]tagLane, len(set.keys)), cols: make([]fieldLane, len(d.scan.order))}
 	for _, i := range d.scan.order {
 		t.fields = append(t.fields, Field{strings.Clone(d.scan.fields[i].name), d.scan.fields[i].typ})
 	}

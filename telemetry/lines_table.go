@@ -26,6 +26,7 @@ type lineTable struct {
 	set    *lineSet
 	fields []Field // sorted by name
 	sig    string  // of the group, see Batch.Group
+	size   *int    // of its decoder: what the decoder remembers
 
 	batch *Batch
 	gen   uint64 // of the batch, when the table was open last
@@ -65,10 +66,13 @@ func (l *fieldLane) put(row int, v uint64) {
 	}
 }
 
-// use opens t for b, unless it is open.
-func (t *lineTable) use(b *Batch) {
+// use opens t for b. It reports whether b has room for its group.
+func (t *lineTable) use(b *Batch) bool {
 	g := b.index[t.sig]
 	if g == nil || g.begun != g.Series { // none yet, or it has been changed since
+		if b.full() {
+			return false
+		}
 		g = b.addGroup(t.sig, t.set.series, t.set.keys, t.fields)
 	}
 	known := t.group == g && t.batch == b && t.gen == b.gen
@@ -81,6 +85,7 @@ func (t *lineTable) use(b *Batch) {
 		}
 	}
 	t.reopen()
+	return true
 }
 
 // reopen takes the memory behind the rows of the group's columns to write to.
@@ -143,7 +148,7 @@ func (t *lineTable) grow() {
 			lane.col.widen(2 * lane.width)
 		}
 	}
-	g, more := t.group, max(64, t.rows)
+	g, more := t.group, max(16, t.rows)
 	g.stamps = slices.Grow(g.stamps, more)
 	for _, cols := range [][]Column{g.tags, g.fields} {
 		for i := range cols {
@@ -217,6 +222,7 @@ func (t *lineTable) enter(lane *tagLane, id uint32, words *tagWords) uint32 {
 	}
 	if n := len(words.texts) - len(lane.index); n > 0 {
 		lane.index = append(lane.index, make([]uint32, n)...)
+		*t.size += 4 * n
 	}
 	lane.index[id] = uint32(i + 1)
 	if lane.full() {

@@ -85,7 +85,8 @@ func New(format string, o Options) (Decoder, error) {
 	format = Canonical(format)
 	for _, f := range formats() {
 		if f.name == format {
-			return f.make(o)
+			d, err := f.make(o)
+			return bounded{d}, err
 		}
 	}
 	return nil, fmt.Errorf("unknown format %q: want %s", format, strings.Join(Formats(), ", "))
@@ -104,6 +105,25 @@ func Formats() []string {
 func Lined(format string) bool {
 	format = Canonical(format)
 	return slices.ContainsFunc(formats(), func(f entry) bool { return f.name == format && f.lined })
+}
+
+// bounded is a decoder of texts whose points may not have ever new shapes.
+type bounded struct{ Decoder }
+
+// Decode decodes as the decoder does, without the points that are too many.
+func (d bounded) Decode(b *telemetry.Batch, text []byte, at time.Time) report.Report {
+	b.Bound(report.MaxShapes)
+	defer b.Bound(0)
+	dropped := &b.Drops()[telemetry.CodeLimit]
+	before := *dropped
+	r := d.Decoder.Decode(b, text, at)
+	if n := *dropped - before; n > 0 {
+		*dropped = before
+		r.Points -= n
+		r.Refuse(report.Limit, 0, "%w", report.ErrShapes)
+		r.Count(report.Limit, n-1)
+	}
+	return r
 }
 
 // A Func is a decoder that needs no memory of its own.

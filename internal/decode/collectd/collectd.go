@@ -38,9 +38,8 @@ func Variables(host string, every time.Duration) map[string]string {
 // Decode adds the points and the events of a text: PUTVAL and PUTNOTIF, one a line. Empty lines and those that begin with # say nothing.
 func Decode(b *telemetry.Batch, text []byte, at time.Time, o Options) report.Report {
 	r := reader{b: b, options: o, at: at}
-	for line := range strings.Lines(string(text)) {
-		r.line++
-		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+	for n, line := range r.report.Lines(text) {
+		if r.line = n; line[0] != '#' {
 			r.command(line)
 		}
 	}

@@ -207,3 +207,17 @@ func BenchmarkDecode(b *testing.B) {
 		Decode(&batch, in, noon, o)
 	}
 }
+
+// What is far above what collectd's own programs print is left out: tags that a million points share would be a million times as many.
+func TestLimits(t *testing.T) {
+	f := func(line string, points int) {
+		t.Helper()
+		got, r := decode(t, "PUTVAL h/a/b N:1\n"+line+"\nPUTVAL h/c/d N:2", options(t))
+		if r.Points != points+2 || r.Bad[report.Limit] != 1 || r.Total() != 1 || !strings.Contains(got, "a_b,") || !strings.Contains(got, "c_d,") {
+			t.Errorf("%.40s: %d points, %v", line, r.Points, r)
+		}
+	}
+	f("PUTVAL h/x/y"+strings.Repeat(" N:1", maxLists+1), maxLists)
+	f("PUTVAL h/x/y N"+strings.Repeat(":1", telemetry.MaxFields+1), 0)
+	f("PUTVAL h/x/y meta:a="+strings.Repeat("x", report.MaxLine)+" N:1", 0)
+}

@@ -10,6 +10,9 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
+// maxLists is how many value lists a line may have: the tags of the line are those of each.
+const maxLists = 256
+
 // meta begins the name of an option that is a tag.
 const meta = "meta:"
 
@@ -39,7 +42,9 @@ func (r *reader) values(text string) error {
 			setMeta(tags, key, value)
 			continue
 		}
-		lists++
+		if lists++; lists > maxLists {
+			return faultf(report.Limit, "%s: more than %d values", id, maxLists)
+		}
 		if err := r.list(id, tags, field); err != nil {
 			return err
 		}
@@ -69,6 +74,9 @@ func (r *reader) list(id identifier, tags telemetry.Tags, text string) error {
 		return err
 	}
 	values := strings.Split(rest, ":")
+	if len(values) > telemetry.MaxFields {
+		return faultf(report.Limit, "%s: %d values: a point has %d at most", id, len(values), telemetry.MaxFields)
+	}
 	sources := r.options.Types[id.typ]
 	if sources == nil {
 		sources = unnamed(len(values))

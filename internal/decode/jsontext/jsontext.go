@@ -69,7 +69,7 @@ type reading struct {
 //
 // What is no JSON as a whole is read line by line, so that a bad line costs itself alone.
 func (d *Decoder) Decode(b *telemetry.Batch, text []byte, at time.Time) report.Report {
-	in := &reading{Decoder: d, b: b, at: at}
+	in, text := &reading{Decoder: d, b: b, at: at}, report.WithoutMark(text)
 	broken := in.whole(text)
 	if broken == nil {
 		return in.report

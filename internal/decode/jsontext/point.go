@@ -159,7 +159,7 @@ type flattening struct {
 
 // add adds what is at a name. Of two values with one name the last in the order of the keys stays.
 func (f *flattening) add(name string, v any, depth int) {
-	if f.taken[name] {
+	if f.taken[name] || len(f.fields) > telemetry.MaxFields { // of which none counts
 		return
 	}
 	if depth > maxDepth || len(name) > telemetry.MaxName {

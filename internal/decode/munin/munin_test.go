@@ -262,3 +262,14 @@ func BenchmarkDecode(b *testing.B) {
 		p.Decode(&batch, in, noon)
 	}
 }
+
+// A long name costs each point of its graph no more than is kept of it, and a line that is too long is left out.
+func TestLongNames(t *testing.T) {
+	long := strings.Repeat("é", telemetry.MaxTagValue)
+	got, r := run(t, New(Options{Plugin: "p"}), noon, "multigraph x"+long+"\nhost_name x"+long+"\na.value 1\na.label "+strings.Repeat("x", report.MaxLine)+"\na.critical 0\n")
+	kept := ("x" + long)[:telemetry.MaxTagValue-1] // no half of a letter
+	want := "munin_p,graph=" + kept + ",host=" + kept + " a=1 1700000000000000000\n"
+	if r.Points != 2 || r.Bad[report.Limit] != 1 || r.Total() != 1 || !strings.Contains(got, want) {
+		t.Errorf("%v: %.2000s", r, got)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/pacewire/pacewire/internal/decode/report"
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 // An Output is what a plugin has printed in one run. The zero value is ready.
@@ -55,19 +56,18 @@ func (o *Output) SetHost(name string) { o.host = name }
 
 // Read adds what a plugin has printed, of config or of values.
 func (o *Output) Read(text []byte) {
-	g, n := o.graph(""), 0
-	for line := range strings.Lines(string(text)) {
-		n++
-		word, rest := strings.TrimSpace(line), ""
+	g := o.graph("")
+	for n, word := range o.report.Lines(text) {
+		rest := ""
 		if i := strings.IndexAny(word, " \t"); i >= 0 {
 			word, rest = word[:i], strings.TrimSpace(word[i:])
 		}
 		switch {
-		case word == "" || word[0] == '#':
+		case word[0] == '#':
 		case word == "multigraph" && rest != "":
-			g = o.graph(rest)
+			g = o.graph(report.Cut(rest, telemetry.MaxTagValue)) // the tag of each of its points
 		case word == "host_name" && rest != "":
-			o.host = rest
+			o.host = report.Cut(rest, telemetry.MaxTagValue)
 		case !strings.Contains(word, "."):
 			o.ofGraph(n, word)
 		default:

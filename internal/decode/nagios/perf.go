@@ -173,7 +173,7 @@ func beginsValue(text string) bool {
 
 // value reads the five fields of an item.
 func (p *perf) value(label, text string) {
-	fields := strings.Split(text, ";")
+	fields := strings.SplitN(text, ";", fieldsOfAnItem+1)
 	i := Item{Label: label}
 	var ok bool
 	if i.Unknown = fields[0] == string(undetermined); !i.Unknown {

@@ -77,7 +77,7 @@ func (d *Decoder) Decode(b *telemetry.Batch, text []byte, at time.Time) report.R
 		d.report.Refuse(CutOff, 0, `the text does not end with "# EOF"`)
 		return d.report
 	}
-	now := at.UnixNano()
+	now, text := at.UnixNano(), report.WithoutMark(text)
 	for len(text) > 0 {
 		d.number++
 		line, rest, ended := bytes.Cut(text, lineFeed)
@@ -117,11 +117,7 @@ func (d *Decoder) line(line string, now int64) bool {
 	d.family.Samples++
 	d.sample.Time, d.sample.Timed = now, false
 	if err := d.parse(line); err != nil {
-		if errors.Is(err, errTime) {
-			d.report.Refuse(report.TimeRange, d.number, "%s: %w", d.sample.Name, err)
-		} else {
-			d.report.Refuse(report.Syntax, d.number, "%w", err)
-		}
+		d.refuse(err)
 		return true
 	}
 	if d.NoTimes {
@@ -131,6 +127,18 @@ func (d *Decoder) line(line string, now int64) bool {
 		return true
 	}
 	return d.put()
+}
+
+// refuse counts a line that cannot be read.
+func (d *Decoder) refuse(err error) {
+	switch {
+	case errors.Is(err, errTime):
+		d.report.Refuse(report.TimeRange, d.number, "%s: %w", d.sample.Name, err)
+	case errors.Is(err, errMany), errors.Is(err, errLong):
+		d.report.Refuse(report.Limit, d.number, "%w", err)
+	default:
+		d.report.Refuse(report.Syntax, d.number, "%w", err)
+	}
 }
 
 // put makes a point of the sample, and reports whether more are wanted.
@@ -148,6 +156,10 @@ func (d *Decoder) put() bool {
 		return false
 	}
 	d.find()
+	if d.group == nil {
+		d.report.Refuse(report.Limit, d.number, "%s: %w", s.Name, report.ErrShapes)
+		return true
+	}
 	d.value[0] = telemetry.Float(s.Value)
 	d.group.Row(time.Unix(0, s.Time), d.texts, d.value[:]...)
 	d.report.Points++

@@ -222,3 +222,24 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/sample")
 }
+
+// A line that is too long, or has far more labels than a point may have, costs itself only.
+func TestLimits(t *testing.T) {
+	labels := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `l%d="",`, i)
+		}
+		return b.String()
+	}
+	f := func(line, says string) {
+		t.Helper()
+		got, r := decode(Options{}, "a 1\n"+line+"\nb 1\n")
+		if !slices.Equal(got, []string{"a value=1", "b value=1"}) || r.Bad[report.Limit] != 1 || r.Total() != 1 || !strings.Contains(r.First.Error(), says) {
+			t.Errorf("%.40s: %q, %v", line, got, r)
+		}
+	}
+	f("c{"+labels(telemetry.MaxTags+1)+"} 1", "65 labels: a point has 64 at most")
+	f("c{"+labels(mostLabels+1)+"} 1", "more than 256 labels")
+	f(`c{l="`+strings.Repeat("x", report.MaxLine)+`"} 1`, "more than 65536 bytes")
+}

@@ -2,10 +2,12 @@ package prometheus
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
 
+	"github.com/pacewire/pacewire/internal/decode/report"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -21,10 +23,18 @@ var (
 	errStamp  = errors.New("no number as the time")
 	errRest   = errors.New("something behind the end")
 	errTime   = errors.New("the time is not between the years 1678 and 2261")
+	errLong   = fmt.Errorf("it has more than %d bytes", report.MaxLine)
+	errMany   = fmt.Errorf("more than %d labels", mostLabels)
 )
+
+// mostLabels is how many a line may have: more than a point, as Options.Sample may take some away.
+const mostLabels = 4 * telemetry.MaxTags
 
 // parse reads a line as the sample.
 func (d *Decoder) parse(line string) (err error) {
+	if len(line) > report.MaxLine {
+		return errLong
+	}
 	s := &d.sample
 	at := nameEnd(line)
 	s.Name, s.Labels = line[:at], s.Labels[:0]
@@ -120,6 +130,9 @@ func (s *Sample) label(line string, at int) (next int, err error) {
 	}
 	if text, at, err = quote(line, at); err != nil {
 		return 0, err
+	}
+	if len(s.Labels) == mostLabels {
+		return 0, errMany
 	}
 	for i := range s.Labels {
 		if s.Labels[i].Key == key {

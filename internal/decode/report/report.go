@@ -15,8 +15,15 @@ const (
 	NotFinite = "not_finite" // a value that is NaN or an infinity
 	TimeRange = "time_range" // a time outside the years 1678 to 2261, which is what 64 bits of nanoseconds hold
 	NoFields  = "no_fields"  // a point of which no field is left
-	Limit     = "limit"      // more tags or fields than a point may have
+	Limit     = "limit"      // a line that is too long, more tags or fields than a point may have, or more shapes than a text
 )
+
+// MaxShapes is how many shapes the points of one text may have. A shape is a series with its tags and fields, by their names: who puts
+// what differs into a tag has few of them, and each takes memory.
+const MaxShapes = 1 << 16
+
+// ErrShapes is what is wrong with a point that has one more.
+var ErrShapes = fmt.Errorf("the points of one run have more than %d shapes: what differs is a tag's value, not the name of a series, tag or field", MaxShapes)
 
 // A Report says how many points a text had, and what was left out of it. The zero value is ready.
 type Report struct {
