@@ -47,6 +47,7 @@ func (c Config) Validate() error {
 	if f := c.Flush.Std(); f < 0 || f > maxFlush {
 		fault("flush %v: want 0s to %v, such as 10ms", c.Flush, maxFlush)
 	}
+	faults = append(append(faults, c.TLS.Check(c.Listen)...), c.Access.Check(c.Listen)...)
 	if err := c.Settings.Check(formats()); err != nil {
 		faults = append(faults, err)
 	}

@@ -32,6 +32,7 @@ func (w version2) fail(status int, message string) {
 // codes are the names that version 2 has for the statuses.
 var codes = map[int]string{
 	http.StatusBadRequest:            "invalid",
+	http.StatusUnauthorized:          "unauthorized",
 	http.StatusRequestEntityTooLarge: "request too large",
 	http.StatusUnsupportedMediaType:  "unsupported media type",
 	http.StatusServiceUnavailable:    "unavailable",

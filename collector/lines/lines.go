@@ -3,7 +3,6 @@ package lines
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -19,6 +18,8 @@ import (
 type Config struct {
 	Listen plugin.Strings `json:"listen" jsonschema:"where to listen, one or several of tcp://host:port, udp://host:port, unix:///path, http://host:port; port 0 is a free one, which the log tells"`
 	decode.Settings
+	listen.TLS
+	listen.Access
 	Flush          plugin.Duration `json:"flush" jsonschema:"how long points of TCP, UDP and Unix sockets may wait for others to travel with"`
 	MaxLine        int             `json:"max_line_bytes" jsonschema:"a line longer than this is left out and counted"`
 	MaxBody        int             `json:"max_body_bytes" jsonschema:"HTTP: the largest body, decompressed"`
@@ -80,16 +81,9 @@ func New(ctx context.Context, cfg Config, env plugin.Env) (collector.Stream, err
 	if l.options, err = cfg.Options(env.Name); err != nil {
 		return nil, err
 	}
-	for _, entry := range cfg.Listen {
-		a, err := listen.Parse(entry, schemes...)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("listen %q: %w", entry, err), l.Close())
-		}
-		s, err := listen.Open(ctx, a, mode, env.Log)
-		if err != nil {
-			return nil, errors.Join(err, l.Close())
-		}
-		l.sockets = append(l.sockets, s)
+	door := listen.Door{Schemes: schemes, Mode: mode, TLS: cfg.TLS, Access: cfg.Access, Log: env.Log}
+	if l.sockets, err = door.Open(ctx, cfg.Listen); err != nil {
+		return nil, err
 	}
 	return l, nil
 }
@@ -112,13 +106,7 @@ func (l *listener) Stream(ctx context.Context, out collector.Emitter) error {
 }
 
 // Close closes the sockets, unless Stream has done so.
-func (l *listener) Close() error {
-	var errs []error
-	for _, s := range l.sockets {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(errs...)
-}
+func (l *listener) Close() error { return listen.Close(l.sockets) }
 
 // linger is how long text waits for more, and how long the batch made of it waits then: together not longer than flush.
 func (l *listener) linger() time.Duration { return l.cfg.Flush.Std() / 2 }

@@ -101,7 +101,7 @@ func TestPublicAddress(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.(*listener).Close()
-		if n := j.count("whoever reaches this address can send points"); n != want {
+		if n := j.count("anybody who reaches this address can send points"); n != want {
 			t.Errorf("%s: %d warnings, want %d: %s", entry, n, want, &j)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/pacewire/pacewire/collector"
@@ -49,23 +48,11 @@ type stream struct {
 
 // accept takes the connections of s until ctx ends, and returns when they have ended too.
 func (l *listener) accept(ctx context.Context, s net.Listener, out collector.Emitter) {
-	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
-	defer stop()
-	g := l.gate.Before(ctx, s)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for {
-		c, err := g.Accept()
-		if err != nil {
-			return
-		}
-		wg.Go(func() {
-			defer c.Close()
-			s := &stream{intake: l.intake(out, nameOf(c)), src: c, room: 1, idle: l.cfg.IdleTimeout.Std()}
-			s.answerTo(c)
-			s.run(ctx)
-		})
-	}
+	l.gate.Visits(ctx, s, func(c net.Conn) {
+		s := &stream{intake: l.intake(out, nameOf(c)), src: c, room: 1, idle: l.cfg.IdleTimeout.Std()}
+		s.answerTo(c)
+		s.run(ctx)
+	})
 }
 
 // nameOf says who is at the other end of c.

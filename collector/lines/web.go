@@ -2,7 +2,6 @@ package lines
 
 import (
 	"context"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/collector"
-	"github.com/pacewire/pacewire/internal/listen"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -40,21 +38,22 @@ func (l *listener) web(ctx context.Context, s net.Listener, out collector.Emitte
 	srv := &http.Server{
 		Handler:     w.handler(),
 		IdleTimeout: l.cfg.IdleTimeout.Std(),
-		ErrorLog:    slog.NewLogLogger(l.log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			in := l.intake(out, "http://"+c.RemoteAddr().String())
 			return context.WithValue(ctx, sourceKey{}, &in)
 		},
 	}
-	listen.Serve(ctx, srv, l.gate.Before(ctx, s))
+	l.gate.Serve(ctx, srv, s)
 	w.busy.Lock() // for ever
 }
 
 func (w *web) handler() http.Handler {
+	own := http.NewServeMux()
+	own.HandleFunc("POST /write", func(rw http.ResponseWriter, r *http.Request) { w.write(version1{rw}, rw, r) })
+	own.HandleFunc("POST /api/v2/write", func(rw http.ResponseWriter, r *http.Request) { w.write(version2{rw}, rw, r) })
+	own.HandleFunc("/query", answerQuery)
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /write", func(rw http.ResponseWriter, r *http.Request) { w.write(version1{rw}, rw, r) })
-	mux.HandleFunc("POST /api/v2/write", func(rw http.ResponseWriter, r *http.Request) { w.write(version2{rw}, rw, r) })
-	mux.HandleFunc("/query", answerQuery)
+	mux.Handle("/", asBasic(w.l.cfg.Username, w.l.cfg.Access.Guard(own, w.l.log, refuse)))
 	mux.HandleFunc("/ping", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("GET /health", answerHealth)
 	guarded := http.NewCrossOriginProtection().Handler(mux) // no web page makes up points through a visitor's browser
