@@ -164,14 +164,10 @@ func (p *point) histogram(msg []byte) error {
 			p.count = f.Bits
 		case 5<<typeBits | fixed64:
 			p.sum = telemetry.Float(f.Float())
-		case 6<<typeBits | fixed64:
-			p.addCount(&p.counts, f.Bits)
-		case 6<<typeBits | sized:
-			f.Err = protobuf.EachFixed(f.Bytes, func(n uint64) { p.addCount(&p.counts, n) })
-		case 7<<typeBits | fixed64:
-			p.addBound(f.Float())
-		case 7<<typeBits | sized:
-			f.Err = protobuf.EachFixed(f.Bytes, func(bits uint64) { p.addBound(math.Float64frombits(bits)) })
+		case 6<<typeBits | fixed64, 6<<typeBits | sized:
+			f.Err = f.EachFixed(func(n uint64) { p.addCount(&p.counts, n) })
+		case 7<<typeBits | fixed64, 7<<typeBits | sized:
+			f.Err = f.EachFixed(func(bits uint64) { p.addBound(math.Float64frombits(bits)) })
 		case 9<<typeBits | sized:
 			f.Err = p.attribute(f.Bytes)
 		case 10<<typeBits | varint:
@@ -228,10 +224,8 @@ func (p *point) buckets(b *buckets, msg []byte) error {
 		switch f.Tag {
 		case 1<<typeBits | varint:
 			b.offset = f.Signed()
-		case 2<<typeBits | varint:
-			p.addCount(&b.counts, f.Bits)
-		case 2<<typeBits | sized:
-			f.Err = protobuf.EachVarint(f.Bytes, func(n uint64) { p.addCount(&b.counts, n) })
+		case 2<<typeBits | varint, 2<<typeBits | sized:
+			f.Err = f.EachVarint(func(n uint64) { p.addCount(&b.counts, n) })
 		}
 	}
 	return f.Err

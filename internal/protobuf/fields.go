@@ -73,23 +73,30 @@ func (f *Fields) Each(msg []byte, tag uint64, do func(msg []byte) error) error {
 func (f *Fields) Float() float64 { return math.Float64frombits(f.Bits) }
 
 // Signed returns the number as a sint32.
-func (f *Fields) Signed() int32 { return int32(protowire.DecodeZigZag(f.Bits & math.MaxUint32)) }
+func (f *Fields) Signed() int32 { return int32(Signed(f.Bits & math.MaxUint32)) }
+
+// Signed returns the sint64 that bits are.
+func Signed(bits uint64) int64 { return protowire.DecodeZigZag(bits) }
 
 // Text returns the bytes as a text that lives as long as they do.
 func (f *Fields) Text() string { return unsafe.String(unsafe.SliceData(f.Bytes), len(f.Bytes)) }
 
-// EachFixed calls do for the numbers of a packed field.
-func EachFixed(packed []byte, do func(bits uint64)) error {
-	return each(packed, protowire.ConsumeFixed64, do)
+// EachFixed calls do for each number of a field of doubles and their like, which may be packed.
+func (f *Fields) EachFixed(do func(bits uint64)) error {
+	return f.eachNumber(protowire.ConsumeFixed64, do)
 }
 
-// EachVarint calls do for the numbers of a packed field.
-func EachVarint(packed []byte, do func(bits uint64)) error {
-	return each(packed, protowire.ConsumeVarint, do)
+// EachVarint calls do for each number of a field of integers, which may be packed.
+func (f *Fields) EachVarint(do func(bits uint64)) error {
+	return f.eachNumber(protowire.ConsumeVarint, do)
 }
 
-func each(packed []byte, consume func([]byte) (uint64, int), do func(bits uint64)) error {
-	for len(packed) > 0 {
+func (f *Fields) eachNumber(consume func([]byte) (uint64, int), do func(bits uint64)) error {
+	if f.Tag&(1<<TypeBits-1) != Sized {
+		do(f.Bits)
+		return nil
+	}
+	for packed := f.Bytes; len(packed) > 0; {
 		v, n := consume(packed)
 		if n < 0 {
 			return protowire.ParseError(n)

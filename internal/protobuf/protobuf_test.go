@@ -1,6 +1,7 @@
 package protobuf
 
 import (
+	"io"
 	"math"
 	"slices"
 	"testing"
@@ -57,21 +58,70 @@ func TestCut(t *testing.T) {
 	}
 }
 
-func TestPacked(t *testing.T) {
-	f := func(each func([]byte, func(uint64)) error, packed []byte, want ...uint64) {
+func TestNumbers(t *testing.T) {
+	f := func(each func(*Fields, func(uint64)) error, field Fields, want ...uint64) {
 		t.Helper()
 		var got []uint64
-		err := each(packed, func(v uint64) { got = append(got, v) })
+		err := each(&field, func(v uint64) { got = append(got, v) })
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%v, %v; want %v", got, err, want)
 		}
-		if len(packed) > 0 && each(packed[:len(packed)-1], func(uint64) {}) == nil {
-			t.Error("a number that is cut is no fault")
+		if n := len(field.Bytes); n > 0 {
+			field.Bytes = field.Bytes[:n-1]
+			if each(&field, func(uint64) {}) == nil {
+				t.Error("a number that is cut is no fault")
+			}
 		}
 	}
-	f(EachVarint, nil)
-	f(EachVarint, protowire.AppendVarint([]byte{5}, 300), 5, 300)
-	f(EachFixed, protowire.AppendFixed64(nil, 9), 9)
+	f((*Fields).EachVarint, Fields{Tag: 1<<TypeBits | Varint, Bits: 3}, 3)
+	f((*Fields).EachVarint, Fields{Tag: 1<<TypeBits | Sized})
+	f((*Fields).EachVarint, Fields{Tag: 1<<TypeBits | Sized, Bytes: protowire.AppendVarint([]byte{5}, 300)}, 5, 300)
+	f((*Fields).EachFixed, Fields{Tag: 1<<TypeBits | Fixed64, Bits: 9}, 9)
+	f((*Fields).EachFixed, Fields{Tag: 1<<TypeBits | Sized, Bytes: protowire.AppendFixed64(nil, 9)}, 9)
+}
+
+func TestEach(t *testing.T) {
+	sum := 0
+	add := func(msg []byte) error {
+		if sum += int(msg[0]); msg[0] == 0 {
+			return io.EOF
+		}
+		return nil
+	}
+	var f Fields
+	if err := f.Each([]byte{1<<3 | 2, 1, 5, 2<<3 | 2, 1, 9, 1<<3 | 2, 1, 7}, 1<<TypeBits|Sized, add); err != nil || sum != 12 {
+		t.Errorf("%d, %v", sum, err)
+	}
+	if err := f.Each([]byte{1<<3 | 2, 1, 0, 1<<3 | 2, 1, 7}, 1<<TypeBits|Sized, add); err != io.EOF || sum != 12 {
+		t.Errorf("%d, %v", sum, err)
+	}
+	if err := f.Each([]byte{1<<3 | 2, 1, 7}, 1<<TypeBits|Sized, add); err != io.EOF || sum != 12 {
+		t.Errorf("after a fault: %d, %v", sum, err)
+	}
+}
+
+func TestDelimited(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		got := ""
+		for msg, err := range Delimited([]byte(text)) {
+			if err != nil {
+				msg = []byte(err.Error())
+			}
+			got += string(msg) + ";"
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	f("", "")
+	f("\x02ab\x00\x01c", "ab;;c;")
+	f("\x02ab\x02c", "ab;unexpected EOF;")
+	f("\x01a\xff", "a;unexpected EOF;")
+	f("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a", "unexpected EOF;")
+	for range Delimited([]byte("\x01a\x05")) {
+		break // as a caller may
+	}
 }
 
 func TestMerged(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package prometheus reads the text that Prometheus scrapes: its own format 0.0.4, and OpenMetrics 1.0.
+// Package prometheus reads what Prometheus scrapes: its own text format 0.0.4, OpenMetrics 1.0, and its protobuf messages.
 package prometheus
 
 import (
@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/pacewire/pacewire/internal/bucket"
 	"github.com/pacewire/pacewire/internal/decode/report"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -51,16 +52,18 @@ type Family struct {
 type Decoder struct {
 	Options
 
-	batch  *telemetry.Batch
-	report report.Report
-	number int // of the line
-	sample Sample
-	family Family
+	batch   *telemetry.Batch
+	report  report.Report
+	number  int // of the line
+	sample  Sample
+	family  Family
+	message message
 
-	group *telemetry.Group // of the sample before
-	keys  []string
-	texts []string
-	value [1]telemetry.Value
+	group   *telemetry.Group // of the sample before
+	keys    []string
+	texts   []string
+	value   [1]telemetry.Value
+	numbers bucket.Texts // of the labels le and quantile
 }
 
 var lineFeed = []byte{'\n'}
@@ -120,6 +123,11 @@ func (d *Decoder) line(line string, now int64) bool {
 		d.refuse(err)
 		return true
 	}
+	return d.take(now)
+}
+
+// take gives the sample to whoever may change it, and makes a point of it. It reports whether more are wanted.
+func (d *Decoder) take(now int64) bool {
 	if d.NoTimes {
 		d.sample.Time, d.sample.Timed = now, false
 	}

@@ -18,11 +18,16 @@ func decode(o Options, text string) (lines []string, r report.Report) {
 	var b telemetry.Batch
 	d := Decoder{Options: o}
 	r = d.Decode(&b, []byte(text), noon)
+	return linesOf(&b), r
+}
+
+// linesOf returns the points of b as line protocol, sorted.
+func linesOf(b *telemetry.Batch) (lines []string) {
 	for line := range strings.Lines(string(b.AppendLines(nil))) {
 		lines = append(lines, strings.TrimSuffix(strings.TrimSuffix(line, "\n"), " 1763559525000000000"))
 	}
 	slices.Sort(lines)
-	return lines, r
+	return lines
 }
 
 func TestText(t *testing.T) {

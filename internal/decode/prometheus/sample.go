@@ -212,10 +212,18 @@ const (
 func milliseconds(word string) (int64, error) {
 	v, err := strconv.ParseInt(word, 10, 64)
 	switch {
-	case errors.Is(err, strconv.ErrRange), err == nil && (v > math.MaxInt64/milli || v < math.MinInt64/milli):
+	case errors.Is(err, strconv.ErrRange):
 		return 0, errTime
 	case err != nil:
 		return 0, errStamp
+	}
+	return ofMilliseconds(v)
+}
+
+// ofMilliseconds returns a time in ns.
+func ofMilliseconds(v int64) (int64, error) {
+	if v > math.MaxInt64/milli || v < math.MinInt64/milli {
+		return 0, errTime
 	}
 	return v * milli, nil
 }
