@@ -122,4 +122,6 @@ func (c Config) commands() ([][]string, error) {
 }
 
 // pattern reports whether the program is one that stands for several.
-func (c Config) pattern() bool { return !c.Shell && strings.ContainsAny(c.Command[0], "*?[") }
+func (c Config) pattern() bool {
+	return !c.Shell && len(c.Command) > 0 && strings.ContainsAny(c.Command[0], "*?[")
+}

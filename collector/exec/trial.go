@@ -2,9 +2,11 @@ package exec
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/pacewire/pacewire/internal/child"
+	"github.com/pacewire/pacewire/internal/decode"
 	"github.com/pacewire/pacewire/internal/decode/nagios"
 	"github.com/pacewire/pacewire/internal/decode/report"
 	"github.com/pacewire/pacewire/plugin"
@@ -41,6 +43,19 @@ func Try(ctx context.Context, cfg Config, env plugin.Env) ([]Trial, error) {
 		trials = append(trials, trial)
 	}
 	return trials, err
+}
+
+// Read reads text as a collector of that config would, had its command printed it and ended well. Text that looks like no format is an
+// error for the format auto, since there is no exit code that would be a check's state.
+func Read(cfg Config, env plugin.Env, text []byte) (Trial, error) {
+	if cfg.Format == "auto" && decode.Detect(text) == "" {
+		return Trial{}, errors.New("its first lines look like none of the formats: name one")
+	}
+	e, err := newExecutor(cfg, env)
+	if err != nil {
+		return Trial{}, err
+	}
+	return e.tried(run{Result: child.Result{Stdout: text}})
 }
 
 func (e *executor) tried(r run) (t Trial, err error) {
