@@ -33,6 +33,7 @@ type Spec[C, P any] struct {
 	Catalog []telemetry.Desc                                     // what it emits: series, help, tags, fields with units
 	Routes  []telemetry.Route                                    // what P, then an http.Handler, answers
 	Proxy   bool                                                 // its points may be about other hosts than its own
+	Timeout time.Duration                                        // of its calls, if nobody says another; never above the interval. 0: the interval, and who says another has it
 	New     func(ctx context.Context, cfg C, env Env) (P, error) // may be called several times in one process
 }
 
@@ -112,6 +113,7 @@ func Define[C, P any](kind Kind, spec Spec[C, P], loop func(ctx context.Context,
 			if err != nil {
 				return Permanent(err)
 			}
+			s.patience = spec.Timeout
 			return s.live(ctx, func(ctx context.Context) (any, error) { return spec.New(ctx, cfg, s.Env) },
 				func(ctx context.Context, p any) error { return loop(ctx, s, p.(P)) })
 		},

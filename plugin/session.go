@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,13 +35,14 @@ type Session struct {
 	limits  *limits // of what it may send; nil: none
 	shares  string  // the setting by which others work beside it on batches of the same sources; "": none, or it is told already
 
-	serial  sync.Mutex // one call of the author's code at a time, whatever the number of inputs
-	buffers buffers
-	noting  sync.Mutex
-	noted   string // the last error, so that one is logged once
-	denied  bool   // the last call was denied
-	once    bool   // a single tick, or the input to its end; what fails is not tried again
-	refresh chan refreshOrder
+	serial   sync.Mutex // one call of the author's code at a time, whatever the number of inputs
+	buffers  buffers
+	noting   sync.Mutex
+	noted    string        // the last error, so that one is logged once
+	denied   bool          // the last call was denied
+	patience time.Duration // with a call, where nobody says another and never above the interval; 0: as with all
+	once     bool          // a single tick, or the input to its end; what fails is not tried again
+	refresh  chan refreshOrder
 }
 
 // status is what a session tells about itself; the heartbeat shows it.
@@ -142,15 +144,15 @@ func (s *Session) Pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// timeout returns the deadline of a call: the config's, else the interval of a collector, else callTime.
+// timeout returns the deadline of a call: the config's, else the interval of a collector, else callTime. Of a program that has a time of
+// its own it is that one, and never above the interval.
 func (s *Session) timeout() time.Duration {
-	switch {
-	case s.work.TimeoutMS > 0:
-		return time.Duration(s.work.TimeoutMS) * time.Millisecond
-	case s.work.EveryMS > 0:
-		return time.Duration(s.work.EveryMS) * time.Millisecond
+	set, every := time.Duration(s.work.TimeoutMS)*time.Millisecond, time.Duration(s.work.EveryMS)*time.Millisecond
+	limit := cmp.Or(set, s.patience, every, callTime)
+	if s.patience > 0 && every > 0 {
+		return min(limit, every)
 	}
-	return callTime
+	return limit
 }
 
 // watch reports a hang when the function it returns is not called within limit and hangTime.

@@ -86,6 +86,22 @@ func TestCall(t *testing.T) {
 	f(func(w *telemetry.Work) { w.EveryMS, w.TimeoutMS = 10_000, 3000 }, 3*time.Second)
 }
 
+// TestPatience checks the deadline of calls of a program that has one of its own.
+func TestPatience(t *testing.T) {
+	f := func(w telemetry.Work, want time.Duration) {
+		t.Helper()
+		if got := (&Session{work: w, patience: 30 * time.Second}).timeout(); got != want {
+			t.Errorf("%v every %v ms: %v, want %v", w.TimeoutMS, w.EveryMS, got, want)
+		}
+	}
+	f(telemetry.Work{}, 30*time.Second)
+	f(telemetry.Work{EveryMS: 300_000}, 30*time.Second)
+	f(telemetry.Work{EveryMS: 10_000}, 10*time.Second)
+	f(telemetry.Work{EveryMS: 300_000, TimeoutMS: 60_000}, time.Minute)
+	f(telemetry.Work{EveryMS: 10_000, TimeoutMS: 60_000}, 10*time.Second)
+	f(telemetry.Work{TimeoutMS: 60_000}, time.Minute)
+}
+
 // work is what New makes; it counts how often it is closed.
 type work struct{ closed int }
 

@@ -3,6 +3,7 @@ package exec
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/pacewire/pacewire/internal/child"
@@ -34,6 +35,10 @@ func (c Config) Validate() error {
 		fault("command %q: with shell: true it is one line, not a list", []string(c.Command))
 	case !c.Shell && len(c.Command) == 1 && strings.ContainsAny(c.Command[0], " |;&<>$"):
 		fault("command %q: no shell reads it: write the program and its arguments as a list, or set shell: true", c.Command[0])
+	case c.pattern():
+		if _, err := filepath.Match(c.Command[0], ""); err != nil || !filepath.IsAbs(c.Command[0]) {
+			fault("command %q: want a pattern of whole paths, such as /etc/checks/*.sh", c.Command[0])
+		}
 	}
 	return errors.Join(faults...)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/pacewire/pacewire/collector"
 	"github.com/pacewire/pacewire/internal/child"
@@ -24,6 +25,8 @@ func Define() plugin.Definition {
 		Config:  Defaults(),
 		Catalog: nagios.Catalog(),
 		Enum:    decode.Enum(decode.Formats()),
+		Proxy:   true, // a command may be about a switch or a printer
+		Timeout: 30 * time.Second,
 		New:     New,
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/pacewire/pacewire/collector"
 	"github.com/pacewire/pacewire/internal/child"
+	"github.com/pacewire/pacewire/internal/decode"
 	"github.com/pacewire/pacewire/internal/leaktest"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/plugin/plugintest"
@@ -169,6 +171,60 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// Whatever a command prints, what is made of it can be sent.
+func TestNoise(t *testing.T) {
+	noise := make([]byte, 60<<10)
+	_, _ = rand.NewChaCha8([32]byte{7}).Read(noise)
+	path := filepath.Join(t.TempDir(), "noise")
+	if err := os.WriteFile(path, noise, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range append(decode.Formats(), "auto") {
+		c := newExec(t, func(c *Config) { c.Command, c.Format = []string{"cat", path}, format })
+		var b, back telemetry.Batch
+		b.At(noon)
+		err := c.Collect(t.Context(), &b)
+		if b.Len() == 0 && err == nil {
+			t.Errorf("%s: nothing is told", format)
+		}
+		if err := back.DecodeMsgPack(b.AppendMsgPack(nil)); err != nil || back.Len() != b.Len() {
+			t.Errorf("%s: %d points, of which %d arrive: %v", format, b.Len(), back.Len(), err)
+		}
+	}
+}
+
+// A command that never ends to print is ended, and so is what it has started elsewhere.
+func TestEndless(t *testing.T) {
+	for format, want := range map[string]string{"influx": "", "nagios": "timed_out=true,truncated=true"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		c := newExec(t, func(c *Config) { line("setsid yes a b=1 & yes a b=2")(c); c.Format = format })
+		var b telemetry.Batch
+		err := c.Collect(ctx, &b)
+		if got := string(b.AppendLines(nil)); (err != nil) != (want == "") || !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%s: %.300q, %v", format, got, err)
+		}
+		cancel()
+	}
+}
+
+// A command may be another one, or none, when it is run again.
+func TestFileChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.sh")
+	const script = "#!/bin/sh\necho a v=1; printf '#!/bin/sh\\necho a v=2; rm \"$0\"' >$0.new; chmod +x $0.new; mv $0.new $0; echo a v=3\n"
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := newExec(t, func(c *Config) { c.Command = []string{path} })
+	for _, want := range []string{"a v=1 1700000000000000000\na v=3 1700000000000000000\n", "a v=2 1700000000000000000\n"} {
+		if got, _, err := collect(t, c); got != want || err != nil {
+			t.Errorf("%q, %v; want %q", got, err, want)
+		}
+	}
+	if got, _, err := collect(t, c); got != "" || err == nil || !strings.Contains(err.Error(), "write the whole path of where it is") {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // A command that hangs is ended with the time of the collection, which says so; one that the end of the plugin interrupts is as if
 // it had not been.
 func TestTimeout(t *testing.T) {
@@ -250,6 +306,8 @@ func TestValidate(t *testing.T) {
 	f(func(c *Config) { c.Command = []string{""} }, "the program is empty")
 	f(func(c *Config) { c.Command = []string{"df -h"} }, `command "df -h": no shell reads it`)
 	f(func(c *Config) { c.Command, c.Shell = []string{"df", "-h"}, true }, "it is one line")
+	f(func(c *Config) { c.Command = []string{"*.sh"} }, `command "*.sh": want a pattern of whole paths, such as /etc/checks/*.sh`)
+	f(func(c *Config) { c.Command = []string{"/etc/[a-"} }, `command "/etc/[a-": want a pattern of whole paths`)
 	f(func(c *Config) { c.Format = "xml" }, `format "xml"`)
 	f(func(c *Config) { c.Environment = map[string]string{"PACEWIRE_BUS": "x"} }, "PACEWIRE_BUS")
 	f(func(c *Config) { c.Templates = []string{"x"} }, "templates")

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 )
 
@@ -25,9 +26,14 @@ func wayOut(command []string, err error) string {
 		if _, statErr := os.Stat(command[0]); statErr == nil {
 			return "the file is there, but not the interpreter that its first line names"
 		}
+		if filepath.IsAbs(command[0]) {
+			return "install it, or write the whole path of where it is"
+		}
 		return "write the whole path: an agent works in a folder of its own"
 	case errors.Is(err, fs.ErrPermission):
 		return "make it executable with chmod +x, or run its interpreter, such as sh " + command[0]
+	case errors.Is(err, syscall.ETXTBSY):
+		return "somebody writes to it just now: put a new one in its place by renaming that"
 	case errors.Is(err, syscall.ENOEXEC):
 		return "it is no program, or a script whose first line is not like #!/bin/sh"
 	}

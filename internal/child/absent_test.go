@@ -33,8 +33,22 @@ func TestAbsent(t *testing.T) {
 		}
 	}
 	f("no-such-program-anywhere", exec.ErrNotFound, "install it, or write its whole path")
-	f("/no/such/program", fs.ErrNotExist, "write the whole path")
+	f("/no/such/program", fs.ErrNotExist, "install it, or write the whole path of where it is")
+	f("./no-such-program", fs.ErrNotExist, "write the whole path: an agent works in a folder of its own")
 	f(file("#!/no/such/interpreter\n", 0o700), fs.ErrNotExist, "the file is there, but not the interpreter")
 	f(file("", 0o600), fs.ErrPermission, "chmod +x")
 	f(file("echo hello\n", 0o700), syscall.ENOEXEC, "#!/bin/sh")
+}
+
+// A program that somebody writes to cannot be started.
+func TestBusy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "busy")
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o700)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := Run(t.Context(), Spec{Command: []string{path}}, nil, 0, 0); !errors.Is(err, syscall.ETXTBSY) || !strings.Contains(err.Error(), "by renaming") {
+		t.Errorf("%v", err)
+	}
 }
