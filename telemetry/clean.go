@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Writers clean names and tag values before they send: bytes that are not UTF-8 become U+FFFD, control characters a blank.
+// Writers clean names and tag values before they send: each byte that is not UTF-8 becomes U+FFFD, a control character a blank.
 // A reader refuses what is not clean.
 
 // plain reports whether s is UTF-8 without control characters.
@@ -51,10 +51,6 @@ func cleanNames(cols []Column) {
 // cleanTag returns s as a tag value: clean, and not longer than MaxTagValue.
 func cleanTag(s string) string { return clean(s, MaxTagValue) }
 
-// enough is how many times its limit a text is looked at: more of it is needed only behind bytes that are no text, and a long one
-// that many points share costs each of them.
-const enough = 4
-
 func clean(s string, limit int) string {
 	if len(s) <= limit && plain(s) {
 		return s
@@ -62,21 +58,21 @@ func clean(s string, limit int) string {
 	if short := cut(s, limit); plain(short) {
 		return short
 	}
-	s = strings.Map(func(r rune) rune {
+	s = strings.Map(func(r rune) rune { // which is U+FFFD for each bad byte
 		if r < 0x20 || r == 0x7f {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(s[:min(len(s), enough*limit)], "\uFFFD"))
+	}, s[:min(len(s), limit+utf8.UTFMax)]) // nothing becomes shorter, and a long text may be that of many points
 	return cut(s, limit)
 }
 
 // cleanText returns s as a string field: UTF-8 and not longer than MaxText.
 func cleanText(s string) string {
-	if len(s) <= MaxText && utf8.ValidString(s) {
-		return s
+	if short := cut(s, MaxText); utf8.ValidString(short) {
+		return short
 	}
-	return cut(strings.ToValidUTF8(s, "\uFFFD"), MaxText)
+	return cut(string([]rune(s[:min(len(s), MaxText+utf8.UTFMax)])), MaxText)
 }
 
 // cut returns the first bytes of s, limit at most, without splitting a character.

@@ -98,7 +98,7 @@ func TestOthersBadLines(t *testing.T) {
 	}
 	long := strings.Repeat("x", 201)
 	f("graphite", "a.b 1 1700000000\nrubbish\na.b NaN 1\n\xff\xfe\na.b 2 99999999999\n"+long+"\na.b 3 1700000001\n", 2,
-		map[string]int{"line": 2, "nan": 1, "no_fields": 1, "time_range": 1, "too_long": 1})
+		map[string]int{"line": 2, "nan": 1, "time_range": 1, "too_long": 1})
 	f("opentsdb", "put a 1700000000 1 t=u\nput a 1700000000 1\nput a 12345678901 1 t=u\nput b 1700000000 2 t=u\n", 2, map[string]int{"line": 2})
 	f("collectd", "PUTVAL h/a/b 1:2\nGETVAL h/a/b\nPUTVAL h/a/b 1:x\nPUTVAL h/a 1:2\nPUTVAL \"h/a/b 1:2\nPUTVAL h/a/b 2:2\n", 2,
 		map[string]int{"unknown_command": 1, "bad_value": 1, "line": 2})

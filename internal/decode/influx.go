@@ -1,12 +1,14 @@
 package decode
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pacewire/pacewire/internal/decode/report"
 	"github.com/pacewire/pacewire/telemetry"
@@ -19,8 +21,12 @@ func newInflux(o Options) *influx {
 	return &influx{telemetry.LineDecoder{Precision: o.Precision}}
 }
 
-// Decode adds the points of text. What is left out is in the report alone, as with all formats: see report.Into.
+// Decode adds the points of text. What is left out is in the report alone, as with all formats: see report.Into. Where line protocol
+// refuses a name that is not UTF-8, a program's is mended as it is in all formats.
 func (d *influx) Decode(b *telemetry.Batch, text []byte, at time.Time) (r report.Report) {
+	if !utf8.Valid(text) {
+		text = bytes.Map(func(r rune) rune { return r }, text) // U+FFFD for each bad byte
+	}
 	points, before := b.Len(), *b.Drops()
 	err := d.lines.Decode(b, text, at)
 	b.Drops().Each(func(c telemetry.Code, n int) { r.Count(reason(c), n-before.Count(c)) })

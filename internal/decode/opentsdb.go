@@ -46,7 +46,7 @@ func metric(b *telemetry.Batch, r *report.Report, n int, words []string) {
 		}
 		tags[key] = text
 	}
-	r.Append(b, n, telemetry.Point{Series: words[0], Time: at, Tags: tags, Fields: telemetry.Fields{"value": value}})
+	r.AppendOne(b, n, telemetry.Point{Series: words[0], Time: at, Tags: tags}, "value", value)
 }
 
 // opentsdbTime reads a time whose unit its length tells.

@@ -77,8 +77,7 @@ func (d *Decoder) line(b *telemetry.Batch, r *report.Report, n int, words []stri
 		r.Refuse(report.Syntax, n, "path %.100q: %s", words[0], fault)
 		return
 	}
-	p.field = cmp.Or(p.field, valueField)
-	r.Append(b, n, telemetry.Point{Series: p.series, Tags: p.tags, Fields: telemetry.Fields{p.field: value}, Time: at})
+	r.AppendOne(b, n, telemetry.Point{Series: p.series, Tags: p.tags, Time: at}, cmp.Or(p.field, valueField), value)
 }
 
 // Number reads a decimal number; NaN and infinities are some, too.

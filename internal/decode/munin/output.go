@@ -60,7 +60,7 @@ func (o *Output) Read(text []byte) {
 	for n, word := range o.report.Lines(text) {
 		rest := ""
 		if i := strings.IndexAny(word, " \t"); i >= 0 {
-			word, rest = word[:i], strings.TrimSpace(word[i:])
+			word, rest = word[:i], strings.TrimLeft(word[i:], " \t")
 		}
 		switch {
 		case word[0] == '#':

@@ -115,5 +115,15 @@ func (r *Report) Append(b *telemetry.Batch, line int, p telemetry.Point) {
 	}
 }
 
+// AppendOne is Append of a point that is one value, as a line of many formats is: the line is lost with the value, and is counted once.
+func (r *Report) AppendOne(b *telemetry.Batch, line int, p telemetry.Point, field string, v float64) {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		r.Refuse(NotFinite, line, "%s: the value of %s is %v", p.Series, field, v)
+		return
+	}
+	p.Fields = telemetry.Fields{field: v}
+	r.Append(b, line, p)
+}
+
 // Holds reports whether a batch can hold a time. The zero time stands for now.
 func Holds(t time.Time) bool { return t.IsZero() || time.Unix(0, t.UnixNano()).Equal(t) }

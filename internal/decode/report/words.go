@@ -7,6 +7,11 @@ import (
 	"unicode/utf8"
 )
 
+// blanks stand between words. Those of other alphabets are letters here, as they are where such lines are written.
+const blanks = " \t\r\n\v\f"
+
+func blank(c rune) bool { return strings.ContainsRune(blanks, c) }
+
 // MaxLine is how long a line may be, in bytes, in the formats whose points are a line each.
 const MaxLine = 64 << 10
 
@@ -20,7 +25,7 @@ func (r *Report) Lines(text []byte) iter.Seq2[int, string] {
 				r.Refuse(Limit, n, "it has %d bytes, of which %d are the most", len(line), MaxLine)
 				continue
 			}
-			if line = bytes.TrimSpace(line); len(line) > 0 && !yield(n, string(line)) {
+			if line = bytes.Trim(line, blanks); len(line) > 0 && !yield(n, string(line)) {
 				return
 			}
 		}
@@ -48,7 +53,7 @@ func WithoutMark(text []byte) []byte { return bytes.TrimPrefix(text, mark) }
 func (r *Report) Words(text []byte) iter.Seq2[int, []string] {
 	return func(yield func(int, []string) bool) {
 		for n, line := range r.Lines(text) {
-			if !yield(n, strings.Fields(line)) {
+			if !yield(n, strings.FieldsFunc(line, blank)) {
 				return
 			}
 		}
