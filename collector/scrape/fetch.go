@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	accept    = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
-	openKind  = "application/openmetrics-text"
-	textKind  = "text/plain"
+	accept       = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+	acceptNative = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7," + accept
+
 	dialTime  = 5 * time.Second
 	idleTime  = 90 * time.Second // of a connection between two scrapes, at least
 	firstRoom = 64 << 10         // for an answer whose length is not known
@@ -100,7 +100,7 @@ func (s *scraper) ask(ctx context.Context, t *target, p *space) error {
 		_, _ = io.CopyN(io.Discard, answer.Body, firstRoom) // so that the connection can be used again
 		return fmt.Errorf("answered %s", answer.Status)
 	}
-	if p.open, err = isOpenMetrics(answer.Header.Get("Content-Type")); err != nil {
+	if p.form, err = formOf(answer.Header.Get("Content-Type")); err != nil {
 		return err
 	}
 	return p.read(answer, s.cfg.MaxBody)
@@ -109,6 +109,9 @@ func (s *scraper) ask(ctx context.Context, t *target, p *space) error {
 func (s *scraper) setHeaders(r *http.Request) error {
 	h := r.Header
 	h.Set("Accept", accept)
+	if s.cfg.Native {
+		h.Set("Accept", acceptNative)
+	}
 	h.Set("Accept-Encoding", "gzip")
 	h.Set("User-Agent", "pacewire")
 	h.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(s.timeout.Seconds(), 'f', -1, 64))
@@ -134,21 +137,29 @@ func (s *scraper) setHeaders(r *http.Request) error {
 	return nil
 }
 
-// isOpenMetrics tells which of the formats a Content-Type says. Many answer with the other one than is asked for first.
-func isOpenMetrics(contentType string) (bool, error) {
+// A form is a format of pages, by its media type.
+type form string
+
+const (
+	textForm     form = "text/plain"
+	openForm     form = "application/openmetrics-text"
+	protobufForm form = "application/vnd.google.protobuf"
+)
+
+// formOf tells which format a Content-Type says. Many answer with another one than is asked for first.
+func formOf(contentType string) (form, error) {
 	if contentType == "" {
-		return false, nil
+		return textForm, nil
 	}
 	kind, parameters, err := mime.ParseMediaType(contentType)
-	switch {
-	case kind == openKind && parameters["version"] < "2":
-		return true, nil
-	case kind == textKind:
-		return false, nil
+	switch f := form(kind); {
+	case f == textForm, f == openForm && parameters["version"] < "2",
+		f == protobufForm && parameters["proto"] == "io.prometheus.client.MetricFamily" && parameters["encoding"] == "delimited":
+		return f, nil
 	case err != nil:
-		return false, fmt.Errorf("content type %q: %w", contentType, err)
+		return "", fmt.Errorf("content type %q: %w", contentType, err)
 	}
-	return false, fmt.Errorf("content type %q: want %s or %s", contentType, textKind, openKind)
+	return "", fmt.Errorf("content type %q: want %s or %s, or delimited %s", contentType, textForm, openForm, protobufForm)
 }
 
 // read reads a body, of at most limit bytes, and decompresses it.

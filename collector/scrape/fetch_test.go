@@ -54,6 +54,7 @@ func TestRequest(t *testing.T) {
 			}
 		}
 	}
+	f(func(c *Config) { c.Native = true }, map[string]string{"Accept": acceptNative})
 	f(nil, map[string]string{"Accept": accept, "Accept-Encoding": "gzip", "X-Prometheus-Scrape-Timeout-Seconds": "10", "Authorization": ""})
 	f(func(c *Config) { c.ScrapeTimeout = plugin.Duration(1500 * time.Millisecond) }, map[string]string{"X-Prometheus-Scrape-Timeout-Seconds": "1.5"})
 	f(func(c *Config) { c.Username, c.Password = "u", "p" }, map[string]string{"Authorization": "Basic dTpw"})
@@ -119,7 +120,10 @@ func TestAnswer(t *testing.T) {
 	f("text/plain", "", "", "")
 	f("application/openmetrics-text; version=1.0.0", "", "a 1\n", `cut off: the text does not end with \"# EOF\"`)
 	f("application/openmetrics-text; version=2.0.0", "", "a 1\n# EOF\n", `content type \"application/openmetrics-text; version=2.0.0\": want`)
-	f("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily", "", "\x01", `content type \"application/vnd`)
+	f("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=text", "", "\x01", `content type \"application/vnd`)
+	f("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited", "", "", "")
+	f("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited", "", "\x05", "cut off: the last message is not whole")
+	f("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited", "", "\x00", "no samples: no name of a metric")
 	f("text/html", "", "<html>", `content type \"text/html\": want text/plain or application/openmetrics-text`)
 	f("text", "; =", "a 1\n", `content type \"text\": want`)
 	f("text/plain", "", "a 1\nb 2", "cut off: line 2: the last line does not end with a line feed")

@@ -14,7 +14,7 @@ type past struct {
 	series []uint64 // hashes, sorted, each once
 	spare  []uint64
 	text   []byte // the page itself, where series are to be marked
-	open   bool   // it was OpenMetrics
+	form   form
 }
 
 // follow takes the page of p, before anything but its samples is in the batch, and returns how many series of the last one it lacks.
@@ -51,7 +51,7 @@ func (k *past) keep(w *worker, p *space, read bool) {
 	if w.cfg.Stale != staleMark {
 		return
 	}
-	k.text, k.open = k.text[:0], p.open
+	k.text, k.form = k.text[:0], p.form
 	if read {
 		k.text = append(k.text, p.text...)
 	}
@@ -62,7 +62,7 @@ func (k *past) mark(w *worker, b *telemetry.Batch, lost []uint64) {
 	old := w.space()
 	defer w.release(old)
 	page := old.text
-	old.text, old.open = k.text, k.open
+	old.text, old.form = k.text, k.form
 	_, _ = w.decode(old, b.Time()) // as when it came
 	at, row := b.Time(), 0
 	all := hashes(&old.batch, k.seed, nil)

@@ -34,6 +34,7 @@ type Config struct {
 	MetricRelabel []Rule `json:"metric_relabel" jsonschema:"rules that change or drop samples"`
 	HonorLabels   bool   `json:"honor_labels" jsonschema:"where a sample and its target have the same label, that of the sample stands; else it becomes exported_..."`
 	HonorTimes    bool   `json:"honor_timestamps" jsonschema:"samples that say their time keep it"`
+	Native        bool   `json:"native_histograms" jsonschema:"ask for the protobuf format, in which targets tell native histograms: each becomes buckets with bounds, in place of its classic ones"`
 	Stale         string `json:"stale" jsonschema:"series that a target no longer has: counted only, or marked by a last point with the field stale=true"`
 	Families      bool   `json:"families" jsonschema:"tell type, unit and help of each family of samples, in the series scrape_family"`
 

@@ -33,7 +33,7 @@ func newWorker(s *scraper, t *target, out collector.Emitter) *worker {
 // A space is the memory of one scrape.
 type space struct {
 	text     []byte // the page, which the strings of batch look into
-	open     bool   // the page is OpenMetrics
+	form     form   // of the page
 	gzip     *gzip.Reader
 	batch    telemetry.Batch
 	decoder  prometheus.Decoder
@@ -105,7 +105,7 @@ func (w *worker) emit(b *telemetry.Batch) {
 func (w *worker) decode(p *space, at time.Time) (report.Report, error) {
 	p.families, p.samples = p.families[:0], 0
 	p.decoder.Options = prometheus.Options{
-		OpenMetrics: p.open, NoTimes: !w.cfg.HonorTimes, Limit: w.cfg.MaxSamples,
+		OpenMetrics: p.form == openForm, NoTimes: !w.cfg.HonorTimes, Limit: w.cfg.MaxSamples,
 		Sample: func(s *prometheus.Sample) bool {
 			p.samples++
 			return w.sample(s)
@@ -114,7 +114,11 @@ func (w *worker) decode(p *space, at time.Time) (report.Report, error) {
 	if w.cfg.Families {
 		p.decoder.Family = func(f prometheus.Family) { p.families = append(p.families, f) }
 	}
-	r := p.decoder.Decode(&p.batch, p.text, at)
+	read := p.decoder.Decode
+	if p.form == protobufForm {
+		read = p.decoder.DecodeProtobuf
+	}
+	r := read(&p.batch, p.text, at)
 	switch {
 	case r.Bad[prometheus.CutOff] > 0, r.Bad[prometheus.Unfinished] > 0:
 		return r, fmt.Errorf("cut off: %w", r.First)
@@ -147,7 +151,7 @@ func (w *worker) note(err error, r report.Report) {
 		bad = r.First.Error()
 	}
 	if bad != "" && w.bad == "" {
-		w.log.Warn("lines of a page cannot be read", "url", w.target.url, "lines", r.Bad[report.Syntax], "first", bad)
+		w.log.Warn("parts of a page cannot be read", "url", w.target.url, "parts", r.Bad[report.Syntax], "first", bad)
 	}
 	w.bad = bad
 }

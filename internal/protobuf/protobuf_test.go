@@ -1,6 +1,7 @@
 package protobuf
 
 import (
+	"errors"
 	"io"
 	"math"
 	"slices"
@@ -92,10 +93,10 @@ func TestEach(t *testing.T) {
 	if err := f.Each([]byte{1<<3 | 2, 1, 5, 2<<3 | 2, 1, 9, 1<<3 | 2, 1, 7}, 1<<TypeBits|Sized, add); err != nil || sum != 12 {
 		t.Errorf("%d, %v", sum, err)
 	}
-	if err := f.Each([]byte{1<<3 | 2, 1, 0, 1<<3 | 2, 1, 7}, 1<<TypeBits|Sized, add); err != io.EOF || sum != 12 {
+	if err := f.Each([]byte{1<<3 | 2, 1, 0, 1<<3 | 2, 1, 7}, 1<<TypeBits|Sized, add); !errors.Is(err, io.EOF) || sum != 12 {
 		t.Errorf("%d, %v", sum, err)
 	}
-	if err := f.Each([]byte{1<<3 | 2, 1, 7}, 1<<TypeBits|Sized, add); err != io.EOF || sum != 12 {
+	if err := f.Each([]byte{1<<3 | 2, 1, 7}, 1<<TypeBits|Sized, add); !errors.Is(err, io.EOF) || sum != 12 {
 		t.Errorf("after a fault: %d, %v", sum, err)
 	}
 }
@@ -119,7 +120,10 @@ func TestDelimited(t *testing.T) {
 	f("\x02ab\x02c", "ab;unexpected EOF;")
 	f("\x01a\xff", "a;unexpected EOF;")
 	f("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a", "unexpected EOF;")
-	for range Delimited([]byte("\x01a\x05")) {
+	for msg, err := range Delimited([]byte("\x01a\x05")) {
+		if string(msg) != "a" || err != nil {
+			t.Errorf("%q, %v", msg, err)
+		}
 		break // as a caller may
 	}
 }
