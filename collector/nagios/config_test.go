@@ -35,6 +35,14 @@ func TestValidate(t *testing.T) {
 	f(`{"defaults": {"units": "metric", "kilo": 7, "no_output_state": "fine", "timeout_state": "exit_code", "environment": {"PACEWIRE_BUS": "x"}}}`,
 		"defaults.units metric: want as_is or base", "defaults.kilo 7", "defaults.no_output_state fine", "defaults.timeout_state exit_code", "PACEWIRE_BUS")
 	f(`{"checks": {"a": {"command": ["true"], "evry": "1m"}}}`, "evry")
+	f(`{"checks": [{"name": "a", "command": ["true"]}]}`, "checks")
+	f(`{"checks": {"a": {"command": ["$USER1$/check_load", "-H", "$HOSTADDRESS$"]}}}`, `checks.a.command "$USER1$/check_load": this is a macro of Nagios`, "check_load is enough")
+	f(`{"checks": {"a": {"command": ["check_http", "-w", "$ARG1$"]}}}`, `"$ARG1$": this is a macro`)
+	f(`{"checks": {"a": {"command": ["check_x", "costs $5 or $6", "$(date)"]}}}`)
+	f(`{"checks": {"a": {"command": ["true"], "timeout": "2m"}}}`, "checks.a.timeout 2m", "every (1m0s)")
+	f(`{"checks": {"a": {"command": ["true"], "timeout": "2m", "every": "5m"}}, "defaults": {"timeout": "90s"}}`)
+	f(`{"checks": {"a": {"command": ["true"], "kilo": 1024}}}`, "checks.a.kilo 1024: nothing is told in bytes without units: base")
+	f(`{"checks": {"a": {"command": ["true"], "kilo": 1024}}, "defaults": {"units": "base"}}`)
 }
 
 // What a check does not say is what the defaults say, and what they do not say is the program's.

@@ -132,7 +132,7 @@ func run(t *testing.T, folder string, list map[string]Check) *rig {
 		env.Dir = folder
 	}
 	for name, c := range list {
-		c.Manner = c.or(Manner{Every: quick, RetryEvery: quick, Attempts: 1})
+		c.Manner = c.or(Manner{Every: quick, RetryEvery: quick, Attempts: 1, Kilo: 1000})
 		list[name] = c
 	}
 	s, err := New(t.Context(), Config{Checks: list}, env)
