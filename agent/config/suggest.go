@@ -67,11 +67,12 @@ func distance(a, b string) int {
 
 // didYouMean makes a hint of the nearest name, and otherwise gives the hint it was handed.
 func didYouMean(word string, from []string, otherwise string) string {
-	s := elsewhere(word)
-	if !slices.Contains(from, s) {
-		s = Suggest(word, from)
+	for _, s := range []string{elsewhere(word), settingElsewhere(word)} {
+		if slices.Contains(from, s) {
+			return "did you mean " + s + "?"
+		}
 	}
-	if s != "" {
+	if s := Suggest(word, from); s != "" {
 		return "did you mean " + s + "?"
 	}
 	return otherwise
@@ -134,6 +135,47 @@ func elsewhere(word string) string {
 		return "log"
 	case "http":
 		return "web"
+	}
+	return ""
+}
+
+// settingElsewhere is a setting of our built-ins for what Nagios, Telegraf, Prometheus and OpenTelemetry call it, "" when it is none.
+func settingElsewhere(word string) string {
+	switch strings.ToLower(word) {
+	case "scrape_interval", "check_interval", "normal_check_interval", "flush_interval":
+		return "every"
+	case "retry_interval", "retry_check_interval":
+		return "retry_every"
+	case "max_check_attempts":
+		return "attempts"
+	case "service_check_timeout", "check_timeout":
+		return "timeout"
+	case "data_format":
+		return "format"
+	case "name_override", "measurement":
+		return "series"
+	case "signal":
+		return "trigger"
+	case "service_address", "endpoint", "bind", "address", "addr", "port":
+		return "listen"
+	case "static_configs":
+		return "groups"
+	case "file_sd_configs":
+		return "target_files"
+	case "relabel_configs":
+		return "relabel"
+	case "metric_relabel_configs":
+		return "metric_relabel"
+	case "sample_limit":
+		return "max_samples"
+	case "body_size_limit":
+		return "max_body_bytes"
+	case "basic_auth":
+		return "username"
+	case "authorization", "credentials":
+		return "bearer_token_file"
+	case "directory", "directories":
+		return "folders"
 	}
 	return ""
 }
