@@ -32,6 +32,17 @@ type check struct {
 // upChecks runs checks on a machine that speaks German, so often unless they say otherwise, and returns when they are at work.
 func upChecks(t *testing.T, p place, every string, list map[string]check) *system {
 	t.Helper()
+	writeChecks(t, p, every, list)
+	cmd := p.command(context.Background(), "up", "--plain", p.path("pacewire.yaml"))
+	cmd.Env = append(cmd.Env, "LC_ALL=de_DE.UTF-8", "LANG=de_DE.UTF-8")
+	s := p.launch(cmd, "up")
+	s.awaitRunning()
+	return s
+}
+
+// writeChecks writes the config that runs checks.
+func writeChecks(t *testing.T, p place, every string, list map[string]check) {
+	t.Helper()
 	text, err := json.Marshal(map[string]any{
 		"collect": map[string]any{"checks": map[string]any{"use": "nagios", "checks": list, "defaults": map[string]any{"every": every, "attempts": 1, "retry_every": "1s"}}},
 		"publish": map[string]any{
@@ -42,11 +53,7 @@ func upChecks(t *testing.T, p place, every string, list map[string]check) *syste
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := p.command(context.Background(), "up", "--plain", p.write("pacewire.yaml", string(text)))
-	cmd.Env = append(cmd.Env, "LC_ALL=de_DE.UTF-8", "LANG=de_DE.UTF-8")
-	s := p.launch(cmd, "up")
-	s.awaitRunning()
-	return s
+	p.write("pacewire.yaml", string(text))
 }
 
 // said returns what a check has said, as line protocol: its points of one series.
@@ -180,8 +187,8 @@ func echo(t *testing.T) (port int) {
 	return l.LocalAddr().(*net.UDPAddr).Port
 }
 
-// A change of a hard state raises one event: where a problem has to last, and where the plugin is killed as soon as there is something
-// to tell.
+// A change of a hard state raises one event: where a problem has to last, where the plugin is killed as soon as there is something to tell,
+// and where the check is taken out of the config.
 func TestNagiosEvents(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -192,10 +199,11 @@ func TestNagiosEvents(t *testing.T) {
 		}
 	}
 	set("0")
-	s := upChecks(t, p, "1s", map[string]check{
+	list := map[string]check{
 		"door":  {Command: []string{"sh", "-c", "read code <" + p.path("code") + "; echo code $code; exit $code"}, Attempts: 3},
 		"other": {Command: []string{"true"}},
-	})
+	}
+	s := upChecks(t, p, "1s", list)
 	s.says("door", 0)
 	set("2")
 	s.toldOf("OK>CRITICAL")
@@ -207,7 +215,13 @@ func TestNagiosEvents(t *testing.T) {
 	s.toldOf("OK>CRITICAL", "CRITICAL>WARNING", "WARNING>OK")
 	s.says("door", len(s.said("check_state", "door"))+2)
 	s.toldOf("OK>CRITICAL", "CRITICAL>WARNING", "WARNING>OK")
-	s.await(readyWithin, "who listens to events has them", func() bool { return len(lines(t, s.path("events.lp"))) >= 3 })
+	set("2")
+	s.toldOf("OK>CRITICAL", "CRITICAL>WARNING", "WARNING>OK", "OK>CRITICAL")
+	delete(list, "door")
+	writeChecks(t, p, "1s", list)
+	s.do("reload")
+	s.toldOf("OK>CRITICAL", "CRITICAL>WARNING", "WARNING>OK", "OK>CRITICAL", "CRITICAL>REMOVED")
+	s.await(readyWithin, "who listens to events has them", func() bool { return len(lines(t, s.path("events.lp"))) >= 5 })
 	for _, line := range lines(t, s.path("events.lp")) {
 		contains(t, "an event", line, "event,", "check=door", "type=check_state", "plugin=checks", "door is ")
 	}
