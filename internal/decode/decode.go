@@ -86,7 +86,7 @@ func New(format string, o Options) (Decoder, error) {
 	for _, f := range formats() {
 		if f.name == format {
 			d, err := f.make(o)
-			return bounded{d}, err
+			return bounded{d, report.MaxShapes}, err
 		}
 	}
 	return nil, fmt.Errorf("unknown format %q: want %s", format, strings.Join(Formats(), ", "))
@@ -108,11 +108,14 @@ func Lined(format string) bool {
 }
 
 // bounded is a decoder of texts whose points may not have ever new shapes.
-type bounded struct{ Decoder }
+type bounded struct {
+	Decoder
+	shapes int // that are taken
+}
 
 // Decode decodes as the decoder does, without the points that are too many.
 func (d bounded) Decode(b *telemetry.Batch, text []byte, at time.Time) report.Report {
-	b.Bound(report.MaxShapes)
+	b.Bound(d.shapes)
 	defer b.Bound(0)
 	dropped := &b.Drops()[telemetry.CodeLimit]
 	before := *dropped

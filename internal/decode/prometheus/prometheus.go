@@ -100,7 +100,7 @@ func (d *Decoder) Decode(b *telemetry.Batch, text []byte, at time.Time) report.R
 
 // Whole reports whether text ends as OpenMetrics has to.
 func Whole(text []byte) bool {
-	text = bytes.TrimSuffix(text, []byte("\n"))
+	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
 	head, ok := bytes.CutSuffix(text, []byte("# EOF"))
 	return ok && (len(head) == 0 || head[len(head)-1] == '\n')
 }
