@@ -27,6 +27,8 @@ type list struct {
 	rules []rule
 	log   *slog.Logger
 	files map[string]*file // by path
+
+	missed map[string]bool // patterns of which was told that they find nothing
 }
 
 // A file is one with groups of targets.
@@ -41,7 +43,7 @@ func newList(cfg Config, env plugin.Env) (*list, error) {
 		cfg.Job = env.Name
 	}
 	rules, err := compile("relabel", cfg.Relabel)
-	return &list{cfg: cfg, rules: rules, log: env.Log, files: map[string]*file{}}, err
+	return &list{cfg: cfg, rules: rules, log: env.Log, files: map[string]*file{}, missed: map[string]bool{}}, err
 }
 
 // targets returns the targets there are now, each once.
@@ -88,6 +90,10 @@ func (l *list) read() {
 	there := map[string]bool{}
 	for _, glob := range l.cfg.TargetFiles {
 		paths, _ := filepath.Glob(glob) // Validate has tried it
+		if len(paths) == 0 && !l.missed[glob] {
+			l.missed[glob] = true
+			l.log.Warn("no file of targets is called so yet", "target_files", glob)
+		}
 		for _, path := range paths {
 			there[path] = true
 		}

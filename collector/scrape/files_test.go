@@ -1,6 +1,9 @@
 package scrape
 
 import (
+	"bytes"
+	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,7 +27,7 @@ func TestTargetFiles(t *testing.T) {
 	cfg.Job = "j"
 	cfg.Targets = plugin.Strings{"a:1", "a:1"}
 	cfg.TargetFiles = plugin.Strings{dir + "/*.json", dir + "/*.yaml"}
-	cfg.Relabel = []Rule{{SourceLabels: []string{"__meta_filepath"}, Regex: ".*/([^/]*)", TargetLabel: "file"}}
+	cfg.Relabel = []Rule{{SourceLabels: []string{"__meta_filepath"}, Regex: new(".*/([^/]*)"), TargetLabel: "file"}}
 	l, err := newList(cfg, plugintest.Env(t))
 	if err != nil {
 		t.Fatal(err)
@@ -55,4 +58,24 @@ func TestTargetFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	f(static)
+}
+
+// A config that names nothing makes the plugin idle; a pattern that finds nothing is told once, since files may come later.
+func TestNothingToScrape(t *testing.T) {
+	env, said := plugintest.Env(t), &bytes.Buffer{}
+	env.Log = slog.New(slog.NewTextHandler(said, nil))
+	if _, err := New(t.Context(), defaults(), env); !errors.Is(err, plugin.ErrNoData) || !strings.Contains(err.Error(), "name targets") {
+		t.Errorf("without targets: %v", err)
+	}
+	cfg := defaults()
+	cfg.TargetFiles = plugin.Strings{t.TempDir() + "/*.yaml"}
+	l, err := newList(cfg, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.targets()
+	l.targets()
+	if n := strings.Count(said.String(), "no file of targets is called so yet"); n != 1 {
+		t.Errorf("told %d times: %s", n, said)
+	}
 }

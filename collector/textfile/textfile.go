@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/pacewire/pacewire/collector"
@@ -98,12 +99,15 @@ func files(glob string) ([]string, error) {
 		return nil, err
 	}
 	if len(folders) == 0 && !strings.ContainsAny(glob, `*?[\`) {
-		folders = []string{glob}
+		return nil, fmt.Errorf("folders %q: no folder is called so: make it, or name another one; of what is in it files *.prom are read", glob)
 	}
 	var paths []string
 	var faults []error
 	for _, folder := range folders {
 		entries, err := os.ReadDir(folder)
+		if errors.Is(err, syscall.ENOTDIR) {
+			err = fmt.Errorf("folders %q: %s is a file: name its folder, of which files *.prom are read", glob, folder)
+		}
 		if err != nil {
 			faults = append(faults, err)
 		}

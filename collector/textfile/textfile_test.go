@@ -92,13 +92,19 @@ func TestFolders(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "sub"), "a.prom", "a 1\n")
-	c, err := New(t.Context(), Config{Folders: plugin.Strings{dir + "/no", dir + "/s*", dir + "/n*"}, MaxFile: 1000}, plugintest.Env(t))
+	c, err := New(t.Context(), Config{Folders: plugin.Strings{dir + "/no", dir + "/s*", dir + "/n*", dir + "/sub/*.prom"}, MaxFile: 1000}, plugintest.Env(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b telemetry.Batch
-	if err := c.Collect(t.Context(), &b); err == nil || !strings.Contains(err.Error(), dir+"/no") || b.Len() != 2 {
-		t.Errorf("%v, %d points", err, b.Len())
+	err = c.Collect(t.Context(), &b)
+	if err == nil || b.Len() != 2 {
+		t.Fatalf("%v, %d points", err, b.Len())
+	}
+	for _, want := range []string{dir + `/no": no folder is called so: make it`, dir + "/sub/a.prom is a file: name its folder"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }
 
