@@ -46,13 +46,17 @@ func (b *body) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	switch {
 	case errors.Is(err, errTooLarge):
-		return nil, fmt.Errorf("%w: it has more than max_body_bytes (%d): send less at once", err, limit)
+		return nil, overLimit(limit)
 	case err != nil:
 		return nil, fmt.Errorf("read the body: %w", err)
 	case encoding == "gzip":
 		return b.inflate()
 	}
 	return b.raw, nil
+}
+
+func overLimit(limit int) error {
+	return fmt.Errorf("%w: it has more than max_body_bytes (%d): send less at once", errTooLarge, limit)
 }
 
 // inflate decompresses the body.

@@ -12,7 +12,7 @@ const minBody = 1 << 10
 
 // Validate reports what is wrong with c.
 func (c Config) Validate() error {
-	faults := listen.Check(c.Listen, "http")
+	faults := slices.Concat(listen.Check(c.Listen, schemes...), c.TLS.Check(c.Listen), c.Access.Check(c.Listen))
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if slices.Contains(c.Resource, "") {
 		fault("resource_attributes: one is empty: name an attribute, such as service.name, or remove it")

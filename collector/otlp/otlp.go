@@ -1,10 +1,8 @@
-// Package otlp receives metrics by the OpenTelemetry protocol over HTTP.
+// Package otlp receives metrics by the OpenTelemetry protocol over HTTP and gRPC.
 package otlp
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -17,13 +15,18 @@ import (
 
 // Config is what an operator may set.
 type Config struct {
-	Listen         plugin.Strings `json:"listen" jsonschema:"where to listen, one or several of http://host:port; port 0 is a free one, which the log tells"`
+	Listen         plugin.Strings `json:"listen" jsonschema:"where to listen, one or several of http://host:port, grpc://host:port; port 0 is a free one, which the log tells"`
 	Resource       plugin.Strings `json:"resource_attributes" jsonschema:"the attributes of a resource that become tags of its points; all: every one"`
 	Delta          string         `json:"delta" jsonschema:"what becomes of sums and histograms that tell the change since the last time: add them up, or keep them as they are"`
 	MaxBody        int            `json:"max_body_bytes" jsonschema:"the largest request, as it is sent"`
 	MaxInflated    int            `json:"max_inflated_bytes" jsonschema:"the largest request, decompressed"`
 	MaxConnections int            `json:"max_connections" jsonschema:"how many connections may be open at once"`
+	listen.TLS
+	listen.Access
 }
+
+// schemes are those of the addresses to listen at.
+var schemes = []string{"http", "grpc"}
 
 // Values of the setting delta.
 const (
@@ -38,7 +41,7 @@ const allAttributes = "all"
 func Define() plugin.Definition {
 	return collector.DefineStream(collector.StreamSpec[Config]{
 		Program: "otlp",
-		Summary: "Receives metrics by the OpenTelemetry protocol (OTLP) over HTTP.",
+		Summary: "Receives metrics by the OpenTelemetry protocol (OTLP) over HTTP and gRPC.",
 		Config:  defaults(),
 		Enum:    map[string][]any{"delta": {deltaAdd, deltaKeep}},
 		Proxy:   true,
@@ -78,19 +81,13 @@ const (
 
 // New opens the sockets that cfg names and returns the stream of what comes in.
 func New(ctx context.Context, cfg Config, env plugin.Env) (collector.Stream, error) {
-	l := &listener{cfg: cfg, log: env.Log, gate: listen.NewGate(cfg.MaxConnections, env.Log), stall: stallTime, giveUp: giveUpTime}
-	for _, entry := range cfg.Listen {
-		a, err := listen.Parse(entry, "http")
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("listen %q: %w", entry, err), l.Close())
-		}
-		s, err := listen.Open(ctx, a, 0, env.Log)
-		if err != nil {
-			return nil, errors.Join(err, l.Close())
-		}
-		l.sockets = append(l.sockets, s)
+	sockets, err := listen.Door{Schemes: schemes, TLS: cfg.TLS, Access: cfg.Access, Log: env.Log}.Open(ctx, cfg.Listen)
+	if err != nil {
+		return nil, err
 	}
-	return l, nil
+	return &listener{
+		cfg: cfg, log: env.Log, sockets: sockets, gate: listen.NewGate(cfg.MaxConnections, env.Log), stall: stallTime, giveUp: giveUpTime,
+	}, nil
 }
 
 // Stream takes metrics until ctx ends.
@@ -98,7 +95,7 @@ func (l *listener) Stream(ctx context.Context, out collector.Emitter) error {
 	var wg sync.WaitGroup
 	w := &web{l: l, out: out}
 	for _, s := range l.sockets {
-		wg.Go(func() { w.serve(ctx, s.Streams) })
+		wg.Go(func() { w.serve(ctx, s) })
 	}
 	wg.Wait()
 	w.busy.Lock() // for ever: nothing is being stored any more
@@ -106,10 +103,4 @@ func (l *listener) Stream(ctx context.Context, out collector.Emitter) error {
 }
 
 // Close closes the sockets, unless Stream has done so.
-func (l *listener) Close() error {
-	var errs []error
-	for _, s := range l.sockets {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(errs...)
-}
+func (l *listener) Close() error { return listen.Close(l.sockets) }

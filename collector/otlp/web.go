@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"mime"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -19,11 +17,11 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-const retryAfter = "2" // seconds
-
 var (
-	errStalled = errors.New("the bus takes no points at the moment")
-	errEnding  = errors.New("the plugin ends")
+	errStalled  = errors.New("the bus takes no points at the moment")
+	errOverdue  = errors.New("the bus has not answered yet: who sends the same again is told what has become of it")
+	errEnding   = errors.New("the plugin ends")
+	errNoAccess = errors.New("no or a wrong token or password")
 )
 
 // A web answers requests.
@@ -32,21 +30,30 @@ type web struct {
 	out     collector.Emitter
 	busy    sync.RWMutex // who may still store points holds it for reading
 	stalled atomic.Int32 // requests that have waited for longer than stall
-	spare   sync.Pool    // of *export
+	late    late
+	spare   sync.Pool // of *export
 }
 
 // An export is a request to store metrics, and the memory that it takes.
 type export struct {
 	body   body
 	intake intake
+	users  atomic.Int32 // who answers the request, and who stores it
 }
 
-// serve serves HTTP on s until ctx ends, and returns when the last request is answered.
-func (w *web) serve(ctx context.Context, s net.Listener) {
-	srv := &http.Server{Handler: w.handler(), ErrorLog: slog.NewLogLogger(w.l.log.Handler(), slog.LevelDebug)}
-	listen.Serve(ctx, srv, w.l.gate.Before(ctx, s))
+// serve serves HTTP or gRPC on s until ctx ends, and returns when the last request is answered.
+func (w *web) serve(ctx context.Context, s listen.Socket) {
+	srv := &http.Server{Handler: w.handler()}
+	if s.Scheme == "grpc" {
+		srv.Handler, srv.Protocols = w.caller(), new(http.Protocols)
+		srv.Protocols.SetHTTP1(true) // to say what is wrong
+		srv.Protocols.SetHTTP2(true)
+		srv.Protocols.SetUnencryptedHTTP2(true)
+	}
+	w.l.gate.Serve(ctx, srv, s.Streams)
 }
 
+// handler answers requests over HTTP.
 func (w *web) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/metrics", w.metrics)
@@ -57,14 +64,23 @@ func (w *web) handler() http.Handler {
 	mux.HandleFunc("/", func(rw http.ResponseWriter, r *http.Request) {
 		formOf(r).fail(rw, http.StatusNotFound, "want /v1/metrics: logs and traces are not taken")
 	})
-	guarded := http.NewCrossOriginProtection().Handler(mux) // no web page makes up points through a visitor's browser
+	return w.guard(mux, func(rw http.ResponseWriter, r *http.Request, o outcome) { o.answer(rw, formOf(r)) })
+}
+
+// guard returns h for requests that may come in, while there is somebody to store their points. refuse answers the others.
+func (w *web) guard(h http.Handler, refuse func(rw http.ResponseWriter, r *http.Request, o outcome)) http.Handler {
+	h = http.NewCrossOriginProtection().Handler(h) // no web page makes up points through a visitor's browser
+	h = w.l.cfg.Access.Guard(h, w.l.log, func(rw http.ResponseWriter, r *http.Request) {
+		w.out.Drop("unauthorized", 1)
+		refuse(rw, r, outcome{status: http.StatusUnauthorized, err: errNoAccess})
+	})
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if !w.busy.TryRLock() {
-			turnAway(rw, formOf(r), http.StatusServiceUnavailable, errEnding)
+			refuse(rw, r, outcome{status: http.StatusServiceUnavailable, err: errEnding})
 			return
 		}
 		defer w.busy.RUnlock()
-		guarded.ServeHTTP(rw, r)
+		h.ServeHTTP(rw, r)
 	})
 }
 
@@ -88,50 +104,81 @@ func contentForm(r *http.Request) (form, error) {
 	return "", fmt.Errorf("unsupported Content-Type %q: send %s or %s", text, protobufForm, jsonForm)
 }
 
-// metrics answers a request that brings metrics.
+// metrics answers a request over HTTP that brings metrics.
 func (w *web) metrics(rw http.ResponseWriter, r *http.Request) {
 	f, err := contentForm(r)
 	if err != nil {
 		jsonForm.fail(rw, http.StatusUnsupportedMediaType, err.Error())
 		return
 	}
+	o := w.store(f, w.l.giveUp, func(b *body) ([]byte, error) { return b.read(rw, r) })
+	o.answer(rw, f)
+}
+
+// store stores what a request brings, whose message read returns. When that takes longer than patience its client is to come again:
+// what has become of the request is remembered until then.
+func (w *web) store(f form, patience time.Duration, read func(b *body) ([]byte, error)) outcome {
 	if w.stalled.Load() > 0 {
-		turnAway(rw, f, http.StatusServiceUnavailable, errStalled)
-		return
+		return away(errStalled)
 	}
 	e := w.export()
-	text, err := e.body.read(rw, r)
+	defer w.leave(e)
+	text, err := read(&e.body)
 	if err != nil {
-		w.release(e)
-		refuse(rw, f, err)
-		return
+		return unread(err)
 	}
-	if !w.busy.TryRLock() { // for longer than the request itself, if need be
-		w.release(e)
-		turnAway(rw, f, http.StatusServiceUnavailable, errEnding)
-		return
+	p := w.again(f, text)
+	if p == nil {
+		if !w.busy.TryRLock() { // for longer than the request itself, if need be
+			return away(errEnding)
+		}
+		p = &pending{done: make(chan struct{})}
+		e.users.Add(1)
+		go func() {
+			defer w.busy.RUnlock()
+			defer w.leave(e)
+			p.outcome = w.take(e, f, text)
+			close(p.done)
+		}()
 	}
-	done := make(chan outcome, 1) // has a place, for nobody may listen any more
-	go func() {
-		defer w.busy.RUnlock()
-		done <- w.take(e, f, text)
-		w.release(e)
-	}()
-	patience := time.NewTimer(w.l.giveUp)
-	defer patience.Stop()
+	end := time.NewTimer(patience)
+	defer end.Stop()
 	select {
-	case o := <-done:
-		o.answer(rw, f)
-	case <-patience.C:
-		turnAway(rw, f, http.StatusServiceUnavailable, errStalled)
+	case <-p.done:
+		return p.outcome
+	case <-end.C:
+		w.late.add(digestOf(f, text), p, time.Now())
+		return away(errOverdue)
 	}
 }
 
+// again returns the request that this one repeats; nil if there is none, or the bus has refused it.
+func (w *web) again(f form, text []byte) *pending {
+	if w.late.n.Load() == 0 {
+		return nil
+	}
+	p := w.late.take(digestOf(f, text))
+	if p == nil {
+		return nil
+	}
+	select {
+	case <-p.done:
+		if p.outcome.comeAgain() {
+			return nil
+		}
+	default:
+	}
+	return p
+}
+
 func (w *web) export() *export {
-	if e, ok := w.spare.Get().(*export); ok {
+	e, ok := w.spare.Get().(*export)
+	if ok {
+		e.users.Store(1)
 		return e
 	}
-	e := &export{body: body{l: w.l}}
+	e = &export{body: body{l: w.l}}
+	e.users.Store(1)
 	e.intake.chosen, e.intake.store = w.l.chooses, w.emit
 	if w.l.cfg.Delta == deltaAdd {
 		e.intake.deltas = &w.l.deltas
@@ -139,22 +186,17 @@ func (w *web) export() *export {
 	return e
 }
 
-func (w *web) release(e *export) {
-	e.body.release()
-	w.spare.Put(e)
+// leave gives e back when nobody uses it any more.
+func (w *web) leave(e *export) {
+	if e.users.Add(-1) == 0 {
+		e.body.release()
+		w.spare.Put(e)
+	}
 }
 
 // chooses reports whether an attribute of a resource becomes a tag.
 func (l *listener) chooses(key string) bool {
 	return slices.Contains(l.cfg.Resource, allAttributes) || slices.Contains(l.cfg.Resource, key)
-}
-
-// An outcome is what has become of a request.
-type outcome struct {
-	malformed error // what is wrong with its body
-	refused   error // why points are not stored that may come again
-	rejected  int   // data points that must not come again; the others are stored
-	message   string
 }
 
 // take stores the points of a body.
@@ -169,16 +211,19 @@ func (w *web) take(e *export, f form, text []byte) outcome {
 	if refused || err != nil && in.stored == 0 {
 		in.undo()
 	}
-	switch {
-	case refused:
-		return outcome{refused: refusal.err}
-	case err != nil && in.stored > 0:
-		err = fmt.Errorf("%w, after %s stored", err, amount.Of(in.stored, "data point was", "data points were"))
+	if refused {
+		return away(refusal.err)
 	}
 	for reason, n := range in.dropped {
 		w.out.Drop(reason, n)
 	}
-	return outcome{malformed: err, rejected: in.rejected, message: in.message()}
+	switch {
+	case err == nil:
+		return outcome{status: http.StatusOK, rejected: in.rejected, message: in.message()}
+	case in.stored > 0:
+		err = fmt.Errorf("%w, after %s stored", err, amount.Of(in.stored, "data point was", "data points were"))
+	}
+	return outcome{status: http.StatusBadRequest, err: err}
 }
 
 // emit stores b. While that takes too long new requests are turned away at once: their clients would only give up, and

@@ -262,7 +262,7 @@ func TestBusStalls(t *testing.T) {
 	r.blocked.Lock()
 	for range 3 {
 		got := r.push(protobufForm, body)
-		if code, m := status(t, protobufForm, got); got.status != 503 || code != 14 || got.header.Get("Retry-After") == "" || !strings.Contains(m, "the bus takes no points") {
+		if code, m := status(t, protobufForm, got); got.status != 503 || code != 14 || got.header.Get("Retry-After") == "" || !strings.Contains(m, "points are not stored: the bus ") {
 			t.Errorf("%d %s", got.status, m)
 		}
 	}
@@ -271,6 +271,12 @@ func TestBusStalls(t *testing.T) {
 	}
 	r.blocked.Unlock()
 	until(t, "requests are taken again", func() bool { return r.push(protobufForm, body).status == 200 })
+	if n := r.count(); n != 1 {
+		t.Errorf("%d points: what was late is told, not stored again", n)
+	}
+	if got := r.push(protobufForm, body); got.status != 200 || r.count() != 2 {
+		t.Errorf("%d, %d points: told once", got.status, r.count())
+	}
 }
 
 // A bomb takes no more memory than a request may, and its points no more than their bytes deserve.
