@@ -193,6 +193,7 @@ func FuzzFormats(f *testing.F) {
 			if (r.First == nil) != (r.Total() == 0) {
 				t.Fatalf("%s: %v", format, r)
 			}
+			told(t, format, r)
 			if err := again.DecodeMsgPack(b.AppendMsgPack(nil)); b.Len() > 0 && b.Len() < telemetry.MaxPoints && err != nil {
 				t.Fatalf("%s: what it makes is no batch: %v", format, err)
 			}

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/pacewire/pacewire/internal/decode/report"
@@ -109,10 +111,39 @@ func (d dialect) decode(t testing.TB, text string) (lines []string, reasons stri
 	if b.Len() != r.Points || b.Drops().Total() > 0 || (r.First == nil) != (r.Total() == 0) {
 		t.Errorf("%s: %d points in the batch, which counts %v; the report says %+v", d.format, b.Len(), b.Drops(), r)
 	}
+	told(t, d.format, r)
 	for line := range strings.Lines(string(b.AppendLines(nil))) {
 		lines = append(lines, strings.TrimSuffix(line, "\n"))
 	}
 	return lines, strings.Join(slices.Sorted(maps.Keys(r.Bad)), " ")
+}
+
+// documented are the reasons that operators are told of.
+var documented = sync.OnceValues(func() ([]string, error) {
+	text, err := os.ReadFile("../../collector/exec/README.md")
+	_, text, _ = bytes.Cut(text, []byte("## What is left out"))
+	text, _, _ = bytes.Cut(text, []byte("\n## "))
+	var reasons []string
+	for line := range strings.Lines(string(text)) {
+		if cells := strings.Split(line, "|"); len(cells) > 1 {
+			reasons = append(reasons, strings.FieldsFunc(cells[1], func(c rune) bool { return strings.ContainsRune("`, ", c) })...)
+		}
+	}
+	return reasons, err
+})
+
+// told fails unless operators are told of each reason in r.
+func told(t testing.TB, format string, r report.Report) {
+	t.Helper()
+	reasons, err := documented()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for reason := range r.Bad {
+		if !slices.Contains(reasons, reason) {
+			t.Errorf("%s: the reason %s is not among those in the README: %s", format, reason, reasons)
+		}
+	}
 }
 
 // Reasons that formats have for the same: those with points of several fields count a point without any besides its fields; JSON has

@@ -89,6 +89,7 @@ func Counter(reason string) string {
 
 var codes = map[string]telemetry.Code{
 	NotFinite: telemetry.CodeNaN, TimeRange: telemetry.CodeTimeRange, NoFields: telemetry.CodeNoFields, Limit: telemetry.CodeLimit,
+	telemetry.CodeIntRange.String(): telemetry.CodeIntRange, telemetry.CodeTooLong.String(): telemetry.CodeTooLong,
 }
 
 // Append adds p to b by the rules of all formats: fields that are not finite are left out, and points whose time a batch cannot
