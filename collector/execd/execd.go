@@ -3,6 +3,7 @@ package execd
 
 import (
 	"context"
+	"os"
 	"sync"
 
 	"github.com/pacewire/pacewire/internal/execd"
@@ -33,7 +34,10 @@ type listener struct {
 
 func newListener(life context.Context, cfg Config, env plugin.Env) (*listener, error) {
 	cfg.Environment = cfg.Variables(env.Host, env.Every, cfg.Environment)
-	r, err := execd.New(life, cfg.Config, env)
+	if err := cfg.checkUser(os.Geteuid()); err != nil {
+		return nil, err
+	}
+	r, err := execd.New(life, cfg.Config, env, cfg.manners(env.Every))
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +49,7 @@ func newListener(life context.Context, cfg Config, env plugin.Env) (*listener, e
 func listen(ctx context.Context, s *plugin.Session, l *listener) error {
 	return s.Stream(ctx, func(ctx context.Context, out *plugin.Outlet) error {
 		heard := newEar()
+		l.points.Drop = out.Drop
 		feed := func(ctx context.Context, p *execd.Program) error {
 			l.feed(ctx, s, p, heard)
 			return nil
@@ -60,6 +65,7 @@ func listen(ctx context.Context, s *plugin.Session, l *listener) error {
 
 // feed tells the program at each interval to speak, and ends one that has stopped to.
 func (l *listener) feed(ctx context.Context, s *plugin.Session, p *execd.Program, heard *ear) {
+	heard.spoke() // the last words of the program before count for that
 	ctx, cancel := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() { l.watch(ctx, p, heard) })

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,13 +34,14 @@ func TestConform(t *testing.T) {
 // A live is a collector of a script on a real bus.
 type live struct {
 	*testing.T
-	agent *plugintest.Agent
+	agent   *plugintest.Agent
+	process *plugintest.Process
 }
 
 // start starts one that is to speak ten times a second. more are settings besides, as JSON: "name": value, ...
 func start(t *testing.T, script, more string) live {
 	t.Helper()
-	l := live{t, plugintest.NewAgent(t, bustest.New(t).URL, "web-1")}
+	l := live{T: t, agent: plugintest.NewAgent(t, bustest.New(t).URL, "web-1")}
 	l.agent.Interval = 50 * time.Millisecond
 	text, err := json.Marshal(script)
 	if err != nil {
@@ -47,8 +49,15 @@ func start(t *testing.T, script, more string) live {
 	}
 	config := `{"restart_delay": "10ms", "flush": "0s", "command": ["sh", "-c", ` + string(text) + `]` + more + `}`
 	l.agent.Give("count", telemetry.Work{EveryMS: 100, Config: []byte(config)})
-	l.agent.Start(t, Define(), "count")
+	l.process = l.agent.Start(t, Define(), "count")
 	return l
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // stats waits for a heartbeat whose counters are as wanted.
@@ -140,4 +149,49 @@ func TestStopOnError(t *testing.T) {
 	l := start(t, "echo count n=1; exit 3", `, "stop_on_error": true`)
 	plugintest.Until(t, "it has failed", func() bool { return l.agent.Last("count").State == "failed" })
 	l.told("exit code 3 (stop_on_error")
+}
+
+// A program that closes its output and lives on can say nothing any more: it is ended, and another one started.
+func TestMute(t *testing.T) {
+	t.Parallel()
+	l := start(t, "echo count n=1; exec >&-; read -r _", "")
+	l.told("the program has closed its output, and lives on")
+	l.points(2)
+}
+
+// What a program that ends has begun to print does not count: half a number is a number, too.
+func TestUnfinished(t *testing.T) {
+	t.Parallel()
+	l := start(t, "echo count n=1; printf 'count n=12'", `, "restart_delay": "1h"`)
+	l.stats("the half line is counted", func(s *telemetry.Stats) bool { return s.PointsOut == 1 && s.Dropped["unfinished"] == 1 })
+}
+
+// Megabytes without an end are one line, whether its end comes or that of the program.
+func TestEndless(t *testing.T) {
+	t.Parallel()
+	l := start(t, "head -c 20000000 /dev/zero", `, "restart_delay": "1h"`)
+	l.told("exit code 0 (it is started again in 1h0m0s)")
+	l.stats("it is counted", func(s *telemetry.Stats) bool { return s.Dropped["line"] == 1 })
+}
+
+// Lines on standard error without number cost nobody anything: the points come all the same.
+func TestLoud(t *testing.T) {
+	t.Parallel()
+	l := start(t, "yes 'E! no disk' | head -c 20000000 >&2; head -c 20000000 /dev/zero >&2; echo count n=1; exec cat", "")
+	l.points(1)
+}
+
+// What a program leaves behind in a session of its own, with its output open, ends with it.
+func TestLeftBehind(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "pid")
+	l := start(t, "setsid sh -c 'echo $$ >"+file+"; exec sleep 1000' & while ! [ -s "+file+" ]; do sleep 0.01; done; echo count n=1; exit 3", `, "restart_delay": "1h"`)
+	l.told("exit code 3 (it is started again in 1h0m0s)")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if command, _ := os.ReadFile("/proc/" + strings.TrimSpace(string(text)) + "/cmdline"); len(command) > 0 { // who was killed has none
+		t.Errorf("process %s lives: %s", text, command)
+	}
 }

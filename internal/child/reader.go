@@ -50,6 +50,7 @@ func (r *Reader) Some() (text []byte, first int, err error) {
 	first = r.lines + 1
 	for r.line == 0 {
 		if err = r.fill(); err != nil {
+			r.giveUp()
 			r.taken = len(r.buf)
 			return r.buf, first, err
 		}
@@ -58,6 +59,13 @@ func (r *Reader) Some() (text []byte, first int, err error) {
 	}
 	r.taken = r.line
 	return r.buf[:r.line], first, nil
+}
+
+// giveUp ends a line that is too long, and whose end does not come any more.
+func (r *Reader) giveUp() {
+	if r.skipping {
+		r.buf, r.skipping = append(r.buf, tooLong...), false
+	}
 }
 
 // Answer returns the lines up to an empty one, which is not among them. They are valid until the next call.

@@ -12,6 +12,8 @@ import (
 var (
 	errDeaf   = errors.New("the program does not read what it is given")
 	errClosed = errors.New("the program has closed its input")
+	errMute   = errors.New("the program has closed its output, and lives on: nothing could come of it any more")
+	errUntold = errors.New("the program waits for us to take what it prints, and the bus takes nothing")
 )
 
 // lingering is how long a program may live on that cannot be written to: one that ends is not yet gone when its input is closed.
@@ -30,6 +32,8 @@ func (p *Program) Give(ctx context.Context, text []byte) error {
 		return nil
 	}
 	switch {
+	case ctx.Err() != nil && p.Waiting() > 0:
+		p.Condemn(errUntold)
 	case ctx.Err() != nil:
 		p.Condemn(errDeaf)
 	case err != nil && !p.goneWithin(lingering):
@@ -51,6 +55,13 @@ func (p *Program) AwaitRead(ctx context.Context) bool {
 		}
 	}
 	return true
+}
+
+// heardOut ends a program that has closed its output, unless it is about to end by itself.
+func (p *Program) heardOut() {
+	if !p.goneWithin(lingering) && !p.leaving.Load() {
+		p.Condemn(errMute)
+	}
 }
 
 // goneWithin waits for the end of the program.

@@ -2,6 +2,8 @@ package execd
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"log/slog"
 	"time"
 
@@ -15,13 +17,18 @@ import (
 type Points struct {
 	Decoder decode.Decoder
 	Log     *slog.Logger
-	Linger  time.Duration // how long points wait for others to travel with
+	Linger  time.Duration              // how long points wait for others to travel with
+	Drop    func(reason string, n int) // counts what was left out; nil: the batch does, by the codes that it has
 
 	told    time.Time
 	missing int // lines that were left out since
 }
 
-// Read hands the points that a program prints to send, in batches that are empty before, until its output ends, or nobody takes them.
+// Unfinished is the reason why a line is left out that has no end: half a number is a number, too, and a wrong one.
+const Unfinished = "unfinished"
+
+// Read hands the points that a program prints to send, in batches that are empty before, until its output ends, or nobody takes them. A
+// program that has closed its output is ended.
 func (r *Points) Read(p *Program, empty func() *telemetry.Batch, send func(b *telemetry.Batch) error) {
 	for lines := child.NewReader(p); ; {
 		text, first, end := lines.Some()
@@ -31,6 +38,9 @@ func (r *Points) Read(p *Program, empty func() *telemetry.Batch, send func(b *te
 			if send(b) != nil {
 				return
 			}
+		}
+		if errors.Is(end, io.EOF) {
+			p.heardOut()
 		}
 		if end != nil {
 			return
@@ -43,10 +53,25 @@ func (r *Points) Read(p *Program, empty func() *telemetry.Batch, send func(b *te
 
 // decode makes b the points of text, whose first line has the number first.
 func (r *Points) decode(b *telemetry.Batch, text []byte, first int) {
-	got := r.Decoder.Decode(b, text, time.Now().Truncate(time.Microsecond))
-	got.Into(b.Drops())
+	whole := bytes.LastIndexByte(text, '\n') + 1
+	got := r.Decoder.Decode(b, text[:whole], time.Now().Truncate(time.Microsecond))
+	if rest := bytes.TrimSpace(text[whole:]); len(rest) > 0 {
+		got.Refuse(Unfinished, bytes.Count(text, []byte{'\n'})+1, "the output has ended before the line did: %.60q", rest)
+	}
+	r.count(b, got)
 	if n := got.Total(); n > 0 {
 		r.tell(n, first, got)
+	}
+}
+
+// count counts what was left out.
+func (r *Points) count(b *telemetry.Batch, got report.Report) {
+	if r.Drop == nil {
+		got.Into(b.Drops())
+		return
+	}
+	for reason, n := range got.Bad {
+		r.Drop(report.Counter(reason), n)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +33,7 @@ func runner(t *testing.T, script string, change func(*Config)) *Runner {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	r, err := New(t.Context(), cfg, plugintest.Env(t))
+	r, err := New(t.Context(), cfg, plugintest.Env(t), Manners{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,8 +91,65 @@ func TestNoProgram(t *testing.T) {
 	}
 }
 
+// An operator who wants no delay gets none the first time; a program that ends at once is not started again and again.
+func TestNoDelay(t *testing.T) {
+	r := runner(t, "", func(c *Config) { c.RestartDelay = 0 })
+	for _, want := range []time.Duration{time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second} {
+		if err := r.again(errGone, 0); plugin.RetryAfter(err) != want {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+	if err := r.again(errGone, longEnough); plugin.RetryAfter(err) != time.Millisecond {
+		t.Errorf("after a long life: %v", err)
+	}
+}
+
+// Starts are as far apart as they have to be, however soon the program ends.
+func TestApart(t *testing.T) {
+	r := runner(t, "", nil)
+	r.ways.Apart = time.Minute
+	for ran, want := range map[time.Duration]time.Duration{5 * time.Second: 55 * time.Second, 59*time.Second + 999*time.Millisecond: 20 * time.Second} {
+		r.delay = 20 * time.Second
+		if err := r.again(errGone, ran); plugin.RetryAfter(err) != want {
+			t.Errorf("it ran for %v: %v, want %v", ran, err, want)
+		}
+	}
+}
+
+// One that may return is started again when its time has come, until it fails.
+func TestReturns(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), plenty)
+	defer cancel()
+	dir := t.TempDir()
+	r := runner(t, "echo x >>runs; [ $(wc -l <runs) -lt 3 ] || exit 4", func(c *Config) { c.Dir = dir })
+	r.ways = Manners{Returns: true, Apart: time.Millisecond}
+	var out string
+	err := r.Run(ctx, idle, said(&out))
+	if runs, _ := os.ReadFile(filepath.Join(dir, "runs")); string(runs) != "x\nx\nx\n" || !strings.Contains(fmt.Sprint(err), "exit code 4") {
+		t.Errorf("%q, %v", runs, err)
+	}
+}
+
+// One that does not read its input is told of the end by a signal.
+func TestTermAtOnce(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	r := runner(t, "trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.01; done", nil)
+	r.ways.TermAtOnce = true
+	var text []byte
+	err := r.Run(ctx, idle, func(p *Program) {
+		line := make([]byte, 3)
+		_, _ = io.ReadFull(p, line)
+		cancel()
+		rest, _ := io.ReadAll(p)
+		text = append(line, rest...)
+	})
+	if err != nil || string(text) != "up\nbye\n" {
+		t.Errorf("it says %q, %v", text, err)
+	}
+}
+
 func TestNothingToDo(t *testing.T) {
-	if _, err := New(t.Context(), Defaults(), plugintest.Env(t)); !errors.Is(err, plugin.ErrNoData) {
+	if _, err := New(t.Context(), Defaults(), plugintest.Env(t), Manners{}); !errors.Is(err, plugin.ErrNoData) {
 		t.Errorf("%v", err)
 	}
 }

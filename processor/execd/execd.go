@@ -42,7 +42,7 @@ type processor struct {
 }
 
 func newProcessor(life context.Context, cfg execd.Config, env plugin.Env) (*processor, error) {
-	r, err := execd.New(life, cfg, env)
+	r, err := execd.New(life, cfg, env, execd.Manners{})
 	if err != nil {
 		return nil, err
 	}

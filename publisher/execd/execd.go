@@ -55,7 +55,7 @@ type carrier struct {
 }
 
 func newCarrier(life context.Context, cfg Config, env plugin.Env) (*carrier, error) {
-	r, err := execd.New(life, cfg.Config, env)
+	r, err := execd.New(life, cfg.Config, env, execd.Manners{})
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 const (
 	BadValue       = "bad_value"       // no number where a value should be
 	WrongCount     = "wrong_count"     // another number of values than the type has
+	OutOfRange     = "out_of_range"    // a value that its type says is impossible
 	UnknownCommand = "unknown_command" // neither PUTVAL nor PUTNOTIF
 )
 
@@ -25,10 +26,13 @@ type Options struct {
 	Plugin string // the plugin whose events notifications are
 }
 
+// Every is how often programs are to speak unless somebody says it, as of collectd itself.
+const Every = 10 * time.Second
+
 // Variables are what the exec plugin tells its programs: the host that they are to speak of, and how often.
 func Variables(host string, every time.Duration) map[string]string {
 	if every <= 0 {
-		every = 10 * time.Second // collectd's own
+		every = Every
 	}
 	return map[string]string{
 		"COLLECTD_HOSTNAME": host, "COLLECTD_INTERVAL": strconv.FormatFloat(every.Seconds(), 'f', -1, 64),

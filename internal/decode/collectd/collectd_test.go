@@ -162,7 +162,39 @@ func TestTypes(t *testing.T) {
 	f("b x:GAUGE\n", `line 2: b: "x:GAUGE": want name:kind:min:max, each name once`)
 	f("b :GAUGE:0:1\n", `line 2: b: ":GAUGE:0:1": want name:kind:min:max, each name once`)
 	f("b x:GAUGE:0:1 x:GAUGE:0:1\n", `line 2: b: "x:GAUGE:0:1": want name:kind:min:max, each name once`)
+	f("b x:GAUGE:low:1\n", `line 2: b: "x:GAUGE:low:1": bounds "low" and "1": want numbers or U, the lower first`)
+	f("b x:GAUGE:1:0\n", `line 2: b: "x:GAUGE:1:0": bounds "1" and "0": want numbers or U, the lower first`)
+	f("b x:GAUGE:NaN:1\n", `line 2: b: "x:GAUGE:NaN:1": bounds "NaN" and "1": want numbers or U, the lower first`)
 	f("\nb x:PIE:0:1\n", `line 3: b: "x:PIE:0:1": kind "PIE": want GAUGE, COUNTER, DERIVE or ABSOLUTE`)
+}
+
+// Values that types.db says are impossible are left out, each for itself; what it says of counters is about their growth.
+func TestBounds(t *testing.T) {
+	types := Types{}
+	if err := types.Parse("percent value:GAUGE:0:100.1\nload a:GAUGE:0:U, b:GAUGE:U:10\nold value:COUNTER:0:100\n"); err != nil {
+		t.Fatal(err)
+	}
+	f := func(value, want string, bad map[string]int) {
+		t.Helper()
+		got, r := decode(t, "PUTVAL h/x/"+value, Options{Types: types})
+		if want != "" {
+			want = "x_" + want + " 1000000000\n"
+		}
+		if got != want || !maps.Equal(r.Bad, bad) {
+			t.Errorf("%s: %s%v; want %s%v", value, got, r.Bad, want, bad)
+		}
+	}
+	none, one := map[string]int(nil), map[string]int{OutOfRange: 1}
+	f("percent 1:0", "percent,host=h value=0", none)
+	f("percent 1:100.1", "percent,host=h value=100.1", none)
+	f("percent 1:100.2", "", one)
+	f("percent 1:-0.5", "", one)
+	f("percent 1:-Inf", "", map[string]int{report.NotFinite: 1, report.NoFields: 1})
+	f("percent 1:NaN", "", map[string]int{report.NotFinite: 1, report.NoFields: 1})
+	f("load 1:-1:5", "load,host=h b=5", one)
+	f("load 1:1e9:-1e9", "load,host=h a=1000000000,b=-1000000000", none)
+	f("load 1:-1:11", "", map[string]int{OutOfRange: 2})
+	f("old 1:5000", "old,host=h value=5000i", none)
 }
 
 func TestReadTypes(t *testing.T) {

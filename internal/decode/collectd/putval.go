@@ -93,6 +93,10 @@ func (r *reader) list(id identifier, tags telemetry.Tags, text string) error {
 		if !ok {
 			return faultf(BadValue, "%s: value %.40q of %s: want a number, or U", id, values[i], s.Name)
 		}
+		if !s.possible(v) {
+			r.report.Refuse(OutOfRange, r.line, "%s: %s is %v, which is not possible by types.db", id, s.Name, v)
+			continue
+		}
 		fields[s.Name] = v
 	}
 	if len(fields) > 0 {

@@ -3,7 +3,9 @@ package collectd
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
+	"strconv"
 	"strings"
 )
 
@@ -14,6 +16,19 @@ type Types map[string][]Source
 type Source struct {
 	Name    string
 	Counter bool // of a kind that counts in whole numbers: COUNTER, DERIVE or ABSOLUTE
+
+	// Min and Max are between which values of a GAUGE are possible; nil where nobody says it. Those of the other kinds are about what
+	// a counter grows by, which is not known here.
+	Min, Max *float64
+}
+
+// possible reports whether a value is within the bounds of s. One that is not finite is refused elsewhere.
+func (s Source) possible(v any) bool {
+	f, ok := v.(float64)
+	if !ok || math.IsNaN(f) || math.IsInf(f, 0) {
+		return true
+	}
+	return (s.Min == nil || f >= *s.Min) && (s.Max == nil || f <= *s.Max)
 }
 
 // ReadTypes reads the types of files. Of two that define the same the later counts.
@@ -31,7 +46,7 @@ func ReadTypes(paths ...string) (Types, error) {
 	return t, nil
 }
 
-// Parse adds the types of a file. A line is a type, and name:kind:min:max of each value; the bounds are for RRDtool. Of a line that
+// Parse adds the types of a file. A line is a type, and name:kind:min:max of each value, where a bound may be U for none. Of a line that
 // cannot be read nothing counts; all are told.
 func (t Types) Parse(text string) error {
 	var faults []error
@@ -64,9 +79,14 @@ func parseSources(words []string) (list []Source, err error) {
 			return nil, fmt.Errorf("%.40q: want name:kind:min:max, each name once", word)
 		}
 		names[parts[0]] = true
+		low, err1 := parseBound(parts[2])
+		high, err2 := parseBound(parts[3])
+		if err1 != nil || err2 != nil || low != nil && high != nil && *low > *high {
+			return nil, fmt.Errorf("%.40q: bounds %.40q and %.40q: want numbers or U, the lower first", word, parts[2], parts[3])
+		}
 		switch kind := strings.ToUpper(parts[1]); kind {
 		case "GAUGE":
-			list = append(list, Source{Name: parts[0]})
+			list = append(list, Source{Name: parts[0], Min: low, Max: high})
 		case "COUNTER", "DERIVE", "ABSOLUTE":
 			list = append(list, Source{Name: parts[0], Counter: true})
 		default:
@@ -74,4 +94,16 @@ func parseSources(words []string) (list []Source, err error) {
 		}
 	}
 	return list, nil
+}
+
+// parseBound reads a bound; nil is none.
+func parseBound(text string) (*float64, error) {
+	if text == "U" {
+		return nil, nil
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(f) {
+		return nil, errors.New("no number")
+	}
+	return &f, nil
 }
