@@ -44,7 +44,7 @@ func BenchmarkScrape(b *testing.B) {
 			}
 			s := &scraper{cfg: cfg, timeout: time.Minute, client: &http.Client{Transport: canned(text.String())}}
 			if rules != "" {
-				s.metric, err = compile("metric_relabel", []Rule{{SourceLabels: []string{"__name__"}, Regex: rules, Action: "drop"}})
+				s.metric, err = compile("metric_relabel", []Rule{{SourceLabels: []string{"__name__"}, Regex: &rules, Action: "drop"}})
 			}
 			if err != nil {
 				b.Fatal(err)

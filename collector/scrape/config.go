@@ -38,8 +38,9 @@ func (c Config) Validate() error {
 	if c.Stale != staleCount && c.Stale != staleMark {
 		fault("stale %q: want %s or %s", c.Stale, staleCount, staleMark)
 	}
-	_, err := compile("metric_relabel", c.MetricRelabel)
-	return errors.Join(append(faults, err)...)
+	_, badProxy := newProxy(c.Proxy)
+	_, badRules := compile("metric_relabel", c.MetricRelabel)
+	return errors.Join(append(faults, badProxy, badRules)...)
 }
 
 // checkTargets reports targets that cannot be asked, and rules that cannot be applied to them.

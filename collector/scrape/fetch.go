@@ -26,6 +26,7 @@ const (
 	dialTime  = 5 * time.Second
 	idleTime  = 90 * time.Second // of a connection between two scrapes, at least
 	firstRoom = 64 << 10         // for an answer whose length is not known
+	mostRoom  = 4 << 20          // for one that says its length, before it has come
 )
 
 // newClient returns what asks the targets.
@@ -34,7 +35,12 @@ func newClient(cfg Config, every time.Duration) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http.Client{Transport: &http.Transport{
+	proxy, err := newProxy(cfg.Proxy)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{CheckRedirect: cfg.redirect, Transport: &http.Transport{
+		Proxy:                  proxy,
 		DialContext:            (&net.Dialer{Timeout: dialTime}).DialContext,
 		TLSClientConfig:        trust,
 		TLSHandshakeTimeout:    dialTime,
@@ -43,6 +49,41 @@ func newClient(cfg Config, every time.Duration) (*http.Client, error) {
 		IdleConnTimeout:        max(idleTime, 2*every),
 		MaxResponseHeaderBytes: 64 << 10,
 	}}, nil
+}
+
+// newProxy returns what tells the proxy of a request; nil: there is none.
+func newProxy(text string) (func(*http.Request) (*url.URL, error), error) {
+	if text == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5":
+		return nil, errors.New("proxy_url: want a URL such as http://proxy:3128, https:// or socks5://")
+	case u.User != nil:
+		return nil, errors.New("proxy_url: take the name and the password out of it: a proxy that wants them cannot be used")
+	}
+	return http.ProxyURL(u), nil
+}
+
+// mostRedirects is how often an answer may send us elsewhere.
+const mostRedirects = 10
+
+// redirect decides whether to ask where an answer says. What the config has to tell is for the host that was asked first.
+func (c Config) redirect(r *http.Request, before []*http.Request) error {
+	switch {
+	case !c.Redirects:
+		return http.ErrUseLastResponse
+	case len(before) > mostRedirects:
+		return fmt.Errorf("redirected more than %d times", mostRedirects)
+	}
+	if r.URL.Host != before[0].URL.Host {
+		r.Header.Del("Authorization")
+		for name := range c.Headers {
+			r.Header.Del(name)
+		}
+	}
+	return nil
 }
 
 func newTrust(cfg Config) (*tls.Config, error) {
@@ -124,7 +165,9 @@ func (s *scraper) setHeaders(r *http.Request) error {
 		if err != nil {
 			return fmt.Errorf("renewed_token_file: %w", err)
 		}
-		token = strings.TrimSpace(string(text))
+		if token = strings.TrimSpace(string(text)); token == "" {
+			return fmt.Errorf("renewed_token_file: %s is empty", s.cfg.RenewedFile)
+		}
 	}
 	if token != "" {
 		h.Set("Authorization", "Bearer "+token)
@@ -179,7 +222,7 @@ func (p *space) read(answer *http.Response, limit int) (err error) {
 	default:
 		return fmt.Errorf("content encoding %q: want gzip or none", encoding)
 	}
-	if p.text = p.text[:0]; int64(cap(p.text)) < room && room <= int64(limit)+1 {
+	if p.text = p.text[:0]; int64(cap(p.text)) < room && room <= mostRoom {
 		p.text = make([]byte, 0, room)
 	}
 	for {

@@ -77,6 +77,13 @@ func TestRenewedToken(t *testing.T) {
 	if text := up(t, e); !strings.HasPrefix(text, "renewed_token_file: open ") {
 		t.Errorf("without a file: %q", text)
 	}
+	if err := os.WriteFile(path, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.scrape(t.Context())
+	if text := up(t, e); text != "renewed_token_file: "+path+" is empty" {
+		t.Errorf("with an empty file: %q", text)
+	}
 	for _, token := range []string{"one", "two"} {
 		if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
 			t.Fatal(err)
@@ -190,6 +197,46 @@ func TestTimeout(t *testing.T) {
 	cancel()
 	if w.scrape(ctx); len(e.take()) > 0 {
 		t.Error("a scrape that was given up is told")
+	}
+}
+
+// An answer may say that the page is elsewhere. Another host learns nothing of what the first one is told.
+func TestRedirect(t *testing.T) {
+	other := newPage(t, "")
+	var got *http.Request
+	other.does(func(_ http.ResponseWriter, r *http.Request) { got = r })
+	p := newPage(t, "")
+	to := ""
+	p.does(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) })
+	f := func(where string, change func(*Config), want string) {
+		t.Helper()
+		to, got = where, nil
+		w, e := p.worker(t, change)
+		w.scrape(t.Context())
+		if text := up(t, e); text != want || (want == "") != (got != nil) {
+			t.Errorf("%q, want %q; the other was asked: %v", text, want, got != nil)
+		}
+	}
+	f(other.URL, func(c *Config) { c.BearerToken, c.Headers = "secret", map[string]string{"X-Key": "secret"} }, "")
+	if got.Header.Get("Authorization") != "" || got.Header.Get("X-Key") != "" || got.Header.Get("Accept") == "" {
+		t.Errorf("the other host got %v", got.Header)
+	}
+	f(other.URL, func(c *Config) { c.Redirects = false }, "answered 302 Found")
+	f("/again", nil, "redirected more than 10 times")
+}
+
+// Targets are asked through a proxy where there is one.
+func TestProxy(t *testing.T) {
+	proxy := newPage(t, "")
+	asked := ""
+	proxy.does(func(_ http.ResponseWriter, r *http.Request) { asked = r.RequestURI })
+	p := newPage(t, "")
+	w, e := p.worker(t, func(c *Config) {
+		c.Proxy, c.Groups[0].Targets = proxy.URL, plugin.Strings{"web-1.invalid:9100"}
+	})
+	w.scrape(t.Context())
+	if text := up(t, e); text != "" || asked != "http://web-1.invalid:9100/metrics" {
+		t.Errorf("%q, asked for %q", text, asked)
 	}
 }
 

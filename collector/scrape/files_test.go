@@ -27,7 +27,7 @@ func TestTargetFiles(t *testing.T) {
 	cfg.Job = "j"
 	cfg.Targets = plugin.Strings{"a:1", "a:1"}
 	cfg.TargetFiles = plugin.Strings{dir + "/*.json", dir + "/*.yaml"}
-	cfg.Relabel = []Rule{{SourceLabels: []string{"__meta_filepath"}, Regex: ".*/([^/]*)", TargetLabel: "file"}}
+	cfg.Relabel = []Rule{{SourceLabels: []string{"__meta_filepath"}, Regex: new(".*/([^/]*)"), TargetLabel: "file"}}
 	l, err := newList(cfg, plugintest.Env(t))
 	if err != nil {
 		t.Fatal(err)

@@ -44,7 +44,7 @@ func (p *page) answerAsAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.does(func(w http.ResponseWriter, r *http.Request) {
-		format := expfmt.Negotiate(r.Header)
+		format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultAcceptedFormats()...)
 		w.Header().Set("Content-Type", string(format))
 		e := expfmt.NewEncoder(w, format)
 		for _, f := range families {

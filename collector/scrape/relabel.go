@@ -10,18 +10,19 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
 // A Rule is one step of relabelling, as Prometheus writes it.
 type Rule struct {
-	SourceLabels []string `json:"source_labels,omitempty" jsonschema:"labels whose values are joined"`
-	Separator    *string  `json:"separator,omitempty" jsonschema:"what joins them; absent: a semicolon"`
-	Regex        string   `json:"regex,omitempty" jsonschema:"what has to match, from begin to end; absent: anything"`
-	Modulus      uint64   `json:"modulus,omitempty" jsonschema:"of hashmod"`
-	TargetLabel  string   `json:"target_label,omitempty" jsonschema:"the label that is written"`
-	Replacement  *string  `json:"replacement,omitempty" jsonschema:"what is written, with $1 and so on; absent: $1"`
-	Action       string   `json:"action,omitempty" jsonschema:"replace (the default), keep, drop, labelmap, labeldrop, labelkeep, hashmod, lowercase, uppercase, keepequal or dropequal"`
+	SourceLabels plugin.Strings `json:"source_labels,omitempty" jsonschema:"labels whose values are joined"`
+	Separator    *string        `json:"separator,omitempty" jsonschema:"what joins them; absent: a semicolon"`
+	Regex        *string        `json:"regex,omitempty" jsonschema:"what has to match, from begin to end; absent: anything"`
+	Modulus      uint64         `json:"modulus,omitempty" jsonschema:"of hashmod"`
+	TargetLabel  string         `json:"target_label,omitempty" jsonschema:"the label that is written"`
+	Replacement  *string        `json:"replacement,omitempty" jsonschema:"what is written, with $1 and so on; absent: $1"`
+	Action       string         `json:"action,omitempty" jsonschema:"replace (the default), keep, drop, labelmap, labeldrop, labelkeep, hashmod, lowercase, uppercase, keepequal or dropequal"`
 }
 
 // A rule is a Rule, ready to be applied.
@@ -61,36 +62,49 @@ func compile(key string, rules []Rule) ([]rule, error) {
 }
 
 func newRule(r Rule) (rule, error) {
-	one := rule{action: r.Action, source: r.SourceLabels, separator: ";", modulus: r.Modulus, target: r.TargetLabel, replacement: "$1"}
+	one := rule{
+		action: strings.ToLower(r.Action), source: r.SourceLabels, separator: orElse(r.Separator, ";"),
+		modulus: r.Modulus, target: r.TargetLabel, replacement: orElse(r.Replacement, "$1"),
+	}
 	if one.action == "" {
 		one.action = "replace"
 	}
-	if r.Separator != nil {
-		one.separator = *r.Separator
-	}
-	if r.Replacement != nil {
-		one.replacement = *r.Replacement
-	}
-	text := r.Regex
-	if text == "" {
-		text = anything
-	}
+	text := orElse(r.Regex, anything)
 	one.all = text == anything && one.replacement == "$1"
 	one.expands = strings.Contains(one.target, "$")
 	var err error
 	if one.regex, err = regexp.Compile("^(?s:" + text + ")$"); err != nil {
 		return one, fmt.Errorf("regex %q: %w", text, err)
 	}
-	known := slices.Concat(writing, naming, sifting)
-	switch {
-	case !slices.Contains(known, one.action):
-		return one, fmt.Errorf("action %q: want one of %s", one.action, strings.Join(known, ", "))
-	case one.target == "" && slices.Contains(writing, one.action):
-		return one, fmt.Errorf("action %s: name the target_label", one.action)
-	case one.modulus == 0 && one.action == "hashmod":
-		return one, errors.New("action hashmod: give a modulus of 1 or more")
+	return one, one.check(r.Regex != nil)
+}
+
+func orElse(text *string, other string) string {
+	if text == nil {
+		return other
 	}
-	return one, nil
+	return *text
+}
+
+// check reports a rule that would do something else than who wrote it meant.
+func (r *rule) check(hasRegex bool) error {
+	known := slices.Concat(writing, naming, sifting)
+	byName := slices.Contains(naming, r.action)
+	switch {
+	case !slices.Contains(known, r.action):
+		return fmt.Errorf("action %q: want one of %s", r.action, strings.Join(known, ", "))
+	case byName && !hasRegex:
+		return fmt.Errorf("action %s: give a regex, which the names of labels are to match", r.action)
+	case byName && len(r.source) > 0:
+		return fmt.Errorf("action %s looks at the names of all labels: take source_labels out, and let regex match names", r.action)
+	case r.target == "" && slices.Contains(writing, r.action):
+		return fmt.Errorf("action %s: name the target_label", r.action)
+	case len(r.source) == 0 && !byName && r.action != "replace":
+		return fmt.Errorf("action %s: name the source_labels, such as [__name__]", r.action)
+	case r.modulus == 0 && r.action == "hashmod":
+		return errors.New("action hashmod: give a modulus of 1 or more")
+	}
+	return nil
 }
 
 // Labels are the labels of a target or a sample, none of them twice. One with the value "" is none.
@@ -139,8 +153,8 @@ func (r *rule) apply(l *labels) (keep bool) {
 	switch r.action {
 	case "labelmap":
 		for _, tag := range slices.Clone(*l) {
-			if r.regex.MatchString(tag.Key) {
-				l.set(r.regex.ReplaceAllString(tag.Key, r.replacement), tag.Value)
+			if name := r.regex.ReplaceAllString(tag.Key, r.replacement); name != "" && r.regex.MatchString(tag.Key) {
+				l.set(name, tag.Value)
 			}
 		}
 		return true

@@ -62,11 +62,15 @@ func TestRelabel(t *testing.T) {
 	f(`[{"source_labels":["a"],"regex":"h","target_label":"c"}]`, "a=h:1", "a=h:1") // from begin to end
 	f(`[{"source_labels":["a"],"regex":"(.*)=(.*)","target_label":"$1","replacement":"$2"}]`, "a=k=v", "a=k=v,k=v")
 	f(`[{"source_labels":["a"],"regex":"x(.*)","target_label":"a","replacement":""}]`, "a=xy,b=1", "b=1")
+	f(`[{"source_labels":["a"],"regex":"","target_label":"c","replacement":"x"}]`, "a=1", "a=1") // nothing, not anything
+	f(`[{"source_labels":"b","regex":"","target_label":"c","replacement":"x"}]`, "a=1", "a=1,c=x")
+	f(`[{"action":"Drop","source_labels":["b"],"regex":""}]`, "a=1", "dropped")
 	f(`[{"action":"keep","source_labels":["a"],"regex":"1|2"}]`, "a=2", "a=2")
 	f(`[{"action":"keep","source_labels":["a"],"regex":"1|2"}]`, "a=12", "dropped")
 	f(`[{"action":"drop","source_labels":["a"],"regex":"1|2"}]`, "a=1", "dropped")
 	f(`[{"action":"drop","source_labels":["a"],"regex":"1|2"}]`, "a=3", "a=3")
 	f(`[{"action":"labelmap","regex":"meta_(.*)"}]`, "meta_a=1,meta_b=2,c=3", "a=1,b=2,c=3,meta_a=1,meta_b=2")
+	f(`[{"action":"labelmap","regex":"meta_(.*)","replacement":"$2"}]`, "meta_a=1", "meta_a=1")
 	f(`[{"action":"labeldrop","regex":"meta_.*"}]`, "meta_a=1,c=3", "c=3")
 	f(`[{"action":"labelkeep","regex":"c|d"}]`, "meta_a=1,c=3", "c=3")
 	f(`[{"action":"lowercase","source_labels":["a"],"target_label":"a"}]`, "a=AbÉ", "a=abé")
@@ -93,5 +97,9 @@ func TestRulesAtFault(t *testing.T) {
 	f(`{"action":"rename","target_label":"a"}`, `relabel[1]: action "rename": want one of replace, hashmod`)
 	f(`{"regex":"(","target_label":"a"}`, `relabel[1]: regex "(": error parsing regexp`)
 	f(`{}`, "relabel[1]: action replace: name the target_label")
-	f(`{"action":"hashmod","target_label":"a"}`, "relabel[1]: action hashmod: give a modulus of 1 or more")
+	f(`{"action":"drop","regex":"go_.*"}`, "relabel[1]: action drop: name the source_labels, such as [__name__]")
+	f(`{"action":"keepequal","target_label":"a"}`, "relabel[1]: action keepequal: name the source_labels")
+	f(`{"action":"labeldrop"}`, "relabel[1]: action labeldrop: give a regex, which the names of labels are to match")
+	f(`{"action":"labelkeep","source_labels":["a"],"regex":"b"}`, "relabel[1]: action labelkeep looks at the names of all labels: take source_labels out")
+	f(`{"action":"hashmod","source_labels":["b"],"target_label":"a"}`, "relabel[1]: action hashmod: give a modulus of 1 or more")
 }

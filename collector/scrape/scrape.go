@@ -23,13 +23,13 @@ type Config struct {
 	TargetFiles      plugin.Strings  `json:"target_files" jsonschema:"files with lists of such groups, JSON or YAML; globs"`
 	TargetFilesEvery plugin.Duration `json:"target_files_every" jsonschema:"how often is looked whether those have changed"`
 
-	Job           string            `json:"job" jsonschema:"the tag job of the targets that do not say theirs; empty: the name of the plugin"`
-	Scheme        string            `json:"scheme" jsonschema:"of targets that are no URL"`
-	Path          string            `json:"metrics_path" jsonschema:"of targets that do not say one"`
-	Params        map[string]string `json:"params" jsonschema:"parameters of the request"`
-	ScrapeTimeout plugin.Duration   `json:"scrape_timeout" jsonschema:"how long a target has for its whole answer; at most the interval"`
-	MaxSamples    int               `json:"max_samples" jsonschema:"of one target; more fail the scrape"`
-	MaxBody       int               `json:"max_body_bytes" jsonschema:"of an answer, decompressed; more fail the scrape"`
+	Job           string                    `json:"job" jsonschema:"the tag job of the targets that do not say theirs; empty: the name of the plugin"`
+	Scheme        string                    `json:"scheme" jsonschema:"of targets that are no URL"`
+	Path          string                    `json:"metrics_path" jsonschema:"of targets that do not say one"`
+	Params        map[string]plugin.Strings `json:"params" jsonschema:"parameters of the request, each with one value or several"`
+	ScrapeTimeout plugin.Duration           `json:"scrape_timeout" jsonschema:"how long a target has for its whole answer; at most the interval"`
+	MaxSamples    int                       `json:"max_samples" jsonschema:"of one target; more fail the scrape"`
+	MaxBody       int                       `json:"max_body_bytes" jsonschema:"of an answer, decompressed; more fail the scrape"`
 
 	Relabel       []Rule `json:"relabel" jsonschema:"rules that change the labels of targets, or drop targets, before they are scraped"`
 	MetricRelabel []Rule `json:"metric_relabel" jsonschema:"rules that change or drop samples"`
@@ -39,6 +39,8 @@ type Config struct {
 	Stale         string `json:"stale" jsonschema:"series that a target no longer has: counted only, or marked by a last point with the field stale=true"`
 	Families      bool   `json:"families" jsonschema:"tell type, unit and help of each family of samples, in the series scrape_family"`
 
+	Redirects   bool              `json:"follow_redirects" jsonschema:"ask where an answer says that the page is now"`
+	Proxy       string            `json:"proxy_url" jsonschema:"the proxy to ask through, such as http://proxy:3128, or socks5://; empty: none"`
 	Headers     map[string]string `json:"headers" jsonschema:"of the request, beside or in place of ours"`
 	Username    string            `json:"username" jsonschema:"for basic authentication"`
 	Password    plugin.Secret     `json:"password" jsonschema:"for basic authentication"`
@@ -79,11 +81,11 @@ func Define() plugin.Definition {
 func defaults() Config {
 	return Config{
 		Targets: plugin.Strings{}, Groups: []Group{}, TargetFiles: plugin.Strings{}, TargetFilesEvery: plugin.Duration(30 * time.Second),
-		Scheme: "http", Path: "/metrics", Params: map[string]string{}, Headers: map[string]string{},
+		Scheme: "http", Path: "/metrics", Params: map[string]plugin.Strings{}, Headers: map[string]string{},
 		ScrapeTimeout: plugin.Duration(10 * time.Second),
 		MaxSamples:    100_000, MaxBody: 64 << 20,
 		Relabel: []Rule{}, MetricRelabel: []Rule{},
-		HonorTimes: true, Stale: staleCount, Families: true,
+		HonorTimes: true, Redirects: true, Stale: staleCount, Families: true,
 	}
 }
 

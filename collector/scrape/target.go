@@ -31,14 +31,20 @@ type target struct {
 	job  string
 }
 
+var errAddress = errors.New("want host:port, or a URL such as http://host:9100/metrics")
+
 // newTarget returns the target that address and labels describe after the rules. ok is false when those drop it.
 func newTarget(cfg Config, rules []rule, address string, more map[string]string) (t *target, ok bool, err error) {
 	l := labels{{Key: schemeLabel, Value: cfg.Scheme}, {Key: pathLabel, Value: cfg.Path}, {Key: "job", Value: cfg.Job}}
-	for _, name := range slices.Sorted(maps.Keys(cfg.Params)) {
-		l.set(paramLabel+name, cfg.Params[name])
+	params := url.Values{}
+	for name, values := range cfg.Params {
+		params[name] = slices.Clone(values)
 	}
-	if err := l.address(address); err != nil {
+	if err := l.address(address, params); err != nil {
 		return nil, false, fmt.Errorf("target %q: %w", address, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		l.set(paramLabel+name, params.Get(name))
 	}
 	for _, key := range slices.Sorted(maps.Keys(more)) {
 		l.set(key, more[key])
@@ -46,7 +52,7 @@ func newTarget(cfg Config, rules []rule, address string, more map[string]string)
 	if !l.relabel(rules) {
 		return nil, false, nil
 	}
-	at, err := l.url()
+	at, err := l.url(params)
 	if err != nil {
 		return nil, false, fmt.Errorf("target %q: %w", address, err)
 	}
@@ -64,15 +70,15 @@ func newTarget(cfg Config, rules []rule, address string, more map[string]string)
 	return t, true, nil
 }
 
-// address sets what an address says: host:port, or a URL.
-func (l *labels) address(text string) error {
+// address sets what an address says: host:port, or a URL, whose parameters take the place of those in params.
+func (l *labels) address(text string, params url.Values) error {
 	if !strings.Contains(text, "://") {
 		l.set(addressLabel, text)
 		return nil
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return errors.New("want host:port, or a URL such as http://host:9100/metrics")
+		return errAddress
 	}
 	if u.User != nil {
 		return errors.New("take the name and the password out of the URL: they are the settings username and password")
@@ -82,14 +88,12 @@ func (l *labels) address(text string) error {
 	if u.Path != "" {
 		l.set(pathLabel, u.EscapedPath())
 	}
-	for name, values := range u.Query() {
-		l.set(paramLabel+name, values[0])
-	}
+	maps.Copy(params, u.Query())
 	return nil
 }
 
-// url returns where the labels lead.
-func (l labels) url() (string, error) {
+// url returns where the labels lead. Of a parameter with several values a label tells the first: the others are in params.
+func (l labels) url(params url.Values) (string, error) {
 	scheme, host, path := l.value(schemeLabel), l.value(addressLabel), l.value(pathLabel)
 	if scheme != "http" && scheme != "https" {
 		return "", fmt.Errorf("scheme %q: want http or https", scheme)
@@ -100,7 +104,7 @@ func (l labels) url() (string, error) {
 	query := url.Values{}
 	for _, tag := range l {
 		if name, ok := strings.CutPrefix(tag.Key, paramLabel); ok {
-			query.Set(name, tag.Value)
+			query[name] = append([]string{tag.Value}, params[name][min(1, len(params[name])):]...)
 		}
 	}
 	text := scheme + "://" + host + path
@@ -108,8 +112,8 @@ func (l labels) url() (string, error) {
 		text += "?" + query.Encode()
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" || u.User != nil {
-		return "", errors.New("want host:port, or a URL such as http://host:9100/metrics")
+	if err != nil || u.Hostname() == "" || u.User != nil || strings.ContainsAny(host, "/?#") {
+		return "", errAddress
 	}
 	return text, nil
 }

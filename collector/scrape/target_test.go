@@ -34,6 +34,8 @@ func TestTarget(t *testing.T) {
 	f("web-1:9100", "", `[]`, "http://web-1:9100/metrics instance=web-1:9100,job=j")
 	f("[::1]:9100", "", `[]`, "http://[::1]:9100/metrics instance=[::1]:9100,job=j")
 	f("https://db-1/m?a=b&c=d+e", "", `[]`, "https://db-1/m?a=b&c=d+e instance=db-1,job=j")
+	f("a:1/", "", `[]`, `target "a:1/": want host:port, or a URL such as http://host:9100/metrics`)
+	f("http://a:1/m?c[]=x&c[]=y&d=", "", `[]`, "http://a:1/m?c%5B%5D=x&c%5B%5D=y instance=a:1,job=j")
 	f("a:1", "job=x,instance=y,rack=2", `[]`, "http://a:1/metrics instance=y,job=x,rack=2")
 	f("a:1", "__metrics_path__=m,__scheme__=https,__param_q=1,__tmp=2", `[]`, "https://a:1/m?q=1 instance=a:1,job=j")
 	f("a:1", "", `[{"source_labels":["__address__"],"regex":"(.*):.*","target_label":"host"}]`, "http://a:1/metrics host=a,instance=a:1,job=j")
@@ -47,6 +49,28 @@ func TestTarget(t *testing.T) {
 	f("ftp://a", "", `[]`, `target "ftp://a": scheme "ftp": want http or https`)
 	f("http://u:p@a", "", `[]`, `target "http://u:p@a": take the name and the password out of the URL: they are the settings username and password`)
 	f("a b:1", "", `[]`, `target "a b:1": want host:port, or a URL such as http://host:9100/metrics`)
+}
+
+// A parameter may have several values. A label has the first, and a rule may change that.
+func TestParams(t *testing.T) {
+	cfg := defaults()
+	cfg.Params = map[string]plugin.Strings{"collect[]": {"cpu", "memory"}, "format": {"x"}}
+	f := func(address, rules, want string) {
+		t.Helper()
+		one, _, err := newTarget(cfg, rulesOf(t, rules), address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.TrimPrefix(one.url, "http://a:1/metrics?"); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	f("a:1", `[]`, "collect%5B%5D=cpu&collect%5B%5D=memory&format=x")
+	f("http://a:1?format=y&format=z", `[]`, "collect%5B%5D=cpu&collect%5B%5D=memory&format=y&format=z")
+	f("a:1", `[{"target_label":"__param_collect[]","replacement":"disk"},{"target_label":"__param_format","replacement":""}]`, "collect%5B%5D=disk&collect%5B%5D=memory")
+	if len(cfg.Params["collect[]"]) != 2 || cfg.Params["collect[]"][0] != "cpu" {
+		t.Errorf("the config has %v now", cfg.Params)
+	}
 }
 
 func labelString(t *target) string { return labels(t.tags).String() }
@@ -98,6 +122,10 @@ func TestValidate(t *testing.T) {
 	f(func(c *Config) { c.MaxSamples = 0 }, "max_samples 0: want 1 or more")
 	f(func(c *Config) { c.MaxBody = 0 }, "max_body_bytes 0: want 1 or more")
 	f(func(c *Config) { c.Stale = "nan" }, `stale "nan": want count or mark`)
+	f(func(c *Config) { c.Proxy = "proxy:3128" }, "proxy_url: want a URL such as http://proxy:3128")
+	f(func(c *Config) { c.Proxy = "ftp://proxy" }, "proxy_url: want a URL such as http://proxy:3128")
+	f(func(c *Config) { c.Proxy = "http://u:secret@proxy" }, "proxy_url: take the name and the password out of it")
+	f(func(c *Config) { c.Proxy = "socks5://proxy:1080" }, "")
 	f(func(c *Config) { c.BearerToken, c.Username = "t", "u" }, "bearer_token, renewed_token_file and username: give one of them")
 	f(func(c *Config) { c.RenewedFile, c.Password = "/t", "p" }, "bearer_token, renewed_token_file and username: give one of them")
 	f(func(c *Config) { c.CertFile = "a" }, `cert_file "a" and key_file "": give both or none`)
