@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -28,14 +29,13 @@ type list struct {
 	log   *slog.Logger
 	files map[string]*file // by path
 
-	missed map[string]bool // patterns of which was told that they find nothing
+	faults faults
 }
 
 // A file is one with groups of targets.
 type file struct {
 	text   []byte
 	groups []Group // of the last text that could be read
-	fault  string  // that was logged
 }
 
 func newList(cfg Config, env plugin.Env) (*list, error) {
@@ -43,39 +43,34 @@ func newList(cfg Config, env plugin.Env) (*list, error) {
 		cfg.Job = env.Name
 	}
 	rules, err := compile("relabel", cfg.Relabel)
-	return &list{cfg: cfg, rules: rules, log: env.Log, files: map[string]*file{}, missed: map[string]bool{}}, err
+	return &list{cfg: cfg, rules: rules, log: env.Log, files: map[string]*file{}}, err
 }
 
 // targets returns the targets there are now, each once.
 func (l *list) targets() []*target {
+	l.read()
+	groups := append([]Group{{Targets: l.cfg.Targets}}, l.cfg.Groups...)
+	for _, path := range slices.Sorted(maps.Keys(l.files)) {
+		for _, g := range l.files[path].groups {
+			groups = append(groups, Group{Targets: g.Targets, Labels: withFile(g.Labels, path)})
+		}
+	}
 	var all []*target
 	seen := map[string]bool{}
-	add := func(g Group, path string) {
+	for _, g := range groups {
 		for _, address := range g.Targets {
-			more := g.Labels
-			if path != "" {
-				more = withFile(more, path)
-			}
-			t, ok, err := newTarget(l.cfg, l.rules, address, more)
+			t, ok, err := newTarget(l.cfg, l.rules, address, g.Labels)
 			if err != nil {
-				l.log.Warn("target is passed over", "error", err)
+				l.faults.add(l.log, "target is passed over", err)
+				continue
 			}
-			if err == nil && ok && !seen[t.key] {
+			if ok && !seen[t.key] {
 				seen[t.key] = true
 				all = append(all, t)
 			}
 		}
 	}
-	add(Group{Targets: l.cfg.Targets}, "")
-	for _, g := range l.cfg.Groups {
-		add(g, "")
-	}
-	l.read()
-	for _, path := range slices.Sorted(maps.Keys(l.files)) {
-		for _, g := range l.files[path].groups {
-			add(g, path)
-		}
-	}
+	l.faults.turn()
 	return all
 }
 
@@ -90,9 +85,8 @@ func (l *list) read() {
 	there := map[string]bool{}
 	for _, glob := range l.cfg.TargetFiles {
 		paths, _ := filepath.Glob(glob) // Validate has tried it
-		if len(paths) == 0 && !l.missed[glob] {
-			l.missed[glob] = true
-			l.log.Warn("no file of targets is called so yet", "target_files", glob)
+		if len(paths) == 0 {
+			l.faults.add(l.log, "no file of targets is called so yet", fmt.Errorf("target_files: %s", absolute(glob)))
 		}
 		for _, path := range paths {
 			there[path] = true
@@ -110,31 +104,35 @@ func (l *list) read() {
 			f = &file{}
 			l.files[path] = f
 		}
-		f.read(path, l.log)
+		if err := f.read(path); err != nil {
+			l.faults.add(l.log, "file of targets is not read: those it had stay", err)
+		}
 	}
 }
 
-func (f *file) read(path string, log *slog.Logger) {
+func (f *file) read(path string) error {
 	text, err := readFile(path)
-	if err == nil && f.groups != nil && bytes.Equal(text, f.text) {
-		f.fault = ""
-		return
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // it was there a moment ago
+		return nil
+	case err != nil:
+		return err
+	case f.groups != nil && bytes.Equal(text, f.text):
+		return nil
 	}
-	var groups []Group
+	groups, err := parseGroups(path, text)
 	if err == nil {
-		groups, err = parseGroups(path, text)
+		f.text, f.groups = text, groups
 	}
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) { // between a glob and a read
-			return
-		}
-		if f.fault != err.Error() {
-			f.fault = err.Error()
-			log.Warn("file of targets is not read: those it had stay", "error", err)
-		}
-		return
+	return err
+}
+
+// absolute returns a path as it is meant here.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
 	}
-	f.text, f.groups, f.fault = text, groups, ""
+	return path
 }
 
 func readFile(path string) ([]byte, error) {
@@ -148,17 +146,34 @@ func readFile(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// parseGroups reads groups from the text of a file: JSON where its name says so, else YAML.
+// parseGroups reads groups from the text of a file: JSON where its name says so, else YAML. A file that is empty is just being
+// written by somebody who does not rename.
 func parseGroups(path string, text []byte) ([]Group, error) {
-	groups := []Group{}
-	var err error
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, fmt.Errorf("parse %s: it is empty: write [] where there are to be no targets", path)
+	}
+	groups, err := []Group{}, error(nil)
 	if strings.HasSuffix(path, ".json") {
-		err = json.Unmarshal(text, &groups)
+		err = parseJSON(text, &groups)
 	} else {
-		err = yaml.Unmarshal(text, &groups)
+		d := yaml.NewDecoder(bytes.NewReader(text))
+		d.KnownFields(true)
+		err = d.Decode(&groups)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("parse %s: want a list of {targets: [...], labels: {...}}: %w", path, err)
 	}
 	return groups, nil
+}
+
+func parseJSON(text []byte, groups *[]Group) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(groups); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something stands behind the list")
+	}
+	return nil
 }
