@@ -9,10 +9,9 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/pacewire/pacewire/collector"
 	decode "github.com/pacewire/pacewire/internal/decode/munin"
@@ -53,6 +52,7 @@ const exitCode = nagios.ExitCode
 type node struct {
 	cfg     Config
 	env     plugin.Env
+	crew    *crew
 	plugins map[string]*known
 }
 
@@ -60,47 +60,56 @@ type node struct {
 type known struct {
 	decoder *decode.Plugin
 	last    time.Time // when it was due last
+	busy    bool      // it is at work since then
 	said    string    // the last thing that was told of what it prints
 }
 
 // New returns a collector that runs the plugins of cfg.
-func New(_ context.Context, cfg Config, env plugin.Env) (collector.Collector, error) {
-	return &node{cfg: cfg, env: env, plugins: map[string]*known{}}, nil
+func New(life context.Context, cfg Config, env plugin.Env) (collector.Collector, error) {
+	return &node{cfg: cfg, env: env, crew: newCrew(life, cmp.Or(cfg.AtOnce, 2*runtime.NumCPU())), plugins: map[string]*known{}}, nil
 }
 
-// Collect runs the plugins that are due. Runs that the end of this plugin interrupts are as if they had not been.
+// Collect runs the plugins that are due, and waits for them for half of an interval: what a plugin says that takes longer comes with the
+// next tick. Where there is no next one it waits for all. Runs that the end of this plugin interrupts are as if they had not been.
 func (n *node) Collect(ctx context.Context, out *telemetry.Batch) error {
-	at := out.Time()
-	jobs, err := n.jobs(at)
-	faults := []error{err}
-	results := make([]result, len(jobs))
-	var all errgroup.Group
-	all.SetLimit(cmp.Or(n.cfg.AtOnce, 2*runtime.NumCPU()))
-	for i, j := range jobs {
-		all.Go(func() error {
-			results[i] = j.run(ctx)
-			return nil
-		})
+	life, patience := ctx, context.WithoutCancel(ctx)
+	if n.env.Every > 0 {
+		var cancel context.CancelFunc
+		life = n.crew.life
+		patience, cancel = context.WithTimeout(ctx, n.env.Every/2)
+		defer cancel()
 	}
-	_ = all.Wait() // each has its own error
+	errands, err := n.errands(out.Time())
+	for _, e := range errands {
+		n.crew.send(life, e)
+	}
+	ended := n.crew.await(patience)
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
 	}
-	for i, j := range jobs {
-		faults = append(faults, n.take(j, &results[i], at, out))
+	slices.SortFunc(ended, func(a, b *errand) int { return cmp.Compare(a.name, b.name) })
+	faults := []error{err}
+	for _, e := range ended {
+		faults = append(faults, n.take(e, out))
 	}
 	return errors.Join(faults...)
 }
 
-// jobs returns the plugins that are due at a time. What is installed may be another thing each time.
-func (n *node) jobs(at time.Time) ([]job, error) {
+// Close ends what is at work.
+func (n *node) Close() error {
+	n.crew.end()
+	return nil
+}
+
+// errands returns the runs that are due at a time. What is installed may be another thing each time.
+func (n *node) errands(at time.Time) (list []*errand, err error) {
 	paths, err := find(n.cfg)
 	if len(paths) == 0 && err == nil {
 		err = fmt.Errorf("there is no plugin: %w", plugin.ErrNoData)
 	}
 	conf, fault := readSections(n.cfg.Conf)
+	faults := []error{err, fault}
 	now := map[string]*known{}
-	var jobs []job
 	for _, path := range paths {
 		name := filepath.Base(path)
 		s := conf.of(name)
@@ -108,29 +117,34 @@ func (n *node) jobs(at time.Time) ([]job, error) {
 		if k == nil {
 			k = &known{decoder: decode.New(decode.Options{Plugin: name, Rates: n.cfg.Rates})}
 		}
-		if now[name] = k; at.Sub(k.last) < s.interval-time.Second/2 { // ticks come a little early or late
-			continue
+		now[name] = k
+		switch {
+		case at.Sub(k.last) < s.interval-time.Second/2: // ticks come a little early or late
+		case k.busy:
+			faults = append(faults, fmt.Errorf("%s: not run, as it is still at work", name))
+		default:
+			k.last, k.busy = at, true
+			list = append(list, &errand{job: newJob(n.cfg, n.env, path, s), known: k, at: at})
 		}
-		k.last = at
-		jobs = append(jobs, newJob(n.cfg, n.env, path, s))
 	}
 	n.plugins = now
-	return jobs, errors.Join(err, fault)
+	return list, errors.Join(faults...)
 }
 
-// take adds the points of a plugin that was due at a time, and the state of its run, which is that of the end of it.
-func (n *node) take(j job, r *result, at time.Time, out *telemetry.Batch) error {
-	out.Append(telemetry.Point{Series: nagios.StateSeries, Time: r.ended, Tags: telemetry.Tags{"check": j.name}, Fields: r.fields()})
+// take adds the points of a run, and its state, whose time is the end of it.
+func (n *node) take(e *errand, out *telemetry.Batch) error {
+	r := &e.result
+	e.busy = false
+	out.Append(telemetry.Point{Series: nagios.StateSeries, Time: r.ended, Tags: telemetry.Tags{"check": e.name}, Fields: r.fields()})
 	if r.err != nil {
 		return r.err
 	}
-	if j.section.host != "" {
-		r.output.SetHost(j.section.host)
+	if e.section.host != "" {
+		r.output.SetHost(e.section.host)
 	}
-	k := n.plugins[j.name]
-	got := k.decoder.AppendTo(out, &r.output, at)
+	got := e.decoder.AppendTo(out, &r.output, e.at)
 	got.Into(out.Drops())
-	k.tell(n.env.Log, j.name, got.First)
+	e.tell(n.env.Log, e.name, got.First)
 	return nil
 }
 

@@ -266,6 +266,62 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// A plugin that takes long keeps nobody waiting: its points come later, with the time of the tick that it was run for. It is never run twice
+// at a time.
+func TestLate(t *testing.T) {
+	b := newBench(t, nil)
+	b.env.Every = time.Second
+	t.Cleanup(func() { _ = b.Close() })
+	b.plugin("fast", "echo v.value 1")
+	b.plugin("slow", fmt.Sprintf("echo x >>%[1]s/runs; while ! [ -e %[1]s/go ]; do sleep 0.01; done; echo v.value 2", b.dir))
+	const late = "munin_slow,graph=slow v=2 1700000000000000000\n"
+	got := ""
+	collect := func(seconds int) error {
+		more, err := b.collect(noon.Add(time.Duration(seconds) * time.Second))
+		got += more
+		return err
+	}
+	if err := collect(0); err != nil {
+		t.Error(err)
+	}
+	if err := collect(1); err == nil || !strings.Contains(err.Error(), "slow: not run, as it is still at work") {
+		t.Error(err)
+	}
+	for i := 2; strings.Count(got, "munin_fast") < 2 && i < 100; i++ {
+		_ = collect(i)
+	}
+	if strings.Contains(got, "slow") || strings.Count(got, "munin_fast") < 2 {
+		t.Errorf("while one is at work: %s", got)
+	}
+	if err := os.WriteFile(filepath.Join(b.dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := 100; !strings.Contains(got, "munin_slow") && i < 200; i++ {
+		_ = collect(i)
+	}
+	runs, err := os.ReadFile(filepath.Join(b.dir, "runs"))
+	if !strings.Contains(got, late) || err != nil {
+		t.Errorf("%s, %v; want %s", got, err, late)
+	}
+	if n := strings.Count(string(runs), "x"); n > 1+strings.Count(got, "check=slow") {
+		t.Errorf("%d runs, %s", n, got)
+	}
+}
+
+// The end of this plugin is that of what is at work, and of what waits for room.
+func TestClose(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.AtOnce = 1 })
+	b.env.Every = 20 * time.Millisecond
+	b.plugin("a", "exec sleep 3600")
+	b.plugin("b", "exec sleep 3600")
+	if got, err := b.collect(noon); got != "" || err != nil {
+		t.Errorf("%s, %v", got, err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNothingThere(t *testing.T) {
 	b := newBench(t, nil)
 	if got, err := b.collect(noon); got != "" || !errors.Is(err, plugin.ErrNoData) {
