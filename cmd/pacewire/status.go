@@ -83,6 +83,8 @@ type agentStanding struct {
 	Late    int    `json:"late"`
 	Changes int    `json:"changing"` // starting, draining
 	Stopped int    `json:"stopped"`  // by an operator, or not started yet by who is to start it
+
+	Says []string `json:"says,omitzero"` // of plugins that run: why not all that they do works, such as a program that ends again and again
 }
 
 type hubStanding struct {
@@ -216,8 +218,11 @@ func (a *app) askAgent(ctx context.Context, l *link, wrong func(string, ...any))
 		switch fate(p) {
 		case fateOK:
 			s.OK++
-			if len(p.Flags) > 0 {
+			switch {
+			case len(p.Flags) > 0:
 				wrong("plugin %s (%s): %s", p.Name, strings.Join(p.Flags, ", "), printable(p.Reason))
+			case p.State == "running" && p.Reason != "":
+				s.Says = append(s.Says, p.Name+": "+printable(p.Reason))
 			}
 		case fateFail:
 			s.Fail++
@@ -339,6 +344,11 @@ func (s standing) write(w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "agent\t%s\t%s\n", agent, of)
+	if s.Agent != nil {
+		for _, text := range s.Agent.Says {
+			fmt.Fprintf(w, "\t\t%s\n", text)
+		}
+	}
 	if u := s.Uplink; u != nil {
 		state, waits := uplinkText(u)
 		fmt.Fprintf(w, "uplink\t%s\n\t\t%s\n", state, waits)

@@ -41,7 +41,7 @@ func TestStatus(t *testing.T) {
 	full := plug("host", "running", "the bus has no room: points wait")
 	full.Flags = []string{telemetry.FlagStorageFull}
 	agent.set("list", plugins(full, plug("sink", "running", "sink answers 500"))["list"])
-	expect(t, r.run("status"), exitFailed, "agent  2 ok", "not well: plugin host (storage_full): the bus has no room: points wait")
+	expect(t, r.run("status"), exitFailed, "agent  2 ok", "  sink: sink answers 500\n", "not well: plugin host (storage_full): the bus has no room: points wait")
 
 	agent.set("list", plugins(plug("host", "running", ""), plug("app", "failed", "exit code 1"), plug("sensor", "lost", ""), plug("tidy", "starting", ""))["list"])
 	waits := wellHub()
@@ -59,7 +59,7 @@ func TestStatus(t *testing.T) {
 
 func TestStatusAsJSON(t *testing.T) {
 	r := fleetOf(t, map[string]answer{"status": says(wellHub())})
-	respond(t, r.bus, "h1", plugins(plug("host", "running", "")))
+	agent := respond(t, r.bus, "h1", plugins(plug("host", "running", "")))
 	got := r.run("status", "-o", "json")
 	var s standing
 	if err := json.Unmarshal([]byte(got.out), &s); err != nil || got.code != 0 {
@@ -68,6 +68,8 @@ func TestStatusAsJSON(t *testing.T) {
 	if !s.Well || len(s.Wrong) != 0 || !s.Bus.Reachable || len(s.Bus.Streams) != 3 || s.Agent.OK != 1 || s.Hub.Hosts["UP"] != 12 || s.Hub.API != "http://127.0.0.1:8470" {
 		t.Errorf("%+v", s)
 	}
+	agent.set("list", plugins(plug("mortal", "running", "the program has ended"))["list"])
+	expect(t, r.run("status", "-o", "json"), 0, `"says":["mortal: the program has ended"]`) // and all is well else
 	r.hub.stop()
 	expect(t, r.run("status", "-o", "json"), exitFailed, `"well":false,"wrong":["no hub answers`, `!"hub":`)
 }

@@ -106,6 +106,9 @@ func TestExecd(t *testing.T) {
 	s.awaitPlugin("mortal", readyWithin, "tells why it ends, and backs off", func(p plugin) bool {
 		return strings.Contains(p.Reason, "exit code 3: E! no disk (it is started again in ") && !strings.Contains(p.Reason, "in 1s)")
 	})
+	if out := s.verb("status").out; !strings.Contains(out, "mortal: the program has ended: exit code 3: E! no disk") {
+		t.Errorf("status does not tell of a program that ends again and again:\n%s", out)
+	}
 	s.overran("long", "behind", 1)
 	s.overran("flood", "flooded", 1)
 	if peak := peakOf(t, s.now()["flood"].PID); peak > mostOfPlugin && !raceEnabled {
