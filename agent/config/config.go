@@ -28,6 +28,9 @@ type Program struct {
 	// Inventory says that it reports facts instead of points, so that nobody has to read it.
 	Inventory bool
 
+	// Series is how many it may send at a time, if max_series does not say; 0: as many as any collector.
+	Series int
+
 	// Path is the executable of a program that was found in a plugin directory; empty for a built-in.
 	Path string
 

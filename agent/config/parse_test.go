@@ -357,3 +357,18 @@ func inside(t *testing.T, f Fault, lines int) {
 		t.Fatalf("not printable: %q", f.Error())
 	}
 }
+
+// TestSeries checks that a program may have its own bound of series, which a config may change.
+func TestSeries(t *testing.T) {
+	o := options()
+	o.Programs = append(o.Programs, Program{Kind: Collector, Name: "many", Schema: []byte(`{"type":"object"}`), Series: 70})
+	s, err := Parse(o, "a.yaml", []byte("collect: { cpu: {}, a: { use: many }, b: { use: many, max_series: 5 } }\npublish: { out: { from: all, use: influx } }\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range s.Plugins {
+		if want := map[string]int{"a": 70, "b": 5}[p.Name]; p.Series != want {
+			t.Errorf("%s: %d, want %d", p.Name, p.Series, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -309,7 +310,7 @@ func (l *loader) other(d *definition) {
 // known finds a program whose schema is known. One of another kind is a fault, and none to look for further.
 func (l *loader) known(d *definition, at *yaml.Node, name string) bool {
 	if d.builtin = l.program(d.Kind, name); d.builtin != nil {
-		d.Program = name
+		d.Program, d.Series = name, cmp.Or(d.Series, d.builtin.Series)
 		if d.builtin.Path != "" && !d.Attached {
 			d.Run = []string{d.builtin.Path}
 			l.asBefore(d, at)

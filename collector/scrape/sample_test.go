@@ -1,11 +1,14 @@
 package scrape
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/pacewire/pacewire/plugin"
+	"github.com/pacewire/pacewire/telemetry"
 )
 
 // Labels of a sample that its target has too get another name, or stand.
@@ -18,6 +21,32 @@ func TestLabels(t *testing.T) {
 	w, e = p.worker(t, func(c *Config) { c.HonorLabels = true })
 	w.scrape(t.Context())
 	check(t, e.take("a"), "a,exported_job=y,host=h,instance=i,job=x,l=v value=1")
+}
+
+// A sample that would have more tags than a point can have is counted, those of its target among them.
+func TestTooManyLabels(t *testing.T) {
+	text := func(labels int) string {
+		var b strings.Builder
+		for i := range labels {
+			fmt.Fprintf(&b, "l%d=\"v\",", i)
+		}
+		return "a{" + b.String() + "} 1\nb 2\n"
+	}
+	p := newPage(t, "")
+	for _, rules := range []string{`[]`, `[{"target_label":"site","replacement":""}]`} {
+		w, e := p.worker(t, nil)
+		w.scraper.metric = rulesOf(t, rules)
+		f := func(labels int, dropped int) {
+			t.Helper()
+			p.say(text(labels))
+			w.scrape(t.Context())
+			if got := e.take("a", "b"); len(got) != 2-dropped || e.drops["limit"] != dropped {
+				t.Errorf("%d labels: %d points, %v", labels, len(got), e.drops)
+			}
+		}
+		f(telemetry.MaxTags-3, 0) // job, instance, host
+		f(telemetry.MaxTags-2, 1)
+	}
 }
 
 func TestMetricRelabel(t *testing.T) {

@@ -65,6 +65,9 @@ const (
 	staleMark  = "mark"
 )
 
+// usualSeries is max_series unless the config says otherwise: a thousand exporters. What bounds each of them is max_samples.
+const usualSeries = 1_000_000
+
 // Define describes the scrape collector.
 func Define() plugin.Definition {
 	return collector.DefineRounds(collector.RoundsSpec[Config]{
@@ -74,6 +77,7 @@ func Define() plugin.Definition {
 		Enum:    map[string][]any{"stale": {staleCount, staleMark}, "scheme": {"http", "https"}},
 		Catalog: catalog(),
 		Proxy:   true, // a target may have a tag host
+		Series:  usualSeries,
 		New:     New,
 	})
 }

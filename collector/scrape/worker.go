@@ -105,7 +105,7 @@ func (w *worker) emit(b *telemetry.Batch) {
 func (w *worker) decode(p *space, at time.Time) (report.Report, error) {
 	p.families, p.samples = p.families[:0], 0
 	p.decoder.Options = prometheus.Options{
-		OpenMetrics: p.form == openForm, NoTimes: !w.cfg.HonorTimes, Limit: w.cfg.MaxSamples,
+		OpenMetrics: p.form == openForm, NoTimes: !w.cfg.HonorTimes, Limit: w.cfg.MaxSamples, Beside: w.beside(),
 		Sample: func(s *prometheus.Sample) bool {
 			p.samples++
 			return w.sample(s)
@@ -172,6 +172,14 @@ func (w *worker) counts(p *space, r report.Report, gone int) {
 	p.batch.Add("scrape_samples", telemetry.Fields{
 		"value": float64(p.samples), "kept": r.Points, "refused": r.Total(), "gone": gone,
 	}, w.target.tagMap())
+}
+
+// beside returns how many tags a sample gets after it was read: those of its target, and its host.
+func (w *worker) beside() int {
+	if len(w.metric) > 0 { // it has them by then
+		return 1
+	}
+	return len(w.target.tags) + 1
 }
 
 // tag gives the tags of the target to all points of b. Where there are rules for samples each has them by now, or they have been

@@ -25,6 +25,7 @@ type Options struct {
 	OpenMetrics bool // it ends with "# EOF", and its times are seconds
 	NoTimes     bool // the samples get the time of the whole, whatever they say
 	Limit       int  // of samples that are kept; 0: none
+	Beside      int  // tags that each point is to get beside its labels
 
 	// Sample, unless nil, may change a sample before it becomes a point. It returns whether to keep it.
 	Sample func(s *Sample) bool
@@ -156,8 +157,8 @@ func (d *Decoder) put() bool {
 	case math.IsNaN(s.Value) || math.IsInf(s.Value, 0):
 		d.report.Refuse(report.NotFinite, d.number, "%s: the value is %v", s.Name, s.Value)
 		return true
-	case len(s.Labels) > telemetry.MaxTags:
-		d.report.Refuse(report.Limit, d.number, "%s: %d labels: a point has %d at most", s.Name, len(s.Labels), telemetry.MaxTags)
+	case len(s.Labels)+d.Beside > telemetry.MaxTags:
+		d.report.Refuse(report.Limit, d.number, "%s: %d labels: a point has %d at most", s.Name, len(s.Labels)+d.Beside, telemetry.MaxTags)
 		return true
 	case d.Limit > 0 && d.report.Points >= d.Limit:
 		d.report.Refuse(TooMany, d.number, "more than %d samples", d.Limit)
