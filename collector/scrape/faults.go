@@ -1,20 +1,17 @@
 package scrape
 
-import "log/slog"
-
-// Faults are what is wrong with the targets. Each is logged when it is new, not whenever it is met.
+// Faults are what is wrong with the targets. Each is to be logged when it is new, not whenever it is met.
 type faults struct{ last, now map[string]bool }
 
-// add logs err, unless it was there the last time.
-func (f *faults) add(log *slog.Logger, what string, err error) {
+// add notes err, and reports whether it is new.
+func (f *faults) add(err error) bool {
 	text := err.Error()
-	if !f.last[text] && !f.now[text] {
-		log.Warn(what, "error", err)
-	}
+	known := f.last[text] || f.now[text]
 	if f.now == nil {
 		f.now = map[string]bool{}
 	}
 	f.now[text] = true
+	return !known
 }
 
 // turn ends a look at all there is.

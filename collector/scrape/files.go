@@ -61,7 +61,9 @@ func (l *list) targets() []*target {
 		for _, address := range g.Targets {
 			t, ok, err := newTarget(l.cfg, l.rules, address, g.Labels)
 			if err != nil {
-				l.faults.add(l.log, "target is passed over", err)
+				if l.faults.add(err) {
+					l.log.Warn("target is passed over", "error", err)
+				}
 				continue
 			}
 			if ok && !seen[t.key] {
@@ -85,8 +87,8 @@ func (l *list) read() {
 	there := map[string]bool{}
 	for _, glob := range l.cfg.TargetFiles {
 		paths, _ := filepath.Glob(glob) // Validate has tried it
-		if len(paths) == 0 {
-			l.faults.add(l.log, "no file of targets is called so yet", fmt.Errorf("target_files: %s", absolute(glob)))
+		if none := absolute(glob); len(paths) == 0 && l.faults.add(errors.New(none)) {
+			l.log.Warn("no file of targets is called so yet", "target_files", none)
 		}
 		for _, path := range paths {
 			there[path] = true
@@ -104,8 +106,8 @@ func (l *list) read() {
 			f = &file{}
 			l.files[path] = f
 		}
-		if err := f.read(path); err != nil {
-			l.faults.add(l.log, "file of targets is not read: those it had stay", err)
+		if err := f.read(path); err != nil && l.faults.add(err) {
+			l.log.Warn("file of targets is not read: those it had stay", "error", err)
 		}
 	}
 }

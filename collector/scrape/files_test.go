@@ -102,7 +102,7 @@ func TestFaultsAreToldOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f(`no file of targets is called so yet" error="target_files: ` + path)
+	f(`no file of targets is called so yet" target_files=` + path)
 	f()
 	write("- targets: ['', a/b, 'ok:1']")
 	f(`target "": want host:port`, `target "a/b": want host:port`)
