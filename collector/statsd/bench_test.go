@@ -11,7 +11,7 @@ import (
 func BenchmarkTake(b *testing.B) {
 	f := func(name, form string) {
 		b.Run(name, func(b *testing.B) {
-			t := newTable("h", "statsd", 10_000)
+			t := newTable("h", "statsd", 10_000, "")
 			var texts [][]byte
 			lines := 0
 			for i := range 100 {

@@ -49,7 +49,7 @@ func TestFlushOfTimed(t *testing.T) {
 }
 
 func TestMetricsAreBounded(t *testing.T) {
-	table := newTable("h", "statsd", 100)
+	table := newTable("h", "statsd", 100, "")
 	for i := range 1000 {
 		table.take(fmt.Appendf(nil, "c:1|c|#user:%d", i))
 		table.take([]byte("c:1|c|#user:7"))
@@ -191,4 +191,24 @@ func TestFlushesAreAligned(t *testing.T) {
 		<-ended
 		want(24*time.Second, "c total=6,value=3")
 	})
+}
+
+// One name of two types is told as it comes, and an operator hears of it; with a tag for the type they are two series.
+func TestTwins(t *testing.T) {
+	f := func(tag, text, twin string, want ...string) {
+		t.Helper()
+		table := newTable("h", "statsd", 100, tag)
+		table.take([]byte(text))
+		if got, lost := flushed(table, at); !slices.Equal(got, want) || lost != "" || table.twin != twin {
+			t.Errorf("%q: %q, twin %q, lost %q; want %q", text, got, table.twin, lost, want)
+		}
+	}
+	f("", "a:1|c\na:5|g", "a", "a total=1,value=1", "a value=5")
+	f("", "a:5|g\na:x|s", "a", "a value=1", "a value=5")
+	f("", "a:5|g|#k:v\na:1|c|#k:w\na:1|c", "", "a total=1,value=1", "a,k=v value=5", "a,k=w total=1,value=1")
+	f("", "a:1|c\na:3|ms", "", "a count=1,max=3,mean=3,min=3,p50=3,p90=3,p99=3,sum=3", "a total=1,value=1") // no field of both
+	f("type", "a:1|c|#z:1\na:1|c|#z:1\na:5|g|#z:1\na:x|s\na:3|h\na:3|ms", "",
+		"a,type=counter,z=1 total=2,value=2", "a,type=gauge,z=1 value=5", "a,type=set value=1",
+		"a,type=timing count=2,max=3,mean=3,min=3,p50=3,p90=3,p99=3,sum=6")
+	f("type", "a:1|c|#type:x", "", "a,type=counter total=1,value=1")
 }

@@ -14,6 +14,11 @@ const (
 	set     kind = 's'
 )
 
+// String returns what Telegraf calls a kind.
+func (k kind) String() string {
+	return map[kind]string{counter: "counter", gauge: "gauge", timer: "timing", set: "set"}[k]
+}
+
 // A message is what a line says about a metric. Its texts look into the line.
 type message struct {
 	name      []byte // with tags, where that is how they are written

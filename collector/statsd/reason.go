@@ -15,6 +15,7 @@ const (
 	badCheck
 	notFinite
 	tooLong
+	badLength
 	unfinished
 	metricsFull
 	setsFull
@@ -34,6 +35,7 @@ var reasonNames = [reasons]string{
 	badCheck:    "bad_check",
 	notFinite:   "not_finite",
 	tooLong:     "too_long",
+	badLength:   "bad_length",
 	unfinished:  "unfinished",
 	metricsFull: "metrics_full",
 	setsFull:    "sets_full",

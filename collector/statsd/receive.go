@@ -3,9 +3,11 @@ package statsd
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -63,29 +65,53 @@ func (l *listener) overflow(s listen.Socket, n int, out collector.Emitter) {
 	}
 }
 
-// accept takes the lines of the connections of s until ctx ends, and returns when they have ended too.
-func (l *listener) accept(ctx context.Context, s listen.Socket, out collector.Emitter) {
-	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+// visit takes what a connection to s brings, until it ends, is quiet for too long, or ctx ends.
+func (l *listener) visit(ctx context.Context, c net.Conn, s listen.Socket, out collector.Emitter) {
+	v := &visitor{Conn: c, idle: l.cfg.IdleTimeout.Std()}
+	stop := context.AfterFunc(ctx, v.finish)
 	defer stop()
-	g := l.gate.Before(ctx, s.Streams)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for {
-		c, err := g.Accept()
-		if err != nil {
-			return
-		}
-		wg.Go(func() {
-			defer c.Close()
-			stop := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Now().Add(grace)) }) // it fails once c is closed
-			defer stop()
-			l.read(c, s, out)
-		})
+	if s.Scheme == "unixstream" {
+		l.readFrames(v, s, out)
+	} else {
+		l.readLines(v, s, out)
 	}
 }
 
-// read takes the lines of a connection. One that does not end is none: half a number is a number too.
-func (l *listener) read(c io.Reader, from listen.Socket, out collector.Emitter) {
+// A visitor is a connection that may be quiet for a while only.
+type visitor struct {
+	net.Conn
+	idle time.Duration // 0: for ever
+
+	mu       sync.Mutex
+	finished bool
+}
+
+// Read reads, as long as it may take.
+func (v *visitor) Read(p []byte) (int, error) {
+	if v.idle > 0 {
+		v.wait()
+	}
+	return v.Conn.Read(p)
+}
+
+func (v *visitor) wait() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.finished {
+		_ = v.SetReadDeadline(time.Now().Add(v.idle)) // a connection that is closed tells so when it is read
+	}
+}
+
+// finish has the connection read for a moment only.
+func (v *visitor) finish() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.finished = true
+	_ = v.SetReadDeadline(time.Now().Add(grace))
+}
+
+// readLines takes the lines of a connection. One that does not end is none: half a number is a number too.
+func (l *listener) readLines(c io.Reader, from listen.Socket, out collector.Emitter) {
 	r := bufio.NewReaderSize(c, l.cfg.MaxLine+1)
 	for skipping := false; ; {
 		text, err := r.ReadSlice('\n')
@@ -108,13 +134,50 @@ func (l *listener) read(c io.Reader, from listen.Socket, out collector.Emitter) 
 	}
 }
 
+const (
+	frameHead = 4 // bytes of the length before a message, the lowest first
+	maxFrame  = 64 << 10
+)
+
+// readFrames takes the messages of a connection, each of them with its length before it. A length that is too large ends it: nobody
+// knows where the next message begins.
+func (l *listener) readFrames(c io.Reader, from listen.Socket, out collector.Emitter) {
+	r := bufio.NewReaderSize(c, maxFrame)
+	lose := func(r reason, text []byte) {
+		l.work(from, out, func(t *table) { t.losses.add(r, text) })
+	}
+	for {
+		head, err := r.Peek(frameHead)
+		if err != nil {
+			if len(head) > 0 {
+				lose(unfinished, head)
+			}
+			return
+		}
+		size := binary.LittleEndian.Uint32(head)
+		if size > maxFrame {
+			lose(badLength, head)
+			return
+		}
+		_, _ = r.Discard(frameHead) // it is there
+		text, err := r.Peek(int(size))
+		if err != nil {
+			lose(unfinished, text)
+			return
+		}
+		l.work(from, out, func(t *table) { t.take(text) })
+		_, _ = r.Discard(int(size))
+	}
+}
+
 // work has f take something into the table, and tells what came of it.
 func (l *listener) work(from listen.Socket, out collector.Emitter, f func(t *table)) {
 	t := l.table
 	t.mu.Lock()
 	f(t)
-	wake, losses := t.waiting > 0, t.losses
+	wake, losses, twin := t.waiting > 0, t.losses, t.twin
 	t.losses.reset()
+	t.twin = ""
 	var line string
 	if losses.first != fine {
 		line = strings.ToValidUTF8(string(losses.line), "\uFFFD")
@@ -126,6 +189,9 @@ func (l *listener) work(from listen.Socket, out collector.Emitter, f func(t *tab
 		default: // it is going to be looked at
 		}
 	}
+	if twin != "" {
+		l.twin(twin)
+	}
 	if losses.first == fine {
 		return
 	}
@@ -136,5 +202,12 @@ func (l *listener) work(from listen.Socket, out collector.Emitter, f func(t *tab
 	}
 	if more, ok := l.lines.Pass(); ok {
 		l.log.Warn("line refused", "listen", from.Name(), "reason", losses.first.String(), "line", line, "unreported", more)
+	}
+}
+
+// twin tells of a name that has come with two types.
+func (l *listener) twin(name string) {
+	if more, ok := l.twins.Pass(); ok {
+		l.log.Warn("a metric has two types, and most databases keep one of them", "metric", name, "hint", "set type_tag, such as metric_type", "unreported", more)
 	}
 }

@@ -45,6 +45,7 @@ func testEnv(t testing.TB) plugin.Env {
 type rig struct {
 	*emitter
 	t      testing.TB
+	table  *table
 	log    *journal
 	cancel context.CancelFunc
 	done   chan error
@@ -68,6 +69,7 @@ func start(t testing.TB, change func(*Config), listen ...string) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.table = s.(*listener).table
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	go func() { r.done <- s.Stream(ctx, r.emitter) }()

@@ -3,9 +3,9 @@ package statsd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,6 +36,7 @@ type listener struct {
 
 	lines     listen.Throttle // for the log of those that cannot be read
 	datagrams listen.Throttle // and of those that the kernel has thrown away
+	twins     listen.Throttle // and of names that have two types
 }
 
 var _ collector.Stream = (*listener)(nil)
@@ -44,7 +45,7 @@ var _ collector.Stream = (*listener)(nil)
 func New(_ context.Context, cfg Config, env plugin.Env) (collector.Stream, error) {
 	return &listener{
 		cfg: cfg, log: env.Log, gate: listen.NewGate(cfg.MaxConnections, env.Log),
-		table: newTable(env.Host, env.Name, cfg.MaxMetrics), wake: make(chan struct{}, 1),
+		table: newTable(env.Host, env.Name, cfg.MaxMetrics, cfg.TypeTag), wake: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -60,7 +61,7 @@ func (l *listener) Stream(ctx context.Context, out collector.Emitter) error {
 			if s.Packets != nil {
 				return l.receive(ctx, s, out)
 			}
-			l.accept(ctx, s, out)
+			l.gate.Visits(ctx, s.Streams, func(c net.Conn) { l.visit(ctx, c, s, out) })
 			return nil
 		})
 	}
@@ -76,26 +77,12 @@ func (l *listener) Stream(ctx context.Context, out collector.Emitter) error {
 }
 
 // open opens all sockets, or none.
-func (l *listener) open(ctx context.Context) (sockets []listen.Socket, err error) {
+func (l *listener) open(ctx context.Context) ([]listen.Socket, error) {
 	mode, err := listen.Mode(l.cfg.UnixMode)
 	if err != nil {
 		return nil, fmt.Errorf("unix_mode %w", err)
 	}
-	for _, entry := range l.cfg.Listen {
-		var s listen.Socket
-		a, err := listen.Parse(entry, schemes...)
-		if err == nil {
-			s, err = listen.Open(ctx, a, mode, l.log)
-		}
-		if err != nil {
-			for _, s := range sockets {
-				err = errors.Join(err, s.Close())
-			}
-			return nil, err
-		}
-		sockets = append(sockets, s)
-	}
-	return sockets, nil
+	return listen.Door{Schemes: schemes, Mode: mode, TLS: l.cfg.TLS, Log: l.log}.Open(ctx, l.cfg.Listen)
 }
 
 // postWait is how long points may wait for others to travel with.

@@ -22,7 +22,8 @@ const (
 // A table holds the metrics that are known. It is for several goroutines.
 type table struct {
 	host, plugin string
-	most         int // metrics
+	most         int    // metrics
+	typeTag      string // the tag that tells the type of a metric; empty: none
 
 	mu      sync.Mutex
 	byForm  map[string]*metric
@@ -39,11 +40,12 @@ type table struct {
 	direct  *telemetry.Batch // what does not wait for the flush; nil: nothing
 	waiting int              // points of that
 	losses  losses
+	twin    string // a name that has come with two types since somebody asked
 }
 
-func newTable(host, plugin string, most int) *table {
+func newTable(host, plugin string, most int, typeTag string) *table {
 	return &table{
-		host: host, plugin: plugin, most: most,
+		host: host, plugin: plugin, most: most, typeTag: typeTag,
 		byForm: map[string]*metric{}, seed: maphash.MakeSeed(), lots: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
 }
@@ -194,18 +196,19 @@ func (t *table) metric(m *message, k kind) (*metric, reason) {
 
 // labelled returns the metric of a kind with a label, nil where there is no room for one more.
 func (t *table) labelled(l label, k kind) *metric {
-	key := append(t.key[:0], byte(k), 0xff) // no form begins so: it would be of a name of 4 GB
-	key = append(key, 0xff, 0xff, 0xff)
-	key = appendText(key, l.name)
-	for _, tag := range l.tags {
-		key = appendText(appendText(key, tag.Key), tag.Value)
-	}
-	t.key = key
+	key := t.labelKey(l, k)
 	if found := t.byForm[string(key)]; found != nil {
 		return found
 	}
 	if len(t.metrics) >= t.most || t.text+len(key) > allText {
 		return nil
+	}
+	form := string(key)
+	if t.typeTag == "" {
+		t.lookForTwins(l, k)
+	} else {
+		l.set(t.typeTag, k.String())
+		l.sort()
 	}
 	keys, tags := l.keys()
 	m := &metric{kind: k, name: l.name, keys: keys, tags: tags}
@@ -215,9 +218,28 @@ func (t *table) labelled(l label, k kind) *metric {
 	case set:
 		m.values = map[uint64]struct{}{}
 	}
-	t.keep(m, string(key))
+	t.keep(m, form)
 	t.metrics = append(t.metrics, m)
 	return m
+}
+
+// labelKey returns the form that no sender writes: of a name of 4 GB.
+func (t *table) labelKey(l label, k kind) []byte {
+	t.key = append(t.key[:0], byte(k), 0xff, 0xff, 0xff, 0xff)
+	t.key = appendText(t.key, l.name)
+	for _, tag := range l.tags {
+		t.key = appendText(appendText(t.key, tag.Key), tag.Value)
+	}
+	return t.key
+}
+
+// lookForTwins notes whether a new metric is known by another type whose points would have the same field.
+func (t *table) lookForTwins(l label, k kind) {
+	for _, other := range []kind{counter, gauge, set} {
+		if k != timer && k != other && t.byForm[string(t.labelKey(l, other))] != nil {
+			t.twin = l.name
+		}
+	}
 }
 
 // keep has m found by a form.

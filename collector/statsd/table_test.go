@@ -70,7 +70,7 @@ func (e *emitter) take() []string {
 // at is the time of flushes in tests.
 var at = time.Unix(1_700_000_000, 0)
 
-func testTable() *table { return newTable("h", "statsd", 1000) }
+func testTable() *table { return newTable("h", "statsd", 1000, "") }
 
 // flushed returns the points of a flush, without their times where these are that of the flush, and what was lost.
 func flushed(t *table, at time.Time) (points []string, lost string) {

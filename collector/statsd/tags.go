@@ -30,8 +30,13 @@ func labelOf(m *message) (label, reason) {
 	if len(l.tags) > maxTags {
 		return label{}, badTags
 	}
-	slices.SortFunc(l.tags, func(a, b telemetry.Tag) int { return strings.Compare(a.Key, b.Key) })
+	l.sort()
 	return l, fine
+}
+
+// sort puts the tags in the order of their keys.
+func (l label) sort() {
+	slices.SortFunc(l.tags, func(a, b telemetry.Tag) int { return strings.Compare(a.Key, b.Key) })
 }
 
 // splitName parts the name of a metric from tags that are written there, as InfluxDB (name,tag=v), Graphite (name;tag=v), Librato
