@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pacewire/pacewire/agent/config"
-	"github.com/pacewire/pacewire/plugin"
 )
 
 func (a *app) once() *cobra.Command {
@@ -94,8 +92,9 @@ func (a *app) onceOf(c *cobra.Command, p config.Plugin, named []string) error {
 		return nil
 	}
 	args = append(args, "--name", p.Name)
-	if code := plugin.Run(c.Context(), d, args, strings.NewReader(""), a.out, a.err, os.Environ()); code != 0 {
+	code, err := a.exitOf(c.Context(), d, args, strings.NewReader(""))
+	if err == nil && code != 0 {
 		return fmt.Errorf("ended with exit code %d", code)
 	}
-	return nil
+	return err
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pacewire/pacewire/internal/process"
 	"github.com/pacewire/pacewire/plugin"
 )
 
@@ -25,10 +28,26 @@ func (a *app) pluginRun() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if code := plugin.Run(c.Context(), d, args[1:], a.in, a.out, a.err, os.Environ()); code != 0 {
-				return &exit{code, fmt.Errorf("")}
-			}
-			return nil
+			return a.runPlugin(c.Context(), d, args[1:])
 		},
 	}
+}
+
+// runPlugin runs a plugin in this process to its end.
+func (a *app) runPlugin(ctx context.Context, d plugin.Definition, args []string) error {
+	code, err := a.exitOf(ctx, d, args, a.in)
+	if err == nil && code != 0 {
+		return &exit{code, fmt.Errorf("")}
+	}
+	return err
+}
+
+// exitOf runs a plugin in this process to its end, and returns its exit code. What programs that it runs leave behind ends with them.
+func (a *app) exitOf(ctx context.Context, d plugin.Definition, args []string, in io.Reader) (code int, err error) {
+	release, err := process.Tend()
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	return plugin.Run(ctx, d, args, in, a.out, a.err, os.Environ()), nil
 }

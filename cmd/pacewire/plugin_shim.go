@@ -39,10 +39,7 @@ func (a *app) pluginShim() *cobra.Command {
 			if err != nil {
 				return exitWith(exitUsage, fmt.Errorf("%w: see %s --help", err, c.CommandPath()))
 			}
-			if code := plugin.Run(c.Context(), d, rest, a.in, a.out, a.err, os.Environ()); code != 0 {
-				return &exit{code, fmt.Errorf("")}
-			}
-			return nil
+			return a.runPlugin(c.Context(), d, rest)
 		},
 	}
 }

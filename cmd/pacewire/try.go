@@ -125,7 +125,7 @@ func (a *app) trials(ctx context.Context, o tryFlags, args []string) ([]exec.Tri
 	if len(o.Command) == 0 {
 		return a.readText(ctx, o, cmp.Or(strings.Join(args, ""), "-"))
 	}
-	release, err := process.Adopt() // who has lost its parent is no zombie of somebody else's
+	release, err := process.Tend()
 	if err != nil {
 		return nil, err
 	}

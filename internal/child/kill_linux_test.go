@@ -16,7 +16,7 @@ import (
 // However a program hangs, it is ended in time with all that it has started, and its output so far is there. The cases are those
 // of whom simpler ways to end a program leave something, or wait for ever.
 func TestKillTable(t *testing.T) {
-	release, err := process.Adopt() // so that a zombie that nobody reaps would be ours
+	release, err := process.Tend() // so that a zombie that nobody reaps would be ours
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,9 +65,16 @@ func TestKillTable(t *testing.T) {
 		f(t, "leaves a child", "sleep 3600 & exit 4", false)
 		f(t, "leaves a setsid grandchild", "setsid sleep 3600 & sleep 0.05; exit 4", false)
 		f(t, "leaves a daemon", "(setsid sh -c 'sleep 3600 & wait' & ) ; exit 4", false)
+		f(t, "hidden grandchild", hidden+" sleep 3600 & wait", true)
+		f(t, "hidden daemon", "("+hidden+" sh -c 'sleep 3600 & wait' & ) ; sleep 3600", true)
+		f(t, "leaves a hidden grandchild", hidden+" sleep 3600 & sleep 0.05; exit 4", false)
+		f(t, "leaves a hidden daemon", "("+hidden+" sh -c 'sleep 3600 & wait' & ) ; sleep 0.05; exit 4", false)
 	})
 	await(t, func() bool { return zombies() == 0 })
 }
+
+// hidden begins a command that is in no group of ours and has no mark but that of its case.
+const hidden = `env -i PATH="$PATH" KILL_CASE="$KILL_CASE" setsid`
 
 // carriers are the command lines of the processes with an entry in their environment.
 func carriers(entry string) (left []string) {

@@ -5,7 +5,9 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -62,21 +64,30 @@ func reap(ended <-chan os.Signal, stop <-chan struct{}) {
 	}
 }
 
-// orphans reaps the adopted that have ended, and returns those that live.
+// orphans reaps the adopted that have ended, and returns those that live and that we may end.
 func orphans() (live []int) {
 	starting.Lock() // whom we start now is not adopted
 	defer starting.Unlock()
 	for pid, s := range processes() {
-		if _, ours := started.Load(pid); ours || s.parent != os.Getpid() {
+		if !isAdopted(pid, s) {
 			continue
 		}
 		if s.dead {
 			_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil) // nobody wants to know how it ended
 			continue
 		}
-		live = append(live, pid)
+		if syscall.Kill(pid, 0) == nil { // else it is another user's, and stays
+			live = append(live, pid)
+		}
 	}
 	return live
+}
+
+// isAdopted reports whether a process is a child that we have not started. Who was started past this package is in our own group,
+// which no descendant of what this package starts is in.
+func isAdopted(pid int, s stat) bool {
+	_, ours := started.Load(pid)
+	return !ours && s.parent == os.Getpid() && s.group != syscall.Getpgrp()
 }
 
 // unkept leaves those out that are to survive us.
@@ -85,9 +96,42 @@ func unkept() []int {
 	return slices.DeleteFunc(orphans(), func(pid int) bool { return hasMark(pid, entry) })
 }
 
-// killOrphans needs no pidfd: only we reap them, so their numbers stay theirs.
+// killOrphans needs no pidfd: who is adopted still is so until we reap it, which nobody does meanwhile.
 func killOrphans(pids []int, sig syscall.Signal) {
+	starting.Lock()
+	defer starting.Unlock()
 	for _, pid := range pids {
-		_ = syscall.Kill(pid, sig) // not ours to signal: then it is another user's, and stays
+		if s, err := readStat(pid); err == nil && isAdopted(pid, s) {
+			_ = syscall.Kill(pid, sig) // it may have ended
+		}
 	}
+}
+
+// tending is whether strays end with the next of our processes that does.
+var tending atomic.Bool
+
+// Tend is Adopt for who runs programs of others: when one of them has ended, what is adopted and carries no mark ends too. It has
+// left its group and wiped its environment, so nobody knows which of them has started it: it may be one that still runs.
+func Tend() (release func(), err error) {
+	disown, err := Adopt()
+	if err != nil {
+		return nil, err
+	}
+	tending.Store(true)
+	return func() {
+		tending.Store(false)
+		disown()
+	}, nil
+}
+
+// sweepStrays ends the adopted without a mark, for who tends.
+func sweepStrays() {
+	if tending.Load() {
+		sweep{strays, killOrphans, func() bool { return false }}.run()
+	}
+}
+
+// strays are the adopted without a mark.
+func strays() []int {
+	return slices.DeleteFunc(orphans(), func(pid int) bool { return strings.Contains("\x00"+environ(pid), "\x00"+Mark+"=") })
 }

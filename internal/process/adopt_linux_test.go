@@ -19,15 +19,24 @@ func childrenOf(parent int) (all []stat) {
 	return all
 }
 
-// Zombies of others are reaped and no exit of ours is lost; those out of the sweep's reach end with the release.
-func TestAdopt(t *testing.T) {
+// An actor is a copy of the test binary that plays a role in a folder of its own, until end.
+type actor struct {
+	t   *testing.T
+	dir string
+	pid int
+	out *bufio.Reader
+	end func()
+}
+
+func play(t *testing.T, name string) actor {
+	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Dir, cmd.Env = t.TempDir(), []string{role + "=adopter", "PATH=" + os.Getenv("PATH")}
+	cmd.Dir, cmd.Env = t.TempDir(), []string{role + "=" + name, "PATH=" + os.Getenv("PATH")}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	pipe, err := cmd.StdoutPipe()
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,27 +47,56 @@ func TestAdopt(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	out := bufio.NewReader(pipe)
-	said := func(want string) {
-		t.Helper()
-		if line, err := out.ReadString('\n'); err != nil || strings.TrimSpace(line) != want {
-			t.Errorf("it says %q, %v; want %q", line, err, want)
+	return actor{t, cmd.Dir, cmd.Process.Pid, bufio.NewReader(out), func() {
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
 		}
+	}}
+}
+
+// says waits for a line.
+func (a actor) says(want string) {
+	a.t.Helper()
+	if line, err := a.out.ReadString('\n'); err != nil || strings.TrimSpace(line) != want {
+		a.t.Errorf("it says %q, %v; want %q", line, err, want)
 	}
-	said("good 101")
+}
+
+// pidIn returns the one pid in a file.
+func (a actor) pidIn(name string) int {
+	a.t.Helper()
+	pids, ready := readPids(filepath.Join(a.dir, name))
+	if len(pids) != 1 || !ready {
+		a.t.Fatalf("%s are %v", name, pids)
+	}
+	return pids[0]
+}
+
+// Zombies of others are reaped and no exit of ours is lost; those out of the sweep's reach end with the release.
+func TestAdopt(t *testing.T) {
+	a := play(t, "adopter")
+	a.says("good 101")
 	eventually(t, "only the one without a mark is there, and no zombie", func() bool {
-		all := childrenOf(cmd.Process.Pid)
+		all := childrenOf(a.pid)
 		return len(all) == 1 && !all[0].dead
 	})
-	hidden, ready := readPids(filepath.Join(cmd.Dir, "hidden"))
-	if len(hidden) != 1 || !ready {
-		t.Fatalf("hidden are %v", hidden)
+	hidden := a.pidIn("hidden")
+	a.end()
+	gone(t, hidden)
+}
+
+// Who tends ends with a program what that has left without a mark; what a mark says is of another one stays.
+func TestTend(t *testing.T) {
+	a := play(t, "tender")
+	a.says("exit code 7")
+	gone(t, a.pidIn("hidden"))
+	marked := a.pidIn("marked")
+	if s, err := readStat(marked); err != nil || s.dead {
+		t.Errorf("the other program has lost its process: %v", err)
 	}
-	stdin.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
-	gone(t, hidden...)
+	a.end()
+	gone(t, marked)
 }
 
 // A pid of ours that is given away again is not taken for the new one.

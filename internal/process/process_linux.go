@@ -68,6 +68,7 @@ func (p *Process) finish() time.Time {
 	at := time.Now()
 	p.behind = len(p.survivors())
 	p.sweep()
+	sweepStrays()
 	if p.group.oomKilled() {
 		p.exceed(memoryLimit(p.limits))
 	}

@@ -17,6 +17,9 @@ import (
 // Adopt does nothing here: orphans are the init process's.
 func Adopt() (release func(), err error) { return func() {}, nil }
 
+// Tend does nothing here either.
+func Tend() (release func(), err error) { return Adopt() }
+
 // finish reaps first, for want of a wait that does not: what is left of the
 // group keeps its number, and only an empty group's could go to a stranger.
 func (p *Process) finish() time.Time {

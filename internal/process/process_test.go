@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 		parent()
 	case "owner":
 		owner()
+	case "tender":
+		tender()
 	case "adopter":
 		adopter()
 	case "eater":

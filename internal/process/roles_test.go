@@ -91,6 +91,22 @@ func adopter() {
 	release()
 }
 
+// tender has a program that runs and has lost a descendant with a mark, and one that ends and leaves one without. It says how that has
+// ended, and waits for its stdin to end.
+func tender() {
+	release := fatal(Tend())
+	run := func(script string) *Process {
+		return fatal(Start(Command{Args: []string{"sh", "-c", script}, Env: []string{"PATH=" + os.Getenv("PATH")}}))
+	}
+	runs := run(`(setsid sh -c 'echo $$ ready >marked; exec sleep 60' &); exec sleep 60`)
+	ends := run(`(env -i setsid sh -c 'echo $$ ready >hidden; exec sleep 60' &); until [ -s hidden ] && [ -s marked ]; do sleep 0.01; done; exit 7`)
+	fmt.Println("exit code", ends.Exit().Code)
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	runs.Terminate(0)
+	<-runs.Done()
+	release()
+}
+
 // keeper is like an agent with one process that is kept in the folder keep, and one that is not. It says their pids, and
 // ends in order when its stdin does.
 func keeper() {

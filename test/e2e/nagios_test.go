@@ -248,22 +248,31 @@ func (s *system) toldOf(want ...string) {
 	}
 }
 
-// A check that hangs, with a process that has left its group and is deaf, leaves none; and none is left of one that runs when the
-// plugin is killed.
+// A check that hangs, with a process that has left its group and is deaf, leaves none, and neither does one with a process that has left its
+// environment too; and none is left of one that runs when the plugin is killed.
 func TestNagiosHangs(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	script := p.write("hang", `echo $$ >>pids; trap '' TERM; setsid sh -c 'trap "" TERM; echo $$ >>pids; while :; do sleep 1000; done' & wait`)
-	s := upChecks(t, p, "1s", map[string]check{"hang": {Command: []string{"sh", "-c", "cd " + p.dir + "; . " + script}, Timeout: "1s"}})
+	hides := p.write("hide", "env -i setsid sh -c 'echo $$ >>hidden; exec sleep 1000' & until [ -s hidden ]; do sleep 0.1; done")
+	s := upChecks(t, p, "1s", map[string]check{
+		"hang": {Command: []string{"sh", "-c", "cd " + p.dir + "; . " + script}, Timeout: "1s"},
+		"hide": {Command: []string{"sh", "-c", "cd " + p.dir + "; . " + hides}},
+	})
 	s.saysIt("hang", "timed_out=true", `reason="timed_out"`, "state=3i")
-	pids := func() (list []int) {
-		for _, line := range lines(t, filepath.Join(p.dir, "pids")) {
+	pidsIn := func(name string) (list []int) {
+		for _, line := range lines(t, filepath.Join(p.dir, name)) {
 			if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil {
 				list = append(list, pid)
 			}
 		}
 		return list
 	}
+	pids := func() []int { return pidsIn("pids") }
+	s.await(readyWithin, "who hides ends with the check", func() bool {
+		hidden := pidsIn("hidden")
+		return len(hidden) > 0 && !alive(hidden[0])
+	})
 	for _, pid := range pids()[:2] {
 		if alive(pid) {
 			t.Errorf("process %d of the first run is left", pid)
