@@ -16,10 +16,12 @@ import (
 // open opens a socket, which is closed with the test, and dials it.
 func open(t *testing.T, a Address) (Socket, net.Conn) {
 	t.Helper()
-	s, err := Open(t.Context(), a, 0o600, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	d := Door{Schemes: []string{a.Scheme}, Mode: 0o600, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	sockets, err := d.Open(t.Context(), []string{a.Scheme + "://" + a.At})
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := sockets[0]
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -107,26 +109,26 @@ func TestBatcherOfLongOnes(t *testing.T) {
 
 // The file of a Unix socket is there for as long as the socket is open, with the permissions that were asked for.
 func TestUnixFiles(t *testing.T) {
-	for _, scheme := range []string{"unix", "unixgram"} {
+	for _, scheme := range []string{"unix", "unixgram", "unixstream"} {
 		path := filepath.Join(t.TempDir(), "s")
-		log := slog.New(slog.DiscardHandler)
-		s, err := Open(t.Context(), Address{scheme, path}, 0o600, log)
+		d := Door{Schemes: []string{scheme}, Mode: 0o600, Log: slog.New(slog.DiscardHandler)}
+		sockets, err := d.Open(t.Context(), []string{scheme + "://" + path})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if info, err := os.Lstat(path); err != nil || info.Mode() != fs.ModeSocket|0o600 {
 			t.Errorf("%s: %v, %v", scheme, info, err)
 		}
-		if _, err := Open(t.Context(), Address{scheme, path}, 0o600, log); err == nil || !strings.Contains(err.Error(), "another program listens there") {
+		if _, err := d.Open(t.Context(), []string{scheme + "://" + path}); err == nil || !strings.Contains(err.Error(), "another program listens there") {
 			t.Errorf("%s: a second one: %v", scheme, err)
 		}
-		if err := s.Close(); err != nil {
+		if err := Close(sockets); err != nil {
 			t.Error(err)
 		}
 		if _, err := os.Lstat(path); err == nil {
 			t.Errorf("%s: the file is left", scheme)
 		}
-		if err := s.Close(); err != nil {
+		if err := Close(sockets); err != nil {
 			t.Errorf("%s: closed twice: %v", scheme, err)
 		}
 	}

@@ -87,15 +87,6 @@ func (d Door) warn(s Socket) {
 	}
 }
 
-// Open opens a socket at a, without TLS. mode is the permissions of the file of a Unix socket.
-func Open(ctx context.Context, a Address, mode fs.FileMode, log *slog.Logger) (Socket, error) {
-	sockets, err := Door{Schemes: []string{a.Scheme}, Mode: mode, Log: log}.Open(ctx, []string{a.Scheme + "://" + a.At})
-	if err != nil {
-		return Socket{}, err
-	}
-	return sockets[0], nil
-}
-
 // Close closes sockets, unless that has been done.
 func Close(sockets []Socket) error {
 	var errs []error

@@ -25,7 +25,19 @@ const (
 // or its time is over.
 func (g *Gate) Serve(ctx context.Context, srv *http.Server, s net.Listener) {
 	srv.ErrorLog = log.New(complaints{g}, "", 0)
-	Serve(ctx, srv, g.Before(ctx, s))
+	srv.ReadHeaderTimeout, srv.ReadTimeout, srv.WriteTimeout, srv.MaxHeaderBytes = headerTime, bodyTime, writeTime, maxHeader
+	srv.IdleTimeout = cmp.Or(srv.IdleTimeout, idleTime)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		<-ctx.Done()
+		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), webGrace)
+		defer cancel()
+		if srv.Shutdown(patience) != nil {
+			_ = srv.Close()
+		}
+	})
+	_ = srv.Serve(g.Before(ctx, s)) // its end is that of ctx: a listener behind a Gate fails for nothing else
+	wg.Wait()
 }
 
 // complaints are what a server of HTTP says about its clients, line by line.
@@ -54,21 +66,4 @@ func (c complaints) Write(line []byte) (int, error) {
 		c.gate.log.Warn("connection refused", "from", from, "error", fault, "unreported", more)
 	}
 	return len(line), nil
-}
-
-// Serve serves HTTP on l until ctx ends, within bounds, and returns when the last request is answered or its time is over.
-func Serve(ctx context.Context, srv *http.Server, l net.Listener) {
-	srv.ReadHeaderTimeout, srv.ReadTimeout, srv.WriteTimeout, srv.MaxHeaderBytes = headerTime, bodyTime, writeTime, maxHeader
-	srv.IdleTimeout = cmp.Or(srv.IdleTimeout, idleTime)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		<-ctx.Done()
-		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), webGrace)
-		defer cancel()
-		if srv.Shutdown(patience) != nil {
-			_ = srv.Close()
-		}
-	})
-	_ = srv.Serve(l) // its end is that of ctx: a listener behind a Gate fails for nothing else
-	wg.Wait()
 }
