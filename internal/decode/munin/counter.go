@@ -2,16 +2,17 @@ package munin
 
 import "time"
 
-// A reading is what a counter showed at a time. n is an int64, a uint64 or a float64.
+// A reading is what a counter of a kind showed at a time. n is an int64 or a uint64, and a float64 of an absolute one.
 type reading struct {
-	at time.Time
-	n  any
+	at   time.Time
+	kind string
+	n    any
 }
 
-// rate returns what a counter of a kind has grown by in each second since an earlier reading.
-func (r reading) rate(kind string, last reading) float64 {
+// rate returns what a counter has grown by in each second since an earlier reading of the same kind.
+func (r reading) rate(last reading) float64 {
 	seconds := r.at.Sub(last.at).Seconds()
-	switch kind {
+	switch r.kind {
 	case absolute:
 		return toFloat(r.n) / seconds
 	case counter:

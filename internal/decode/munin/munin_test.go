@@ -76,6 +76,24 @@ func TestCounters(t *testing.T) {
 	same(t, p, noon.Add(time.Second), config+"c.value 1.5e+10\nd.value -7\n", "munin_p,graph=p c=15000000000i,d=-7i 1700000001000000000\n")
 }
 
+// A plugin that calls a field something else from one run to the next has no rate of it then.
+func TestKindChanges(t *testing.T) {
+	kinds := []string{gauge, absolute, counter, derive, counter, absolute, derive, gauge, counter}
+	p := New(Options{Plugin: "p", Rates: true})
+	for i, kind := range kinds {
+		at := noon.Add(time.Duration(2*i) * time.Second)
+		for n, want := range []int{0, 1} {
+			if kind == gauge {
+				want = 1
+			}
+			text := fmt.Sprintf("a.type %s\na.value %d\n", kind, 1<<40+n)
+			if got, r := run(t, p, at.Add(time.Duration(n)*time.Second), text); r.Points != want || r.Total() > 0 {
+				t.Errorf("%s for the %d. time: %q, %v", kind, n+1, got, r)
+			}
+		}
+	}
+}
+
 func TestRates(t *testing.T) {
 	config := "c.type COUNTER\nd.type DERIVE\na.type ABSOLUTE\ng.value 1\n"
 	p := New(Options{Plugin: "p", Rates: true})

@@ -101,7 +101,7 @@ func (w *writer) sample(k id, f *field, v value) *sample {
 	if s.kept = n; f.kind == gauge {
 		s.level, s.known = n.(float64), true
 	} else {
-		s.level, s.known = w.grow(k, f.kind, reading{s.at, n})
+		s.level, s.known = w.grow(k, reading{s.at, f.kind, n})
 	}
 	return w.possible(f, v, s)
 }
@@ -124,17 +124,17 @@ func (w *writer) possible(f *field, v value, s sample) *sample {
 	return &s
 }
 
-// grow remembers a counter, and returns what it has grown by in a second.
-func (w *writer) grow(k id, kind string, now reading) (rate float64, known bool) {
+// grow remembers a counter, and returns what it has grown by in a second. One that was of another kind before begins anew.
+func (w *writer) grow(k id, now reading) (rate float64, known bool) {
 	last, known := w.next[k]
 	if known && !now.at.After(last.at) {
 		return 0, false // it was printed before
 	}
 	w.next[k] = now
-	if !known {
+	if !known || last.kind != now.kind {
 		return 0, false
 	}
-	return now.rate(kind, last), true
+	return now.rate(last), true
 }
 
 // number reads the number of a value by the kind of its field; nil: it is none.
