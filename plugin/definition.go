@@ -35,6 +35,7 @@ type Spec[C, P any] struct {
 	Proxy   bool                                                 // its points may be about other hosts than its own
 	Timeout time.Duration                                        // of its calls, if nobody says another; never above the interval. 0: the interval, and who says another has it
 	Series  int                                                  // it may send at a time, if the config does not say; 0: as many as any collector
+	Times   string                                               // where its settings have times of its own, of which every, cron, schedule and timeout say nothing; "": nowhere
 	New     func(ctx context.Context, cfg C, env Env) (P, error) // may be called several times in one process
 }
 
@@ -69,6 +70,7 @@ type Definition struct {
 	Routes  []telemetry.Route
 	Proxy   bool
 	Series  int
+	Times   string
 
 	Inventory bool   // it reports facts instead of points
 	Endless   bool   // it waits for what others say: even --once ends only when it is told to
@@ -88,7 +90,7 @@ func Define[C, P any](kind Kind, spec Spec[C, P], loop func(ctx context.Context,
 	settings := newSettings(spec.Config, spec.Enum)
 	return Definition{
 		Kind: kind, Program: spec.Program, Summary: spec.Summary, Version: spec.Version, Schema: settings.schema,
-		Catalog: spec.Catalog, Routes: spec.Routes, Proxy: spec.Proxy, Series: spec.Series,
+		Catalog: spec.Catalog, Routes: spec.Routes, Proxy: spec.Proxy, Series: spec.Series, Times: spec.Times,
 		alone: func(text []byte) error {
 			if _, ok := any(spec.Config).(Loner); !ok {
 				return nil

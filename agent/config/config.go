@@ -31,6 +31,9 @@ type Program struct {
 	// Series is how many it may send at a time, if max_series does not say; 0: as many as any collector.
 	Series int
 
+	// Times is where its settings have times of its own, so that every, cron, schedule and timeout are not for it; empty: nowhere.
+	Times string
+
 	// Path is the executable of a program that was found in a plugin directory; empty for a built-in.
 	Path string
 

@@ -32,6 +32,18 @@ func (d *definition) shareable() {
 	}
 }
 
+// timed refuses an interval and the like for a built-in that has times of its own.
+func (d *definition) timed() {
+	if d.builtin == nil || d.builtin.Times == "" {
+		return
+	}
+	for _, e := range entries(d.val) {
+		if slices.Contains([]string{"every", "cron", "schedule", "timeout"}, e.name) {
+			d.fault(e.key, "write it "+d.builtin.Times, "%s: %s has times of its own", e.name, d.Program)
+		}
+	}
+}
+
 // useless are the keys that a kind has no use for, besides several replicas of a collector.
 func useless(kind string) []string {
 	switch kind {

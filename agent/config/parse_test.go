@@ -372,3 +372,19 @@ func TestSeries(t *testing.T) {
 		}
 	}
 }
+
+// TestTimes checks that times are refused for a program that has its own, with the place of those.
+func TestTimes(t *testing.T) {
+	o := options()
+	o.Programs = append(o.Programs, Program{Kind: Collector, Name: "patrol", Schema: []byte(`{"type":"object"}`), Times: "under defaults:"})
+	text := "collect: { a: { use: patrol, every: 1m, timeout: 5s }, b: { use: patrol } }\npublish: { out: { from: all, use: influx } }\n"
+	_, err := Parse(o, "a.yaml", []byte(text))
+	for _, want := range []string{"every: patrol has times of its own", "timeout: patrol has times of its own", "write it under defaults:"} {
+		if err == nil || !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	if strings.Count(fmt.Sprint(err), "has times of its own") != 2 {
+		t.Error(err)
+	}
+}

@@ -61,6 +61,7 @@ func (l *loader) plugin(s *source, kind string, e entry) {
 	l.doubtful(d)
 	l.config(d)
 	d.shareable()
+	d.timed()
 }
 
 // named checks the name, which is a token of subjects, a folder and a user of the bus.

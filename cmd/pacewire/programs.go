@@ -23,7 +23,8 @@ func forConfig() []config.Program {
 	var list []config.Program
 	for _, d := range programs() {
 		list = append(list, config.Program{
-			Kind: string(d.Kind), Name: d.Program, Summary: d.Summary, Schema: d.Schema(), Inventory: d.Inventory, Series: d.Series, Alone: d.Alone})
+			Kind: string(d.Kind), Name: d.Program, Summary: d.Summary, Schema: d.Schema(), Inventory: d.Inventory, Series: d.Series, Times: d.Times,
+			Alone: d.Alone})
 	}
 	return list
 }

@@ -22,6 +22,7 @@ func Define() plugin.Definition {
 		Summary: "Runs Nagios checks: their states, what they measure, and an event for each change.",
 		Config:  Defaults(),
 		Catalog: catalog(),
+		Times:   "under defaults:, or at a check",
 		New:     New,
 	})
 }
