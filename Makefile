@@ -1,6 +1,6 @@
 # Two commands do all on a fresh machine with Go: make up runs the main job, make test tests everything.
 
-.PHONY: build up test lint unit e2e race gen fmt chaos bench conform fuzz help
+.PHONY: build up test lint unit e2e race gen fmt chaos bench conform fuzz flood help
 
 # All but those that drive whole programs.
 packages = $$(go list ./... | grep -vE '/test/e2e$$')
@@ -47,3 +47,6 @@ conform: build ## 1,000 mutations of each message, to a plugin of each kind in G
 
 fuzz: ## each fuzz test for FOR (30s)
 	.ci/fuzz $(or $(FOR),30s)
+
+flood: ## programs that print 1 GB, in every format, and how hostile input grows: memory and time; five minutes
+	PACEWIRE_TEST_LONG=1 go test -count=1 -timeout 60m -v -run '^(TestFlood1GB|TestLinear)$$' ./collector/exec ./internal/decode

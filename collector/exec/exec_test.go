@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -21,7 +22,16 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) {
+	if done, err := playFlood(); done {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	leaktest.Main(m)
+}
 
 func TestConform(t *testing.T) {
 	if _, err := child.Run(t.Context(), child.Spec{Command: []string{"true"}}, nil, 0, 0); err != nil { // which leaves who starts processes
