@@ -42,15 +42,14 @@ func (in *intake) answers() bool { return in.other != nil && in.other.dialogue !
 
 // answer says what has become of a line. One that says nothing has no answer.
 func (d *dialogue) answer(line []byte, got report.Report) {
-	line = bytes.TrimSpace(line)
-	if d == nil || len(line) == 0 || line[0] == '#' {
+	words := bytes.Fields(line)
+	if d == nil || len(words) == 0 || words[0][0] == '#' {
 		return
 	}
-	command, _, _ := bytes.Cut(line, []byte{' '})
 	switch {
 	case got.First != nil:
 		d.say("-1 %s", said(got.First))
-	case bytes.EqualFold(command, []byte("PUTVAL")):
+	case bytes.EqualFold(words[0], []byte("PUTVAL")):
 		d.say("0 Success: %s been dispatched.", amount.Of(got.Points, "value has", "values have"))
 	default:
 		d.say("0 Success")

@@ -48,7 +48,12 @@ func (in *intake) account(got report.Report) {
 	if got.First == nil {
 		return
 	}
-	if more, ok := in.l.reports.lines.Pass(); ok {
+	more, ok := in.l.reports.lines.Pass()
+	switch {
+	case !ok:
+	case in.apart: // the error has the number
+		in.l.log.Warn("line refused", "from", in.from, "error", got.First, "unreported", more)
+	default:
 		in.l.log.Warn("line refused", "from", in.from, "line", in.lines, "error", said(got.First), "unreported", more)
 	}
 }

@@ -13,7 +13,7 @@ var (
 	errDeaf   = errors.New("the program does not read what it is given")
 	errClosed = errors.New("the program has closed its input")
 	errMute   = errors.New("the program has closed its output, and lives on: nothing could come of it any more")
-	errUntold = errors.New("the program waits for us to take what it prints, and the bus takes nothing")
+	errFull   = errors.New("the program does not read what it is given, and prints more than the bus takes")
 )
 
 // lingering is how long a program may live on that cannot be written to: one that ends is not yet gone when its input is closed.
@@ -33,7 +33,7 @@ func (p *Program) Give(ctx context.Context, text []byte) error {
 	}
 	switch {
 	case ctx.Err() != nil && p.Waiting() > 0:
-		p.Condemn(errUntold)
+		p.Condemn(errFull)
 	case ctx.Err() != nil:
 		p.Condemn(errDeaf)
 	case err != nil && !p.goneWithin(lingering):

@@ -50,6 +50,7 @@ func TestGiveFails(t *testing.T) {
 	f("deaf", "exec sleep 1000", "a n=1\n", 100*time.Millisecond, false, errDeaf.Error())
 	f("halted", "kill -STOP $$", "a n=1\n", 100*time.Millisecond, false, errDeaf.Error())
 	f("deaf, and much to read", "exec sleep 1000", big, 100*time.Millisecond, false, errDeaf.Error())
+	f("deaf, and loud", "exec yes", "a n=1\n", 100*time.Millisecond, false, errFull.Error()) // what it prints nobody takes here
 	f("ends", "sleep 0.1; exit 4", "a n=1\n", plenty, false, "exit code 4")
 	f("ends within", "read -r line; echo E! bad line >&2; exit 4", big, plenty, true, "exit code 4: E! bad line")
 	f("closes its input", "exec <&-; sleep 1000", big, plenty, false, errClosed.Error())
