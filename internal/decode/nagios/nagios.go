@@ -130,13 +130,26 @@ func stateOf(r Run) (State, string) {
 // split takes a check's output apart. Line 1 is the text, a bar, and items; of the lines behind it the first with a bar ends the
 // long text, and all after that bar is items again.
 func split(stdout string) (text, long, perf string) {
-	lines := strings.Split(stdout, "\n")
-	for i, line := range lines {
-		lines[i] = strings.TrimRight(line, "\r")
+	first, rest, _ := strings.Cut(withoutReturns(stdout), "\n")
+	text, perf, _ = strings.Cut(first, "|")
+	long, more, _ := strings.Cut(rest, "|")
+	return strings.TrimSpace(text), strings.TrimRight(long, blanks), perf + " " + more
+}
+
+// withoutReturns returns a text whose lines do not end with carriage returns.
+func withoutReturns(text string) string {
+	if strings.IndexByte(text, '\r') < 0 {
+		return text
 	}
-	text, perf, _ = strings.Cut(lines[0], "|")
-	rest, more, _ := strings.Cut(strings.Join(lines[1:], "\n"), "|")
-	return strings.TrimSpace(text), strings.TrimRight(rest, blanks), perf + " " + more
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		line, ended := strings.CutSuffix(line, "\n")
+		b.WriteString(strings.TrimRight(line, "\r"))
+		if ended {
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
 }
 
 // blanks are what stands between items.
