@@ -11,7 +11,7 @@ import (
 // A past is what the last page of a target had: series that the next one lacks are stale.
 type past struct {
 	seed   maphash.Seed
-	series []uint64 // hashes, sorted, each once
+	series []uint64 // hashes, in the order of the page
 	spare  []uint64
 	text   []byte // the page itself, where series are to be marked
 	form   form
@@ -27,23 +27,33 @@ func (k *past) follow(w *worker, p *space, read bool) (gone int) {
 		return 0
 	}
 	now := hashes(&p.batch, k.seed, k.spare[:0])
-	slices.Sort(now)
-	now = slices.Compact(now)
-	lost, rest := p.hashes[:0], now
-	for _, h := range k.series { // both are sorted
-		for len(rest) > 0 && rest[0] < h {
-			rest = rest[1:]
-		}
-		if len(rest) == 0 || rest[0] != h {
-			lost = append(lost, h)
-		}
+	if slices.Equal(now, k.series) { // most pages are like the one before
+		k.spare = now
+		return 0
 	}
-	p.hashes = lost
+	p.hashes = append(p.hashes[:0], now...)
+	slices.Sort(p.hashes)
+	slices.Sort(k.series)
+	lost := lacking(slices.Compact(k.series), p.hashes)
 	k.series, k.spare = now, k.series
 	if w.cfg.Stale == staleMark && len(lost) > 0 {
 		k.mark(w, &p.batch, lost)
 	}
 	return len(lost)
+}
+
+// lacking returns which of last, in its memory, are not among now. Both are sorted.
+func lacking(last, now []uint64) []uint64 {
+	lost := last[:0]
+	for _, h := range last {
+		for len(now) > 0 && now[0] < h {
+			now = now[1:]
+		}
+		if len(now) == 0 || now[0] != h {
+			lost = append(lost, h)
+		}
+	}
+	return lost
 }
 
 // keep keeps the page of p, if that was read, for when its series are to be marked. It is the last thing done with a page.

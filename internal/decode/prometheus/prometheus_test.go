@@ -51,6 +51,9 @@ func TestText(t *testing.T) {
 	f(`up{a="\"_\\_\n_\x"} 1`, `up,a="_\_\ _\x value=1`) // a line feed is a blank in a tag
 	f(`up{a="}",b=","} 1`, `up,a=},b=\, value=1`)
 	f(`a:b_C9 1.5e3`, "a:b_C9 value=1500")
+	f(`a 999999999999999`, "a value=999999999999999")
+	f(`a 9007199254740993`, "a value=9007199254740992")
+	f(`a 007`, "a value=7")
 	f(`a -1`, "a value=-1")
 	f(`a .5`, "a value=0.5")
 	f(`a 1 1000`, "a value=1 1000000000")

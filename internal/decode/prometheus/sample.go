@@ -189,11 +189,31 @@ func withoutExemplar(text string) string {
 
 // float returns the number that word is. The forms of Go that are none of the format's do not count.
 func float(word string) (v float64, ok bool) {
+	if v, ok := whole(word); ok {
+		return v, true
+	}
 	if strings.IndexByte(word, '_') >= 0 || hexadecimal(word) {
 		return 0, false
 	}
 	v, err := strconv.ParseFloat(word, 64)
 	return v, err == nil || errors.Is(err, strconv.ErrRange) // too large is an infinity
+}
+
+// whole returns the number that word is, if it is digits alone and no more than a float holds exactly: most counters are.
+func whole(word string) (v float64, ok bool) {
+	const most = 15
+	if word == "" || len(word) > most {
+		return 0, false
+	}
+	n := uint64(0)
+	for i := range len(word) {
+		digit := word[i] - '0'
+		if digit > 9 {
+			return 0, false
+		}
+		n = 10*n + uint64(digit)
+	}
+	return float64(n), true
 }
 
 func hexadecimal(word string) bool {
