@@ -57,9 +57,13 @@ func (p *Program) AwaitRead(ctx context.Context) bool {
 	return true
 }
 
+// muteTime is how long a program may live on that has closed its output: what it has started is looked for when it ends, which takes
+// its time on a busy machine.
+const muteTime = 3 * time.Second
+
 // heardOut ends a program that has closed its output, unless it is about to end by itself.
 func (p *Program) heardOut() {
-	if !p.goneWithin(lingering) && !p.leaving.Load() {
+	if !p.goneWithin(muteTime) && !p.leaving.Load() {
 		p.Condemn(errMute)
 	}
 }

@@ -63,9 +63,14 @@ func TestRead(t *testing.T) {
 
 // A program that has closed its output is ended, but not one that is about to end by itself.
 func TestMute(t *testing.T) {
+	t.Parallel()
 	if _, _, why := read(t, reader(t), "exec >&-; exec sleep 1000"); !errors.Is(why, errMute) {
 		t.Errorf("%v", why)
 	}
+}
+
+func TestMuteAtItsEnd(t *testing.T) {
+	t.Parallel()
 	p := start(t, "exec >&-; exec sleep 1000")
 	p.leaving.Store(true)
 	reader(t).Read(p, func() *telemetry.Batch { return &telemetry.Batch{} }, func(*telemetry.Batch) error { return nil })
