@@ -173,6 +173,19 @@ func TestCheckFlood(t *testing.T) {
 	}
 }
 
+// Where the middle of an output is left out, no number is made of two halves, whatever its format is called.
+func TestCheckSeam(t *testing.T) {
+	for _, format := range []string{"nagios", "nagios_perfdata"} {
+		got, _, err := collect(t, newExec(t, func(c *Config) {
+			line("printf 'OK\n|'; yes a=1234567 | head -c 200003; echo")(c)
+			c.Format = format
+		}))
+		if n := strings.Count(got, "nagios_perf,"); err != nil || n < 6000 || strings.Count(got, "label=a value=1234567 ") < n-1 || !strings.Contains(got, "perf_errors=0i") {
+			t.Errorf("%s: %d items, of which %d are whole: %.300q, %v", format, n, strings.Count(got, "label=a value=1234567 "), got, err)
+		}
+	}
+}
+
 // Of too much output the whole lines in the first part count, and the rest is told.
 func TestFlood(t *testing.T) {
 	got, _, err := collect(t, newExec(t, line("echo a b=1; echo a b=2; head -c 9000000 /dev/zero | tr '\\0' x; echo; echo a b=3")))

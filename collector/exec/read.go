@@ -46,7 +46,7 @@ func (c Config) check(r run, format string) nagios.Check {
 		said.Code, said.Stdout = -1, r.err.Error()
 	}
 	if isCheck(format) {
-		if r.Cut && isCheck(c.Format) {
+		if r.Cut && isCheck(decode.Canonical(c.Format)) {
 			said.Stdout = nagios.Mend(said.Stdout, checkHead)
 		}
 		return nagios.Parse(said, nagios.Options{})
