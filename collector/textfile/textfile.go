@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,6 +79,7 @@ func New(_ context.Context, cfg Config, env plugin.Env) (collector.Collector, er
 // Collect adds the samples of all files, and how old each is. A file that is at fault says so itself: the others count.
 func (f *folder) Collect(ctx context.Context, out *telemetry.Batch) error {
 	var faults []error
+	there := map[string]bool{}
 	for _, glob := range f.cfg.Folders {
 		paths, err := files(glob)
 		if err != nil {
@@ -86,9 +89,11 @@ func (f *folder) Collect(ctx context.Context, out *telemetry.Batch) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+			there[path] = true
 			f.file(out, path)
 		}
 	}
+	maps.DeleteFunc(f.faults, func(path, _ string) bool { return !there[path] })
 	return errors.Join(faults...)
 }
 
@@ -133,6 +138,7 @@ func (f *folder) file(out *telemetry.Batch, path string) {
 	var r report.Report
 	if err == nil {
 		r, err = f.decode(out, text)
+		r.Into(out.Drops())
 		fields["samples"], fields["refused"] = r.Points, r.Total()
 	}
 	if err != nil {
@@ -142,31 +148,46 @@ func (f *folder) file(out *telemetry.Batch, path string) {
 	f.note(path, errors.Join(err, r.First))
 }
 
+var errNoFile = errors.New("not a file")
+
 // read returns the text of a file, which lives as long as out, and when it was changed.
 func (f *folder) read(out *telemetry.Batch, path string) (text []byte, changed time.Time, err error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return nil, time.Time{}, err
-	case !info.Mode().IsRegular(): // a pipe would keep us waiting
-		return nil, time.Time{}, errors.New("not a file")
-	case info.Size() > int64(f.cfg.MaxFile):
-		return nil, info.ModTime(), fmt.Errorf("has %d bytes, more than max_file_bytes", info.Size())
+	case !info.Mode().IsRegular():
+		return nil, time.Time{}, errNoFile
 	}
-	open, err := os.Open(path)
+	open, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe that has come to be there would keep us waiting
 	if err != nil {
 		return nil, info.ModTime(), err
 	}
 	defer open.Close()
-	text = out.Text(int(info.Size()) + 1) // one more, to see that it has not grown
+	if info, err = open.Stat(); err != nil {
+		return nil, time.Time{}, err
+	}
+	text, err = f.readAll(out, open, info)
+	return text, info.ModTime(), err
+}
+
+// readAll returns the text of an open file.
+func (f *folder) readAll(out *telemetry.Batch, open io.Reader, info fs.FileInfo) ([]byte, error) {
+	switch {
+	case !info.Mode().IsRegular():
+		return nil, errNoFile
+	case info.Size() > int64(f.cfg.MaxFile):
+		return nil, fmt.Errorf("has %d bytes, more than max_file_bytes", info.Size())
+	}
+	text := out.Text(int(info.Size()) + 1) // one more, to see that it has not grown
 	n, err := io.ReadFull(open, text)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return nil, info.ModTime(), err
+		return nil, err
 	}
 	if int64(n) != info.Size() {
-		return nil, info.ModTime(), errors.New("is being written: write to another name, and rename that")
+		return nil, errors.New("is being written: write to another name, and rename that")
 	}
-	return text[:n], info.ModTime(), nil
+	return text[:n], nil
 }
 
 // decode adds the samples of a whole text. One that says times is refused: the samples are those of the tick, and a file that nobody

@@ -1,6 +1,7 @@
 package textfile
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -83,6 +84,36 @@ func TestOtherFiles(t *testing.T) {
 	if got := collect(t, dir); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
+}
+
+// What is left out is counted with what the plugin drops, and a file that is gone is forgotten.
+func TestFaults(t *testing.T) {
+	dir := t.TempDir()
+	c, err := New(t.Context(), Config{Folders: plugin.Strings{dir}, MaxFile: 1000}, plugintest.Env(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := c.(*folder)
+	look := func(faults int, dropped ...telemetry.Code) {
+		t.Helper()
+		var b telemetry.Batch
+		if err := c.Collect(t.Context(), &b); err != nil || len(f.faults) != faults || b.Drops().Total() != len(dropped) {
+			t.Errorf("%v, %v, %v; want %d faults", err, f.faults, b.Drops(), faults)
+		}
+		for _, code := range dropped {
+			if b.Drops().Count(code) != 1 {
+				t.Errorf("%v has no %v", b.Drops(), code)
+			}
+		}
+	}
+	write(t, dir, "a.prom", "a NaN\nb\nc 1\n")
+	look(1, telemetry.CodeNaN, telemetry.CodeLine)
+	write(t, dir, "b.prom", "cut off")
+	look(2, telemetry.CodeNaN, telemetry.CodeLine)
+	if err := errors.Join(os.Remove(filepath.Join(dir, "a.prom")), os.Remove(filepath.Join(dir, "b.prom"))); err != nil {
+		t.Fatal(err)
+	}
+	look(0)
 }
 
 // A folder that is not there is an error; one that a glob does not find is none.
