@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/decode/report"
 	"github.com/pacewire/pacewire/plugin"
 )
 
@@ -293,5 +294,21 @@ func TestClientCertificate(t *testing.T) {
 		if _, err := newClient(c, 0); err == nil || !strings.Contains(err.Error(), "_file: ") {
 			t.Errorf("%+v: %v", c, err)
 		}
+	}
+}
+
+// A page of ever new names does not fill the memory: what is above the bound is counted.
+func TestShapes(t *testing.T) {
+	w, _ := newPage(t, "").worker(t, nil)
+	var s space
+	for i := range report.MaxShapes + 10 {
+		s.text = fmt.Appendf(s.text, "m%d 1\n", i)
+	}
+	r, err := w.decode(&s, time.Now())
+	if err != nil || r.Points != report.MaxShapes || r.Bad[report.Limit] != 10 {
+		t.Errorf("%d points, %v, %v", r.Points, r.Bad, err)
+	}
+	if w.own(&s, time.Second, nil); s.batch.Len() != report.MaxShapes+2 {
+		t.Error("what is told of the scrape itself has no room")
 	}
 }

@@ -118,7 +118,9 @@ func (w *worker) decode(p *space, at time.Time) (report.Report, error) {
 	if p.form == protobufForm {
 		read = p.decoder.DecodeProtobuf
 	}
+	p.batch.Bound(report.MaxShapes) // of which each takes memory
 	r := read(&p.batch, p.text, at)
+	p.batch.Bound(0)
 	switch {
 	case r.Bad[prometheus.CutOff] > 0, r.Bad[prometheus.Unfinished] > 0:
 		return r, fmt.Errorf("cut off: %w", r.First)
