@@ -356,6 +356,25 @@ func TestValidate(t *testing.T) {
 }
 
 // A plugin runs as who its config says, and keeps its state where that user may.
+// Where anybody may make folders, none is taken for that of a user.
+func TestOpenState(t *testing.T) {
+	b := newBench(t, nil)
+	b.cfg.StateDir = b.dir + "/open"
+	b.plugin("fine", "echo v.value 1")
+	if err := errors.Join(os.Mkdir(b.cfg.StateDir, 0o700), os.Chmod(b.cfg.StateDir, 0o777|os.ModeSticky)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.collect(noon); err == nil || !strings.Contains(err.Error(), "fine: state_dir: anybody may write to "+b.cfg.StateDir) || strings.Contains(got, "munin_fine") {
+		t.Errorf("%s%v", got, err)
+	}
+	if err := os.Chmod(b.cfg.StateDir, 0o775); err != nil { // as Debian has it
+		t.Fatal(err)
+	}
+	if got, err := b.collect(noon.Add(time.Minute)); err != nil || !strings.Contains(got, "munin_fine") {
+		t.Errorf("%s%v", got, err)
+	}
+}
+
 func TestUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("to run plugins as other users takes root")

@@ -91,6 +91,10 @@ func existing(groups []string) (list []string) {
 
 // makeState makes the folder dir below base for the state of the plugins of a user, unless it is there. It is that user's alone.
 func makeState(base, dir, who string) error {
+	const others = 0o002
+	if info, err := os.Stat(base); err == nil && info.Mode().Perm()&others != 0 { // who comes first would choose what plugins of root read
+		return fmt.Errorf("state_dir: anybody may write to %s: name a folder that others may not write to", base)
+	}
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
