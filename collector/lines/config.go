@@ -27,11 +27,14 @@ var units = map[string]time.Duration{
 // influx is the format that has a way of its own through this package, since it has the most to carry.
 const influx = "influx"
 
-// collectd is the format whose lines are answered.
-const collectd = "collectd"
+// The formats whose senders want to be answered.
+const (
+	collectd = "collectd" // each line
+	opentsdb = "opentsdb" // when they ask for the version
+)
 
 // formats are those that programs send over sockets.
-func formats() []string { return []string{influx, "graphite", "opentsdb", "json", collectd} }
+func formats() []string { return []string{influx, "graphite", opentsdb, "json", collectd} }
 
 const (
 	minLine  = 64

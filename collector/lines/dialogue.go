@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/internal/amount"
+	"github.com/pacewire/pacewire/internal/decode"
 	"github.com/pacewire/pacewire/internal/decode/report"
 )
 
@@ -18,19 +19,21 @@ const (
 	muchAnswer = 16 << 10    // bytes of answers that wait for others at most
 )
 
-// A dialogue answers each line, as collectd does at its socket. A nil one says nothing.
+// A dialogue answers lines: each of them, as collectd does at its socket, or questions alone. A nil one says nothing.
 type dialogue struct {
 	conn net.Conn
+	each bool
 	text []byte // answers that are to be sent
 	deaf func() // tells that nobody reads them
 }
 
 // answerTo has the lines of c answered, if that is the custom of their format.
 func (s *stream) answerTo(c net.Conn) {
-	if s.other == nil || s.l.cfg.Format != collectd {
+	format := decode.Canonical(s.l.cfg.Format)
+	if format != collectd && format != opentsdb {
 		return
 	}
-	s.other.dialogue = &dialogue{conn: c, deaf: func() {
+	s.other.dialogue = &dialogue{conn: c, each: format == collectd, deaf: func() {
 		if more, ok := s.l.reports.answers.Pass(); ok {
 			s.l.log.Warn("answers are not read: no more are sent there, and lines are taken all the same", "from", s.from, "unreported", more)
 		}
@@ -40,10 +43,19 @@ func (s *stream) answerTo(c net.Conn) {
 // answers reports whether somebody waits for answers.
 func (in *intake) answers() bool { return in.other != nil && in.other.dialogue != nil }
 
+// asks answers a line that is a question: senders of OpenTSDB ask for the version, and go away when nobody answers.
+func (d *dialogue) asks(line []byte) bool {
+	if d == nil || d.each || string(bytes.TrimSpace(line)) != "version" {
+		return false
+	}
+	d.say("pacewire takes put")
+	return true
+}
+
 // answer says what has become of a line. One that says nothing has no answer.
 func (d *dialogue) answer(line []byte, got report.Report) {
 	words := bytes.Fields(line)
-	if d == nil || len(words) == 0 || words[0][0] == '#' {
+	if d == nil || !d.each || len(words) == 0 || words[0][0] == '#' {
 		return
 	}
 	switch {
@@ -58,7 +70,7 @@ func (d *dialogue) answer(line []byte, got report.Report) {
 
 // refuse answers n lines that could not even be read.
 func (d *dialogue) refuse(n int, err error) {
-	if d == nil {
+	if d == nil || !d.each {
 		return
 	}
 	for range n {

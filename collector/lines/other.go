@@ -34,6 +34,9 @@ func (in *intake) readOther(b *telemetry.Batch, lines []byte, arrival time.Time)
 	}
 	for line := range bytes.Lines(lines) {
 		in.lines++
+		if in.other.asks(line) {
+			continue
+		}
 		got := in.other.Decode(b, line, arrival)
 		in.account(got)
 		in.other.answer(line, got)

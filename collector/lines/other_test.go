@@ -207,6 +207,19 @@ func TestAnswers(t *testing.T) {
 	r.take(t, 1+2+2+3) // a notification is a state and an event
 }
 
+// Senders of OpenTSDB ask whether somebody is there, and hear nothing else.
+func TestVersion(t *testing.T) {
+	for _, format := range []string{"opentsdb", "opentsdb_line"} {
+		r := start(t, in(format, "tcp://127.0.0.1:0", nil))
+		c := r.talk(t)
+		if got := c.ask("put a 1700000000 1 t=u\nput\nversion\r\n", 1); got[0] != "pacewire takes put" {
+			t.Errorf("%s: %q", format, got)
+		}
+		r.take(t, 1)
+		until(t, "the bad line is counted, and no other", func() bool { return r.dropped("line") == 1 })
+	}
+}
+
 // One who does not read its answers gets no more of them, and is heard all the same.
 func TestAnswersUnread(t *testing.T) {
 	r := start(t, in("collectd", "unix://"+filepath.Join(t.TempDir(), "s"), nil))
