@@ -31,6 +31,9 @@ func wayOut(command []string, err error) string {
 		}
 		return "write the whole path: an agent works in a folder of its own"
 	case errors.Is(err, fs.ErrPermission):
+		if _, lookErr := exec.LookPath(command[0]); lookErr == nil {
+			return "it is executable, but its user may not run it, or may not enter the folder it works in"
+		}
 		return "make it executable with chmod +x, or run its interpreter, such as sh " + command[0]
 	case errors.Is(err, syscall.ETXTBSY):
 		return "somebody writes to it just now: put a new one in its place by renaming that"

@@ -52,3 +52,22 @@ func TestBusy(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Another user may not be allowed to enter the folder we are in, such as the home of root.
+func TestUserWorksElsewhere(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root runs programs as somebody else")
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	r, err := Run(t.Context(), Spec{Command: []string{"/bin/pwd"}, User: "nobody"}, nil, 100, 0)
+	if err != nil || string(r.Stdout) != "/\n" {
+		t.Errorf("works in %q: %v", r.Stdout, err)
+	}
+	if _, err := Run(t.Context(), Spec{Command: []string{"pwd"}, User: "nobody", Dir: dir}, nil, 100, 0); err == nil || !strings.Contains(err.Error(), "may not enter the folder it works in") {
+		t.Errorf("in a folder of ours: %v", err)
+	}
+}

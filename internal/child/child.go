@@ -17,7 +17,7 @@ type Spec struct {
 	Command []string
 	// Env is the whole environment, as "KEY=value": see Environ.
 	Env []string
-	// Dir is the working directory, by default our own.
+	// Dir is the working directory, by default our own, or / for a User: another one may not be allowed to enter ours.
 	Dir string
 	// User is who the program runs as, by name or id; empty is our own user.
 	User string
@@ -39,8 +39,12 @@ func (s Spec) grace() time.Duration { return cmp.Or(s.Grace, grace) }
 
 // command is what starts the program. It dies with us, whatever ends us.
 func (s Spec) command() process.Command {
+	dir := s.Dir
+	if dir == "" && s.User != "" {
+		dir = "/"
+	}
 	return process.Command{
-		Args: s.Command, Env: s.Env, Dir: s.Dir, User: s.User, Groups: s.Groups, Limits: s.Limits,
+		Args: s.Command, Env: s.Env, Dir: dir, User: s.User, Groups: s.Groups, Limits: s.Limits,
 		OnParentDeath: syscall.SIGKILL,
 	}
 }

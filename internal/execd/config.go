@@ -18,7 +18,7 @@ type Config struct {
 	Command      plugin.Strings    `json:"command" jsonschema:"the program and its arguments, as a list; no shell reads it"`
 	Environment  map[string]string `json:"environment" jsonschema:"variables for the program, besides PATH, HOME, TZ, LC_ALL=C.UTF-8 and those that env names"`
 	User         string            `json:"user" jsonschema:"who the program runs as, by name or id; another one than that of the plugin takes root"`
-	Dir          string            `json:"dir" jsonschema:"the folder it works in; empty: that of the plugin"`
+	Dir          string            `json:"dir" jsonschema:"the folder it works in; empty: that of the plugin, or / with user"`
 	RestartDelay plugin.Duration   `json:"restart_delay" jsonschema:"how long after its end the program is started again; twice as long each time, up to 5m, until it has run for a minute"`
 	StopOnError  bool              `json:"stop_on_error" jsonschema:"an exit code other than 0 is final: the program is not started again"`
 	Stderr       string            `json:"stderr" jsonschema:"the level of lines on standard error that do not begin with E!, W!, I!, D! or T!"`
