@@ -168,6 +168,8 @@ func settingElsewhere(word string) string {
 		return "metric_relabel"
 	case "sample_limit":
 		return "max_samples"
+	case "scrape_native_histograms":
+		return "native_histograms"
 	case "body_size_limit":
 		return "max_body_bytes"
 	case "basic_auth":

@@ -15,6 +15,7 @@ func TestDidYouMean(t *testing.T) {
 	f("scrape_interval", "did you mean every?", "targets", "every")
 	f("max_check_attempts", "did you mean attempts?", "attempts", "every")
 	f("static_configs", "did you mean groups?", "groups", "targets")
+	f("scrape_native_histograms", "did you mean native_histograms?", "native_histograms")
 	f("service_address", "did you mean listen?", "listen")
 	f("data_format", "otherwise", "listen")
 	f("Targest", "did you mean targets?", "groups", "targets")
