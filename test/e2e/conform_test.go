@@ -133,7 +133,7 @@ func builtIns(t *testing.T) map[string]good {
 		"collector.nagios":   {config: `{"checks":{"fine":{"command":["true"],"every":"1s"}}}`},
 		"collector.munin":    {config: `{"plugins":["/bin/true"],"conf":""}`},
 		"collector.otlp":     {silent: true},
-		"collector.scrape":   {config: `{"target_files":["{dir}/*.yaml"]}`, silent: true}, // of which there are none
+		"collector.scrape":   {config: `{"targets":["127.0.0.1:1"]}`}, // which is down
 		"collector.statsd":   {config: `{"listen":["udp://127.0.0.1:0"]}`, silent: true},
 		"collector.execd":    {config: `{"command":["cat"]}`, silent: true},
 		"processor.execd":    {config: `{"command":["cat"]}`},
