@@ -35,15 +35,15 @@ type stream struct {
 	idle time.Duration // how long the source may be quiet; 0: for ever
 	room int           // what a read needs at least
 
-	text      []byte // small, or memory of batch
-	from, end int    // what was read and is no points yet
-	batch     *telemetry.Batch
-	size      int       // of the next piece of memory
-	weighed   int       // where text ended when the size of batch was looked at
-	weight    int       // what it was
-	lingering bool      // the read deadline is the one of what has been read, else the one of the next byte
-	last      time.Time // after which nothing is read any more; zero: not known yet
-	small     [4 << 10]byte
+	text       []byte // small, or memory of batch
+	start, end int    // what was read and is no points yet
+	batch      *telemetry.Batch
+	size       int       // of the next piece of memory
+	weighed    int       // where text ended when the size of batch was looked at
+	weight     int       // what it was
+	lingering  bool      // the read deadline is the one of what has been read, else the one of the next byte
+	last       time.Time // after which nothing is read any more; zero: not known yet
+	small      [4 << 10]byte
 }
 
 // accept takes the connections of s until ctx ends, and returns when they have ended too.
@@ -174,8 +174,8 @@ func (s *stream) next(ctx context.Context) bool {
 
 // decodeText makes points of what was read, but for the begin of a line at its end.
 func (s *stream) decodeText(last bool) {
-	rest, _ := s.take(s.batch, s.text[s.from:s.end], last)
-	s.from = s.end - len(rest)
+	rest, _ := s.take(s.batch, s.text[s.start:s.end], last)
+	s.start = s.end - len(rest)
 }
 
 // decodeNow makes points of what was read before more has come: somebody waits for the answers.
@@ -208,8 +208,8 @@ func (s *stream) post(busy bool) bool {
 		s.batch, s.text = b, append(b.Text(s.end)[:0], s.text[:s.end]...)
 	}
 	s.decodeText(!busy)
-	rest := s.text[s.from:s.end]
-	s.from, s.end = 0, len(rest)
+	rest := s.text[s.start:s.end]
+	s.start, s.end = 0, len(rest)
 	s.weighed, s.weight = 0, 0
 	s.size *= 2
 	if !busy {

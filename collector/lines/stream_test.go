@@ -269,7 +269,7 @@ func TestUnfinished(t *testing.T) {
 	p.write(text(0, 1) + "cpu v=12")
 	p.end()
 	check(t, p.take(t, 1), 0)
-	if n := p.dropped("unfinished"); n != 1 || p.log.count("the connection ended before the line did") != 1 {
+	if n := p.dropped("unfinished"); n != 1 || p.log.count(`the connection ended before the line did" from=pipe`) != 1 {
 		t.Errorf("%d lines unfinished: %s", n, &p.log)
 	}
 	p = newPipe(t, nil)
@@ -440,7 +440,7 @@ func TestLost(t *testing.T) {
 	close(p.shut)
 	p.write(text(0, 20))
 	<-p.done
-	if n := p.dropped("not_sent"); n != 20 || p.log.count("points lost") != 1 {
+	if n := p.dropped("not_sent"); n != 20 || p.log.count(`"points lost" from=pipe`) != 1 {
 		t.Errorf("%d points lost: %s", n, &p.log)
 	}
 }
