@@ -100,9 +100,13 @@ func (b *Batch) now() int64 {
 	return time.Now().Truncate(time.Microsecond).UnixNano()
 }
 
-// Bound makes b have n groups at most; 0 is no bound. It is for points from outside, of which each may be of a shape of its own: a
+// Bound makes b take n more groups at most; 0 is no bound. It is for points from outside, of which each may be of a shape of its own: a
 // point for which another group would be needed is left out, and counted under CodeLimit.
-func (b *Batch) Bound(n int) { b.most = n }
+func (b *Batch) Bound(n int) {
+	if b.most = 0; n > 0 {
+		b.most = len(b.groups) + n
+	}
+}
 
 func (b *Batch) full() bool { return b.most > 0 && len(b.groups) >= b.most }
 

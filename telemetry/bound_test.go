@@ -31,6 +31,10 @@ func TestBound(t *testing.T) {
 		t.Errorf("%d points", b.Len())
 	}
 	b.Bound(1)
+	b.Add("e", Fields{"v": 1}, nil)
+	if b.Add("f", Fields{"v": 1}, nil); b.Len() != 8 {
+		t.Errorf("%d points: a bound is of more groups", b.Len())
+	}
 	b.Reset()
 	b.Add("a", Fields{"v": 1}, nil)
 	if b.Add("b", Fields{"v": 1}, nil); b.Len() != 2 {

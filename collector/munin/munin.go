@@ -16,6 +16,7 @@ import (
 	"github.com/pacewire/pacewire/collector"
 	decode "github.com/pacewire/pacewire/internal/decode/munin"
 	"github.com/pacewire/pacewire/internal/decode/nagios"
+	"github.com/pacewire/pacewire/internal/decode/report"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -142,7 +143,7 @@ func (n *node) take(e *errand, out *telemetry.Batch) error {
 	if e.section.host != "" {
 		r.output.SetHost(e.section.host)
 	}
-	got := e.decoder.AppendTo(out, &r.output, e.at)
+	got := report.Bounded(out, report.MaxShapes, func() report.Report { return e.decoder.AppendTo(out, &r.output, e.at) })
 	got.Into(out.Drops())
 	e.tell(n.env.Log, e.name, got.First)
 	return nil

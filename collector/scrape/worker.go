@@ -112,15 +112,17 @@ func (w *worker) decode(p *space, at time.Time) (report.Report, error) {
 		},
 	}
 	if w.cfg.Families {
-		p.decoder.Family = func(f prometheus.Family) { p.families = append(p.families, f) }
+		p.decoder.Family = func(f prometheus.Family) {
+			if len(p.families) < maxFamilies {
+				p.families = append(p.families, f)
+			}
+		}
 	}
 	read := p.decoder.Decode
 	if p.form == protobufForm {
 		read = p.decoder.DecodeProtobuf
 	}
-	p.batch.Bound(report.MaxShapes) // of which each takes memory
-	r := read(&p.batch, p.text, at)
-	p.batch.Bound(0)
+	r := report.Bounded(&p.batch, report.MaxShapes, func() report.Report { return read(&p.batch, p.text, at) })
 	switch {
 	case r.Bad[prometheus.CutOff] > 0, r.Bad[prometheus.Unfinished] > 0:
 		return r, fmt.Errorf("cut off: %w", r.First)

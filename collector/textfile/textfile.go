@@ -208,7 +208,7 @@ func (f *folder) decode(out *telemetry.Batch, text []byte) (report.Report, error
 		return report.Report{}, fmt.Errorf("has a time with %s: leave the times out", timed)
 	}
 	f.decoder.Sample = ofThisHost
-	return f.decoder.Decode(out, text, out.Time()), nil
+	return report.Bounded(out, report.MaxShapes, func() report.Report { return f.decoder.Decode(out, text, out.Time()) }), nil
 }
 
 // ofThisHost renames a label host: the samples are about the host that has the file.

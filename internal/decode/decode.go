@@ -115,18 +115,7 @@ type bounded struct {
 
 // Decode decodes as the decoder does, without the points that are too many.
 func (d bounded) Decode(b *telemetry.Batch, text []byte, at time.Time) report.Report {
-	b.Bound(d.shapes)
-	defer b.Bound(0)
-	dropped := &b.Drops()[telemetry.CodeLimit]
-	before := *dropped
-	r := d.Decoder.Decode(b, text, at)
-	if n := *dropped - before; n > 0 {
-		*dropped = before
-		r.Points -= n
-		r.Refuse(report.Limit, 0, "%w", report.ErrShapes)
-		r.Count(report.Limit, n-1)
-	}
-	return r
+	return report.Bounded(b, d.shapes, func() report.Report { return d.Decoder.Decode(b, text, at) })
 }
 
 // A Func is a decoder that needs no memory of its own.

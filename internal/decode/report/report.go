@@ -92,6 +92,22 @@ var codes = map[string]telemetry.Code{
 	telemetry.CodeIntRange.String(): telemetry.CodeIntRange, telemetry.CodeTooLong.String(): telemetry.CodeTooLong,
 }
 
+// Bounded is decode, which adds points to b, with a bound on the shapes of these: what is above it is left out, and counted.
+func Bounded(b *telemetry.Batch, shapes int, decode func() Report) Report {
+	b.Bound(shapes)
+	defer b.Bound(0)
+	dropped := &b.Drops()[telemetry.CodeLimit]
+	before := *dropped
+	r := decode()
+	if n := *dropped - before; n > 0 {
+		*dropped = before
+		r.Points -= n
+		r.Refuse(Limit, 0, "%w", ErrShapes)
+		r.Count(Limit, n-1)
+	}
+	return r
+}
+
 // Append adds p to b by the rules of all formats: fields that are not finite are left out, and points whose time a batch cannot
 // hold or that have no field; each is counted. It takes p's fields and tags over. line is where the point stands.
 func (r *Report) Append(b *telemetry.Batch, line int, p telemetry.Point) {

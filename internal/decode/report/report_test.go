@@ -73,3 +73,26 @@ func TestAppend(t *testing.T) {
 	f(telemetry.Point{Time: noon, Fields: many(telemetry.MaxFields + 1)}, 0, map[string]int{Limit: 1})
 	f(telemetry.Point{Time: noon, Fields: one, Tags: tags}, 0, map[string]int{Limit: 1})
 }
+
+// Each text may add so many shapes to a batch; what has the shape of a point that is there takes no room.
+func TestBounded(t *testing.T) {
+	var b telemetry.Batch
+	b.Drops()[telemetry.CodeLimit] = 7 // of somebody else
+	read := func(names ...string) Report {
+		return Bounded(&b, 2, func() (r Report) {
+			for _, name := range names {
+				r.AppendOne(&b, 1, telemetry.Point{Series: name}, "v", 1)
+			}
+			return r
+		})
+	}
+	if r := read("a", "b", "c", "a", "d"); r.Points != 3 || r.Bad[Limit] != 2 || !errors.Is(r.First, ErrShapes) {
+		t.Errorf("%+v", r)
+	}
+	if r := read("a", "c", "d", "e"); r.Points != 3 || r.Bad[Limit] != 1 {
+		t.Errorf("%+v", r)
+	}
+	if b.Len() != 6 || b.Drops().Total() != 7 {
+		t.Errorf("%d points, %v", b.Len(), b.Drops())
+	}
+}
