@@ -14,6 +14,7 @@ import (
 	"github.com/pacewire/pacewire/collector"
 	"github.com/pacewire/pacewire/internal/child"
 	"github.com/pacewire/pacewire/internal/decode/nagios"
+	"github.com/pacewire/pacewire/internal/decode/report"
 	"github.com/pacewire/pacewire/internal/schedule"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
@@ -31,6 +32,7 @@ const (
 	firstWait  = time.Second            // before an event that was not stored is sent again
 	longWait   = 30 * time.Second       // the longest such time
 	precision  = time.Microsecond       // of times
+	longest    = 1 << 10                // bytes of what a check says that an event repeats, which is for people and pagers
 )
 
 // A check is run at its times, and says what it finds.
@@ -163,7 +165,7 @@ func (s status) fields() telemetry.Fields {
 func (c *check) event(from, to, becomes, why string, now time.Time) telemetry.Event {
 	return telemetry.Event{
 		ID: unguessable(), Time: now.Truncate(precision).UnixNano(), Host: c.env.Host, Plugin: c.env.Name, Type: EventType,
-		Message: strings.TrimSuffix(c.name+" "+becomes+": "+why, ": "), From: cmp.Or(from, pending), To: to,
+		Message: strings.TrimSuffix(c.name+" "+becomes+": "+report.Cut(why, longest), ": "), From: cmp.Or(from, pending), To: to,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
@@ -57,6 +58,17 @@ func TestEvents(t *testing.T) {
 	}
 	if first := e[0]; len(ids) != 4 || first.Type != EventType || first.Plugin == "" || first.Message != "door is CRITICAL: code 2" || e[3].Reason != "exit_code" {
 		t.Errorf("%+v", e)
+	}
+}
+
+// However much a check says, an event is short, and whole characters.
+func TestLongMessage(t *testing.T) {
+	t.Parallel()
+	r := run(t, "", map[string]Check{"loud": shell(`yes ü | head -n 40000 | tr -d '\n'; exit 2`)})
+	r.tells("PENDING>CRITICAL")
+	r.stop()
+	if text := r.events[0].Message; len(text) > 1100 || !utf8.ValidString(text) || !strings.HasPrefix(text, "loud is CRITICAL: üüü") {
+		t.Errorf("%d bytes: %.80q", len(text), text)
 	}
 }
 
