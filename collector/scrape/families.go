@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/internal/decode/prometheus"
+	"github.com/pacewire/pacewire/internal/decode/report"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -31,13 +32,16 @@ func (f *families) tell(b *telemetry.Batch, job string, page []prometheus.Family
 		f.told = map[family]time.Time{}
 	}
 	for _, p := range page {
-		key := family{job, p.Name, p.Type, p.Unit}
+		key := family{job, short(p.Name), short(p.Type), short(p.Unit)}
 		last, known := f.told[key]
 		if known && now.Sub(last) < familiesEvery || !known && len(f.told) >= maxFamilies {
 			continue
 		}
-		f.told[family{job, strings.Clone(p.Name), strings.Clone(p.Type), strings.Clone(p.Unit)}] = now // they look into the page
+		f.told[family{job, strings.Clone(key.name), strings.Clone(key.kind), strings.Clone(key.unit)}] = now // they look into the page
 		b.Add("scrape_family", telemetry.Fields{"help": p.Help, "samples": p.Samples},
-			telemetry.Tags{"job": job, "family": p.Name, "type": p.Type, "unit": p.Unit})
+			telemetry.Tags{"job": job, "family": key.name, "type": key.kind, "unit": key.unit})
 	}
 }
+
+// short returns what is remembered of a text that a target says.
+func short(text string) string { return report.Cut(text, telemetry.MaxName) }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/decode/prometheus"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -145,6 +146,28 @@ func TestFamilies(t *testing.T) {
 		w.families.told[key] = at.Add(-familiesEvery)
 	}
 	f(`scrape_family,family=b,job=j,type=gauge help="",samples=1i`)
+}
+
+// What a hostile target says of its families is not remembered without end.
+func TestFamiliesAreBounded(t *testing.T) {
+	long := strings.Repeat("x", 10_000)
+	var all families
+	var b telemetry.Batch
+	all.tell(&b, "j", []prometheus.Family{{Name: long, Type: long, Unit: long}}, time.Now())
+	for key := range all.told {
+		if n := len(key.name) + len(key.kind) + len(key.unit); n != 3*telemetry.MaxName {
+			t.Errorf("%d bytes are remembered", n)
+		}
+	}
+	p := newPage(t, strings.Repeat("# TYPE a b\n# TYPE c d\n", maxFamilies))
+	w, _ := p.worker(t, func(c *Config) { c.Families = true })
+	space := w.space()
+	if err := w.fetch(t.Context(), w.target, space); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.decode(space, time.Now()); err != nil || len(space.families) != maxFamilies {
+		t.Errorf("%d families of a page, %v", len(space.families), err)
+	}
 }
 
 // Targets come and go with their file.

@@ -193,8 +193,9 @@ func (h *histogramMessage) exponential() (e bucket.Exponential[float64], err err
 
 // fit returns the buckets of s: its spans, and what is in them. parts says whether that is told as floats.
 func (s *side) fit(parts bool) ([]bucket.Run[float64], error) {
-	s.counts = append(s.counts, s.floats...)
-	if !parts {
+	if parts {
+		s.counts = append(s.counts, s.floats...)
+	} else {
 		s.addUp()
 	}
 	switch {
@@ -221,7 +222,6 @@ func (s *side) fit(parts bool) ([]bucket.Run[float64], error) {
 
 // addUp makes counts of the deltas.
 func (s *side) addUp() {
-	s.counts = s.counts[:0]
 	total := int64(0)
 	for _, n := range s.deltas {
 		total += n

@@ -102,7 +102,7 @@ const mostName = 100
 // refuseMessage counts what cannot be read of a family.
 func (d *Decoder) refuseMessage(err error) {
 	d.sample.Name = report.Cut(d.message.name, mostName)
-	if !errors.Is(err, errTime) && d.sample.Name != "" { // which names it itself
+	if d.report.First == nil && d.sample.Name != "" && !errors.Is(err, errTime) { // only the first is told; errTime has the name
 		err = fmt.Errorf("%s: %w", d.sample.Name, err)
 	}
 	d.refuse(err)
