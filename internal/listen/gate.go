@@ -14,6 +14,7 @@ import (
 // A Gate lets only so many connections in, over all sockets that it is before. Others are closed at once: whoever waited in vain
 // would not know why.
 type Gate struct {
+	hint  string // what gives room for more
 	log   *slog.Logger
 	slots chan struct{} // one for each connection that is open
 
@@ -21,9 +22,26 @@ type Gate struct {
 	strangers Throttle
 }
 
-// NewGate returns a gate for a number of connections.
+// NewGate returns a gate for a number of connections, as many of them as the process may have.
 func NewGate(most int, log *slog.Logger) *Gate {
-	return &Gate{log: log, slots: make(chan struct{}, most)}
+	g := &Gate{log: log, hint: "raise max_connections"}
+	if n := bearable(most, maxFiles()); n < most {
+		most, g.hint = n, "raise limits: { files } of the plugin: so many connections are all that it can have"
+	}
+	g.slots = make(chan struct{}, most)
+	return g
+}
+
+// otherFiles are for what is no connection: the bus, sockets that listen, certificates, what is refused.
+const otherFiles = 64
+
+// bearable returns how many connections a process can have that may open a number of files; 0: any number. Without files left it
+// could not even refuse somebody.
+func bearable(most, files int) int {
+	if files == 0 {
+		return most
+	}
+	return max(1, min(most, files-min(otherFiles, files/2)))
 }
 
 // Open returns how many connections are open.
@@ -113,15 +131,15 @@ func (g *gated) Accept() (net.Conn, error) {
 		case g.gate.slots <- struct{}{}:
 			return &visitor{Conn: c, leave: sync.OnceFunc(func() { <-g.gate.slots })}, nil
 		default:
-			g.report("max_connections", cap(g.gate.slots))
+			g.report("hint", g.gate.hint, "open", cap(g.gate.slots))
 			_ = c.Close()
 		}
 	}
 }
 
-func (g *gated) report(key string, value any) {
+func (g *gated) report(facts ...any) {
 	if more, ok := g.gate.refused.Pass(); ok {
-		g.gate.log.Warn("connection refused", "listen", g.Addr().String(), key, value, "unreported", more)
+		g.gate.log.With(facts...).Warn("connection refused", "listen", g.Addr().String(), "unreported", more)
 	}
 }
 

@@ -139,6 +139,16 @@ func (j *journal) String() string {
 	return j.text.String()
 }
 
+// wait waits until something is logged, which may be after the client has heard of it.
+func (j *journal) wait(t *testing.T, want string) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !strings.Contains(j.String(), want); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("log without %s: %s", want, j.String())
+		}
+	}
+}
+
 func (j *journal) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(j, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
@@ -223,9 +233,8 @@ func TestMutualTLS(t *testing.T) {
 	if text, _ := io.ReadAll(plain); bytes.Contains(text, []byte("ok")) {
 		t.Error("who speaks no TLS gets in")
 	}
-	if text := j.String(); !strings.Contains(text, `level=WARN msg="connection refused" listen=127.0.0.1:`) || !strings.Contains(text, `client didn't provide a certificate`) {
-		t.Errorf("log: %s", text)
-	}
+	j.wait(t, `level=WARN msg="connection refused" listen=127.0.0.1:`)
+	j.wait(t, "client didn't provide a certificate")
 }
 
 // Certificates that are renewed are taken without a start, and those that cannot be read change nothing.

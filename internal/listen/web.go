@@ -17,6 +17,7 @@ const (
 	bodyTime   = time.Minute      // for header and body together
 	idleTime   = 10 * time.Minute // of a connection between requests, where the server says nothing
 	maxHeader  = 16 << 10
+	maxStreams = 64                     // requests at once of a connection of HTTP/2
 	writeTime  = 2 * time.Minute        // for the answer too: a client that does not read it would stay for ever
 	webGrace   = 300 * time.Millisecond // for requests that are being answered at the end
 )
@@ -26,6 +27,7 @@ const (
 func (g *Gate) Serve(ctx context.Context, srv *http.Server, s net.Listener) {
 	srv.ErrorLog = log.New(complaints{g}, "", 0)
 	srv.ReadHeaderTimeout, srv.ReadTimeout, srv.WriteTimeout, srv.MaxHeaderBytes = headerTime, bodyTime, writeTime, maxHeader
+	srv.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams}
 	srv.IdleTimeout = cmp.Or(srv.IdleTimeout, idleTime)
 	var wg sync.WaitGroup
 	wg.Go(func() {
