@@ -20,7 +20,8 @@ var (
 // Memory of requests.
 const (
 	heldBytes = 256 << 20 // of all together
-	piece     = 1 << 20   // of one, which it gets at once and may keep for the next
+	piece     = 1 << 20   // of one, which it may keep for the next
+	bite      = 64 << 10  // of one, at first: more is for what has come, not for what a sender says will
 )
 
 // A body is the memory that the body of a request takes.
@@ -80,7 +81,7 @@ func (b *body) fill(buf []byte, expected int, src io.Reader, limit int) ([]byte,
 	buf = buf[:0]
 	for {
 		if len(buf) == cap(buf) {
-			size := max(2*cap(buf), min(max(expected, 0), piece)) + 512
+			size := max(2*cap(buf), min(max(expected, 0), bite)) + 512
 			if !b.take(size) {
 				return buf, errNoRoom
 			}

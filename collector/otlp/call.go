@@ -47,13 +47,16 @@ func (w *web) call(rw http.ResponseWriter, r *http.Request) {
 	}
 	patience, err := w.patience(r.Header.Get("Grpc-Timeout"))
 	if err != nil {
-		hangUp(rw, codeInvalid, err.Error(), nil)
+		o := outcome{status: http.StatusBadRequest, err: err}
+		w.note(r, o)
+		o.hangUp(rw)
 		return
 	}
 	if patience < w.l.giveUp {
 		_ = http.NewResponseController(rw).SetReadDeadline(time.Now().Add(patience)) // HTTP/2 can do that
 	}
 	o := w.store(protobufForm, patience, func(b *body) ([]byte, error) { return b.readFrame(r) })
+	w.note(r, o)
 	late := errors.Is(o.err, errOverdue) || errors.Is(o.err, os.ErrDeadlineExceeded)
 	switch {
 	case o.err == nil:

@@ -2,14 +2,19 @@ package otlp
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +24,7 @@ import (
 	collector "go.opentelemetry.io/proto/slim/otlp/collector/metrics/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/plugin"
 )
 
@@ -168,6 +174,13 @@ func TestCallRefused(t *testing.T) {
 		if got.code != want || !strings.Contains(got.message, message) || got.retry != 0 {
 			t.Errorf("%d %q; want %d %q", got.code, got.message, want, message)
 		}
+		reason := map[code]string{codeInvalid: "malformed:1", codeResourceExhausted: "too_large:1", codeUnimplemented: "unsupported:1"}[want]
+		if path != exportPath {
+			reason = ""
+		}
+		if got := fmt.Sprint(r.dropped()); got != "map["+reason+"]" {
+			t.Errorf("counted as %s, want %s", got, reason)
+		}
 		if n := r.count(); n != 0 {
 			t.Errorf("%d points stored", n)
 		}
@@ -276,6 +289,42 @@ func TestCallAccess(t *testing.T) {
 	}
 }
 
+// Over TLS both are as they are without.
+func TestTLS(t *testing.T) {
+	cert, key := bustest.Certificate(t)
+	pool := x509.NewCertPool()
+	if text, err := os.ReadFile(cert); err != nil || !pool.AppendCertsFromPEM(text) {
+		t.Fatal(err)
+	}
+	body := encode(t, protobufForm, request(gaugeOf("g", whole(1))))
+	f := func(scheme, path, kind, body string, want int) {
+		t.Helper()
+		r := start(t, func(c *Config) {
+			c.Listen, c.CertFile, c.KeyFile = plugin.Strings{scheme + "://127.0.0.1:0"}, cert, key
+		})
+		r.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+r.l.sockets[0].Addr().String()+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", kind)
+		resp, err := r.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != want || resp.ProtoMajor != 2 {
+			t.Errorf("%s: %s %s", scheme, resp.Proto, resp.Status)
+		}
+		if want == http.StatusOK && r.count() != 1 {
+			t.Errorf("%s: %d points", scheme, r.count())
+		}
+	}
+	f("grpc", exportPath, "application/grpc", frame(0, body), http.StatusOK)
+	f("http", "/v1/metrics", string(protobufForm), body, http.StatusOK)
+	f("http", exportPath, "application/grpc", frame(0, body), http.StatusNotFound)
+}
+
 // Who speaks HTTP to the address of gRPC, or a gRPC that is not known, is told so.
 func TestNoCall(t *testing.T) {
 	r := grpcRig(t, nil)
@@ -323,7 +372,7 @@ func FuzzFrame(f *testing.F) {
 		cfg := defaults()
 		cfg.MaxBody, cfg.MaxInflated = 1<<16, 1<<18
 		e := &emitter{drops: map[string]int{}}
-		w := &web{l: &listener{cfg: cfg, giveUp: patience, stall: patience}, out: e}
+		w := &web{l: &listener{cfg: cfg, log: slog.New(slog.DiscardHandler), giveUp: patience, stall: patience}, out: e}
 		r := httptest.NewRequest(http.MethodPost, exportPath, bytes.NewReader(body))
 		r.Header["Grpc-Encoding"] = []string{encoding}
 		rec := httptest.NewRecorder()

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,8 @@ type web struct {
 	busy    sync.RWMutex // who may still store points holds it for reading
 	stalled atomic.Int32 // requests that have waited for longer than stall
 	late    late
-	spare   sync.Pool // of *export
+	faults  listen.Throttle // for the log of what senders do wrong
+	spare   sync.Pool       // of *export
 }
 
 // An export is a request to store metrics, and the memory that it takes.
@@ -45,13 +47,16 @@ type export struct {
 func (w *web) serve(ctx context.Context, s listen.Socket) {
 	srv := &http.Server{Handler: w.handler()}
 	if s.Scheme == "grpc" {
-		srv.Handler, srv.Protocols = w.caller(), new(http.Protocols)
+		srv.Handler, srv.Protocols, srv.IdleTimeout = w.caller(), new(http.Protocols), idleCalls
 		srv.Protocols.SetHTTP1(true) // to say what is wrong
 		srv.Protocols.SetHTTP2(true)
 		srv.Protocols.SetUnencryptedHTTP2(true)
 	}
 	w.l.gate.Serve(ctx, srv, s.Streams)
 }
+
+// idleCalls is how long a connection of gRPC may be quiet. The client is told before it is closed, and nothing is lost.
+const idleCalls = 2 * time.Minute
 
 // handler answers requests over HTTP.
 func (w *web) handler() http.Handler {
@@ -108,11 +113,35 @@ func contentForm(r *http.Request) (form, error) {
 func (w *web) metrics(rw http.ResponseWriter, r *http.Request) {
 	f, err := contentForm(r)
 	if err != nil {
-		jsonForm.fail(rw, http.StatusUnsupportedMediaType, err.Error())
+		o := outcome{status: http.StatusUnsupportedMediaType, err: err}
+		w.note(r, o)
+		o.answer(rw, jsonForm)
 		return
 	}
 	o := w.store(f, w.l.giveUp, func(b *body) ([]byte, error) { return b.read(rw, r) })
+	w.note(r, o)
 	o.answer(rw, f)
+}
+
+// refusals are the reasons for which requests are refused for good, as they are counted.
+var refusals = map[int]string{
+	http.StatusBadRequest:            "malformed",
+	http.StatusRequestEntityTooLarge: "too_large",
+	http.StatusUnsupportedMediaType:  "unsupported",
+}
+
+// note counts a request that was refused for good, and tells of it and of data points that were rejected: their sender may not.
+func (w *web) note(r *http.Request, o outcome) {
+	reason, refused := refusals[o.status]
+	if refused {
+		w.out.Drop(reason, 1)
+	}
+	if !refused && o.rejected == 0 {
+		return
+	}
+	if more, ok := w.faults.Pass(); ok {
+		w.l.log.Warn("not all is stored", "from", r.RemoteAddr, "error", cmp.Or(o.err, errors.New(o.message)), "unreported", more)
+	}
 }
 
 // store stores what a request brings, whose message read returns. When that takes longer than patience its client is to come again:

@@ -168,6 +168,9 @@ func TestRefused(t *testing.T) {
 		if c, m := status(t, answered, got); got.status != want || c != code || !strings.Contains(m, message) {
 			t.Errorf("%d, code %d: %s; want %d, %d: %s", got.status, c, m, want, code, message)
 		}
+		if got := fmt.Sprint(r.dropped()); got != "map["+refusals[want]+":1]" {
+			t.Errorf("%d counted as %s", want, got)
+		}
 		if (got.header.Get("Retry-After") != "") != (want == 429 || want == 503) {
 			t.Errorf("%d with Retry-After %q", got.status, got.header.Get("Retry-After"))
 		}
