@@ -11,10 +11,10 @@ import (
 const limit = 30 * time.Second
 
 // Main runs the tests of a package and ends the program: with an error when one has failed, or when goroutines are left that do not end.
-func Main(m goleak.TestingM) { goleak.VerifyTestMain(patient{m}, reaper()) }
+func Main(m goleak.TestingM) { goleak.VerifyTestMain(patient{m}, Starter()) }
 
-// reaper is the one that starts and reaps child processes, for as long as the program runs.
-func reaper() goleak.Option {
+// Starter is the one goroutine that is no leak: it starts child processes, for as long as the program runs.
+func Starter() goleak.Option {
 	return goleak.IgnoreAnyFunction("github.com/pacewire/pacewire/internal/process.spawn")
 }
 
@@ -24,7 +24,7 @@ type patient struct{ tests goleak.TestingM }
 // Run runs the tests, and returns their exit code.
 func (p patient) Run() int {
 	code := p.tests.Run()
-	for end := time.Now().Add(limit); code == 0 && goleak.Find(reaper()) != nil && time.Now().Before(end); {
+	for end := time.Now().Add(limit); code == 0 && goleak.Find(Starter()) != nil && time.Now().Before(end); {
 	}
 	return code
 }

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/pacewire/pacewire/internal/leaktest"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -51,7 +52,7 @@ func Conform(t testing.TB, d plugin.Definition, options ...Option) {
 	c.defaults()
 	c.catalog()
 	c.makeTwice()
-	if err := goleak.Find(before); err != nil {
+	if err := goleak.Find(before, leaktest.Starter()); err != nil {
 		t.Errorf("goroutines are left after Close: %v", err)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pacewire/pacewire/internal/child"
 	"github.com/pacewire/pacewire/internal/leaktest"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/plugin/plugintest"
@@ -94,9 +93,6 @@ func running(p processor.Processor) *worker { return p.(filter).asked.(*worker) 
 
 func TestConform(t *testing.T) {
 	catalog := []telemetry.Desc{{Series: "cpu", Help: "CPU.", Fields: map[string]string{"usage": "percent", "n": "1"}, Tags: map[string]string{"cpu": "which"}, Types: map[string]string{"n": "i"}}}
-	if _, err := child.Run(t.Context(), child.Spec{Command: []string{"true"}}, nil, 0, 0); err != nil { // which leaves who starts processes
-		t.Fatal(err)
-	}
 	f := func(name string, o Options, script string) {
 		t.Run(name, func(t *testing.T) {
 			s := sh(o.Kind, script)
