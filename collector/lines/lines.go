@@ -32,7 +32,7 @@ type Config struct {
 func Define() plugin.Definition {
 	return collector.DefineStream(collector.StreamSpec[Config]{
 		Program: "lines",
-		Summary: "Receives line protocol as InfluxDB does, and the lines of Graphite, OpenTSDB and collectd, over TCP, UDP, Unix sockets and HTTP.",
+		Summary: "Receives line protocol, and what is sent to Graphite, OpenTSDB and collectd, over TCP, UDP, Unix sockets and HTTP.",
 		Config:  defaults(),
 		Enum:    decode.Enum(formats()),
 		Proxy:   true,
