@@ -48,21 +48,23 @@ func (a *app) readText(ctx context.Context, o tryFlags, name string) ([]exec.Tri
 }
 
 // standardInput reads to the end of standard input, or of the time. What still waits for a line then ends with the program.
-func (a *app) standardInput(ctx context.Context, _ string) (text []byte, err error) {
-	done := make(chan struct{})
+func (a *app) standardInput(ctx context.Context, _ string) ([]byte, error) {
+	var text []byte
+	done := make(chan error, 1) // has a place, for nobody may listen any more
 	go func() {
+		var err error
 		text, err = readMost(a.in)
-		close(done)
+		done <- err
 	}()
 	select {
-	case <-done:
+	case err := <-done:
+		if err == nil && len(text) == 0 {
+			return nil, exitWith(exitUsage, errors.New("standard input is empty; to run a command: pacewire try COMMAND; pacewire try --help has examples"))
+		}
+		return text, err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("standard input has no end: %w", ctx.Err())
 	}
-	if err == nil && len(text) == 0 {
-		return nil, exitWith(exitUsage, errors.New("standard input is empty; to run a command: pacewire try COMMAND; pacewire try --help has examples"))
-	}
-	return text, err
 }
 
 // page gets a page as scrape does, which prefers the text formats.

@@ -47,7 +47,7 @@ type check struct {
 }
 
 func newCheck(name string, c Check, folders []string, env plugin.Env, slots chan struct{}) (*check, error) {
-	path := strings.Join(append([]string{os.Getenv("PATH")}, folders...), ":")
+	path := strings.TrimPrefix(strings.Join(append([]string{os.Getenv("PATH")}, folders...), ":"), ":") // nothing before a colon is where one works
 	environ, err := child.EnvironOf(append(os.Environ(), "PATH="+path), c.User, c.Environment)
 	if err != nil {
 		return nil, fmt.Errorf("checks.%s: %w", name, err)
