@@ -96,6 +96,7 @@ type command struct {
 	describe, once bool
 	verbose        bool
 	config         string
+	timeout        time.Duration
 	o              Options
 }
 
@@ -133,6 +134,7 @@ func (c *command) define() {
 	f.SortFlags = false
 	f.BoolVar(&c.once, "once", false, "work once between the standard streams, without a bus")
 	f.StringVar(&c.config, "config", "", "settings for --once and for diagnostics, a `JSON` object")
+	f.DurationVar(&c.timeout, "timeout", 0, "how long a call of --once may take, 30s unless said")
 	f.BoolVar(&c.describe, "describe", false, "print the manifest as JSON: kind, settings, catalog")
 	f.StringVar(&c.o.Bus, "bus", c.env["PACEWIRE_BUS"], "serve on the bus at this `URL`")
 	f.StringVar(&c.o.Creds, "creds", c.env["PACEWIRE_CREDS"], "`file` with the credentials for the bus")
@@ -201,6 +203,9 @@ const atOnce = 2 * time.Second
 func (c *command) serve(ctx context.Context) error {
 	if c.flags.Changed("config") {
 		return c.misused("--config is for --once: on a bus the agent gives the settings")
+	}
+	if c.flags.Changed("timeout") {
+		return c.misused("--timeout is for --once: on a bus the agent tells it")
 	}
 	noBus := exitTryAgain
 	if c.flags.Changed("wait") && c.o.Wait <= 0 {

@@ -81,6 +81,7 @@ func (s *solo) session(life context.Context) *Session {
 		link: s, count: &s.count, life: life, suspect: remember(""), log: s.o.Log, status: s,
 		once: true,
 	}
+	session.work.TimeoutMS = s.timeout.Milliseconds()
 	if s.def.Kind != Collector {
 		session.work.Inputs = []telemetry.Input{{Stream: stdio, Durable: stdio}}
 	}

@@ -92,6 +92,9 @@ func (a *app) onceOf(c *cobra.Command, p config.Plugin, named []string) error {
 		return nil
 	}
 	args = append(args, "--name", p.Name)
+	if p.Timeout > 0 {
+		args = append(args, "--timeout", p.Timeout.String())
+	}
 	code, err := a.exitOf(c.Context(), d, args, strings.NewReader(""))
 	if err == nil && code != 0 {
 		return fmt.Errorf("ended with exit code %d", code)

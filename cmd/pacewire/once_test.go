@@ -13,6 +13,7 @@ func TestOnceListens(t *testing.T) {
 collect:
   checks: { use: nagios, checks: { fine: { command: [echo, all is well] } } }
   exporters: { use: scrape, targets: "127.0.0.1:1" }
+  endless: { use: exec, command: [sleep, "60"], timeout: 100ms }
   door: { use: statsd, listen: "udp://127.0.0.1:0" }
 `
 	if err := os.WriteFile("c.yaml", []byte(text), 0o600); err != nil {
@@ -26,8 +27,9 @@ collect:
 		}
 	}
 	const left = "door: not run, as it has no end of its own: pacewire once door alone runs it until Ctrl-C"
-	f("", 0, `"text":"all is well"`, left)
-	f("", 0, `"series":"up"`, left)
+	f("", 1, `"text":"all is well"`, left) // as it does not end
+	f("", 1, `"series":"up"`, left)
 	f("checks", 0, `"check":"fine"`, "")
+	f("endless", 1, "", "sleep: ended: no answer in 100ms")
 	f("checks door", 1, `"check":"fine"`, left)
 }
