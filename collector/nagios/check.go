@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pacewire/pacewire/collector"
@@ -25,6 +26,9 @@ const EventType = "check_state"
 
 // missed is the reason by which runs are counted that were due while the one before was still at work.
 const missed = "missed_run"
+
+// tooMany is the reason by which events are counted for which there was no room while none could be sent.
+const tooMany = "too_many_events"
 
 const (
 	head, tail = 48 << 10, 16 << 10     // what is kept of standard output: items may stand at its end
@@ -55,17 +59,30 @@ func newCheck(name string, c Check, folders []string, env plugin.Env, slots chan
 	return &check{Check: c, name: name, options: c.options(), environ: environ, env: env, slots: slots}, nil
 }
 
-// loop runs the check at its times until ctx ends.
+// loop runs the check at its times until ctx ends. What it has to tell of changes keeps it from no run.
 func (c *check) loop(ctx context.Context, out collector.Emitter) {
-	c.tell(ctx, out) // what a process before us had no time for
+	raised := make(chan struct{}, 1)
+	raised <- struct{}{} // perhaps there is what a process before us had no time for
+	var teller sync.WaitGroup
+	defer teller.Wait()
+	defer close(raised)
+	teller.Go(func() {
+		for range raised {
+			c.tell(ctx, out)
+		}
+	})
 	due := time.Now().Add(c.first())
 	for wait(ctx, time.Until(due)) {
 		said, ok := c.ask(ctx)
 		if !ok {
 			return
 		}
-		c.take(said, out)
-		c.tell(ctx, out)
+		if c.take(said, out) {
+			select {
+			case raised <- struct{}{}:
+			default: // it looks for all that waits
+			}
+		}
 		due = c.next(due, time.Now(), out)
 	}
 }
@@ -128,18 +145,22 @@ func (c *check) run(ctx context.Context) nagios.Run {
 	return nagios.Run{Stdout: stdout, Stderr: string(r.Stderr), Code: r.Exit.Code, Reason: r.Reason(), Truncated: r.Cut, Took: r.Took}
 }
 
-// take counts what a run has found, and posts it.
-func (c *check) take(said nagios.Check, out collector.Emitter) {
-	now := time.Now()
-	before := c.memory.of(c.name)
-	s, changed := before.next(said.State, c.Attempts)
-	if changed {
-		e := c.event(before.Hard, s.Hard, "is "+s.Hard, said.Text, now)
-		e.Reason = said.Reason
-		s.raise(e)
+// take counts what a run has found, posts it, and reports whether the hard state is another one, of which an event is to tell.
+func (c *check) take(said nagios.Check, out collector.Emitter) (changed bool) {
+	now, lost := time.Now(), 0
+	s := c.memory.change(c.name, func(s *status) {
+		before := s.Hard
+		if *s, changed = s.next(said.State, c.Attempts); changed {
+			e := c.event(before, s.Hard, "is "+s.Hard, said.Text, now)
+			e.Reason = said.Reason
+			lost = s.raise(e)
+		}
+	})
+	if lost > 0 {
+		out.Drop(tooMany, lost)
 	}
-	c.memory.keep(c.name, s)
 	c.post(said, now, s.fields(), out)
+	return changed
 }
 
 // post sends what the check has said by now, and more fields of its state.
@@ -179,40 +200,46 @@ func unguessable() string {
 // leave says that the check is no longer in the config, where somebody has been told of a problem of it: nobody would tell the end of that.
 // Then it is forgotten.
 func (c *check) leave(ctx context.Context, out collector.Emitter) {
-	c.tell(ctx, out) // what a process before us had no time for
-	s := c.memory.of(c.name)
-	if s.Event == nil && s.Incident != "" {
-		gone := status{Incident: s.Incident}
+	c.memory.change(c.name, func(s *status) {
+		if s.Incident == "" {
+			*s = status{Events: s.Events}
+			return
+		}
+		gone := status{Incident: s.Incident, Events: s.Events}
 		gone.raise(c.event(s.Hard, removed, "is checked no longer", "it was "+s.Hard, time.Now()))
-		c.memory.keep(c.name, gone)
-		c.tell(ctx, out)
-	}
-	if c.memory.of(c.name).Event == nil {
-		c.memory.keep(c.name, status{})
+		*s = gone
+	})
+	c.tell(ctx, out)
+}
+
+// tell sends the events that wait, one after the other, each until it is stored or ctx has ended. An event has the same id each time,
+// so that one whose acknowledgement we did not live to see is not stored twice.
+func (c *check) tell(ctx context.Context, out collector.Emitter) {
+	for pause := firstWait; ; {
+		waiting := c.memory.of(c.name).Events
+		if len(waiting) == 0 {
+			return
+		}
+		if err := c.send(waiting[0], out); err != nil {
+			c.env.Log.Warn("event not sent, it will be", slog.String("check", c.name), slog.Any("error", err))
+			if !wait(ctx, pause) {
+				return
+			}
+			pause = min(2*pause, longWait)
+			continue
+		}
+		c.memory.change(c.name, func(s *status) { s.told(waiting[0].ID) })
+		pause = firstWait
 	}
 }
 
-// tell sends the event of the last change, if there is one, until it is stored. The event has the same id each time, so that one whose
-// acknowledgement we did not live to see is not stored twice.
-func (c *check) tell(ctx context.Context, out collector.Emitter) {
-	s := c.memory.of(c.name)
-	for pause := firstWait; s.Event != nil; pause = min(2*pause, longWait) {
-		var b telemetry.Batch
-		s.Event.AppendTo(&b)
-		for g := range b.Groups() {
-			g.SetTag("check", c.name)
-		}
-		err := out.Emit(&b)
-		if err == nil {
-			s.Event = nil
-			c.memory.keep(c.name, s)
-			return
-		}
-		c.env.Log.Warn("event not sent, it will be", slog.String("check", c.name), slog.Any("error", err))
-		if !wait(ctx, pause) {
-			return
-		}
+func (c *check) send(e telemetry.Event, out collector.Emitter) error {
+	var b telemetry.Batch
+	e.AppendTo(&b)
+	for g := range b.Groups() {
+		g.SetTag("check", c.name)
 	}
+	return out.Emit(&b)
 }
 
 // wait waits for d, and reports whether it passed before ctx ended.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/internal/decode/nagios"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/plugin/plugintest"
 	"github.com/pacewire/pacewire/telemetry"
@@ -131,19 +131,50 @@ func TestEventIsKept(t *testing.T) {
 	r.runs("door", 1)
 	r.refuse(errors.New("too many"))
 	l.set(2)
-	kept := func() bool {
-		text, err := os.ReadFile(filepath.Join(r.folder, "checks.json"))
-		return err == nil && strings.Contains(string(text), `"event":{"id"`)
-	}
-	plugintest.Until(t, "the event to be kept", kept)
+	kept := func() []telemetry.Event { return remember(r.folder, slog.Default()).of("door").Events }
+	plugintest.Until(t, "the event to be kept", func() bool { return len(kept()) == 1 })
+	r.runs("door", 2) // it waits for nobody
+	l.set(0)
+	plugintest.Until(t, "the next to be kept", func() bool { return len(kept()) == 2 })
 	r.stop()
-	id := remember(r.folder, slog.Default()).of("door").Event.ID
+	want := kept()
 	again := run(t, r.folder, map[string]Check{"door": l.check()})
-	again.tells("OK>CRITICAL")
+	again.tells("OK>CRITICAL CRITICAL>OK")
 	again.runs("door", 2)
 	again.stop()
-	if kept() || again.told() != "OK>CRITICAL" || again.events[0].Message != "door is CRITICAL: code 2" || again.events[0].ID != id {
-		t.Errorf("%v, %+v, want the id %s", kept(), again.events, id)
+	if len(kept()) > 0 || again.told() != "OK>CRITICAL CRITICAL>OK" {
+		t.Errorf("%+v kept, %+v told", kept(), again.events)
+	}
+	for i, e := range again.events {
+		if e.ID != want[i].ID || e.Message != want[i].Message {
+			t.Errorf("%+v, want %+v", e, want[i])
+		}
+	}
+}
+
+// Of more events than there is room for the oldest are lost, and counted.
+func TestTooManyEvents(t *testing.T) {
+	t.Parallel()
+	r := &emitter{dropped: map[string]int{}}
+	env := plugintest.Env(t)
+	c := &check{name: "door", env: env, memory: remember(env.Dir, slog.Default())}
+	c.Attempts = 1
+	const more = 3
+	for i := range mostEvents + more {
+		said := nagios.Check{State: nagios.Critical}
+		if i%2 == 1 {
+			said.State = nagios.OK
+		}
+		if !c.take(said, r) {
+			t.Fatalf("run %d is no change", i)
+		}
+	}
+	if n := len(c.memory.of("door").Events); n != mostEvents || r.dropped[tooMany] != more {
+		t.Errorf("%d events wait, %v", n, r.dropped)
+	}
+	c.tell(t.Context(), r)
+	if len(r.events) != mostEvents || r.events[mostEvents-1].To != "CRITICAL" {
+		t.Errorf("%d events, %+v", len(r.events), r.events)
 	}
 }
 
@@ -198,7 +229,7 @@ func TestRemovedAndBack(t *testing.T) {
 	end()
 	r.refuse(errors.New("too many"))
 	c.leave(ended, r)
-	if s := memory.of("door"); s.Event == nil || s.Event.To != removed || s.Hard != "" {
+	if s := memory.of("door"); len(s.Events) != 1 || s.Events[0].To != removed || s.Hard != "" {
 		t.Fatalf("%+v", s)
 	}
 	back := run(t, r.folder, map[string]Check{"door": bad})

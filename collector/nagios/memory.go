@@ -61,16 +61,18 @@ func (m *memory) of(name string) status {
 	return m.checks[name]
 }
 
-// keep remembers s of a check; nothing, if nothing is known of it. When it returns, s outlasts us; if the disk does not let it, that is
-// told once.
-func (m *memory) keep(name string, s status) {
+// change changes what is known of a check, and returns that; nothing is kept of one of which nothing is known. When it returns, the status
+// outlasts us; if the disk does not let it, that is told once.
+func (m *memory) change(name string, how func(*status)) status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	s := m.checks[name]
+	how(&s)
 	if reflect.DeepEqual(m.checks[name], s) {
-		return
+		return s
 	}
 	m.checks[name] = s
-	if s == (status{}) {
+	if reflect.DeepEqual(s, status{}) {
 		delete(m.checks, name)
 	}
 	err := m.write()
@@ -78,6 +80,7 @@ func (m *memory) keep(name string, s status) {
 		m.log.Warn("states of checks not kept: a restart will tell changes again", "error", err)
 	}
 	m.deaf = err != nil
+	return s
 }
 
 func (m *memory) write() error {

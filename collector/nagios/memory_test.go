@@ -5,24 +5,28 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 )
 
+// becomes makes a status another one.
+func becomes(is status) func(*status) { return func(s *status) { *s = is } }
+
 func TestMemory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "there")
 	m := remember(dir, slog.Default())
-	m.keep("a", status{Hard: "CRITICAL", Attempt: 3, Incident: "1"})
-	m.keep("b", status{Hard: "OK"})
+	m.change("a", becomes(status{Hard: "CRITICAL", Attempt: 3, Incident: "1"}))
+	m.change("b", becomes(status{Hard: "OK"}))
 	again := remember(dir, slog.Default())
-	if got := again.of("a"); got != (status{Hard: "CRITICAL", Attempt: 3, Incident: "1"}) {
+	if got := again.of("a"); !reflect.DeepEqual(got, status{Hard: "CRITICAL", Attempt: 3, Incident: "1"}) {
 		t.Errorf("%+v", got)
 	}
 	if got := again.others(map[string]Check{"b": {}, "c": {}}); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("%q are known and not in the config", got)
 	}
-	again.keep("a", status{})
+	again.change("a", becomes(status{}))
 	if got := remember(dir, slog.Default()).others(nil); !slices.Equal(got, []string{"b"}) {
 		t.Errorf("%q are known", got)
 	}
@@ -37,7 +41,7 @@ func TestMemoryFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := remember(dir, log)
-	if m.of("a") != (status{}) || strings.Count(said.String(), "not read") != 1 {
+	if !reflect.DeepEqual(m.of("a"), status{}) || strings.Count(said.String(), "not read") != 1 {
 		t.Errorf("%+v, said %s", m.of("a"), said.String())
 	}
 	for _, text := range []string{"null", "[]", `{"a": 1}`, "", "\x00\xff"} {
@@ -45,7 +49,7 @@ func TestMemoryFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := remember(dir, log)
-		m.keep("a", status{Hard: "OK"})
+		m.change("a", becomes(status{Hard: "OK"}))
 		if got := remember(dir, log).of("a"); got.Hard != "OK" {
 			t.Errorf("after %q: %+v", text, got)
 		}
@@ -53,9 +57,9 @@ func TestMemoryFails(t *testing.T) {
 	file := filepath.Join(dir, "checks.json", "below a file")
 	m = remember(file, log)
 	said.Reset()
-	m.keep("a", status{Hard: "OK"})
-	m.keep("a", status{Hard: "OK"})
-	m.keep("a", status{Hard: "WARNING"})
+	m.change("a", becomes(status{Hard: "OK"}))
+	m.change("a", becomes(status{Hard: "OK"}))
+	m.change("a", becomes(status{Hard: "WARNING"}))
 	if m.of("a").Hard != "WARNING" || strings.Count(said.String(), "not kept") != 1 {
 		t.Errorf("%+v, said %s", m.of("a"), said.String())
 	}
