@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,7 +23,8 @@ type emitter struct {
 	idle   chan *telemetry.Batch
 
 	mu      sync.Mutex
-	blocked sync.Mutex // held: the bus takes nothing
+	blocked sync.Mutex   // held: the bus takes nothing
+	came    atomic.Int32 // batches that have come to be stored
 	points  []telemetry.Point
 	batches int
 	drops   map[string]int
@@ -56,6 +58,7 @@ func newEmitter(t testing.TB) *emitter {
 
 // store keeps what a reader of the message would see.
 func (e *emitter) store(b *telemetry.Batch) {
+	e.came.Add(1)
 	e.blocked.Lock()
 	defer e.blocked.Unlock()
 	var got telemetry.Batch

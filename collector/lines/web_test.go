@@ -286,11 +286,11 @@ func TestBusStalls(t *testing.T) {
 	r.blocked.Lock()
 	first := make(chan reply, 1)
 	go func() { first <- r.ask(http.MethodPost, "/write", text(0, 1)) }()
+	until(t, "the first request waits for the bus", func() bool { return r.came.Load() == 1 })
 	until(t, "a request is turned away", func() bool {
 		if r.count() > 0 {
 			t.Fatal("stored though the bus takes nothing")
 		}
-		// Empty, so that it changes nothing if it comes before the first one.
 		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+r.address().String()+"/write?precision=s", nil)
 		ctx, cancel := contextOf(t)
 		defer cancel()
