@@ -26,7 +26,6 @@ const (
 	dialTime  = 5 * time.Second
 	idleTime  = 90 * time.Second // of a connection between two scrapes, at least
 	firstRoom = 64 << 10         // for an answer whose length is not known
-	mostRoom  = 4 << 20          // for one that says its length, before it has come
 )
 
 // newClient returns what asks the targets.
@@ -144,7 +143,7 @@ func (s *scraper) ask(ctx context.Context, t *target, p *space) error {
 	if p.form, err = formOf(answer.Header.Get("Content-Type")); err != nil {
 		return err
 	}
-	return p.read(answer, s.cfg.MaxBody)
+	return s.read(ctx, p, answer)
 }
 
 func (s *scraper) setHeaders(r *http.Request) error {
@@ -205,8 +204,8 @@ func formOf(contentType string) (form, error) {
 	return "", fmt.Errorf("content type %q: want %s or %s, or delimited %s", contentType, textForm, openForm, protobufForm)
 }
 
-// read reads a body, of at most limit bytes, and decompresses it.
-func (p *space) read(answer *http.Response, limit int) (err error) {
+// read reads a body, of at most MaxBody bytes, and decompresses it.
+func (s *scraper) read(ctx context.Context, p *space, answer *http.Response) (err error) {
 	body, room := io.Reader(answer.Body), int64(firstRoom)
 	switch encoding := answer.Header.Get("Content-Encoding"); encoding {
 	case "", "identity":
@@ -222,18 +221,21 @@ func (p *space) read(answer *http.Response, limit int) (err error) {
 	default:
 		return fmt.Errorf("content encoding %q: want gzip or none", encoding)
 	}
-	if p.text = p.text[:0]; int64(cap(p.text)) < room && room <= mostRoom {
+	if p.text = p.text[:0]; int64(cap(p.text)) < room && room <= keptText {
 		p.text = make([]byte, 0, room)
 	}
 	for {
 		if len(p.text) == cap(p.text) {
+			if err := s.enlarge(ctx, p); err != nil {
+				return err
+			}
 			p.text = append(p.text, make([]byte, max(firstRoom, len(p.text)))...)[:len(p.text)]
 		}
 		n, err := body.Read(p.text[len(p.text):cap(p.text)])
 		p.text = p.text[:len(p.text)+n]
 		switch {
-		case len(p.text) > limit:
-			return fmt.Errorf("the body has more than %d bytes (max_body_bytes)", limit)
+		case len(p.text) > s.cfg.MaxBody:
+			return fmt.Errorf("the body has more than %d bytes (max_body_bytes)", s.cfg.MaxBody)
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:

@@ -144,6 +144,27 @@ func TestAnswer(t *testing.T) {
 	f("text/plain", "br", "a 1\n", `content encoding \"br\": want gzip or none`)
 }
 
+// Of pages that are large a few are there at a time, so that targets cannot decide on our memory. The others wait.
+func TestLargePages(t *testing.T) {
+	t.Parallel()
+	p := newPage(t, "a 1\n"+strings.Repeat("# much more\n", keptText/10))
+	w, e := p.worker(t, nil)
+	w.timeout = 100 * time.Millisecond
+	for range largePages {
+		w.large <- struct{}{}
+	}
+	w.scrape(t.Context())
+	if got := up(t, e); !strings.Contains(got, "no room for a page of more than 4194304 bytes: 4 of them are at work") && !strings.Contains(got, "no whole answer in") {
+		t.Errorf("%q", got)
+	}
+	<-w.large
+	w.timeout = time.Minute
+	w.scrape(t.Context())
+	if got := up(t, e); got != "" || len(w.large) != largePages-1 {
+		t.Errorf("%q, %d places taken", got, len(w.large))
+	}
+}
+
 func zipped(text string) string {
 	var b strings.Builder
 	z := gzip.NewWriter(&b)

@@ -119,7 +119,8 @@ type scraper struct {
 	list     *list
 	metric   []rule
 	families families
-	spaces   sync.Pool // of *space
+	spaces   sync.Pool     // of *space
+	large    chan struct{} // one for each large page that is there
 }
 
 // New returns the scraper of what cfg names. Nothing is asked before Stream.
@@ -142,7 +143,10 @@ func New(_ context.Context, cfg Config, env plugin.Env) (collector.Rounds, error
 	if cfg.Insecure {
 		env.Log.Warn("certificates of targets are not verified: anybody may answer for them", "setting", "insecure_skip_verify")
 	}
-	s := &scraper{cfg: cfg, env: env, log: env.Log, every: env.Every, timeout: cfg.ScrapeTimeout.Std(), client: client, list: list, metric: metric}
+	s := &scraper{
+		cfg: cfg, env: env, log: env.Log, every: env.Every, timeout: cfg.ScrapeTimeout.Std(), client: client, list: list, metric: metric,
+		large: make(chan struct{}, largePages),
+	}
 	if s.every > 0 {
 		s.timeout = min(s.timeout, s.every)
 	}

@@ -40,10 +40,13 @@ type space struct {
 	samples  int // of the page
 	families []prometheus.Family
 	hashes   []uint64
+	large    bool // it has one of the places for large pages
 }
 
-// keptText is the largest page whose memory is kept for the next one.
-const keptText = 4 << 20
+const (
+	keptText   = 4 << 20 // the largest page whose memory is kept for the next one
+	largePages = 4       // so many that are larger are there at a time, whatever the targets answer: others wait
+)
 
 func (s *scraper) space() *space {
 	if p, ok := s.spaces.Get().(*space); ok {
@@ -52,8 +55,26 @@ func (s *scraper) space() *space {
 	return new(space)
 }
 
+// enlarge waits for a place for p when the page in it, which is to grow, becomes a large one.
+func (s *scraper) enlarge(ctx context.Context, p *space) error {
+	if p.large || 2*len(p.text) <= keptText {
+		return nil
+	}
+	select {
+	case s.large <- struct{}{}:
+		p.large = true
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("no room for a page of more than %d bytes: %d of them are at work", keptText, largePages)
+	}
+}
+
 // release gives p back, unless it is large: one target must not decide on the memory of all.
 func (s *scraper) release(p *space) {
+	if p.large {
+		<-s.large
+		p.large = false
+	}
 	if cap(p.text) > keptText {
 		return
 	}
