@@ -130,6 +130,22 @@ func TestPattern(t *testing.T) {
 	}
 }
 
+// What a pattern finds are checks of different names.
+func TestPatternNames(t *testing.T) {
+	f := func(pattern, program, want string) {
+		t.Helper()
+		c := Config{Command: []string{pattern}}
+		if got := c.checkName(run{command: []string{program}}, "plugin"); got != want {
+			t.Errorf("%s as %s: %q, want %q", program, pattern, got, want)
+		}
+	}
+	f("/etc/checks/*", "/etc/checks/disk", "disk")
+	f("/etc/checks/*/disk", "/etc/checks/web/disk", "web/disk")
+	f("/etc/*s/web/disk", "/etc/checks/web/disk", "checks/web/disk")
+	f("/*/disk", "/opt/disk", "opt/disk")
+	f("/etc/checks/disk", "/etc/checks/disk", "plugin")
+}
+
 // A check says by its exit code what it found, and that is no error.
 func TestCheck(t *testing.T) {
 	f := func(change func(*Config), want ...string) {

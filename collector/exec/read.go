@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"path/filepath"
+	"strings"
 
 	"github.com/pacewire/pacewire/internal/child"
 	"github.com/pacewire/pacewire/internal/decode"
@@ -57,12 +58,17 @@ func (c Config) check(r run, format string) nagios.Check {
 	return check
 }
 
-// checkName returns what a check is called: as the plugin, or as its program where a pattern finds several.
+// checkName returns what a check is called: as the plugin, or where a pattern finds several as its program, with as many of its folders
+// as the pattern leaves open.
 func (c Config) checkName(r run, plugin string) string {
-	if c.pattern() {
-		return filepath.Base(r.name())
+	if !c.pattern() {
+		return plugin
 	}
-	return plugin
+	fixed := c.Command[0]
+	for strings.ContainsAny(fixed, wild) {
+		fixed = filepath.Dir(fixed)
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(r.name(), fixed), "/")
 }
 
 // A reader has the decoder of each format that it has met.

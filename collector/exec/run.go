@@ -121,7 +121,10 @@ func (c Config) commands() ([][]string, error) {
 	return commands, nil
 }
 
+// wild are the characters that make a pattern of a path.
+const wild = "*?["
+
 // pattern reports whether the program is one that stands for several.
 func (c Config) pattern() bool {
-	return !c.Shell && len(c.Command) > 0 && strings.ContainsAny(c.Command[0], "*?[")
+	return !c.Shell && len(c.Command) > 0 && strings.ContainsAny(c.Command[0], wild)
 }
