@@ -20,7 +20,7 @@ import (
 func TestBusAway(t *testing.T) {
 	b := bustest.New(t)
 	agent := plugintest.NewAgent(t, b.URL, "h")
-	agent.Give("otlp", telemetry.Work{Config: json.RawMessage(`{"listen":"http://127.0.0.1:0"}`)})
+	agent.Give("otlp", telemetry.Work{Config: json.RawMessage(`{"delta":"add"}`)})
 	made := make(chan *listener, 1)
 	d := collector.DefineStream(collector.StreamSpec[Config]{
 		Program: "otlp", Summary: "Test.", Config: defaults(), Proxy: true,

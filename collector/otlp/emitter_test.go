@@ -131,7 +131,6 @@ func env(t testing.TB) plugin.Env {
 func start(t testing.TB, change func(*Config), hurry ...time.Duration) *rig {
 	t.Helper()
 	cfg := defaults()
-	cfg.Listen = plugin.Strings{"http://127.0.0.1:0"}
 	if change != nil {
 		change(&cfg)
 	}

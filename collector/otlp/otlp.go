@@ -51,7 +51,7 @@ func Define() plugin.Definition {
 
 func defaults() Config {
 	return Config{
-		Listen:         plugin.Strings{"grpc://127.0.0.1:4317", "http://127.0.0.1:4318"}, // where clients look
+		Listen:         plugin.Strings{"http://127.0.0.1:0"}, // disturbs nobody
 		Resource:       plugin.Strings{"service.name", "service.namespace", "service.instance.id", "host.name"},
 		Delta:          deltaAdd,
 		MaxBody:        16 << 20,
