@@ -1,17 +1,16 @@
 package bus_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/internal/cluster"
+	"github.com/pacewire/pacewire/internal/texttest"
 )
 
 // A server of a cluster that was killed is away to who asks for a stream, though its place is kept; once it is back it is not.
@@ -44,12 +43,12 @@ func TestEnsureStreamsTellsThatItWaits(t *testing.T) {
 	for _, n := range c.Nodes[1:] {
 		n.Kill()
 	}
-	log := new(lockedLog)
+	log := new(texttest.Buffer)
 	conn := c.Dial(t, bus.Options{User: bus.Hub, URL: c.Nodes[0].URL(), Log: slog.New(slog.NewTextHandler(log, nil))})
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- conn.EnsureStreams(ctx, smallStreams()) }()
-	bustest.Wait(t, patience, "word in the log", func() bool { return strings.Contains(log.text(), "the bus does not answer yet") })
+	bustest.Wait(t, patience, "word in the log", func() bool { return strings.Contains(log.String(), "the bus does not answer yet") })
 	select {
 	case err := <-done:
 		t.Errorf("INVALID: it has not waited: %v", err)
@@ -59,22 +58,4 @@ func TestEnsureStreamsTellsThatItWaits(t *testing.T) {
 	if err := <-done; err == nil {
 		t.Error("INVALID: streams were made without a leader")
 	}
-}
-
-// A lockedLog is written to by others than who reads it.
-type lockedLog struct {
-	mu   sync.Mutex
-	said bytes.Buffer
-}
-
-func (l *lockedLog) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.said.Write(line)
-}
-
-func (l *lockedLog) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.said.String()
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/collector"
+	"github.com/pacewire/pacewire/internal/texttest"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/plugin/plugintest"
 	"github.com/pacewire/pacewire/processor"
@@ -425,7 +426,7 @@ func TestSilentAgent(t *testing.T) {
 	a := plugintest.NewAgent(t, b.URL, "web-1")
 	a.Interval = 50 * time.Millisecond
 	a.Give("count", telemetry.Work{EveryMS: 20})
-	var log lockedText
+	var log texttest.Buffer
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
@@ -463,24 +464,6 @@ func TestSilentAgent(t *testing.T) {
 		}
 		away = away && !comes || goes
 	}
-}
-
-// A lockedText is text that several write.
-type lockedText struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lockedText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lockedText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // TestLanes checks that one lane that cannot be made ends the others, and that all come back together.

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -20,6 +19,7 @@ import (
 	"github.com/pacewire/pacewire/agent/hub"
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/internal/texttest"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -186,30 +186,13 @@ type rig struct {
 	*Server
 	fleet *fakeHub
 	url   string
-	log   *lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+	log   *texttest.Buffer
 }
 
 // start runs a server on a bus, or on none, and ends it with the test.
 func start(t *testing.T, b *bustest.Bus, change func(*Options)) *rig {
 	t.Helper()
-	r := &rig{t: t, fleet: newFakeHub(), log: new(lockedBuffer)}
+	r := &rig{t: t, fleet: newFakeHub(), log: new(texttest.Buffer)}
 	o := Options{
 		Hub: r.fleet, Token: token, TokenFile: "/run/pacewire/http.token", Host: "web1", Version: "1.2.3",
 		Log: slog.New(slog.NewTextHandler(r.log, nil)), Times: Times{Connect: 10 * time.Millisecond},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/internal/texttest"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -454,7 +455,7 @@ func TestSlowReader(t *testing.T) {
 
 // stuck is a client that reads the first event, and then nothing until it is free.
 type stuck struct {
-	lockedBuffer
+	texttest.Buffer
 	header  http.Header
 	blocked chan bool
 	free    chan bool
@@ -473,7 +474,7 @@ func (w *stuck) Write(p []byte) (int, error) {
 		w.blocked <- true
 		<-w.free
 	}
-	return w.lockedBuffer.Write(p)
+	return w.Buffer.Write(p)
 }
 
 func (w *stuck) Flush() {}

@@ -1,16 +1,15 @@
 package host
 
 import (
-	"bytes"
 	"log/slog"
 	"math"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/internal/texttest"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -245,7 +244,7 @@ func TestRefused(t *testing.T) {
 func TestRefusedOnce(t *testing.T) {
 	b := bustest.New(t)
 	h := newHost(t, b.URL, pair)
-	var log locked
+	var log texttest.Buffer
 	h.log = slog.New(slog.NewTextHandler(&log, nil))
 	arrived := time.Now()
 	bad := telemetry.Heartbeat{Inst: "a", Manifest: &telemetry.Manifest{API: 3, Kind: "collector"}}
@@ -361,7 +360,7 @@ func TestNoAnswer(t *testing.T) {
 func TestNoted(t *testing.T) {
 	b := bustest.New(t)
 	h := connected(t, b, idler)
-	var log locked
+	var log texttest.Buffer
 	h.log = slog.New(slog.NewTextHandler(&log, nil))
 	e := alive(t, h)
 	for _, state := range []string{"starting", "running", "running", "failed", "failed", "idle", "running", "draining"} {
@@ -381,22 +380,4 @@ func TestNoted(t *testing.T) {
 	f(`level=INFO msg="plugin works" plugin=idle program=sh`, 2)
 	f(`level=ERROR msg="plugin has failed" plugin=idle reason="port in use"`, 1)
 	f(`level=INFO msg="plugin finds nothing to do here"`, 1)
-}
-
-// locked is a text that several goroutines write.
-type locked struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *locked) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

@@ -11,13 +11,14 @@ import (
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/bus/embedded"
+	"github.com/pacewire/pacewire/internal/texttest"
 )
 
 // A bus that is away when streams are to be made is waited for.
 func TestProvideWaits(t *testing.T) {
 	b := bustest.Bare(t, embedded.Options{})
 	h := newHost(t, b.URL, pair)
-	var log locked
+	var log texttest.Buffer
 	h.log = slog.New(slog.NewTextHandler(&log, nil))
 	if err := h.dial(t.Context()); err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ func TestProvideWaits(t *testing.T) {
 func TestProvideWithoutRoom(t *testing.T) {
 	b := bustest.Bare(t, embedded.Options{MaxStore: 1 << 19})
 	h := newHost(t, b.URL, pair)
-	var log locked
+	var log texttest.Buffer
 	h.log = slog.New(slog.NewTextHandler(&log, nil))
 	if err := h.dial(t.Context()); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/internal/texttest"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -141,7 +142,7 @@ func TestDataUndecodable(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	s.counted(map[string]uint64{"undecodable": 2})
-	var log locked
+	var log texttest.Buffer
 	v, now := s.h.inventory, time.Now()
 	v.log = slog.New(slog.NewTextHandler(&log, nil))
 	for _, at := range []time.Duration{0, time.Second, time.Hour} { // nothing new is no news

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/internal/texttest"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -114,9 +115,9 @@ func (u *testHub) last() (last telemetry.Heartbeat) {
 }
 
 // hearted returns a host whose heart beats, without plugins that run, and what stops the heart. It beats fast.
-func hearted(t testing.TB, b *bustest.Bus, edit ...func(*Options)) (h *Host, log *locked, stop func()) {
+func hearted(t testing.TB, b *bustest.Bus, edit ...func(*Options)) (h *Host, log *texttest.Buffer, stop func()) {
 	t.Helper()
-	log = new(locked)
+	log = new(texttest.Buffer)
 	h = newHost(t, b.URL, pair)
 	o := h.o
 	o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
+	"github.com/pacewire/pacewire/internal/texttest"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -93,7 +94,7 @@ func TestNotOverwritten(t *testing.T) {
 	b := bustest.New(t)
 	h := connected(t, b, inputsOf("feed, more"))
 	e := h.find("hot")
-	var log locked
+	var log texttest.Buffer
 	h.log = slog.New(slog.NewTextHandler(&log, nil))
 	in := e.read()[0]
 	both, narrow := in.Filters, in

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/pacewire/pacewire/bus/embedded"
+	"github.com/pacewire/pacewire/internal/texttest"
 )
 
 // as connects with a grant.
@@ -224,7 +224,7 @@ func TestRights(t *testing.T) {
 // The log names who was refused once a minute, and never a password. A client that
 // floods with what it may not do floods no log.
 func TestRefusalsInTheLog(t *testing.T) {
-	var out safeBuffer
+	var out texttest.Buffer
 	users := new(embedded.Users)
 	s := start(t, embedded.Options{Users: users, Log: slog.New(slog.NewTextHandler(&out, nil))})
 	for range 10 {
@@ -268,26 +268,6 @@ func TestGrantIsPrintedWithoutPassword(t *testing.T) {
 	if err != nil || string(file) != `{"user":"h1_cpu","password":"`+g.Password+`"}` {
 		t.Errorf("file %s, %v", file, err)
 	}
-}
-
-// safeBuffer takes the log of a server, which writes from many goroutines.
-type safeBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-var _ io.Writer = (*safeBuffer)(nil)
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // A wrong password costs the server little: no wait, no lock held.

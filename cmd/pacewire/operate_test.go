@@ -11,6 +11,7 @@ import (
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/bus/embedded"
+	"github.com/pacewire/pacewire/internal/texttest"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -210,7 +211,7 @@ func TestReloadRefused(t *testing.T) {
 }
 
 func TestProgressIsForTerminals(t *testing.T) {
-	var out watched
+	var out texttest.Buffer
 	a := &app{err: &out}
 	a.progress("waiting")()
 	if out.String() != "" {

@@ -4,13 +4,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/texttest"
 )
 
 func TestWaiting(t *testing.T) {
 	f := func(span time.Duration, want string) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
-			var out watched
+			var out texttest.Buffer
 			done := waiting(&out, "swap tidy: it makes itself ready")
 			time.Sleep(span)
 			synctest.Wait()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"github.com/pacewire/pacewire/bus"
 	"github.com/pacewire/pacewire/bus/bustest"
 	"github.com/pacewire/pacewire/bus/embedded"
+	"github.com/pacewire/pacewire/internal/texttest"
 	"github.com/pacewire/pacewire/telemetry"
 )
 
@@ -179,28 +179,10 @@ func (r *responder) expect(t *testing.T, want ...string) {
 	}
 }
 
-// A watched is the output of a verb that is still running.
-type watched struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (w *watched) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.b.Write(p)
-}
-
-func (w *watched) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.b.String()
-}
-
 // background runs a verb until stop, which returns its exit code.
-func background(t *testing.T, args ...string) (out, err *watched, stop func() int) {
+func background(t *testing.T, args ...string) (out, err *texttest.Buffer, stop func() int) {
 	t.Helper()
-	out, err = &watched{}, &watched{}
+	out, err = &texttest.Buffer{}, &texttest.Buffer{}
 	a := &app{in: strings.NewReader(""), out: out, err: err}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	code := make(chan int, 1)

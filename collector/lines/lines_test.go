@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/texttest"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -26,13 +27,13 @@ func TestProgram(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var out, logs journal
+	var out, logs texttest.Buffer
 	done := make(chan int, 1)
 	go func() {
 		done <- plugin.Run(ctx, Define(), []string{"--once", "--config", string(settings)}, strings.NewReader(""), &out, &logs, nil)
 	}()
 	const conns, each = 4, 3000
-	until(t, "the socket", func() bool { return logs.count("listening") > 0 })
+	until(t, "the socket", func() bool { return logs.Count("listening") > 0 })
 	var wg sync.WaitGroup
 	for i := range conns {
 		wg.Go(func() {
@@ -48,14 +49,14 @@ func TestProgram(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	until(t, fmt.Sprintf("%d points", conns*each), func() bool { return out.count("\n") >= conns*each })
+	until(t, fmt.Sprintf("%d points", conns*each), func() bool { return out.Count("\n") >= conns*each })
 	cancel()
 	if status := <-done; status != 0 {
 		t.Fatalf("status %d: %s", status, &logs)
 	}
 	seen := make([]bool, conns*each)
 	var b telemetry.Batch
-	for line := range bytes.Lines(out.text.Bytes()) {
+	for line := range bytes.Lines([]byte(out.String())) {
 		if err := b.DecodeJSON(line, time.Time{}); err != nil || b.Len() != 1 {
 			t.Fatalf("%s: %v", line, err)
 		}

@@ -1,44 +1,16 @@
 package lines
 
 import (
-	"bytes"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
+
+	"github.com/pacewire/pacewire/internal/texttest"
 )
-
-// A journal keeps what is logged.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-// count returns how often text was logged.
-func (j *journal) count(text string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Count(j.text.String(), text)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
-
-func (j *journal) logger() *slog.Logger { return slog.New(slog.NewTextHandler(j, nil)) }
 
 // The sockets are opened by New, so that a wrong address shows at once, and closed by Close.
 func TestPortInUse(t *testing.T) {
@@ -93,15 +65,15 @@ func TestDefaultsTwice(t *testing.T) {
 func TestPublicAddress(t *testing.T) {
 	f := func(entry string, want int) {
 		t.Helper()
-		var j journal
+		var j texttest.Buffer
 		e := env(t)
-		e.Log = j.logger()
+		e.Log = j.Logger()
 		s, err := New(t.Context(), config(entry), e)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer s.(*listener).Close()
-		if n := j.count("anybody who reaches this address can send points"); n != want {
+		if n := j.Count("anybody who reaches this address can send points"); n != want {
 			t.Errorf("%s: %d warnings, want %d: %s", entry, n, want, &j)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/pacewire/pacewire/internal/texttest"
 	"github.com/pacewire/pacewire/plugin"
 	"github.com/pacewire/pacewire/telemetry"
 )
@@ -62,7 +63,7 @@ func TestTransports(t *testing.T) {
 type pipe struct {
 	*emitter
 	t      testing.TB
-	log    journal
+	log    texttest.Buffer
 	conn   net.Conn
 	cancel context.CancelFunc // of the context of the stream
 	done   chan struct{}
@@ -78,7 +79,7 @@ func newPipe(t testing.TB, change func(*Config)) *pipe {
 	near, far := net.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &pipe{emitter: newEmitter(t), t: t, conn: far, cancel: cancel, done: make(chan struct{})}
-	l := &listener{cfg: cfg, unit: units[cfg.Precision], log: p.log.logger()}
+	l := &listener{cfg: cfg, unit: units[cfg.Precision], log: p.log.Logger()}
 	go func() {
 		defer close(p.done)
 		defer near.Close()
@@ -174,7 +175,7 @@ func TestBadLines(t *testing.T) {
 		if got := p.dropped("line"); got != n {
 			t.Errorf("%.40q: %d lines refused, want %d", bad, got, n)
 		}
-		if p.log.count("line refused") != 1 || p.log.count("line=11 ") != 1 {
+		if p.log.Count("line refused") != 1 || p.log.Count("line=11 ") != 1 {
 			t.Errorf("%.40q: %s", bad, &p.log)
 		}
 	}
@@ -200,7 +201,7 @@ func TestLineNumbers(t *testing.T) {
 		p.take(t, 1+strings.Count(before, "log"))
 		p.write("bad\n")
 		p.end()
-		if p.log.count(fmt.Sprintf(`line=%d error="no space`, want)) != 1 {
+		if p.log.Count(fmt.Sprintf(`line=%d error="no space`, want)) != 1 {
 			t.Errorf("behind %.40q: want line %d: %s", before, want, &p.log)
 		}
 	}
@@ -240,7 +241,7 @@ func TestLongLines(t *testing.T) {
 	if n := p.dropped("too_long"); n != 1 {
 		t.Errorf("%d lines too long, want 1", n)
 	}
-	if p.log.count("longer than 65536 bytes") != 1 || p.log.count("send shorter lines, or raise max_line_bytes") != 1 || p.log.count("line=11 ") != 1 {
+	if p.log.Count("longer than 65536 bytes") != 1 || p.log.Count("send shorter lines, or raise max_line_bytes") != 1 || p.log.Count("line=11 ") != 1 {
 		t.Errorf("log: %s", &p.log)
 	}
 }
@@ -269,7 +270,7 @@ func TestUnfinished(t *testing.T) {
 	p.write(text(0, 1) + "cpu v=12")
 	p.end()
 	check(t, p.take(t, 1), 0)
-	if n := p.dropped("unfinished"); n != 1 || p.log.count(`the connection ended before the line did" from=pipe`) != 1 {
+	if n := p.dropped("unfinished"); n != 1 || p.log.Count(`the connection ended before the line did" from=pipe`) != 1 {
 		t.Errorf("%d lines unfinished: %s", n, &p.log)
 	}
 	p = newPipe(t, nil)
@@ -440,7 +441,7 @@ func TestLost(t *testing.T) {
 	close(p.shut)
 	p.write(text(0, 20))
 	<-p.done
-	if n := p.dropped("not_sent"); n != 20 || p.log.count(`"points lost" from=pipe`) != 1 {
+	if n := p.dropped("not_sent"); n != 20 || p.log.Count(`"points lost" from=pipe`) != 1 {
 		t.Errorf("%d points lost: %s", n, &p.log)
 	}
 }

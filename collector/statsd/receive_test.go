@@ -1,7 +1,6 @@
 package statsd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,30 +11,12 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/texttest"
 	"github.com/pacewire/pacewire/plugin"
 )
-
-// A journal keeps what is logged.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
 
 func testEnv(t testing.TB) plugin.Env {
 	return plugin.Env{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Host: "h", Name: "statsd", Dir: t.TempDir()}
@@ -46,7 +27,7 @@ type rig struct {
 	*emitter
 	t      testing.TB
 	table  *table
-	log    *journal
+	log    *texttest.Buffer
 	cancel context.CancelFunc
 	done   chan error
 }
@@ -62,7 +43,7 @@ func start(t testing.TB, change func(*Config), listen ...string) *rig {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{emitter: &emitter{}, t: t, log: &journal{}, done: make(chan error, 1)}
+	r := &rig{emitter: &emitter{}, t: t, log: &texttest.Buffer{}, done: make(chan error, 1)}
 	env := testEnv(t)
 	env.Log = slog.New(slog.NewTextHandler(r.log, nil))
 	s, err := New(t.Context(), cfg, env)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/texttest"
 	"github.com/pacewire/pacewire/plugin"
 )
 
@@ -104,10 +105,10 @@ func web(t *testing.T, d Door) Socket {
 func TestGuard(t *testing.T) {
 	ours := newIssuer(t)
 	files := ours.server("s")
-	var j journal
+	var j texttest.Buffer
 	f := func(d Door, url string, client *tls.Config, token string, status int, proto string) {
 		t.Helper()
-		d.Log = j.logger()
+		d.Log = j.Logger()
 		s := web(t, d)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+s.Addr().String(), nil)
 		if err != nil {
@@ -143,10 +144,10 @@ func TestGuard(t *testing.T) {
 	f(Door{TLS: files}, "https://", known, "wrong", 401, "")
 	f(Door{TLS: files}, "https://", &tls.Config{RootCAs: ours.pool()}, "s3cret", 0, "")
 	f(Door{TLS: files}, "http://", nil, "s3cret", 400, "Client sent an HTTP request to an HTTPS server.\n")
-	j.wait(t, `level=WARN msg="request refused" from=127.0.0.1:`)
-	j.wait(t, `error="no or a wrong token or password"`)
-	j.wait(t, `level=WARN msg="connection refused" from=127.0.0.1:`)
-	j.wait(t, "client didn't provide a certificate")
+	logged(t, &j, `level=WARN msg="request refused" from=127.0.0.1:`)
+	logged(t, &j, `error="no or a wrong token or password"`)
+	logged(t, &j, `level=WARN msg="connection refused" from=127.0.0.1:`)
+	logged(t, &j, "client didn't provide a certificate")
 	if text := j.String(); strings.Contains(text, "s3cret") {
 		t.Errorf("a token in the log: %s", text)
 	}
@@ -154,8 +155,8 @@ func TestGuard(t *testing.T) {
 
 // A connection that was refused gives its place to others.
 func TestRefusedLeaves(t *testing.T) {
-	var j journal
-	s := web(t, Door{Log: j.logger()})
+	var j texttest.Buffer
+	s := web(t, Door{Log: j.Logger()})
 	c, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)

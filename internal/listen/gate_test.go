@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/texttest"
 )
 
 func TestBearable(t *testing.T) {
@@ -34,8 +36,8 @@ func TestGateOfFewFiles(t *testing.T) {
 
 // Whoever is too many is sent away at once, and a place that is left is taken again.
 func TestGate(t *testing.T) {
-	var j journal
-	d := Door{Schemes: []string{"tcp"}, Log: j.logger()}
+	var j texttest.Buffer
+	d := Door{Schemes: []string{"tcp"}, Log: j.Logger()}
 	sockets, err := d.Open(t.Context(), []string{"tcp://127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)

@@ -17,9 +17,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/texttest"
+	"github.com/pacewire/pacewire/plugin/plugintest"
 )
 
 // An issuer signs certificates.
@@ -121,36 +123,15 @@ func (i *issuer) client(until time.Time) tls.Certificate {
 	return pair
 }
 
-// A journal keeps what is logged.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
-
-// wait waits until something is logged, which may be after the client has heard of it.
-func (j *journal) wait(t *testing.T, want string) {
+// logged waits until something is logged, which may be after the client has heard of it.
+func logged(t *testing.T, j *texttest.Buffer, want string) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !strings.Contains(j.String(), want); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("log without %s: %s", want, j.String())
+	defer func() {
+		if t.Failed() {
+			t.Log(j)
 		}
-	}
-}
-
-func (j *journal) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(j, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}()
+	plugintest.Until(t, "a log with "+want, func() bool { return j.Count(want) > 0 })
 }
 
 // visits opens a socket behind a gate, whose visitors are told ok and heard to their end, and returns it.
@@ -191,8 +172,8 @@ func enter(t *testing.T, s Socket, client *tls.Config) (name string, err error) 
 
 func TestMutualTLS(t *testing.T) {
 	ours, theirs := newIssuer(t), newIssuer(t)
-	var j journal
-	s := visits(t, Door{Schemes: []string{"tcp"}, TLS: ours.server("first"), Log: j.logger()}, "tcp://127.0.0.1:0")
+	var j texttest.Buffer
+	s := visits(t, Door{Schemes: []string{"tcp"}, TLS: ours.server("first"), Log: j.Logger()}, "tcp://127.0.0.1:0")
 	later, past := time.Now().Add(time.Hour), time.Now().Add(-time.Minute)
 	trust := func(pairs ...tls.Certificate) *tls.Config {
 		return &tls.Config{RootCAs: ours.pool(), ServerName: "127.0.0.1", Certificates: pairs}
@@ -216,8 +197,8 @@ func TestMutualTLS(t *testing.T) {
 		return c
 	}
 	f("nobody", trust())
-	j.wait(t, `level=WARN msg="connection refused" listen=127.0.0.1:`)
-	j.wait(t, "client didn't provide a certificate") // before others, for one in a second is told
+	logged(t, &j, `level=WARN msg="connection refused" listen=127.0.0.1:`)
+	logged(t, &j, "client didn't provide a certificate") // before others, for one in a second is told
 	f("who is of another issuer", force(theirs.client(later)))
 	f("who was known until a minute ago", force(ours.client(past)))
 	f("another server", force(server))
@@ -240,9 +221,9 @@ func TestMutualTLS(t *testing.T) {
 // Certificates that are renewed are taken without a start, and those that cannot be read change nothing.
 func TestRenewedCertificates(t *testing.T) {
 	ours, theirs := newIssuer(t), newIssuer(t)
-	var j journal
+	var j texttest.Buffer
 	files := ours.server("first")
-	s := visits(t, Door{Schemes: []string{"tcp"}, TLS: files, Log: j.logger()}, "tcp://127.0.0.1:0")
+	s := visits(t, Door{Schemes: []string{"tcp"}, TLS: files, Log: j.Logger()}, "tcp://127.0.0.1:0")
 	hour := time.Now().Add(time.Hour)
 	known := &tls.Config{RootCAs: ours.pool(), ServerName: "127.0.0.1", Certificates: []tls.Certificate{ours.client(hour)}, ClientSessionCache: tls.NewLRUClientSessionCache(10)}
 	f := func(want string) {
@@ -322,8 +303,8 @@ func TestWarnings(t *testing.T) {
 	token := Access{BearerToken: "t"}
 	f := func(d Door, entry, want string) {
 		t.Helper()
-		var j journal
-		d.Schemes, d.Log = []string{"tcp", "udp", "http", "grpc"}, j.logger()
+		var j texttest.Buffer
+		d.Schemes, d.Log = []string{"tcp", "udp", "http", "grpc"}, j.Logger()
 		sockets, err := d.Open(t.Context(), []string{entry})
 		if err != nil {
 			t.Fatal(err)

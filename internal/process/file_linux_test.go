@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pacewire/pacewire/internal/texttest"
 )
 
 // What was opened is what runs, whatever lies under its name by then.
@@ -21,7 +23,7 @@ func TestOpenFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 { // it can be started again
-		var out buffer
+		var out texttest.Buffer
 		p := start(t, Command{Args: []string{"my-sh", "-c", `tr '\0' ' ' </proc/$$/cmdline`}, Env: []string{"PATH=" + os.Getenv("PATH")}, File: f, Stdout: &out})
 		if e := ended(t, p); e.Code != 0 || !strings.HasPrefix(out.String(), "my-sh -c ") {
 			t.Errorf("%v, command line %q", e, out.String())

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/texttest"
 )
 
 // A keeping is a keeper as the test sees it.
@@ -123,7 +125,7 @@ func TestKeptProcessSurvivesKill(t *testing.T) {
 	if r, err := ReadRecord(k.keep); err != nil || r.PID != k.stays || r.Note != "a note" || !r.Alive() {
 		t.Errorf("%+v, %v", r, err)
 	}
-	var out buffer
+	var out texttest.Buffer
 	p := k.takeOver(t, &out)
 	if p.PID() != k.stays || p.Stdin() != nil || time.Since(p.Started()) > time.Hour {
 		t.Errorf("process %d since %v, not %d", p.PID(), p.Started(), k.stays)
@@ -164,7 +166,7 @@ func TestKeptProcessSurvivesTheEnd(t *testing.T) {
 		t.Errorf("%v are kept, want it and its descendant", kept)
 	}
 	k.flows(t)
-	var first, second buffer
+	var first, second texttest.Buffer
 	p := k.takeOver(t, &first)
 	k.flows(t)
 	if !p.Detach() || p.Detach() != true {
@@ -282,7 +284,7 @@ func TestResumeTwice(t *testing.T) {
 // The process that we have kept ourselves is one like any other, while we are there.
 func TestKeptProcessIsOurChild(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keep")
-	var out, errs buffer
+	var out, errs texttest.Buffer
 	p := start(t, Command{Args: []string{"sh", "-c", "echo out; echo err >/dev/stderr; cat; exit 7"}, KeepDir: dir, Stdout: &out, Stderr: &errs})
 	if e := ended(t, p); e.Code != 7 || e.Unknown {
 		t.Errorf("%+v", e)
@@ -372,7 +374,7 @@ func TestClearKept(t *testing.T) {
 // A user of its own may open its own output by name.
 func TestKeptUser(t *testing.T) {
 	needRoot(t)
-	var out buffer
+	var out texttest.Buffer
 	p := start(t, Command{Args: []string{"sh", "-c", "echo hello >/dev/stderr"}, Dir: "/", User: "nobody", KeepDir: filepath.Join(t.TempDir(), "keep"), Stderr: &out})
 	if e := ended(t, p); e.Code != 0 || out.String() != "hello\n" {
 		t.Errorf("%v, %q", e, out.String())

@@ -10,11 +10,13 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pacewire/pacewire/internal/texttest"
 )
 
 // What a process inherits on to all it starts is set within the first moments of it.
 func TestConfined(t *testing.T) {
-	var out buffer
+	var out texttest.Buffer
 	start(t, Command{
 		Args: []string{"sh", "-c", `until [ $(ulimit -n) = 77 ]; do :; done; echo $(ulimit -n) $(ulimit -Hn) $(ulimit -c) $(umask)`},
 		Env:  []string{"PATH=" + os.Getenv("PATH")}, Limits: Limits{Files: 77}, Stdout: &out,
@@ -27,7 +29,7 @@ func TestConfined(t *testing.T) {
 
 // Whom it has started before it was confined is confined all the same.
 func TestConfinedTooLate(t *testing.T) {
-	var out buffer
+	var out texttest.Buffer
 	const script = `sh -c 'until [ $(ulimit -n) = 77 ]; do sleep 0.01; done; echo $(ulimit -n)' & echo up; wait`
 	p := start(t, Command{Args: []string{"sh", "-c", script}, Env: []string{"PATH=" + os.Getenv("PATH")}, Stdout: &out})
 	eventually(t, "it has a child", func() bool { return out.String() == "up\n" && len(childrenNow(p.PID())) == 1 })
@@ -51,7 +53,7 @@ func TestNoDescriptorsButThree(t *testing.T) {
 	t.Cleanup(func() { program.Close() })
 	f := func(name string, c Command) {
 		t.Helper()
-		var out buffer
+		var out texttest.Buffer
 		c.Args, c.Stdout = []string{"ls", "/proc/self/fd"}, &out
 		ended(t, start(t, c))
 		if got := strings.Fields(out.String()); !slices.Equal(got, []string{"0", "1", "2", "3"}) { // 3 is the folder
@@ -80,7 +82,7 @@ func TestOverMemory(t *testing.T) {
 }
 
 func TestWithinMemory(t *testing.T) {
-	var out buffer
+	var out texttest.Buffer
 	p := start(t, Command{Args: []string{os.Args[0]}, Env: []string{role + "=eater"}, Limits: Limits{Memory: 1 << 30}, Stdout: &out})
 	eventually(t, "it has eaten", func() bool { return strings.Contains(out.String(), "full") })
 	limitWatch.look()

@@ -6,11 +6,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/pacewire/pacewire/internal/texttest"
 )
 
 // A signal reaches the process alone, once it has an ear for it.
 func TestPoke(t *testing.T) {
-	var out buffer
+	var out texttest.Buffer
 	p := start(t, Command{Args: []string{"sh", "-c", `sleep 60 & trap "echo poked" USR1; echo up; while :; do wait; done`}, Stdout: &out})
 	eventually(t, "the script is up", func() bool { return strings.Contains(out.String(), "up\n") })
 	if err := p.Poke(syscall.SIGUSR2); !errors.Is(err, ErrUnheeded) {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/texttest"
 )
 
 // A child survives the thread that asked for its start: the parent-death signal
@@ -18,7 +20,7 @@ func TestChildOutlivesTheAskingThread(t *testing.T) {
 	threads := make(chan int, 1)
 	var p *Process
 	go onDyingThread(func() {
-		p = start(t, Command{Args: []string{"cat"}, Stdout: &buffer{}, OnParentDeath: syscall.SIGKILL})
+		p = start(t, Command{Args: []string{"cat"}, Stdout: &texttest.Buffer{}, OnParentDeath: syscall.SIGKILL})
 		threads <- syscall.Gettid()
 	})
 	thread := <-threads
@@ -123,7 +125,7 @@ func TestIdleChildrenCostNoThread(t *testing.T) {
 	}
 	before := threads()
 	for range 50 {
-		start(t, Command{Args: []string{"sleep", "60"}, Stdout: &buffer{}})
+		start(t, Command{Args: []string{"sleep", "60"}, Stdout: &texttest.Buffer{}})
 	}
 	if now := threads(); now > before+25 {
 		t.Errorf("%d threads, %d before", now, before)

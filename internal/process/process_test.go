@@ -11,10 +11,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/texttest"
 )
 
 // role tells a copy of the test binary what to play instead of the tests.
@@ -47,7 +48,7 @@ func TestMain(m *testing.M) {
 
 // A command may say what it reads; then nobody writes to it.
 func TestStdinOfTheCommand(t *testing.T) {
-	var out buffer
+	var out texttest.Buffer
 	p := start(t, Command{Args: []string{"cat"}, Stdin: strings.NewReader("given"), Stdout: &out})
 	if e := ended(t, p); e.Code != 0 || out.String() != "given" || p.Stdin() != nil {
 		t.Errorf("%v, output %q, stdin %v", e, out.String(), p.Stdin())
@@ -141,7 +142,7 @@ func TestProgramIsFoundOnItsOwnPath(t *testing.T) {
 }
 
 func TestStdinStaysOpenUntilClosed(t *testing.T) {
-	var out buffer
+	var out texttest.Buffer
 	p := start(t, Command{Args: []string{"cat"}, Stdout: &out})
 	if _, err := io.WriteString(p.Stdin(), "still here\n"); err != nil {
 		t.Fatal(err)
@@ -156,7 +157,7 @@ func TestStdinStaysOpenUntilClosed(t *testing.T) {
 }
 
 func TestTerminateOnlyShortensTheGrace(t *testing.T) {
-	var out buffer
+	var out texttest.Buffer
 	p := start(t, Command{Args: []string{"sh", "-c", `trap "" TERM; echo up; while :; do sleep 60; done`}, Stdout: &out})
 	eventually(t, "the script is up", func() bool { return out.String() == "up\n" })
 	p.Terminate(time.Hour)
@@ -181,7 +182,7 @@ func TestSignalAfterTheEnd(t *testing.T) {
 
 func TestUsageAndPeak(t *testing.T) {
 	const eaten = 200 << 20
-	var out buffer
+	var out texttest.Buffer
 	p := start(t, Command{Args: []string{os.Args[0]}, Env: []string{role + "=eater"}, Stdout: &out})
 	eventually(t, "it has eaten", func() bool { return strings.Contains(out.String(), "full") })
 	u, err := p.Usage()
@@ -204,7 +205,7 @@ func TestPeakOfASmallChildIsNotOurs(t *testing.T) {
 
 // parent starts a stubborn child, says its pid and waits to be killed.
 func parent() {
-	up := &buffer{}
+	up := &texttest.Buffer{}
 	p, err := Start(Command{
 		Args:          []string{"sh", "-c", `trap "" TERM HUP INT; echo up; while :; do sleep 1; done`},
 		Stdout:        up,
@@ -280,22 +281,4 @@ func write(t *testing.T, path, text string, mode fs.FileMode) {
 	if err := os.WriteFile(path, []byte(text), mode); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// buffer is a bytes.Buffer that can be read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/texttest"
 )
 
 // The scripts write the pids of what they start to the file $PIDS, and "ready"
@@ -48,7 +50,7 @@ func TestTerminateLeavesNothing(t *testing.T) {
 
 // Who drains when told to has the grace even if its shell is gone at once.
 func TestRestOfTheGroupHasTheGrace(t *testing.T) {
-	var out buffer
+	var out texttest.Buffer
 	p := start(t, Command{
 		Args:   []string{"sh", "-c", `(trap 'sleep 0.2; echo drained; exit' TERM; echo up; while :; do sleep 0.01; done) & wait`},
 		Stdout: &out,
@@ -65,7 +67,7 @@ func TestRestOfTheGroupHasTheGrace(t *testing.T) {
 func TestLeaderEnds(t *testing.T) {
 	f := func(script string) {
 		t.Helper()
-		var out buffer
+		var out texttest.Buffer
 		p := start(t, Command{Args: []string{"sh", "-c", script}, Stdout: &out, Stderr: &out})
 		e := ended(t, p)
 		if e.Code != 3 || !strings.HasPrefix(out.String(), "done") {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pacewire/pacewire/internal/texttest"
 )
 
 func TestChange(t *testing.T) {
@@ -48,7 +50,7 @@ func TestUser(t *testing.T) {
 		t.Skip("this machine has no user nobody:", err)
 	}
 	dir := t.TempDir()
-	var out buffer
+	var out texttest.Buffer
 	p := start(t, Command{
 		Args: []string{"sh", "-c", `echo $(id -u) $(id -g) $(id -G); (setsid sleep 60 &); (trap "" TERM; setsid sleep 61 &); echo up; wait; sleep 60`},
 		Env:  []string{"PATH=" + os.Getenv("PATH")}, Dir: "/", User: "nobody", Stdout: &out, Limits: Limits{Files: 99},
@@ -73,7 +75,7 @@ func TestUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	out = buffer{}
+	out = texttest.Buffer{}
 	e := ended(t, start(t, Command{Args: []string{"echo", "hello"}, Dir: "/", User: "nobody", File: f, Stdout: &out}))
 	if e.Code != 0 || out.String() != "hello\n" {
 		t.Errorf("%v, %q", e, out.String())
@@ -107,7 +109,7 @@ func TestGroups(t *testing.T) {
 		t.Skip("this machine has no group daemon:", err)
 	}
 	for _, name := range []string{"", "nobody"} {
-		var out buffer
+		var out texttest.Buffer
 		p := start(t, Command{
 			Args: []string{"id", "-G"}, Env: []string{"PATH=" + os.Getenv("PATH")}, Dir: "/",
 			User: name, Groups: []string{"daemon", "0"}, Stdout: &out,
