@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pacewire/pacewire/collector/exec"
+	"github.com/pacewire/pacewire/internal/decode/prometheus"
 )
 
 // maxTried is how much text is read where no command prints it: as much as scrape takes of a page.
@@ -73,7 +74,7 @@ func (o *tryFlags) page(ctx context.Context, url string) ([]byte, error) {
 	if err != nil {
 		return nil, exitWith(exitUsage, err)
 	}
-	request.Header.Set("Accept", "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1")
+	request.Header.Set("Accept", prometheus.Accept)
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return nil, err

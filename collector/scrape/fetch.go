@@ -17,11 +17,12 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/pacewire/pacewire/internal/decode/prometheus"
 )
 
 const (
-	accept       = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
-	acceptNative = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7," + accept
+	acceptNative = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7," + prometheus.Accept
 
 	dialTime  = 5 * time.Second
 	idleTime  = 90 * time.Second // of a connection between two scrapes, at least
@@ -148,7 +149,7 @@ func (s *scraper) ask(ctx context.Context, t *target, p *space) error {
 
 func (s *scraper) setHeaders(r *http.Request) error {
 	h := r.Header
-	h.Set("Accept", accept)
+	h.Set("Accept", prometheus.Accept)
 	if s.cfg.Native {
 		h.Set("Accept", acceptNative)
 	}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacewire/pacewire/internal/decode/prometheus"
 	"github.com/pacewire/pacewire/internal/decode/report"
 	"github.com/pacewire/pacewire/plugin"
 )
@@ -56,7 +57,7 @@ func TestRequest(t *testing.T) {
 		}
 	}
 	f(func(c *Config) { c.Native = true }, map[string]string{"Accept": acceptNative})
-	f(nil, map[string]string{"Accept": accept, "Accept-Encoding": "gzip", "X-Prometheus-Scrape-Timeout-Seconds": "10", "Authorization": ""})
+	f(nil, map[string]string{"Accept": prometheus.Accept, "Accept-Encoding": "gzip", "X-Prometheus-Scrape-Timeout-Seconds": "10", "Authorization": ""})
 	f(func(c *Config) { c.ScrapeTimeout = plugin.Duration(1500 * time.Millisecond) }, map[string]string{"X-Prometheus-Scrape-Timeout-Seconds": "1.5"})
 	f(func(c *Config) { c.Username, c.Password = "u", "p" }, map[string]string{"Authorization": "Basic dTpw"})
 	f(func(c *Config) { c.BearerToken = "secret" }, map[string]string{"Authorization": "Bearer secret"})

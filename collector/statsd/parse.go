@@ -16,7 +16,15 @@ const (
 
 // String returns what Telegraf calls a kind.
 func (k kind) String() string {
-	return map[kind]string{counter: "counter", gauge: "gauge", timer: "timing", set: "set"}[k]
+	switch k {
+	case counter:
+		return "counter"
+	case gauge:
+		return "gauge"
+	case set:
+		return "set"
+	}
+	return "timing"
 }
 
 // A message is what a line says about a metric. Its texts look into the line.

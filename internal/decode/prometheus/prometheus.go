@@ -13,6 +13,9 @@ import (
 	"github.com/pacewire/pacewire/telemetry"
 )
 
+// Accept is the header of a request by which an exporter chooses among the text formats, as Prometheus sends it.
+const Accept = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+
 // Reasons of this format, beside those of package report.
 const (
 	CutOff     = "cut_off"    // OpenMetrics without "# EOF" at its end: nothing of it counts
