@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -153,7 +154,8 @@ func (f *traffic) settle() {
 	}
 	defer func() {
 		if list := f.missing(); len(list) > 0 {
-			t.Errorf("missing are %v", list[:min(len(list), 20)])
+			state, err := f.hub.ConsumerInfo(context.Background(), bus.StreamMetrics, "out")
+			t.Errorf("missing are %v, of which the stream has %v; its consumer is %+v, %v", list[:min(len(list), 20)], f.kept(list), state, err)
 		}
 	}()
 	bustest.Wait(t, patience, "what was stored", func() bool { return len(f.missing()) == 0 })
@@ -184,6 +186,21 @@ func (f *traffic) missing() (list []string) {
 		}
 	}
 	return list
+}
+
+// kept returns which of the messages are in the stream, with their places.
+func (f *traffic) kept(list []string) map[string]uint64 {
+	there := map[string]uint64{}
+	err := f.hub.Tap(context.Background(), bus.TapOptions{Stream: bus.StreamMetrics, From: 1, Once: true}, func(m bus.Tapped) error {
+		if body := string(m.Body); slices.Contains(list, body) {
+			there[body] = m.Seq
+		}
+		return nil
+	})
+	if err != nil {
+		f.t.Error(err)
+	}
+	return there
 }
 
 // all waits until every server keeps all of METRICS.
